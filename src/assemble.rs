@@ -1,0 +1,172 @@
+//! Chunks to messages: whole ones lent as they lie, cut ones put together.
+
+use crate::decode::Chunk;
+use crate::error::ProtocolError;
+use crate::event::{Kind, Message};
+use crate::utf8::{self, Checked, Utf8};
+use alloc::{borrow::Cow, string::String, vec::Vec};
+use core::mem;
+
+/// A driver reads straight into a message only if at least this many of its bytes are still to come: fewer come with
+/// what follows them in one read of a usual buffer.
+const LEAST_TAIL: usize = 64 << 10;
+
+/// A message that is not whole yet; idle, it holds no heap.
+pub(crate) enum Assembler {
+    /// Checked text, held as a `String` so that nothing of it is checked twice, and its unfinished character.
+    Text(String, Utf8),
+    /// Anything else.
+    Bytes(Vec<u8>),
+}
+
+/// How long the message will get, as far as its headers say.
+#[derive(Clone, Copy)]
+pub(crate) struct Announced {
+    /// Its bytes before the chunk at hand.
+    pub(crate) before: usize,
+    /// Bytes after that chunk, if this frame is the last.
+    pub(crate) after: Option<usize>,
+}
+
+impl Assembler {
+    pub(crate) const fn new() -> Self {
+        Self::Bytes(Vec::new())
+    }
+
+    /// The message that came as one chunk, borrowed from it.
+    #[inline]
+    pub(crate) fn whole(chunk: Chunk<'_>, check_utf8: bool) -> Result<Message<'_>, ProtocolError> {
+        let payload = &*chunk.payload;
+        Ok(match chunk.kind {
+            Kind::Binary => Message::Binary(Cow::Borrowed(payload)),
+            Kind::Text if check_utf8 => Message::Text(Cow::Borrowed(utf8::whole_text(payload)?)),
+            Kind::Text => Message::Unchecked(Cow::Borrowed(payload)),
+        })
+    }
+
+    /// Takes a chunk; the message, if this was its last.
+    pub(crate) fn push(
+        &mut self,
+        chunk: &Chunk<'_>,
+        announced: Announced,
+        check_utf8: bool,
+    ) -> Result<Option<Message<'static>>, ProtocolError> {
+        if chunk.first {
+            self.start(chunk.kind == Kind::Text && check_utf8);
+        }
+        let want = announced.before + chunk.payload.len();
+        let total = announced.after.map(|after| want + after);
+        match self {
+            Self::Text(text, utf8) => {
+                let checked = utf8.check(chunk.payload)?;
+                let room = room(text.capacity(), want, total);
+                text.reserve_exact(room.saturating_sub(text.len()));
+                text.extend(checked.head);
+                text.push_str(checked.text);
+            }
+            Self::Bytes(bytes) => {
+                let room = room(bytes.capacity(), want, total);
+                bytes.reserve_exact(room.saturating_sub(bytes.len()));
+                // A tail that was lent, or a recycled buffer, is there to be written over.
+                let over = chunk.payload.len().min(bytes.len() - announced.before);
+                let (over, rest) = chunk.payload.split_at(over);
+                bytes[announced.before..announced.before + over.len()].copy_from_slice(over);
+                bytes.extend_from_slice(rest);
+            }
+        }
+        if chunk.last { self.finish(chunk.kind, want).map(Some) } else { Ok(None) }
+    }
+
+    /// Begins a message; a recycled buffer is kept.
+    pub(crate) fn start(&mut self, text: bool) {
+        let mut bytes = match mem::take(self) {
+            Self::Text(text, _) => text.into_bytes(),
+            Self::Bytes(bytes) => bytes,
+        };
+        *self = if text {
+            bytes.clear();
+            Self::Text(String::from_utf8(bytes).unwrap_or_default(), Utf8::default())
+        } else {
+            Self::Bytes(bytes)
+        };
+    }
+
+    /// Takes part of a text that is handed out in pieces.
+    pub(crate) fn check<'a>(&mut self, bytes: &'a [u8], last: bool) -> Result<Checked<'a>, ProtocolError> {
+        let Self::Text(_, utf8) = self else { return Err(ProtocolError::InvalidUtf8) };
+        let checked = utf8.check(bytes)?;
+        if last {
+            utf8.finish()?;
+        }
+        Ok(checked)
+    }
+
+    /// How many bytes the unfinished character of a text still wants.
+    pub(crate) fn missing(&self) -> usize {
+        match self {
+            Self::Text(_, utf8) => utf8.missing(),
+            Self::Bytes(_) => 0,
+        }
+    }
+
+    /// The message of `len` bytes that has come whole.
+    pub(crate) fn finish(&mut self, kind: Kind, len: usize) -> Result<Message<'static>, ProtocolError> {
+        Ok(match (mem::take(self), kind) {
+            (Self::Text(text, mut utf8), _) => {
+                utf8.finish()?;
+                Message::Text(Cow::Owned(text))
+            }
+            (Self::Bytes(mut bytes), kind) => {
+                bytes.truncate(len);
+                match kind {
+                    Kind::Text => Message::Unchecked(Cow::Owned(bytes)),
+                    Kind::Binary => Message::Binary(Cow::Owned(bytes)),
+                }
+            }
+        })
+    }
+
+    /// Where the next bytes of a large message belong, of which `filled` are here and `left` are still to come.
+    pub(crate) fn tail(&mut self, filled: usize, left: usize, total: Option<usize>) -> Option<&mut [u8]> {
+        let Self::Bytes(bytes) = self else { return None };
+        if left < LEAST_TAIL {
+            return None;
+        }
+        if bytes.capacity() == filled {
+            let room = room(filled, filled + 1, total);
+            bytes.reserve_exact(room.saturating_sub(bytes.len()));
+        }
+        let end = bytes.capacity().min(filled + left);
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        Some(&mut bytes[filled..end])
+    }
+
+    /// Takes a spent buffer for the next message that has to be put together.
+    pub(crate) fn recycle(&mut self, spent: Vec<u8>) {
+        let held = match self {
+            Self::Text(text, _) => text.capacity(),
+            Self::Bytes(bytes) => bytes.capacity(),
+        };
+        if held < spent.capacity() {
+            *self = Self::Bytes(spent);
+        }
+    }
+}
+
+impl Default for Assembler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The capacity for `want` bytes of a message of which no more than `total` are known to come.
+///
+/// Thrice what arrived: with the buffer it is moved from, that is at most four times.
+fn room(capacity: usize, want: usize, total: Option<usize>) -> usize {
+    if want <= capacity {
+        return capacity;
+    }
+    want.saturating_mul(3).min(total.unwrap_or(usize::MAX))
+}

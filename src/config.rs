@@ -1,0 +1,248 @@
+//! Every setting, its default, and the reason for it.
+
+use alloc::sync::Arc;
+use alloc::{borrow::Cow, vec::Vec};
+use core::ops::Deref;
+use core::time::Duration;
+
+/// The settings of a connection, as plain fields.
+///
+/// A server makes one and gives each connection a clone of an [`Arc`] of it, so that it is held once. The defaults are
+/// not held at all.
+///
+/// ```
+/// use sockless::{Config, Connection};
+/// use std::sync::Arc;
+///
+/// let mut config = Config::default();
+/// config.limits.message = 64 * 1024;
+/// let config = Arc::new(config);
+/// let connection = Connection::server(config.clone());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Bounds on what a peer may send.
+    pub limits: Limits,
+    /// Bounds on what waits to go out, and the shape it goes out in.
+    pub outbound: Outbound,
+    /// When to ping, and how long to wait for a peer.
+    pub keepalive: Keepalive,
+    /// Check that text is UTF-8 (RFC 6455 §8.1). Where it is off, text comes as
+    /// [`Event::Unchecked`](crate::Event::Unchecked). On by default: the RFC asks for it.
+    pub check_utf8: bool,
+    /// Answer pings with pongs (§5.5.3). Where it is off, that is the caller's to do. On by default: it is easily
+    /// forgotten, and the peer then hangs up.
+    pub answer_pings: bool,
+    /// Refuse a client's frames that are not masked (§5.1). On by default; off, both kinds are taken.
+    pub require_masks: bool,
+    /// The origins a server takes requests from (§10.2).
+    pub origins: Origins,
+}
+
+/// Bounds on what a peer may send; they may be changed while a connection runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes in a message, after inflating; more is refused with 1009.
+    pub message: usize,
+    /// Bytes in the payload of one frame; more is refused with 1009.
+    pub frame: usize,
+    /// Frames in one message; more is refused with 1008.
+    pub fragments: u32,
+    /// Bytes in an HTTP head; more is refused with 431.
+    pub head: usize,
+    /// Header fields in an HTTP head, at most [`Limits::MOST_FIELDS`]; more is refused with 431.
+    pub fields: usize,
+}
+
+impl Limits {
+    /// 1 MiB: a chat, a game or a feed stays far below, and a thousand hostile peers cannot take more than 1 GiB.
+    pub const MESSAGE: usize = 1 << 20;
+    /// As for a whole message, so that nobody has to set both.
+    pub const FRAME: usize = usize::MAX;
+    /// 4,096 fragments: a message of 1 MiB in fragments of 256 bytes. Empty fragments cost no memory but time, which the
+    /// bound on bytes does not see.
+    pub const FRAGMENTS: u32 = 4_096;
+    /// 16 KiB, twice what common HTTP servers take: room for large cookies.
+    pub const HEAD: usize = 16 << 10;
+    /// 100 fields; browsers send about 15.
+    pub const FIELDS: usize = 100;
+    /// No head has more fields than this, whatever [`Limits::fields`] says: it bounds a table on the stack.
+    pub const MOST_FIELDS: usize = 256;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message: Self::MESSAGE,
+            frame: Self::FRAME,
+            fragments: Self::FRAGMENTS,
+            head: Self::HEAD,
+            fields: Self::FIELDS,
+        }
+    }
+}
+
+/// Bounds on what waits to go out, and the shape it goes out in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outbound {
+    /// Bytes; while more wait, [`Wants::read`](crate::Wants::read) is false, so that a peer which does not read its
+    /// answers is not read either.
+    pub soft: usize,
+    /// Bytes; while more wait, `send_*` says [`Full`](crate::SendError::Full). The most that can wait is this and one
+    /// message.
+    pub hard: usize,
+    /// Bytes of capacity that the outbox keeps when everything has gone out.
+    pub retain: usize,
+    /// Bytes of payload; a longer message goes out in fragments of this size. 0: in one frame.
+    pub fragment: usize,
+}
+
+impl Outbound {
+    /// 64 KiB: a common read buffer's worth of echoes.
+    pub const SOFT: usize = 64 << 10;
+    /// 1 MiB, the size of the largest message that the peer may send by default.
+    pub const HARD: usize = 1 << 20;
+    /// Nothing: an idle connection holds no heap. A loop that lends an outbox, or that values an allocation more than
+    /// memory, raises it.
+    pub const RETAIN: usize = 0;
+    /// One frame a message: it costs least.
+    pub const FRAGMENT: usize = 0;
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self { soft: Self::SOFT, hard: Self::HARD, retain: Self::RETAIN, fragment: Self::FRAGMENT }
+    }
+}
+
+/// When to ping, and how long to wait for a peer. Nothing of it happens unless the driver calls
+/// [`handle_timeout`](crate::Connection::handle_timeout).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Time for the opening handshake, from the first call of `handle_timeout`.
+    pub handshake: Option<Duration>,
+    /// Silence of the peer after which it is sent a ping.
+    pub ping: Option<Duration>,
+    /// Time for the peer to send anything after that ping.
+    pub pong: Option<Duration>,
+    /// Time without a frame of the peer's other than pongs after which the connection ends.
+    pub idle: Option<Duration>,
+    /// Time for the closing handshake, and for the transport to end after it.
+    pub close: Option<Duration>,
+}
+
+impl Keepalive {
+    /// 10 s: several round trips on a poor mobile link, and short enough that half-open handshakes don't pile up.
+    pub const HANDSHAKE: Option<Duration> = Some(Duration::from_secs(10));
+    /// 20 s: below the 30 s after which the most impatient proxies and NATs forget a connection.
+    pub const PING: Option<Duration> = Some(Duration::from_secs(20));
+    /// 20 s: a peer that takes longer is gone, or of no use.
+    pub const PONG: Option<Duration> = Some(Duration::from_secs(20));
+    /// Never: a quiet peer that answers pings does no harm.
+    pub const IDLE: Option<Duration> = None;
+    /// 10 s, as for the opening.
+    pub const CLOSE: Option<Duration> = Some(Duration::from_secs(10));
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self { handshake: Self::HANDSHAKE, ping: Self::PING, pong: Self::PONG, idle: Self::IDLE, close: Self::CLOSE }
+    }
+}
+
+/// The origins a server takes requests from (RFC 6455 §10.2). A request without an `Origin`, as from a program, is
+/// always taken: the header protects a browser's user, and only browsers can be trusted to send it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origins {
+    /// Only an origin with the host and port of the request itself. The default: without a check, any page that a user
+    /// visits can speak to the server with that user's cookies.
+    #[default]
+    SameHost,
+    /// Any origin.
+    Any,
+    /// These origins, each as a browser writes it, such as `https://example.com`; compared without case.
+    List(Vec<Cow<'static, str>>),
+}
+
+impl Config {
+    /// The defaults, as a constant.
+    pub const DEFAULT: Self = Self {
+        limits: Limits {
+            message: Limits::MESSAGE,
+            frame: Limits::FRAME,
+            fragments: Limits::FRAGMENTS,
+            head: Limits::HEAD,
+            fields: Limits::FIELDS,
+        },
+        outbound: Outbound {
+            soft: Outbound::SOFT,
+            hard: Outbound::HARD,
+            retain: Outbound::RETAIN,
+            fragment: Outbound::FRAGMENT,
+        },
+        keepalive: Keepalive {
+            handshake: Keepalive::HANDSHAKE,
+            ping: Keepalive::PING,
+            pong: Keepalive::PONG,
+            idle: Keepalive::IDLE,
+            close: Keepalive::CLOSE,
+        },
+        check_utf8: true,
+        answer_pings: true,
+        require_masks: true,
+        origins: Origins::SameHost,
+    };
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// What the opening handshake agreed on, for both halves to keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Negotiated {}
+
+impl Negotiated {
+    /// Whether messages may come compressed (RFC 7692).
+    #[inline]
+    pub const fn deflate(&self) -> bool {
+        false
+    }
+}
+
+/// A [`Config`] that many connections share in one pointer; the defaults take no heap at all.
+#[derive(Clone, Debug, Default)]
+pub struct SharedConfig(Option<Arc<Config>>);
+
+static DEFAULT: Config = Config::DEFAULT;
+
+impl Deref for SharedConfig {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        self.0.as_deref().unwrap_or(&DEFAULT)
+    }
+}
+
+impl SharedConfig {
+    /// This one's own copy of the settings, to change; the others that share them are left as they are.
+    pub fn to_mut(&mut self) -> &mut Config {
+        Arc::make_mut(self.0.get_or_insert_with(Arc::default))
+    }
+}
+
+impl From<Arc<Config>> for SharedConfig {
+    fn from(config: Arc<Config>) -> Self {
+        Self(Some(config))
+    }
+}
+
+impl From<Config> for SharedConfig {
+    fn from(config: Config) -> Self {
+        Self((config != DEFAULT).then(|| Arc::new(config)))
+    }
+}

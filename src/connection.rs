@@ -1,0 +1,662 @@
+//! The one room where the two halves, the opening handshake and time meet.
+
+use crate::close::Code;
+use crate::config::{Limits, Negotiated, Outbound, SharedConfig};
+use crate::decode::Role;
+use crate::error::{HandshakeError, ProtocolError, RelayError, SendError};
+use crate::event::{Event, Fact, Kind, Message};
+use crate::handshake::{
+    self, Accept, ClientHandshake, ClientRequest, HeadReader, Outcome, Request, write_accept, write_refusal,
+};
+use crate::mask::Seed;
+use crate::outbox::Outgoing;
+use crate::prepared::Prepared;
+use crate::receiver::{Receiver, Traffic};
+use crate::sender::{Sender, State, Wants};
+use crate::writer::Writer;
+use alloc::{boxed::Box, vec::Vec};
+use bytes::Bytes;
+use core::fmt;
+use core::time::Duration;
+
+/// The most bytes of frames that are kept for a server which has not answered the request before them, although
+/// [`Wants::read`] is false: what a few reads of a usual buffer bring.
+const MOST_HELD: usize = 256 << 10;
+
+/// A WebSocket connection, from the first byte of the HTTP head to the last, without its transport.
+///
+/// Bytes that were read go into [`receive`](Self::receive), events come out. What is to be written waits in
+/// [`outbound`](Self::outbound). [`wants`](Self::wants) says what to do next.
+///
+/// ```
+/// use sockless::{Config, Connection, Event, Negotiated, Role, Seed};
+/// use bytes::Buf;
+///
+/// let mut server = Connection::open(Role::Server, Negotiated::default(), Config::default(), Seed::new([0; 16]));
+/// let mut input: &mut [u8] = &mut b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".clone();
+/// while let Some(event) = server.receive(&mut input)? {
+///     if let Event::Text(text) = event {
+///         server.send_text(&text)?;
+///     }
+/// }
+/// assert_eq!(server.outbound().chunk(), b"\x81\x05Hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Connection {
+    receiver: Receiver,
+    sender: Sender,
+    opening: Option<Box<Opening>>,
+}
+
+/// Where the opening handshake is.
+enum Opening {
+    /// Server: the request has not come whole.
+    Request(HeadReader),
+    /// Server: the request waits for an answer, and these bytes came behind it.
+    Answer(Vec<u8>),
+    /// Server: accepted; these bytes came before, and some of them are decoded.
+    Held(Vec<u8>, usize),
+    /// Server: refused, which the caller has not been told.
+    Refused(HandshakeError),
+    /// Client: the response has not come whole.
+    Response(ClientHandshake),
+}
+
+/// What a connection has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// What has been received.
+    pub received: Traffic,
+    /// What has been sent.
+    pub sent: Traffic,
+    /// Bytes that wait to go out.
+    pub queued: usize,
+    /// The most bytes that ever waited to go out at once; it counts to 4 GiB.
+    pub most_queued: u32,
+    /// The time from the latest keepalive ping that was answered to its pong, as exact as the times told to
+    /// [`handle_timeout`](Connection::handle_timeout).
+    pub round_trip: Option<Duration>,
+}
+
+/// Making a connection.
+impl Connection {
+    /// A server's end, which waits for a request.
+    pub fn server(config: impl Into<SharedConfig>) -> Self {
+        let opening = Opening::Request(HeadReader::default());
+        // A server masks nothing, so its seed does not matter.
+        Self::new(Role::Server, config.into(), Seed::new([0; 16]), Some(Box::new(opening)))
+    }
+
+    /// A client's end; its request is outbound already.
+    ///
+    /// The nonce and all masking keys follow from `seed`: use [`Seed::random`], or a source as good.
+    ///
+    /// # Errors
+    /// [`Head`](SendError::Head) or [`ReservedHeader`](SendError::ReservedHeader) for what the request must not say.
+    ///
+    /// ```
+    /// use sockless::{ClientRequest, Config, Connection, Seed};
+    /// use bytes::Buf;
+    ///
+    /// let request = ClientRequest::new("ws://example.com/chat")?;
+    /// let mut client = Connection::client(&request, Config::default(), Seed::new([7; 16]))?;
+    /// assert!(client.outbound().chunk().starts_with(b"GET /chat HTTP/1.1\r\nHost: example.com\r\n"));
+    /// # Ok::<(), sockless::SendError>(())
+    /// ```
+    pub fn client(request: &ClientRequest, config: impl Into<SharedConfig>, seed: Seed) -> Result<Self, SendError> {
+        let mut connection = Self::new(Role::Client, config.into(), seed, None);
+        let nonce = connection.sender.nonce();
+        handshake::write_request(request, &nonce, connection.sender.head())?;
+        connection.opening = Some(Box::new(Opening::Response(ClientHandshake::new(request, &nonce))));
+        Ok(connection)
+    }
+
+    /// An open connection, after a handshake done elsewhere.
+    ///
+    /// `negotiated` is what that handshake agreed on; `seed` matters for a client only.
+    pub fn open(role: Role, negotiated: Negotiated, config: impl Into<SharedConfig>, seed: Seed) -> Self {
+        let mut connection = Self::new(role, config.into(), seed, None);
+        connection.opened(negotiated);
+        connection
+    }
+
+    fn new(role: Role, config: SharedConfig, seed: Seed, opening: Option<Box<Opening>>) -> Self {
+        let receiver = Receiver::new(role, config.clone());
+        Self { receiver, sender: Sender::new(role, seed, config), opening }
+    }
+
+    fn opened(&mut self, negotiated: Negotiated) {
+        self.receiver.open(negotiated);
+        self.sender.open(negotiated);
+    }
+
+    /// Parts an open connection into halves for two threads, which exchange [`Fact`]s and nothing else.
+    ///
+    /// # Errors
+    /// The connection itself, if it is not open, or holds events of bytes that came before it was.
+    ///
+    /// ```
+    /// # use sockless::{Config, Connection, Event, Fact, Negotiated, Role, Seed};
+    /// # use bytes::Buf;
+    /// # let connection = Connection::open(Role::Server, Negotiated::default(), Config::default(), Seed::new([0; 16]));
+    /// let Ok((mut receiver, mut sender)) = connection.split() else { panic!("not open") };
+    /// let (facts, of_receiver) = std::sync::mpsc::channel();
+    /// let reader = std::thread::spawn(move || {
+    ///     let mut input: &mut [u8] = &mut b"\x89\x82\0\0\0\0hi".clone(); // a ping, read from somewhere
+    ///     loop {
+    ///         match receiver.receive(&mut input) {
+    ///             Ok(Some(event)) => facts.send(event.fact()).unwrap(),
+    ///             Ok(None) => break,
+    ///             Err(error) => facts.send(Some(Fact::from(error))).unwrap(),
+    ///         }
+    ///     }
+    /// });
+    /// for fact in of_receiver.iter().flatten() {
+    ///     sender.handle_fact(fact);
+    /// }
+    /// assert_eq!(sender.outbound().chunk(), b"\x8a\x02hi");
+    /// # reader.join().unwrap();
+    /// ```
+    #[allow(clippy::result_large_err)] // The error is the connection, given back.
+    pub fn split(self) -> Result<(Receiver, Sender), Self> {
+        match (self.sender.state(), &self.opening) {
+            (State::Open | State::Closing, None) => Ok((self.receiver, self.sender)),
+            _ => Err(self),
+        }
+    }
+}
+
+/// Receiving.
+impl Connection {
+    /// Takes from the front of `input` what makes the next event; `None` when all of it is taken.
+    ///
+    /// The event borrows `input`, where its payload is unmasked in place, or owns what had to be put together. While a
+    /// server has not answered a request, bytes behind it are kept; after the answer, call once more even without
+    /// input.
+    ///
+    /// # Errors
+    /// The [`ProtocolError`] that ends the connection, once; later input is discarded. The close frame it asks for is
+    /// outbound: flush it, and do what [`wants`](Self::wants) says of the transport.
+    #[inline]
+    pub fn receive<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        if self.opening.is_none() {
+            let result = self.receiver.receive(input);
+            // The common events concern nobody else.
+            if let Ok(None | Some(Event::Text(_) | Event::Binary(_))) = result {
+                return result;
+            }
+            return self.settle(result);
+        }
+        self.receive_opening(input, |receiver, input| receiver.receive(input))
+    }
+
+    /// The same, but messages come in [`Piece`](crate::Piece)s as they arrive, and nothing is kept: for messages of any
+    /// size in constant memory, or to see the peer's fragments.
+    ///
+    /// A message stays with the method that its first byte came to. [`Limits::message`] counts here too.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_piece<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        if self.opening.is_none() {
+            let result = self.receiver.receive_piece(input);
+            return self.settle(result);
+        }
+        self.receive_opening(input, |receiver, input| receiver.receive_piece(input))
+    }
+
+    /// Passes the messages in `input` on to another connection, for a proxy: masked anew for its peer, neither joined
+    /// nor inflated, nor is their UTF-8 checked; each call's part of a frame goes as a fragment of its own
+    /// (RFC 6455 §5.4).
+    ///
+    /// Control frames are events, and pings are answered, as in [`receive`](Self::receive): a closing handshake is
+    /// each connection's own. Stop reading while `to` does not want to: its `wants().read` says so.
+    ///
+    /// # Errors
+    /// [`RelayError::Peer`] as [`receive`](Self::receive); [`RelayError::Send`] if `to` takes nothing, where `input`
+    /// keeps what was not passed on.
+    pub fn relay<'a>(&mut self, input: &mut &'a mut [u8], to: &mut Self) -> Result<Option<Event<'a>>, RelayError> {
+        if self.opening.is_some() {
+            return Ok(self.receive(input)?);
+        }
+        match self.receiver.relay(input, &mut to.sender) {
+            Ok(event) => Ok(self.settle(Ok(event))?),
+            Err(RelayError::Peer(error)) => Ok(self.settle(Err(error))?),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where the next bytes belong while a large binary message is put together, so that a driver reads from its socket
+    /// straight into it; `None` while the driver's own buffer serves better.
+    ///
+    /// Text goes through the driver's buffer: it is checked there, and moved once.
+    ///
+    /// ```
+    /// # use sockless::{Config, Connection, Event, Negotiated, Role, Seed};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut connection = Connection::open(Role::Client, Negotiated::default(), Config::default(), Seed::new([0; 16]));
+    /// # let message = [&b"\x82\x7f\0\0\0\0\0\x04\0\0"[..], &[7; 0x40000]].concat();
+    /// # let mut socket = &message[..];
+    /// # let mut buffer = [0; 4096];
+    /// # let mut done = false;
+    /// # while !done {
+    /// use std::io::Read;
+    ///
+    /// if let Some(tail) = connection.tail() {
+    ///     let n = socket.read(tail)?;
+    ///     if let Some(Event::Binary(message)) = connection.receive_tail(n)? {
+    ///         assert_eq!(message.len(), 256 * 1024);
+    /// #       done = true;
+    ///     }
+    /// } else {
+    ///     let n = socket.read(&mut buffer)?;
+    ///     let mut input = &mut buffer[..n];
+    ///     while let Some(event) = connection.receive(&mut input)? {
+    ///         // ...
+    /// #       if let Event::Binary(message) = event { assert_eq!(message.len(), 256 * 1024); done = true }
+    ///     }
+    /// }
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn tail(&mut self) -> Option<&mut [u8]> {
+        self.receiver.tail()
+    }
+
+    /// Takes the first `len` bytes of [`tail`](Self::tail), just read into it.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_tail(&mut self, len: usize) -> Result<Option<Event<'static>>, ProtocolError> {
+        let result = self.receiver.receive_tail(len);
+        self.settle(result)
+    }
+
+    /// The transport has ended, whoever ended it; says how the connection did, unless that was said.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](ProtocolError::UnexpectedEof) without a closing handshake, or
+    /// [`Handshake`](ProtocolError::Handshake) without an opening one.
+    pub fn receive_eof(&mut self) -> Result<Option<Event<'static>>, ProtocolError> {
+        let result = match self.opening.take().map(|opening| *opening) {
+            None => self.receiver.receive_eof().map(|()| None),
+            Some(Opening::Held(..)) => Err(ProtocolError::UnexpectedEof),
+            Some(Opening::Refused(error)) => Err(error.into()),
+            Some(Opening::Request(_) | Opening::Answer(_)) => Err(HandshakeError::UnexpectedEof.into()),
+            Some(Opening::Response(mut client)) => match client.receive_eof() {
+                Ok(outcome) => Ok(outcome.map(|outcome| self.handle_outcome(outcome))),
+                Err(error) => Err(error.into()),
+            },
+        };
+        self.receiver.end();
+        self.sender.handle_fact(Fact::Eof);
+        self.settle(result)
+    }
+
+    /// Gives a spent buffer back: the next message that has to be put together goes there.
+    ///
+    /// With a buffer as large as [`Limits::message`], nothing is allocated for receiving from then on.
+    pub fn recycle(&mut self, spent: Vec<u8>) {
+        self.receiver.recycle(spent);
+    }
+
+    /// Tells the sending half of what the receiving half has found.
+    #[cold]
+    fn settle<'a>(
+        &mut self,
+        result: Result<Option<Event<'a>>, ProtocolError>,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        match &result {
+            Ok(None) => {}
+            Ok(Some(event)) => {
+                if let Some(fact) = event.fact() {
+                    self.sender.handle_fact(fact);
+                }
+            }
+            Err(error) => {
+                self.receiver.end();
+                self.sender.handle_fact((*error).into());
+            }
+        }
+        result
+    }
+}
+
+/// The opening handshake.
+impl Connection {
+    #[cold]
+    fn receive_opening<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        receive: impl for<'b> Fn(&mut Receiver, &mut &'b mut [u8]) -> Result<Option<Event<'b>>, ProtocolError>,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        let config = self.receiver.config();
+        let result = match self.opening.as_deref_mut() {
+            Some(Opening::Request(reader)) => match reader.read(input, &config.limits) {
+                Ok(Some(head)) => Request::from_head(head, config).map(|request| Some(self.handle_request(request))),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            },
+            Some(Opening::Response(client)) => match client.receive(input, &config.limits) {
+                Ok(Some(outcome)) => Ok(Some(self.handle_outcome(outcome))),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            },
+            Some(Opening::Answer(held)) => hold(held, input).map(|()| None),
+            Some(Opening::Refused(error)) => Err(*error),
+            Some(Opening::Held(..)) | None => return self.receive_held(input, receive),
+        };
+        result.map_err(|error| {
+            *input = &mut [];
+            self.fail_opening(error)
+        })
+    }
+
+    /// Decodes bytes that came before the request was answered, then `input`.
+    fn receive_held<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        receive: impl for<'b> Fn(&mut Receiver, &mut &'b mut [u8]) -> Result<Option<Event<'b>>, ProtocolError>,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        let mut result = Ok(None);
+        if let Some(Opening::Held(held, at)) = self.opening.as_deref_mut() {
+            let len = held.len();
+            let mut rest = &mut held[*at..];
+            result = receive(&mut self.receiver, &mut rest).map(|event| event.map(Event::into_owned));
+            *at = len - rest.len();
+        }
+        if !matches!(result, Ok(Some(_))) {
+            self.opening = None;
+            if result.is_ok() {
+                result = receive(&mut self.receiver, input);
+            }
+        }
+        self.settle(result)
+    }
+
+    fn handle_request<'a>(&mut self, request: Request<'a>) -> Event<'a> {
+        self.opening = Some(Box::new(Opening::Answer(Vec::new())));
+        Event::Request(request)
+    }
+
+    fn handle_outcome<'a>(&mut self, outcome: Outcome<'a>) -> Event<'a> {
+        self.opening = None;
+        match outcome {
+            Outcome::Open(response) => {
+                self.opened(Negotiated::default());
+                Event::Open(response)
+            }
+            Outcome::Rejected(response) => {
+                self.receiver.end();
+                self.sender.expire();
+                Event::Rejected(response)
+            }
+        }
+    }
+
+    /// Ends the opening handshake, a server's with the status that the error asks for.
+    fn fail_opening(&mut self, error: HandshakeError) -> ProtocolError {
+        if let Some(Opening::Request(_) | Opening::Answer(_)) = self.opening.as_deref() {
+            write_refusal(error, self.sender.head());
+        }
+        self.end_opening();
+        error.into()
+    }
+
+    fn end_opening(&mut self) {
+        self.opening = None;
+        self.receiver.end();
+        self.sender.fail(None);
+    }
+
+    /// Accepts the request: the response is outbound, and messages may follow.
+    ///
+    /// A request that does not pass [`Request::check`] is refused instead, with the status that its error names; the
+    /// next [`receive`](Self::receive) returns that error, which ends the connection.
+    ///
+    /// # Errors
+    /// [`NoRequest`](SendError::NoRequest), or [`Head`](SendError::Head),
+    /// [`ReservedHeader`](SendError::ReservedHeader) and [`Subprotocol`](SendError::Subprotocol) for what the response
+    /// must not say: the request still waits for an answer.
+    pub fn accept(&mut self, accept: Accept) -> Result<(), SendError> {
+        let Some(Opening::Answer(held)) = self.opening.as_deref_mut() else { return Err(SendError::NoRequest) };
+        if let Err(error) = accept.check() {
+            write_refusal(error, self.sender.head());
+            self.sender.fail(None);
+            self.opening = Some(Box::new(Opening::Refused(error)));
+            return Ok(());
+        }
+        write_accept(&accept, None, self.sender.head())?;
+        let held = core::mem::take(held);
+        self.opening = (!held.is_empty()).then(|| Box::new(Opening::Held(held, 0)));
+        self.opened(Negotiated::default());
+        Ok(())
+    }
+
+    /// Answers the request with any status but 1xx, which ends the connection: a refusal, or the answer to plain HTTP.
+    ///
+    /// `Content-Length` and `Connection: close` are added unless they are given. No event follows.
+    ///
+    /// # Errors
+    /// [`NoRequest`](SendError::NoRequest), [`Status`](SendError::Status) or [`Head`](SendError::Head): the request
+    /// still waits for an answer.
+    pub fn reject(&mut self, status: u16, headers: &[(&str, &str)], body: &[u8]) -> Result<(), SendError> {
+        let Some(Opening::Answer(_)) = self.opening.as_deref() else { return Err(SendError::NoRequest) };
+        handshake::write_reject(status, headers, body, self.sender.head())?;
+        self.end_opening();
+        Ok(())
+    }
+}
+
+/// Keeps bytes that came behind a request which waits for its answer.
+fn hold(held: &mut Vec<u8>, input: &mut &mut [u8]) -> Result<(), HandshakeError> {
+    if held.len() + input.len() > MOST_HELD {
+        return Err(HandshakeError::HeadTooLong);
+    }
+    held.extend_from_slice(input);
+    *input = &mut [];
+    Ok(())
+}
+
+/// Sending: all or nothing, and never blocking.
+impl Connection {
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send(&mut self, message: &Message<'_>) -> Result<(), SendError> {
+        self.sender.send(message)
+    }
+
+    /// Sends a text message.
+    ///
+    /// # Errors
+    /// [`NotOpen`](SendError::NotOpen) or [`Closing`](SendError::Closing) for good; [`Full`](SendError::Full) or
+    /// [`FragmentUnderWay`](SendError::FragmentUnderWay) for now.
+    #[inline]
+    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
+        self.sender.send_text(text)
+    }
+
+    /// Sends a binary message.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    #[inline]
+    pub fn send_binary(&mut self, bytes: &[u8]) -> Result<(), SendError> {
+        self.sender.send_binary(bytes)
+    }
+
+    /// Sends a fragment of a message (RFC 6455 §5.4), which begins with the first and ends with the `last`; all are of one
+    /// `kind`. Text may be cut anywhere.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`InvalidUtf8`](SendError::InvalidUtf8).
+    pub fn send_fragment(&mut self, kind: Kind, bytes: &[u8], last: bool) -> Result<(), SendError> {
+        self.sender.send_fragment(kind, bytes, last)
+    }
+
+    /// Sends a message without copying it: a server keeps a reference; a client masks in place what nobody else refers
+    /// to, and else a copy. A short message is copied, which costs less.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`InvalidUtf8`](SendError::InvalidUtf8).
+    pub fn send_shared(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
+        self.sender.send_shared(kind, bytes)
+    }
+
+    /// Sends a message that was framed before, by reference if it is long; it costs the same however long it is.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
+        self.sender.send_prepared(message)
+    }
+
+    /// A message to be written piecemeal.
+    pub fn writer(&mut self, kind: Kind) -> Writer<'_> {
+        self.sender.writer(kind)
+    }
+
+    /// Sends a ping (RFC 6455 §5.5.2) of at most 125 bytes, ahead of the messages that wait.
+    ///
+    /// # Errors
+    /// [`LongControl`](SendError::LongControl), [`NotOpen`](SendError::NotOpen), [`Closing`](SendError::Closing) or
+    /// [`Full`](SendError::Full).
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.sender.ping(payload)
+    }
+
+    /// Sends a pong that answers nothing, or one of the caller's own (RFC 6455 §5.5.3).
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.sender.pong(payload)
+    }
+
+    /// Starts the closing handshake (RFC 6455 §7.1.2): nothing new may be sent; what waits goes out first, and the
+    /// fragments of a message under way may still be sent.
+    ///
+    /// [`Code::NO_STATUS`] sends a close frame without a code; a reason has at most 123 bytes. Messages of the peer's
+    /// may still come before its [`Close`](Event::Close).
+    ///
+    /// # Errors
+    /// [`CloseCode`](SendError::CloseCode) or [`LongControl`](SendError::LongControl) for what cannot be said,
+    /// [`NotOpen`](SendError::NotOpen) or [`Closing`](SendError::Closing).
+    pub fn close(&mut self, code: Code, reason: &str) -> Result<(), SendError> {
+        self.sender.close(code, reason)
+    }
+
+    /// Ends the connection without waiting for anything: what has not begun to go out is dropped, and a close frame
+    /// with this code is the last that goes out. Later input is discarded.
+    pub fn abort(&mut self, code: Code) {
+        self.opening = None;
+        self.receiver.discard();
+        self.sender.abort(code);
+    }
+}
+
+/// The transport, the clock and the state.
+impl Connection {
+    /// What waits to go out, as a [`Buf`](bytes::Buf): write from it and `advance` it by what was written.
+    #[inline]
+    pub fn outbound(&mut self) -> Outgoing<'_> {
+        self.sender.outbound()
+    }
+
+    /// Swaps the storage of the outbox with `buffer`, which is cleared; what waits is moved along.
+    ///
+    /// So a loop lends one buffer to whichever connection is busy: swap before, write what is outbound, swap back. Such a
+    /// loop sets [`Outbound::retain`] to [`usize::MAX`].
+    pub fn swap_outbox(&mut self, buffer: &mut Vec<u8>) {
+        self.sender.swap_outbox(buffer);
+    }
+
+    /// What the driver should do now; it changes with every other call.
+    pub fn wants(&self) -> Wants {
+        let wants = self.sender.wants();
+        match self.opening.as_deref() {
+            Some(Opening::Answer(_)) => Wants { read: false, ..wants },
+            _ => wants,
+        }
+    }
+
+    /// Tells the time: on a monotonic clock of the caller's choice, as the time since any moment that stays the same.
+    ///
+    /// Call it when [`poll_timeout`](Self::poll_timeout) says so, and as often else as is convenient: the more often, the
+    /// more exact is what it knows of silence.
+    ///
+    /// # Errors
+    /// A deadline that ends the connection: [`PongTimeout`](ProtocolError::PongTimeout),
+    /// [`IdleTimeout`](ProtocolError::IdleTimeout), [`CloseTimeout`](ProtocolError::CloseTimeout) or
+    /// [`HandshakeError::Timeout`].
+    pub fn handle_timeout(&mut self, now: Duration) -> Result<Option<Event<'static>>, ProtocolError> {
+        let heard = self.receiver.traffic().frames;
+        match self.sender.handle_timeout(now, heard) {
+            Ok(()) => Ok(None),
+            Err(ProtocolError::Handshake(error)) => {
+                // A refusal whose body does not end is told as far as it came.
+                if let Some(Opening::Response(client)) = self.opening.as_deref_mut()
+                    && let Ok(Some(outcome)) = client.receive_eof()
+                {
+                    return Ok(Some(self.handle_outcome(outcome)));
+                }
+                Err(self.fail_opening(error))
+            }
+            Err(error) => {
+                self.receiver.end();
+                Err(error)
+            }
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the caller's clock; a past time means now.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.sender.poll_timeout()
+    }
+
+    /// The state, as RFC 6455 names it.
+    pub fn state(&self) -> State {
+        self.sender.state()
+    }
+
+    /// Which end of the connection this is.
+    pub fn role(&self) -> Role {
+        self.receiver.role()
+    }
+
+    /// What the connection has done so far.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            received: self.receiver.traffic(),
+            sent: self.sender.traffic(),
+            queued: self.sender.queued(),
+            most_queued: self.sender.most_queued(),
+            round_trip: self.sender.round_trip(),
+        }
+    }
+
+    /// Changes what the peer may send, from the next frame on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.receiver.set_limits(limits);
+    }
+
+    /// Changes what may wait to go out, from the next message on.
+    pub fn set_outbound(&mut self, outbound: Outbound) {
+        self.sender.set_outbound(outbound);
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("role", &self.role())
+            .field("state", &self.state())
+            .field("counters", &self.counters())
+            .finish_non_exhaustive()
+    }
+}

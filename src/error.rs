@@ -1,0 +1,229 @@
+//! The three kinds of error, told apart by who is to blame.
+
+use crate::close::Code;
+use thiserror::Error;
+
+/// What the peer, or the network between, did wrong; it ends the connection.
+///
+/// The close frame that [`close_code`](Self::close_code) names is already outbound when a caller sees the error
+/// (RFC 6455 §7.1.7): flush it, then close the transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// An opcode that RFC 6455 §5.2 reserves.
+    #[error("reserved opcode {0:#x}")]
+    ReservedOpcode(u8),
+    /// A reserved bit that no negotiated extension gives a meaning (§5.2), as the three bits RSV1 to RSV3.
+    #[error("reserved bits {0:#05b} without an extension that defines them")]
+    ReservedBits(u8),
+    /// A control frame without FIN (§5.5).
+    #[error("fragmented control frame")]
+    FragmentedControl,
+    /// A control frame with more than 125 bytes of payload (§5.5).
+    #[error("control frame longer than 125 bytes")]
+    LongControl,
+    /// A payload length that did not use the shortest form (§5.2).
+    #[error("payload length not in its shortest form")]
+    NonMinimalLength,
+    /// A 64-bit payload length with its top bit set (§5.2).
+    #[error("payload length with its top bit set")]
+    LengthTopBit,
+    /// A client's frame without a mask (§5.1).
+    #[error("unmasked frame from a client")]
+    Unmasked,
+    /// A server's frame with a mask (§5.1).
+    #[error("masked frame from a server")]
+    Masked,
+    /// A continuation frame with no message to continue (§5.4).
+    #[error("continuation frame outside a fragmented message")]
+    UnexpectedContinuation,
+    /// A new message before the last fragment of the one under way (§5.4).
+    #[error("new message inside a fragmented message")]
+    InterleavedMessage,
+    /// Text, or a close reason, that is not UTF-8 (§8.1).
+    #[error("invalid UTF-8")]
+    InvalidUtf8,
+    /// Compressed data that does not inflate (RFC 7692 §7.2.2).
+    #[error("corrupt compressed data")]
+    CorruptDeflate,
+    /// A frame longer than [`Limits::frame`](crate::Limits::frame).
+    #[error("frame longer than the limit")]
+    FrameTooLong,
+    /// A message longer than [`Limits::message`](crate::Limits::message).
+    #[error("message longer than the limit")]
+    MessageTooLong,
+    /// A message in more frames than [`Limits::fragments`](crate::Limits::fragments).
+    #[error("message in more fragments than the limit")]
+    TooManyFragments,
+    /// A close frame with a payload of one byte (§5.5.1).
+    #[error("close frame with half a status code")]
+    ShortClose,
+    /// A close code that must not be on the wire (§7.4).
+    #[error("close code {0} is not allowed on the wire")]
+    CloseCode(u16),
+    /// The transport ended before the closing handshake did (§7.1.5, the code 1006 that is never sent).
+    #[error("transport ended without a closing handshake")]
+    UnexpectedEof,
+    /// Nothing came in answer to a keepalive ping in time.
+    #[error("no answer to a ping in time")]
+    PongTimeout,
+    /// No message came or went for as long as [`Keepalive::idle`](crate::Keepalive::idle) allows.
+    #[error("idle for too long")]
+    IdleTimeout,
+    /// The peer did not finish the closing handshake in time.
+    #[error("closing handshake not finished in time")]
+    CloseTimeout,
+    /// The opening handshake failed.
+    #[error("opening handshake failed: {0}")]
+    Handshake(#[from] HandshakeError),
+}
+
+impl ProtocolError {
+    /// The status code of the close frame this error sends, if it sends one (RFC 6455 §7.4.1).
+    ///
+    /// `None` for an opening handshake, which is answered by an HTTP status, and where nobody is left to read one.
+    pub const fn close_code(&self) -> Option<Code> {
+        match self {
+            Self::InvalidUtf8 | Self::CorruptDeflate => Some(Code::INVALID_PAYLOAD),
+            Self::FrameTooLong | Self::MessageTooLong => Some(Code::TOO_BIG),
+            Self::TooManyFragments => Some(Code::POLICY),
+            Self::PongTimeout => Some(Code::INTERNAL_ERROR),
+            Self::IdleTimeout => Some(Code::AWAY),
+            Self::UnexpectedEof | Self::CloseTimeout | Self::Handshake(_) => None,
+            _ => Some(Code::PROTOCOL_ERROR),
+        }
+    }
+}
+
+/// What the caller did wrong; the connection is as it was before the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// More than [`Outbound::hard`](crate::Outbound::hard) bytes wait to go out; try again when some have gone.
+    #[error("too much waits to go out")]
+    Full,
+    /// The opening handshake is not done, or there is no request to answer.
+    #[error("connection is not open")]
+    NotOpen,
+    /// The request was answered already, or nothing has been asked.
+    #[error("no request waits for an answer")]
+    NoRequest,
+    /// A close frame was sent or received, or the connection failed: nothing more may be sent (RFC 6455 §5.5.1).
+    #[error("connection is closing")]
+    Closing,
+    /// A message in fragments is under way, and nothing but its next fragment may be sent (§5.4).
+    #[error("a fragmented message is under way")]
+    FragmentUnderWay,
+    /// A compressed message for a connection that has not negotiated compression (RFC 7692 §6).
+    #[error("compression is not negotiated")]
+    Extension,
+    /// Text that is not UTF-8 (§5.6).
+    #[error("text is not UTF-8")]
+    InvalidUtf8,
+    /// A ping or pong with more than 125 bytes, or a close reason with more than 123 (§5.5).
+    #[error("control frame payload too long")]
+    LongControl,
+    /// A close code that must not be sent (§7.4).
+    #[error("close code {0} must not be sent")]
+    CloseCode(u16),
+    /// A URL that is not an absolute `ws://` or `wss://` URL without a fragment (§3).
+    #[error("not a WebSocket URL")]
+    Url,
+    /// A method, header or other part of a head with a byte that HTTP does not allow there, CR, LF and NUL above all.
+    #[error("byte not allowed in an HTTP head")]
+    Head,
+    /// A header that the handshake itself writes, such as `Sec-WebSocket-Accept`.
+    #[error("header that the handshake itself writes")]
+    ReservedHeader,
+    /// A status that cannot refuse a request: 1xx and anything outside 200 to 599.
+    #[error("status {0} cannot refuse a request")]
+    Status(u16),
+    /// A subprotocol that the client did not offer (§4.2.2).
+    #[error("subprotocol that was not offered")]
+    Subprotocol,
+    /// The request cannot be accepted, for this reason; it can only be refused (§4.2.1).
+    #[error("request cannot be accepted: {0}")]
+    Unacceptable(HandshakeError),
+}
+
+/// Why a relay stopped: the connection it reads from, or the one it writes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RelayError {
+    /// The connection that is read has failed.
+    #[error(transparent)]
+    Peer(#[from] ProtocolError),
+    /// The connection that is written takes nothing, for now or for good; no input was lost.
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+/// Why an opening handshake failed (RFC 6455 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The head is not HTTP/1.1 as RFC 9112 has it: a bare LF, a folded line, a NUL, a bad token.
+    #[error("malformed HTTP head")]
+    Malformed,
+    /// The head is longer than [`Limits::head`](crate::Limits::head).
+    #[error("HTTP head longer than the limit")]
+    HeadTooLong,
+    /// The head has more fields than [`Limits::fields`](crate::Limits::fields).
+    #[error("HTTP head with more fields than the limit")]
+    TooManyFields,
+    /// The request is HTTP, but asks for no WebSocket (§4.2.1).
+    #[error("request for something else than a WebSocket")]
+    NotUpgrade,
+    /// The request's method is not GET (§4.2.1).
+    #[error("method is not GET")]
+    Method,
+    /// The HTTP version is older than 1.1 (§4.2.1).
+    #[error("HTTP version older than 1.1")]
+    HttpVersion,
+    /// There is not exactly one `Host` (§4.2.1; RFC 9112 §3.2).
+    #[error("not exactly one Host")]
+    Host,
+    /// `Sec-WebSocket-Key` is not one base64 form of 16 bytes (§4.2.1).
+    #[error("bad Sec-WebSocket-Key")]
+    Key,
+    /// `Sec-WebSocket-Version` is not 13 (§4.4).
+    #[error("Sec-WebSocket-Version is not 13")]
+    Version,
+    /// `Sec-WebSocket-Protocol` breaks its grammar (§11.3.4), or names what was not offered.
+    #[error("bad Sec-WebSocket-Protocol")]
+    Subprotocol,
+    /// `Sec-WebSocket-Extensions` breaks its grammar (§9.1), or names what was not offered.
+    #[error("bad Sec-WebSocket-Extensions")]
+    Extensions,
+    /// The origin is not one that [`Origins`](crate::Origins) allows (§10.2).
+    #[error("origin not allowed")]
+    Origin,
+    /// The response's `Upgrade` or `Connection` does not say that it switched to WebSocket (§4.1).
+    #[error("response does not upgrade to WebSocket")]
+    Upgrade,
+    /// `Sec-WebSocket-Accept` does not answer the key that was sent (§4.1).
+    #[error("bad Sec-WebSocket-Accept")]
+    Accept,
+    /// The handshake did not finish in time.
+    #[error("not finished in time")]
+    Timeout,
+    /// The transport ended before the handshake did.
+    #[error("transport ended")]
+    UnexpectedEof,
+}
+
+impl HandshakeError {
+    /// The HTTP status a server answers this with; `None` for what only a client finds, and where nobody is left to
+    /// read it.
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Malformed | Self::Host | Self::Key | Self::Subprotocol | Self::Extensions => Some(400),
+            Self::Origin => Some(403),
+            Self::Method => Some(405),
+            Self::Timeout => Some(408),
+            Self::NotUpgrade | Self::Version => Some(426),
+            Self::HeadTooLong | Self::TooManyFields => Some(431),
+            Self::HttpVersion => Some(505),
+            Self::Upgrade | Self::Accept | Self::UnexpectedEof => None,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What a connection says: events, messages and their pieces.
+
+use crate::close::Close;
+use crate::frame::{ControlPayload, OpCode};
+use crate::handshake::{Request, Response};
+use alloc::borrow::Cow;
+
+/// Whether a message is text or binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8 text.
+    Text,
+    /// Bytes.
+    Binary,
+}
+
+impl Kind {
+    /// The opcode of a message's first frame.
+    #[inline]
+    pub const fn opcode(self) -> OpCode {
+        match self {
+            Self::Text => OpCode::Text,
+            Self::Binary => OpCode::Binary,
+        }
+    }
+}
+
+/// Something that happened on a connection.
+///
+/// It borrows the input that it came from, and owns what had to be put together; never does it borrow the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A text message.
+    Text(Cow<'a, str>),
+    /// A binary message.
+    Binary(Cow<'a, [u8]>),
+    /// A text message whose UTF-8 was not checked, because [`Config::check_utf8`](crate::Config::check_utf8) is off.
+    Unchecked(Cow<'a, [u8]>),
+    /// A part of a message, from [`receive_piece`](crate::Connection::receive_piece).
+    Piece(Piece<'a>),
+    /// A ping; unless [`Config::answer_pings`](crate::Config::answer_pings) is off, its pong is outbound already.
+    Ping(Cow<'a, [u8]>),
+    /// A pong.
+    Pong(Cow<'a, [u8]>),
+    /// The peer's close frame, the last event of a connection; its answer is outbound already.
+    Close(Close<'a>),
+    /// Server: a request, which waits for [`accept`](crate::Connection::accept) or
+    /// [`reject`](crate::Connection::reject).
+    Request(Request<'a>),
+    /// Client: the server's response; the connection is open.
+    Open(Response<'a>),
+    /// Client: the server's refusal, a redirect or a demand for credentials, say; the last event of a connection.
+    Rejected(Response<'a>),
+}
+
+impl Event<'_> {
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Event<'static> {
+        fn own(bytes: Cow<'_, [u8]>) -> Cow<'static, [u8]> {
+            Cow::Owned(bytes.into_owned())
+        }
+        match self {
+            Self::Text(text) => Event::Text(Cow::Owned(text.into_owned())),
+            Self::Binary(bytes) => Event::Binary(own(bytes)),
+            Self::Unchecked(bytes) => Event::Unchecked(own(bytes)),
+            Self::Piece(piece) => Event::Piece(Piece { data: piece.data.into_owned(), ..piece }),
+            Self::Ping(payload) => Event::Ping(own(payload)),
+            Self::Pong(payload) => Event::Pong(own(payload)),
+            Self::Close(close) => Event::Close(close.into_owned()),
+            Self::Request(request) => Event::Request(request.into_owned()),
+            Self::Open(response) => Event::Open(response.into_owned()),
+            Self::Rejected(response) => Event::Rejected(response.into_owned()),
+        }
+    }
+
+    /// What the sending half has to know of this event, after a [`split`](crate::Connection::split).
+    pub fn fact(&self) -> Option<Fact> {
+        match self {
+            Self::Ping(payload) => ControlPayload::new(payload).map(Fact::Ping),
+            Self::Pong(payload) => ControlPayload::new(payload).map(Fact::Pong),
+            Self::Close(close) => Some(Fact::Close(close.code)),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> From<Message<'a>> for Event<'a> {
+    #[inline]
+    fn from(message: Message<'a>) -> Self {
+        match message {
+            Message::Text(text) => Self::Text(text),
+            Message::Binary(bytes) => Self::Binary(bytes),
+            Message::Unchecked(bytes) => Self::Unchecked(bytes),
+        }
+    }
+}
+
+/// A message, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Text.
+    Text(Cow<'a, str>),
+    /// Bytes.
+    Binary(Cow<'a, [u8]>),
+    /// Text that nobody checked; who sends it vouches for it.
+    Unchecked(Cow<'a, [u8]>),
+}
+
+impl Message<'_> {
+    /// Whether it is text or binary.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Text(_) | Self::Unchecked(_) => Kind::Text,
+            Self::Binary(_) => Kind::Binary,
+        }
+    }
+
+    /// The bytes of the payload.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) | Self::Unchecked(bytes) => bytes,
+        }
+    }
+
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Message<'static> {
+        match self {
+            Self::Text(text) => Message::Text(Cow::Owned(text.into_owned())),
+            Self::Binary(bytes) => Message::Binary(Cow::Owned(bytes.into_owned())),
+            Self::Unchecked(bytes) => Message::Unchecked(Cow::Owned(bytes.into_owned())),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Message<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl<'a> From<&'a [u8]> for Message<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Binary(Cow::Borrowed(bytes))
+    }
+}
+
+/// Part of a message: what one call of [`receive_piece`](crate::Connection::receive_piece) found of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// The payload; text is cut between characters. May be empty where a frame or a message ends.
+    pub data: Message<'a>,
+    /// Whether it is the first of its message.
+    pub first: bool,
+    /// Whether it ends a frame, for who wants the peer's fragments.
+    pub frame_end: bool,
+    /// Whether it is the last of its message.
+    pub last: bool,
+}
+
+/// What the receiving half of a connection tells the sending half; small, so that it crosses threads easily.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fact {
+    /// A ping came, and a pong with its payload is owed.
+    Ping(ControlPayload),
+    /// A pong came.
+    Pong(ControlPayload),
+    /// The peer's close frame came, with this code.
+    Close(crate::close::Code),
+    /// The connection failed; a close frame with this code, if any, is owed.
+    Failed(Option<crate::close::Code>),
+    /// The transport has no more to read.
+    Eof,
+}
+
+impl From<crate::ProtocolError> for Fact {
+    fn from(error: crate::ProtocolError) -> Self {
+        Self::Failed(error.close_code())
+    }
+}

@@ -1,0 +1,428 @@
+//! Frame headers (RFC 6455 §5.2): bytes to a [`Header`] and back, and whole frames made at compile time.
+
+use crate::error::ProtocolError;
+use core::fmt;
+use core::ops::Deref;
+
+/// The most bytes a header has: two, eight of length, four of masking key.
+pub const MAX_HEADER: usize = 14;
+
+/// The most bytes the payload of a control frame has (RFC 6455 §5.5).
+pub const MAX_CONTROL: usize = 125;
+
+const FIN: u8 = 0x80;
+const MASKED: u8 = 0x80;
+const LENGTH_16: u8 = 126;
+const LENGTH_64: u8 = 127;
+
+/// The bit of [`Header::rsv`] that marks a compressed message (RFC 7692 §6).
+pub const RSV1: u8 = 0b100;
+
+/// What a frame carries (RFC 6455 §5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum OpCode {
+    /// A further fragment of a message.
+    Continuation = 0x0,
+    /// A text message, or its first fragment.
+    Text = 0x1,
+    /// A binary message, or its first fragment.
+    Binary = 0x2,
+    /// The closing handshake.
+    Close = 0x8,
+    /// A question whether the peer is there.
+    Ping = 0x9,
+    /// The answer to a ping, or a sign of life.
+    Pong = 0xA,
+}
+
+impl OpCode {
+    /// The opcode of the low four bits of a frame's first byte.
+    ///
+    /// # Errors
+    /// [`ReservedOpcode`](ProtocolError::ReservedOpcode).
+    #[inline]
+    pub const fn from_bits(bits: u8) -> Result<Self, ProtocolError> {
+        Ok(match bits {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xA => Self::Pong,
+            _ => return Err(ProtocolError::ReservedOpcode(bits)),
+        })
+    }
+
+    /// Whether frames with it are control frames (RFC 6455 §5.5).
+    #[inline]
+    pub const fn is_control(self) -> bool {
+        self as u8 & 0x8 != 0
+    }
+}
+
+/// A frame header (RFC 6455 §5.2).
+///
+/// ```
+/// use sockless::frame::{Header, OpCode};
+///
+/// let (header, len) = Header::parse(b"\x81\x05Hello")?.expect("a whole header");
+/// assert_eq!(len, 2);
+/// assert_eq!(header, Header { fin: true, rsv: 0, opcode: OpCode::Text, mask: None, length: 5 });
+/// assert_eq!(&header.encode()[..], b"\x81\x05");
+/// # Ok::<(), sockless::ProtocolError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Whether this is the last, or only, frame of its message.
+    pub fin: bool,
+    /// The three reserved bits, RSV1 as the highest.
+    pub rsv: u8,
+    /// What the frame carries.
+    pub opcode: OpCode,
+    /// The masking key, in a client's frame.
+    pub mask: Option<[u8; 4]>,
+    /// Bytes of payload.
+    pub length: u64,
+}
+
+impl Header {
+    /// Reads the header at the front of `bytes`: it and its own length in bytes, or `None` while bytes are missing.
+    ///
+    /// Roles and extensions are not known here, so a mask and reserved bits pass.
+    ///
+    /// # Errors
+    /// [`ReservedOpcode`](ProtocolError::ReservedOpcode), [`FragmentedControl`](ProtocolError::FragmentedControl),
+    /// [`LongControl`](ProtocolError::LongControl), [`NonMinimalLength`](ProtocolError::NonMinimalLength) or
+    /// [`LengthTopBit`](ProtocolError::LengthTopBit).
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let [first, second, rest @ ..] = bytes else { return Ok(None) };
+        let (length, extended) = match second & !MASKED {
+            LENGTH_16 => match rest.first_chunk() {
+                Some(bytes) => (u64::from(u16::from_be_bytes(*bytes)), 2),
+                None => return Ok(None),
+            },
+            LENGTH_64 => match rest.first_chunk() {
+                Some(bytes) => (u64::from_be_bytes(*bytes), 8),
+                None => return Ok(None),
+            },
+            short => (u64::from(short), 0),
+        };
+        let (mask, masked) = if second & MASKED == 0 {
+            (None, 0)
+        } else {
+            match rest[extended..].first_chunk() {
+                Some(key) => (Some(*key), 4),
+                None => return Ok(None),
+            }
+        };
+        let opcode = OpCode::from_bits(first & 0x0F)?;
+        let header = Self { fin: first & FIN != 0, rsv: first >> 4 & 0b111, opcode, mask, length };
+        header.check(extended)?;
+        Ok(Some((header, 2 + extended + masked)))
+    }
+
+    /// The rules that need no more than the header; `extended` is the bytes of its extended length.
+    #[inline]
+    fn check(&self, extended: usize) -> Result<(), ProtocolError> {
+        if self.opcode.is_control() {
+            if !self.fin {
+                return Err(ProtocolError::FragmentedControl);
+            }
+            if extended != 0 {
+                return Err(ProtocolError::LongControl);
+            }
+        }
+        match extended {
+            2 if self.length < 126 => Err(ProtocolError::NonMinimalLength),
+            8 if self.length >> 63 != 0 => Err(ProtocolError::LengthTopBit),
+            8 if self.length <= 0xFFFF => Err(ProtocolError::NonMinimalLength),
+            _ => Ok(()),
+        }
+    }
+
+    /// The header's bytes, with the length in its shortest form.
+    #[inline]
+    pub const fn encode(&self) -> HeaderBytes {
+        let mut bytes = [0; MAX_HEADER];
+        bytes[0] = (self.fin as u8) << 7 | self.rsv << 4 | self.opcode as u8;
+        let mut len = 2;
+        let extended = match self.length {
+            0..126 => {
+                bytes[1] = self.length as u8;
+                0
+            }
+            126..=0xFFFF => {
+                bytes[1] = LENGTH_16;
+                2
+            }
+            _ => {
+                bytes[1] = LENGTH_64;
+                8
+            }
+        };
+        let length = self.length.to_be_bytes();
+        while len < 2 + extended {
+            bytes[len] = length[8 - extended + len - 2];
+            len += 1;
+        }
+        if let Some(key) = self.mask {
+            bytes[1] |= MASKED;
+            let mut i = 0;
+            while i < 4 {
+                bytes[len + i] = key[i];
+                i += 1;
+            }
+            len += 4;
+        }
+        HeaderBytes { bytes, len: len as u8 }
+    }
+}
+
+/// The bytes of a header: two to fourteen.
+#[derive(Clone, Copy)]
+pub struct HeaderBytes {
+    bytes: [u8; MAX_HEADER],
+    len: u8,
+}
+
+impl HeaderBytes {
+    /// Whether `frame` starts with this header.
+    pub(crate) const fn starts(&self, frame: &[u8]) -> bool {
+        let mut i = 0;
+        while i < self.len as usize {
+            if i == frame.len() || frame[i] != self.bytes[i] {
+                return false;
+            }
+            i += 1;
+        }
+        true
+    }
+}
+
+impl Deref for HeaderBytes {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// The length in bytes of a server's frame with `payload` bytes of payload.
+pub const fn framed_len(payload: usize) -> usize {
+    payload
+        + match payload {
+            0..126 => 2,
+            126..=0xFFFF => 4,
+            _ => 10,
+        }
+}
+
+/// A whole server's frame, made at compile time; [`text_frame!`](crate::text_frame) and
+/// [`binary_frame!`](crate::binary_frame) know `N`.
+///
+/// # Panics
+/// While compiling, if `N` is not [`framed_len`] of the payload, or a control frame's payload is too long.
+pub const fn framed<const N: usize>(opcode: OpCode, payload: &[u8]) -> [u8; N] {
+    assert!(N == framed_len(payload.len()), "N is not the length of the frame");
+    assert!(!opcode.is_control() || payload.len() <= MAX_CONTROL, "control frame too long");
+    let header = Header { fin: true, rsv: 0, opcode, mask: None, length: payload.len() as u64 }.encode();
+    let mut frame = [0; N];
+    let mut i = 0;
+    while i < N {
+        let start = header.len as usize;
+        frame[i] = if i < start { header.bytes[i] } else { payload[i - start] };
+        i += 1;
+    }
+    frame
+}
+
+/// A text message framed at compile time, as a `&'static [u8]` for a server to send.
+///
+/// ```
+/// const HELLO: &[u8] = sockless::text_frame!("Hello");
+/// assert_eq!(HELLO, b"\x81\x05Hello");
+/// ```
+#[macro_export]
+macro_rules! text_frame {
+    ($text:expr) => {{
+        const TEXT: &str = $text;
+        const FRAME: [u8; $crate::frame::framed_len(TEXT.len())] =
+            $crate::frame::framed($crate::frame::OpCode::Text, TEXT.as_bytes());
+        &FRAME as &'static [u8]
+    }};
+}
+
+/// A binary message framed at compile time, as a `&'static [u8]` for a server to send.
+///
+/// ```
+/// const MOVE: &[u8] = sockless::binary_frame!(&[1, 2, 3]);
+/// assert_eq!(MOVE, b"\x82\x03\x01\x02\x03");
+/// ```
+#[macro_export]
+macro_rules! binary_frame {
+    ($bytes:expr) => {{
+        const BYTES: &[u8] = $bytes;
+        const FRAME: [u8; $crate::frame::framed_len(BYTES.len())] =
+            $crate::frame::framed($crate::frame::OpCode::Binary, BYTES);
+        &FRAME as &'static [u8]
+    }};
+}
+
+/// The payload of a control frame: at most [`MAX_CONTROL`] bytes, held in place.
+#[derive(Clone, Copy)]
+pub struct ControlPayload {
+    bytes: [u8; MAX_CONTROL],
+    len: u8,
+}
+
+impl ControlPayload {
+    /// A copy of `payload`; `None` if it is too long.
+    pub fn new(payload: &[u8]) -> Option<Self> {
+        Self::concat(payload, &[])
+    }
+
+    /// A copy of both parts, one after the other; `None` if they are too long.
+    pub(crate) fn concat(first: &[u8], second: &[u8]) -> Option<Self> {
+        let mut control = Self::default();
+        control.push(first)?;
+        control.push(second)?;
+        Some(control)
+    }
+
+    /// Appends `bytes`; `None`, and nothing happens, if they don't fit.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Option<()> {
+        let len = usize::from(self.len);
+        self.bytes.get_mut(len..len + bytes.len())?.copy_from_slice(bytes);
+        self.len += bytes.len() as u8;
+        Some(())
+    }
+}
+
+impl Default for ControlPayload {
+    fn default() -> Self {
+        Self { bytes: [0; MAX_CONTROL], len: 0 }
+    }
+}
+
+impl Deref for ControlPayload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl PartialEq for ControlPayload {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for ControlPayload {}
+
+impl fmt::Debug for ControlPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b\"{}\"", self.escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn header(opcode: OpCode, length: u64) -> Header {
+        Header { fin: true, rsv: 0, opcode, mask: None, length }
+    }
+
+    /// The examples of RFC 6455 §5.7: the bytes before the payload, and what they say.
+    fn samples() -> [(&'static [u8], Header); 8] {
+        let key = Some([0x37, 0xfa, 0x21, 0x3d]);
+        [
+            (b"\x81\x05", header(OpCode::Text, 5)),
+            (b"\x81\x85\x37\xfa\x21\x3d", Header { mask: key, ..header(OpCode::Text, 5) }),
+            (b"\x01\x03", Header { fin: false, ..header(OpCode::Text, 3) }),
+            (b"\x80\x02", header(OpCode::Continuation, 2)),
+            (b"\x89\x05", header(OpCode::Ping, 5)),
+            (b"\x8a\x85\x37\xfa\x21\x3d", Header { mask: key, ..header(OpCode::Pong, 5) }),
+            (b"\x82\x7e\x01\x00", header(OpCode::Binary, 256)),
+            (b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00", header(OpCode::Binary, 65536)),
+        ]
+    }
+
+    #[test]
+    fn samples_of_the_rfc() {
+        for (bytes, header) in samples() {
+            assert_eq!(Header::parse(bytes), Ok(Some((header, bytes.len()))));
+            assert_eq!(&header.encode()[..], bytes);
+            for len in 0..bytes.len() {
+                assert_eq!(Header::parse(&bytes[..len]), Ok(None), "{len} bytes of {bytes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_length_form_at_its_edges() {
+        for (length, len) in [(0, 2), (125, 2), (126, 4), (0xFFFF, 4), (0x1_0000, 10), (u64::MAX >> 1, 10)] {
+            let header = header(OpCode::Binary, length);
+            let bytes = header.encode();
+            assert_eq!(bytes.len(), len);
+            assert_eq!(Header::parse(&bytes), Ok(Some((header, len))));
+        }
+    }
+
+    #[test]
+    fn what_a_header_must_not_say() {
+        use ProtocolError::*;
+        let cases: [(&[u8], ProtocolError); 9] = [
+            (b"\x83\x00", ReservedOpcode(3)),
+            (b"\x8f\x00", ReservedOpcode(15)),
+            (b"\x09\x00", FragmentedControl),
+            (b"\x89\x7e\x00\x7e", LongControl),
+            (b"\x88\x7f\x00\x00\x00\x00\x00\x01\x00\x00", LongControl),
+            (b"\x82\x7e\x00\x7d", NonMinimalLength),
+            (b"\x82\x7f\x00\x00\x00\x00\x00\x00\xff\xff", NonMinimalLength),
+            (b"\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00", LengthTopBit),
+            (b"\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff", LengthTopBit),
+        ];
+        for (bytes, error) in cases {
+            assert_eq!(Header::parse(bytes), Err(error), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn all_first_bytes() {
+        for first in 0..=u8::MAX {
+            let opcode = first & 0x0f;
+            let expected = match (opcode, first & FIN) {
+                (3..=7 | 11..=15, _) => Err(ProtocolError::ReservedOpcode(opcode)),
+                (8..=10, 0) => Err(ProtocolError::FragmentedControl),
+                _ => Ok(first),
+            };
+            let parsed = Header::parse(&[first, 0]).map(|header| header.expect("both bytes").0.encode()[0]);
+            assert_eq!(parsed, expected);
+        }
+    }
+
+    #[test]
+    fn frames_at_compile_time() {
+        const LONG: &[u8] = crate::binary_frame!(&[7; 300]);
+        let mut expected = vec![0x82, 126, 1, 44];
+        expected.extend([7; 300]);
+        assert_eq!(LONG, expected);
+        assert_eq!(crate::text_frame!(""), b"\x81\x00");
+    }
+
+    #[test]
+    fn control_payloads() {
+        let mut payload = ControlPayload::new(&[1; 124]).unwrap();
+        assert_eq!(payload.push(&[2; 2]), None);
+        assert_eq!(payload[..], [1; 124]);
+        assert_eq!(payload.push(&[2]), Some(()));
+        assert_eq!(payload.len(), 125);
+        assert_eq!(ControlPayload::new(&[0; 126]), None);
+    }
+}

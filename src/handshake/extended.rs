@@ -1,0 +1,228 @@
+//! WebSockets over HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220): the header lists of an extended CONNECT.
+//!
+//! An HTTP library owns the connection and its framing; these functions build and check the lists it sends and
+//! receives. The stream of a request that was answered by [`response_headers`] carries frames, as a TCP connection
+//! does after a handshake of HTTP/1.
+//!
+//! ```
+//! use sockless::{Config, handshake::{ClientRequest, extended}};
+//!
+//! let request = ClientRequest::new("wss://example.com/chat")?.subprotocol("chat");
+//! let sent = extended::request_headers(&request)?;
+//! let accept = extended::check_request(sent.iter().map(|(n, v)| (&**n, v.as_bytes())), &Config::default())?;
+//! let answer = extended::response_headers(&accept.subprotocol("chat"), None)?;
+//! extended::check_response(answer.iter().map(|(n, v)| (&**n, v.as_bytes())), &request)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use super::opening::Opening;
+use super::{Accept, ClientRequest};
+use crate::config::Config;
+use crate::error::{HandshakeError, SendError};
+use alloc::{borrow::Cow, string::String, vec, vec::Vec};
+
+/// A header list in order, pseudo-header fields first, names in lower case as HTTP/2 and HTTP/3 have them.
+pub type HeaderList = Vec<(Cow<'static, str>, String)>;
+
+/// The header list of a client's request (RFC 8441 §4, §5). A method that was replaced is left out: it is CONNECT.
+///
+/// # Errors
+/// The first mistake made in the request, as for [`write_request`](super::write_request).
+pub fn request_headers(request: &ClientRequest) -> Result<HeaderList, SendError> {
+    request.check()?;
+    let scheme = if request.is_secure() { "https" } else { "http" };
+    let mut list: HeaderList = vec![
+        (Cow::Borrowed(":method"), "CONNECT".into()),
+        (Cow::Borrowed(":protocol"), "websocket".into()),
+        (Cow::Borrowed(":scheme"), scheme.into()),
+        (Cow::Borrowed(":authority"), request.authority.clone()),
+        (Cow::Borrowed(":path"), request.target().into()),
+        (Cow::Borrowed("sec-websocket-version"), "13".into()),
+    ];
+    list.extend(request.asked.fields().chain(request.extra.iter()).map(lower));
+    Ok(list)
+}
+
+/// Checks the header list of a request, and gives the answer that accepts it, to be added to and written by
+/// [`response_headers`].
+///
+/// # Errors
+/// The reason to refuse it: [`NotUpgrade`](HandshakeError::NotUpgrade) where `:protocol` is missing or not `websocket`
+/// (RFC 9220 §3 asks for a 501 then), [`Method`](HandshakeError::Method), [`Malformed`](HandshakeError::Malformed) for a
+/// pseudo-header field that is missing, repeated or unknown, or a field that HTTP/2 forbids (RFC 9113 §8.2.2), and
+/// [`Host`](HandshakeError::Host), [`Version`](HandshakeError::Version), [`Subprotocol`](HandshakeError::Subprotocol),
+/// [`Extensions`](HandshakeError::Extensions) and [`Origin`](HandshakeError::Origin) as in HTTP/1.
+pub fn check_request<'h>(
+    headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+    config: &Config,
+) -> Result<Accept, HandshakeError> {
+    let mut pseudo = [(":method", None), (":protocol", None), (":scheme", None), (":authority", None), (":path", None)];
+    let mut opening = Opening::default();
+    let mut offered = Vec::new();
+    for (name, value) in headers {
+        if name.starts_with(':') {
+            let text = core::str::from_utf8(value).map_err(|_| HandshakeError::Malformed)?;
+            let slot = pseudo.iter_mut().find(|(known, _)| *known == name).ok_or(HandshakeError::Malformed)?;
+            if slot.1.replace(text).is_some() {
+                return Err(HandshakeError::Malformed);
+            }
+        } else if ["connection", "upgrade", "transfer-encoding"].contains(&name) {
+            return Err(HandshakeError::Malformed);
+        } else {
+            opening.field(name, value);
+            if name.eq_ignore_ascii_case("sec-websocket-protocol") {
+                offered.push(core::str::from_utf8(value).unwrap_or_default());
+            }
+        }
+    }
+    let [method, protocol, scheme, authority, path] = pseudo.map(|(_, value)| value);
+    match (method, protocol) {
+        (None, _) => return Err(HandshakeError::Malformed),
+        (Some(_), None) => return Err(HandshakeError::NotUpgrade),
+        (Some("CONNECT"), Some("websocket")) => {}
+        (Some("CONNECT"), Some(_)) => return Err(HandshakeError::NotUpgrade),
+        (Some(_), Some(_)) => return Err(HandshakeError::Method),
+    }
+    if scheme.is_none() || path.is_none_or(str::is_empty) {
+        return Err(HandshakeError::Malformed);
+    }
+    opening.authority = authority;
+    opening.check(&config.origins)?;
+    Ok(Accept::new(Ok(()), None, offered.into_iter()))
+}
+
+/// The header list of the response that opens a WebSocket, with an answer to the offered `extensions` (RFC 8441 §5).
+///
+/// # Errors
+/// [`Subprotocol`](SendError::Subprotocol), [`Head`](SendError::Head) and
+/// [`ReservedHeader`](SendError::ReservedHeader) for what the caller added, and
+/// [`Unacceptable`](SendError::Unacceptable) for the answer to an HTTP/1 request that breaks the rules.
+pub fn response_headers(accept: &Accept, extensions: Option<&str>) -> Result<HeaderList, SendError> {
+    accept.lines(extensions)?;
+    let mut list: HeaderList = vec![(Cow::Borrowed(":status"), "200".into())];
+    list.extend(accept.fields(extensions).chain(accept.extra().iter()).map(lower));
+    Ok(list)
+}
+
+/// Checks the header list of the response to `request`.
+///
+/// # Errors
+/// [`Upgrade`](HandshakeError::Upgrade) for a `:status` outside 200 to 299, [`Malformed`](HandshakeError::Malformed)
+/// where there is not exactly one, [`Subprotocol`](HandshakeError::Subprotocol) and
+/// [`Extensions`](HandshakeError::Extensions) as in HTTP/1.
+pub fn check_response<'h>(
+    headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+    request: &ClientRequest,
+) -> Result<(), HandshakeError> {
+    let (pseudo, fields): (Vec<_>, Vec<_>) = headers.into_iter().partition(|(name, _)| name.starts_with(':'));
+    match pseudo[..] {
+        [(":status", [b'2', b'0'..=b'9', b'0'..=b'9'])] => request.asked.check(fields.into_iter()),
+        [(":status", _)] => Err(HandshakeError::Upgrade),
+        _ => Err(HandshakeError::Malformed),
+    }
+}
+
+fn lower((name, value): (&str, &str)) -> (Cow<'static, str>, String) {
+    (Cow::Owned(name.to_ascii_lowercase()), value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Origins;
+
+    fn request() -> ClientRequest {
+        let request = ClientRequest::new("wss://server.example.com/chat?a").unwrap();
+        let request = request.subprotocol("chat").subprotocol("superchat").with_extensions("permessage-deflate");
+        request.header("Origin", "http://www.example.com")
+    }
+
+    fn pairs<'l>(list: &'l [(Cow<'static, str>, String)]) -> impl Iterator<Item = (&'l str, &'l [u8])> {
+        list.iter().map(|(name, value)| (&**name, value.as_bytes()))
+    }
+
+    fn any() -> Config {
+        Config { origins: Origins::Any, ..Config::default() }
+    }
+
+    #[test]
+    fn sample_of_rfc_8441() {
+        let list = request_headers(&request()).unwrap();
+        let shown: Vec<_> = list.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let wanted = [
+            (":method", "CONNECT"),
+            (":protocol", "websocket"),
+            (":scheme", "https"),
+            (":authority", "server.example.com"),
+            (":path", "/chat?a"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-protocol", "chat, superchat"),
+            ("sec-websocket-extensions", "permessage-deflate"),
+            ("origin", "http://www.example.com"),
+        ];
+        assert_eq!(shown, wanted);
+        assert_eq!(check_request(pairs(&list), &Config::DEFAULT), Err(HandshakeError::Origin));
+        let accept = check_request(pairs(&list), &any()).unwrap().subprotocol("chat").header("Server", "x");
+        let answer = response_headers(&accept, Some("permessage-deflate")).unwrap();
+        let shown: Vec<_> = answer.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let wanted = [
+            (":status", "200"),
+            ("sec-websocket-protocol", "chat"),
+            ("sec-websocket-extensions", "permessage-deflate"),
+            ("server", "x"),
+        ];
+        assert_eq!(shown, wanted);
+        assert_eq!(check_response(pairs(&answer), &request()), Ok(()));
+    }
+
+    #[test]
+    fn refused_requests() {
+        use HandshakeError as E;
+        let list = request_headers(&request()).unwrap();
+        for (name, value, error) in [
+            (":method", Some("GET"), E::Method),
+            (":method", None, E::Malformed),
+            (":protocol", None, E::NotUpgrade),
+            (":protocol", Some("connect-udp"), E::NotUpgrade),
+            (":scheme", None, E::Malformed),
+            (":path", Some(""), E::Malformed),
+            (":authority", None, E::Host),
+            (":authority", Some("a@b"), E::Host),
+            ("sec-websocket-version", Some("8"), E::Version),
+            ("sec-websocket-protocol", Some("a b"), E::Subprotocol),
+            ("sec-websocket-extensions", Some("a b"), E::Extensions),
+        ] {
+            let changed: Vec<_> = pairs(&list)
+                .filter_map(|pair| if pair.0 == name { Some((name, value?.as_bytes())) } else { Some(pair) })
+                .collect();
+            assert_eq!(check_request(changed, &any()), Err(error), "{name}: {value:?}");
+        }
+        for extra in [":path", ":status", "connection", "upgrade"] {
+            let longer = pairs(&list).chain([(extra, &b"/"[..])]);
+            assert_eq!(check_request(longer, &any()), Err(E::Malformed), "{extra}");
+        }
+    }
+
+    #[test]
+    fn mistakes_of_the_caller() {
+        assert_eq!(request_headers(&request().header("a", "\r\n")), Err(SendError::Head));
+        let accept = check_request(pairs(&request_headers(&request()).unwrap()), &any()).unwrap();
+        assert_eq!(response_headers(&accept.clone().subprotocol("mqtt"), None), Err(SendError::Subprotocol));
+        assert_eq!(response_headers(&accept, Some("\n")), Err(SendError::Head));
+    }
+
+    #[test]
+    fn refused_responses() {
+        use HandshakeError as E;
+        let check = |headers: &[(&'static str, &'static str)]| {
+            check_response(headers.iter().map(|(name, value)| (*name, value.as_bytes())), &request())
+        };
+        assert_eq!(check(&[(":status", "204")]), Ok(()));
+        assert_eq!(check(&[(":status", "403")]), Err(E::Upgrade));
+        assert_eq!(check(&[(":status", "20")]), Err(E::Upgrade));
+        assert_eq!(check(&[]), Err(E::Malformed));
+        assert_eq!(check(&[(":status", "200"), (":status", "200")]), Err(E::Malformed));
+        assert_eq!(check(&[(":status", "200"), ("sec-websocket-protocol", "mqtt")]), Err(E::Subprotocol));
+        assert_eq!(check(&[(":status", "200"), ("sec-websocket-extensions", "mux")]), Err(E::Extensions));
+    }
+}

@@ -1,0 +1,202 @@
+//! The few rules of HTTP's grammar that a handshake needs (RFC 9110 §5.6, RFC 3986 §3.2).
+
+use crate::error::SendError;
+use alloc::string::String;
+use core::fmt;
+
+/// Whether `text` is a token (RFC 9110 §5.6.2), as names of fields, methods and subprotocols are.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| TCHAR[usize::from(byte)])
+}
+
+const TCHAR: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+const HOST: [bool; 256] = table(b"-._~!$&'()*+;=%:[]");
+
+/// ASCII letters and digits, and `others`.
+const fn table(mut others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte as usize] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    while let [other, rest @ ..] = others {
+        table[*other as usize] = true;
+        others = rest;
+    }
+    table
+}
+
+/// Whether `text` can be a field's value (RFC 9110 §5.5): no control character but the tab, so no CR, LF or NUL.
+pub(super) fn is_value(text: &str) -> bool {
+    text.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
+}
+
+/// Whether `text` has only letters of a host and port (RFC 3986 §3.2). A comma is none: it joins two hosts.
+pub(super) fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| HOST[usize::from(byte)])
+}
+
+/// Whether `text` can be a request's target (RFC 9112 §3.2).
+pub(super) fn is_target(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+}
+
+/// Spaces and tabs around `text` taken off (OWS, RFC 9110 §5.6.3).
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+/// The parts of `text` between `delimiter`s that are in no quoted string, trimmed.
+pub(super) fn split(text: &str, delimiter: u8) -> impl Iterator<Item = &str> + Clone {
+    let any_quotes = text.contains('"');
+    let mut rest = Some(text);
+    core::iter::from_fn(move || {
+        let text = rest?;
+        let end = if any_quotes {
+            let mut quoted = Quoted::default();
+            text.bytes().position(|byte| !quoted.step(byte) && byte == delimiter)
+        } else {
+            text.bytes().position(|byte| byte == delimiter)
+        };
+        rest = end.map(|end| &text[end + 1..]);
+        Some(trim(&text[..end.unwrap_or(text.len())]))
+    })
+}
+
+/// Where a scan is with regard to quoted strings (RFC 9110 §5.6.4).
+#[derive(Default)]
+struct Quoted {
+    inside: bool,
+    escaped: bool,
+}
+
+impl Quoted {
+    /// Whether `byte`, the next of the text, is in a quoted string.
+    fn step(&mut self, byte: u8) -> bool {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' => self.escaped = self.inside,
+            b'"' => self.inside = !self.inside,
+            _ => {}
+        }
+        self.inside
+    }
+}
+
+/// The members of a list, without the empty ones, which a recipient ignores (RFC 9110 §5.6.1).
+pub(super) fn members(list: &str) -> impl Iterator<Item = &str> + Clone {
+    split(list, b',').filter(|member| !member.is_empty())
+}
+
+/// Adds a member to a list.
+pub(super) fn join(list: &mut String, member: &str) {
+    if !list.is_empty() {
+        list.push_str(", ");
+    }
+    list.push_str(member);
+}
+
+/// Fields that the caller adds to a head, with the first mistake made, which is told when the head is written.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct ExtraFields {
+    lines: String,
+    mistake: Option<SendError>,
+}
+
+impl ExtraFields {
+    /// Adds a field, unless it could break the head or say again what the handshake says.
+    pub(super) fn push(&mut self, name: &str, value: &str) {
+        if !is_token(name) || !is_value(value) {
+            self.fail(SendError::Head);
+        } else if is_reserved(name) {
+            self.fail(SendError::ReservedHeader);
+        } else {
+            for part in [name, ": ", trim(value), "\r\n"] {
+                self.lines.push_str(part);
+            }
+        }
+    }
+
+    pub(super) fn fail(&mut self, mistake: SendError) {
+        self.mistake.get_or_insert(mistake);
+    }
+
+    /// The fields as lines of a head.
+    pub(super) fn lines(&self) -> Result<&str, SendError> {
+        self.mistake.map_or(Ok(&self.lines), Err)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.lines.split_terminator("\r\n").filter_map(|line| line.split_once(": "))
+    }
+}
+
+impl fmt::Debug for ExtraFields {
+    /// Leaves the fields out: they carry cookies and passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExtraFields").field("mistake", &self.mistake).finish_non_exhaustive()
+    }
+}
+
+/// Fields that the handshake writes itself, and those that would announce a body where there is none.
+fn is_reserved(name: &str) -> bool {
+    let prefix = name.as_bytes().get(..14);
+    prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"sec-websocket-"))
+        || ["host", "upgrade", "connection", "content-length", "transfer-encoding"]
+            .iter()
+            .any(|reserved| name.eq_ignore_ascii_case(reserved))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn lists() {
+        let list = |text| members(text).collect::<Vec<_>>();
+        assert_eq!(list("keep-alive,\tUpgrade ,, x"), ["keep-alive", "Upgrade", "x"]);
+        assert_eq!(list(r#"a="1, \" ,2", b"#), [r#"a="1, \" ,2""#, "b"]);
+        assert_eq!(list(r#"a="1, 2"#), [r#"a="1, 2"#]);
+        assert_eq!(list(r"a\, b"), [r"a\", "b"]);
+        assert_eq!(list(" ,\t, "), [""; 0]);
+    }
+
+    #[test]
+    fn tokens() {
+        assert!(is_token("!#$%&'*+-.^_`|~09azAZ"));
+        for byte in (0..=b' ').chain(*b"\"(),/:;<=>?@[\\]{}\x7f") {
+            assert!(!is_token(core::str::from_utf8(&[b'a', byte]).unwrap()), "{byte}");
+        }
+        assert!(!is_token("") && !is_token("\u{e4}"));
+    }
+
+    #[test]
+    fn extra_fields_take_no_injection() {
+        for (name, value, mistake) in [
+            ("X", "a\r\nY: b", SendError::Head),
+            ("X", "a\nb", SendError::Head),
+            ("X", "a\rb", SendError::Head),
+            ("X", "a\0b", SendError::Head),
+            ("X", "a\x7fb", SendError::Head),
+            ("X\r\nY", "a", SendError::Head),
+            ("X:", "a", SendError::Head),
+            ("X ", "a", SendError::Head),
+            ("", "a", SendError::Head),
+            ("UPGRADE", "h2c", SendError::ReservedHeader),
+            ("Sec-Websocket-Anything", "a", SendError::ReservedHeader),
+            ("content-length", "5", SendError::ReservedHeader),
+        ] {
+            let mut extra = ExtraFields::default();
+            extra.push(name, value);
+            extra.push("Fine", "after");
+            assert_eq!(extra.lines(), Err(mistake), "{name:?}: {value:?}");
+        }
+        let mut extra = ExtraFields::default();
+        extra.push("Set-Cookie", " a=b; \u{e4}\t");
+        extra.push("Empty", "");
+        assert_eq!(extra.lines(), Ok("Set-Cookie: a=b; \u{e4}\r\nEmpty: \r\n"));
+        assert_eq!(extra.iter().collect::<Vec<_>>(), [("Set-Cookie", "a=b; \u{e4}"), ("Empty", "")]);
+    }
+}

@@ -1,0 +1,173 @@
+//! Conversions to and from the types of the `http` crate, for servers and clients built on hyper, axum and the like.
+
+use super::opening::Opening;
+use super::{Accept, ClientRequest, Request, Response, accept_key};
+use crate::config::Config;
+use crate::error::{HandshakeError, SendError};
+use alloc::{string::ToString, vec::Vec};
+use http::header::{self, HeaderName, HeaderValue};
+use http::{StatusCode, Version};
+
+/// Checks a request that another HTTP/1 server has read, and gives the answer that accepts it, to be added to and
+/// turned into a response by [`accept_response`]. The frames follow on the upgraded transport.
+///
+/// # Errors
+/// The reason to refuse it, as [`Request::check`] has it.
+///
+/// ```
+/// use sockless::{Config, handshake};
+///
+/// let request = http::Request::get("/chat")
+///     .header("Host", "example.com")
+///     .header("Upgrade", "websocket")
+///     .header("Connection", "Upgrade")
+///     .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+///     .header("Sec-WebSocket-Version", "13")
+///     .body(())?;
+/// let accept = handshake::http::accept(&request, &Config::default())?;
+/// let response = handshake::http::accept_response(&accept.header("Set-Cookie", "seen=1"), None)?;
+/// assert_eq!(response.status(), 101);
+/// assert_eq!(response.headers()["Sec-WebSocket-Accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn accept<T>(request: &http::Request<T>, config: &Config) -> Result<Accept, HandshakeError> {
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let mut opening = Opening::new(authority);
+    for (name, value) in request.headers() {
+        opening.field(name.as_str(), value.as_bytes());
+    }
+    let at_least_1_1 = request.version() >= Version::HTTP_11;
+    let key = opening.check_http1(request.method().as_str(), at_least_1_1, &config.origins)?;
+    let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    Ok(Accept::new(Ok(()), Some(accept_key(key)), offered.filter_map(|value| value.to_str().ok())))
+}
+
+/// The response that opens a WebSocket, with an answer to the offered `extensions`.
+///
+/// # Errors
+/// As [`write_accept`](super::write_accept).
+pub fn accept_response(accept: &Accept, extensions: Option<&str>) -> Result<http::Response<()>, SendError> {
+    accept.lines(extensions)?;
+    let mut response = http::Response::new(());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    let key = HeaderValue::from_bytes(accept.key()?).map_err(|_| SendError::Head)?;
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
+    for (name, value) in accept.fields(extensions).chain(accept.extra().iter()) {
+        let name = HeaderName::try_from(name).map_err(|_| SendError::Head)?;
+        headers.append(name, HeaderValue::from_str(value).map_err(|_| SendError::Head)?);
+    }
+    Ok(response)
+}
+
+impl<T> TryFrom<&http::Request<T>> for ClientRequest {
+    type Error = SendError;
+
+    /// A request for the URI, with these fields. What the handshake writes itself (`Upgrade`, `Connection`,
+    /// `Sec-WebSocket-Key` and `-Version`) is passed over, as it is in requests made for other libraries.
+    fn try_from(request: &http::Request<T>) -> Result<Self, SendError> {
+        let mut result = Self::new(&request.uri().to_string())?.with_method(request.method().as_str());
+        for (name, value) in request.headers() {
+            let value = core::str::from_utf8(value.as_bytes()).map_err(|_| SendError::Head)?;
+            result = match *name {
+                header::UPGRADE | header::CONNECTION | header::SEC_WEBSOCKET_KEY | header::SEC_WEBSOCKET_VERSION => {
+                    result
+                }
+                header::HOST => result.with_host(value),
+                header::SEC_WEBSOCKET_PROTOCOL => super::grammar::members(value).fold(result, Self::subprotocol),
+                header::SEC_WEBSOCKET_EXTENSIONS => result.with_extensions(value),
+                _ => result.header(name.as_str(), value),
+            };
+        }
+        result.check().map(|()| result)
+    }
+}
+
+impl TryFrom<&Request<'_>> for http::Request<()> {
+    type Error = http::Error;
+
+    /// The method, target and fields; fails for a target that the `http` crate does not take.
+    fn try_from(request: &Request<'_>) -> Result<Self, http::Error> {
+        let builder = http::Request::builder().method(request.method()).uri(request.target());
+        let builder = request.headers().fold(builder, |builder, (name, value)| builder.header(name, value));
+        builder.version(if request.is_http_1_1() { Version::HTTP_11 } else { Version::HTTP_10 }).body(())
+    }
+}
+
+impl TryFrom<&Response<'_>> for http::Response<Vec<u8>> {
+    type Error = http::Error;
+
+    /// The status, the fields, and the start of the body.
+    fn try_from(response: &Response<'_>) -> Result<Self, http::Error> {
+        let builder = http::Response::builder().status(response.status());
+        let builder = response.headers().fold(builder, |builder, (name, value)| builder.header(name, value));
+        builder.body(response.body().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+    use crate::handshake::{ClientHandshake, Outcome, write_accept, write_request};
+
+    fn client() -> ClientRequest {
+        let request = ClientRequest::new("ws://example.com:81/chat?a").unwrap().subprotocol("chat");
+        request.subprotocol("superchat").header("cookie", "a=b").with_extensions("a; b")
+    }
+
+    fn request_bytes(request: &ClientRequest) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_request(request, b"the sample nonce", &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn both_ways_of_accepting_say_the_same() {
+        let bytes = request_bytes(&client());
+        let request = Request::parse(&bytes, &Config::DEFAULT).unwrap();
+        let converted = http::Request::try_from(&request).unwrap();
+        assert_eq!((converted.uri().query(), converted.version()), (Some("a"), Version::HTTP_11));
+        let answer = |accept: Accept| accept.subprotocol("superchat").header("Set-Cookie", "c=d");
+        let ours = answer(request.accept());
+        let theirs = answer(accept(&converted, &Config::DEFAULT).unwrap());
+        assert_eq!(ours, theirs);
+
+        let mut out = Vec::new();
+        write_accept(&ours, Some("a"), &mut out).unwrap();
+        let mut handshake = ClientHandshake::new(&client(), b"the sample nonce");
+        let outcome = handshake.receive(&mut &mut out[..], &Limits::default()).unwrap();
+        let Some(Outcome::Open(response)) = outcome else { panic!("{outcome:?}") };
+        let read = http::Response::try_from(&response).unwrap();
+        let made = accept_response(&theirs, Some("a")).unwrap();
+        assert_eq!((read.status(), read.headers()), (made.status(), made.headers()));
+    }
+
+    #[test]
+    fn refusals_are_the_same() {
+        let get = || http::Request::get("/").header("Host", "a");
+        let check = |request: http::request::Builder| accept(&request.body(()).unwrap(), &Config::DEFAULT).map(|_| ());
+        assert_eq!(check(get()), Err(HandshakeError::NotUpgrade));
+        let get = || get().header("Upgrade", "websocket").header("Connection", "upgrade");
+        assert_eq!(check(get()), Err(HandshakeError::Version));
+        assert_eq!(check(get().version(Version::HTTP_10)), Err(HandshakeError::HttpVersion));
+        let get = || get().header("Sec-WebSocket-Version", "13");
+        assert_eq!(check(get().header("Origin", "http://b")), Err(HandshakeError::Origin));
+        assert_eq!(check(get()), Err(HandshakeError::Key));
+        assert_eq!(check(get().header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")), Ok(()));
+    }
+
+    #[test]
+    fn a_client_request_from_one_of_another_library() {
+        let bytes = request_bytes(&client());
+        let config = Config::default();
+        let mut request = http::Request::try_from(&Request::parse(&bytes, &config).unwrap()).unwrap();
+        *request.uri_mut() = "ws://example.com:81/chat?a".try_into().unwrap();
+        let converted = ClientRequest::try_from(&request).unwrap();
+        assert_eq!(request_bytes(&converted), bytes);
+        request.headers_mut().insert("sec-websocket-accept", HeaderValue::from_static("a"));
+        assert_eq!(ClientRequest::try_from(&request), Err(SendError::ReservedHeader));
+    }
+}

@@ -1,0 +1,168 @@
+//! The opening handshake (RFC 6455 §4) in both roles, as plain values and functions.
+//!
+//! A [`Connection`](crate::Connection) drives all of this. The parts are public for those who speak HTTP by other
+//! means: a server parses a [`Request`] and answers it by [`write_accept`] or [`write_reject`], a client writes a
+//! [`ClientRequest`] by [`write_request`] and reads the answer with a [`ClientHandshake`], and [`extended`] does the
+//! same for HTTP/2 and HTTP/3.
+
+mod answer;
+mod body;
+mod client;
+pub mod extended;
+pub mod extension;
+mod grammar;
+mod head;
+#[cfg(feature = "http")]
+pub mod http;
+mod opening;
+mod response;
+mod server;
+
+pub use answer::{Accept, write_accept, write_refusal, write_reject};
+pub use body::BODY_START;
+pub use client::{ClientRequest, write_request};
+pub(crate) use head::HeadReader;
+pub use response::{ClientHandshake, Outcome, Response};
+pub use server::Request;
+
+use crate::config::Origins;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use sha1::{Digest, Sha1};
+
+/// What becomes of a handshake whose client offered subprotocols and whose server chose none of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SubprotocolPolicy {
+    /// It goes on without a subprotocol, as RFC 6455 §4.2.2 has it.
+    #[default]
+    Rfc,
+    /// It fails, as in browsers (WHATWG WebSockets §2).
+    Browser,
+}
+
+/// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
+///
+/// ```
+/// let accept = sockless::handshake::accept_key("dGhlIHNhbXBsZSBub25jZQ==");
+/// assert_eq!(&accept, b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// ```
+pub fn accept_key(key: impl AsRef<[u8]>) -> [u8; 28] {
+    let hash = Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize();
+    encode(&hash)
+}
+
+/// `bytes` in base64, which must make exactly `N` letters.
+fn encode<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut text = [0; N];
+    let written = STANDARD.encode_slice(bytes, &mut text);
+    debug_assert_eq!(written, Ok(N));
+    text
+}
+
+/// Whether a request with this `Origin` and this `Host` is one that `origins` takes (RFC 6455 §10.2).
+///
+/// For [`Origins::SameHost`] the two must name the same host and port, compared without case, where a port left out is
+/// the default of the origin's scheme. An opaque origin (`null`), and whatever is no `http` or `https` origin, has no
+/// host and passes only where it is listed or any origin is taken.
+///
+/// ```
+/// use sockless::{Origins, handshake::origin_allowed};
+///
+/// assert!(origin_allowed(&Origins::SameHost, Some("https://example.com"), "example.com:443"));
+/// assert!(!origin_allowed(&Origins::SameHost, Some("https://evil.example"), "example.com"));
+/// assert!(origin_allowed(&Origins::SameHost, None, "example.com"));
+/// ```
+pub fn origin_allowed(origins: &Origins, origin: Option<&str>, host: &str) -> bool {
+    let Some(origin) = origin else { return true };
+    match origins {
+        Origins::Any => true,
+        Origins::List(list) => list.iter().any(|listed| listed.eq_ignore_ascii_case(origin)),
+        Origins::SameHost => is_same_host(origin, host).unwrap_or(false),
+    }
+}
+
+fn is_same_host(origin: &str, host: &str) -> Option<bool> {
+    let (scheme, authority) = origin.split_once(':')?;
+    let authority = authority.strip_prefix("//")?;
+    let default = match scheme {
+        scheme if scheme.eq_ignore_ascii_case("http") => 80,
+        scheme if scheme.eq_ignore_ascii_case("https") => 443,
+        _ => return None,
+    };
+    let (name, port) = split_port(host)?;
+    if authority.eq_ignore_ascii_case(host) {
+        return Some(true);
+    }
+    let (origin_name, origin_port) = split_port(authority)?;
+    Some(origin_name.eq_ignore_ascii_case(name) && origin_port.unwrap_or(default) == port.unwrap_or(default))
+}
+
+/// A host and the port after it, if there is one; an empty one counts as none (RFC 3986 §3.2.3).
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    if !grammar::is_host(authority) {
+        return None;
+    }
+    // The colons of an IPv6 address are inside its brackets.
+    let colon = authority.rfind(':').filter(|colon| !authority[*colon..].contains(']'));
+    let (host, port) = colon.map_or((authority, ""), |colon| (&authority[..colon], &authority[colon + 1..]));
+    let port = match port {
+        "" => None,
+        // `parse` alone would take a sign.
+        port if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
+        _ => return None,
+    };
+    (!host.is_empty()).then_some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn same_host() {
+        for (origin, host, allowed) in [
+            ("http://example.com", "example.com", true),
+            ("HTTP://Example.COM", "eXample.com", true),
+            ("http://example.com", "example.com:80", true),
+            ("http://example.com:80", "example.com", true),
+            ("http://example.com:", "example.com:", true),
+            ("https://example.com", "example.com", true),
+            ("https://example.com", "example.com:443", true),
+            ("https://example.com:443", "example.com", true),
+            ("https://example.com:8443", "example.com:8443", true),
+            ("http://[::1]:9001", "[::1]:9001", true),
+            ("http://[::1]", "[::1]:80", true),
+            ("http://[::1]", "[::2]", false),
+            ("http://[::1]:80", "[::1]:81", false),
+            ("http://example.com", "example.com:443", false),
+            ("https://example.com", "example.com:80", false),
+            ("http://example.com:8080", "example.com", false),
+            ("http://example.com", "example.com.", false),
+            ("http://example.com", "www.example.com", false),
+            ("http://example.com:+80", "example.com", false),
+            ("http://example.com:65616", "example.com:80", false),
+            ("http://example.com/", "example.com", false),
+            ("http://example.com@evil.example", "example.com", false),
+            ("http://evil.example#example.com", "example.com", false),
+            ("http://", "", false),
+            ("http://:80", ":80", false),
+            ("chrome-extension://example.com", "example.com", false),
+            ("example.com", "example.com", false),
+            ("null", "null", false),
+            ("", "", false),
+        ] {
+            assert_eq!(origin_allowed(&Origins::SameHost, Some(origin), host), allowed, "{origin} at {host}");
+        }
+    }
+
+    #[test]
+    fn any_or_listed() {
+        assert!(origin_allowed(&Origins::Any, Some("null"), "example.com"));
+        let list = Origins::List(vec!["https://a.example".into(), "null".into()]);
+        assert!(origin_allowed(&list, Some("HTTPS://A.example"), "b.example"));
+        assert!(origin_allowed(&list, Some("null"), "b.example"));
+        assert!(origin_allowed(&list, None, "b.example"));
+        assert!(!origin_allowed(&list, Some("https://b.example"), "b.example"));
+        assert!(!origin_allowed(&list, Some("https://a.example:443"), "b.example"));
+    }
+}

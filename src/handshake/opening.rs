@@ -1,0 +1,180 @@
+//! The rules for a request that opens a WebSocket (RFC 6455 §4.2.1), over header fields from any source.
+
+use super::grammar::{is_host, is_token, members};
+use super::{extension, origin_allowed};
+use crate::config::Origins;
+use crate::error::HandshakeError;
+
+/// A `Sec-WebSocket-Key` as it came: 24 letters of base64.
+pub(super) type Key = [u8; 24];
+
+/// What matters of a request's fields, picked out in one pass.
+#[derive(Default)]
+pub(super) struct Opening<'h> {
+    /// The host where something overrules `Host`: a target in absolute form, or `:authority`.
+    pub(super) authority: Option<&'h str>,
+    /// Whether `Upgrade` asks for a WebSocket.
+    pub(super) upgrade: bool,
+    /// Whether subprotocols are offered.
+    pub(super) subprotocols: bool,
+    connection: bool,
+    host: Single<'h>,
+    origin: Single<'h>,
+    version: Single<'h>,
+    key: Single<'h>,
+    bad_subprotocols: bool,
+    bad_extensions: bool,
+}
+
+/// A field that must be there at most once.
+#[derive(Clone, Copy, Default)]
+enum Single<'h> {
+    #[default]
+    None,
+    One(&'h [u8]),
+    Many,
+}
+
+impl<'h> Single<'h> {
+    fn put(&mut self, value: &'h [u8]) {
+        *self = if let Self::None = self { Self::One(value) } else { Self::Many };
+    }
+
+    fn one(self) -> Option<&'h [u8]> {
+        if let Self::One(value) = self { Some(value) } else { None }
+    }
+}
+
+impl<'h> Opening<'h> {
+    pub(super) fn new(authority: Option<&'h str>) -> Self {
+        Self { authority, ..Self::default() }
+    }
+
+    /// Takes notice of one field.
+    pub(super) fn field(&mut self, name: &str, value: &'h [u8]) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("host") {
+            self.host.put(value);
+        } else if is("upgrade") {
+            self.upgrade |= has_token(value, "websocket");
+        } else if is("connection") {
+            self.connection |= has_token(value, "upgrade");
+        } else if is("origin") {
+            self.origin.put(value);
+        } else if is("sec-websocket-key") {
+            self.key.put(value);
+        } else if is("sec-websocket-version") {
+            self.version.put(value);
+        } else if is("sec-websocket-protocol") {
+            self.bad_subprotocols |= !all(text(value).map(members), is_token);
+            self.subprotocols = true;
+        } else if is("sec-websocket-extensions") {
+            self.bad_extensions |= !all(text(value).map(extension::parse), |extension| extension.is_ok());
+        }
+    }
+
+    /// Judges a request of HTTP/1, and gives its key.
+    pub(super) fn check_http1(
+        &self,
+        method: &str,
+        at_least_1_1: bool,
+        origins: &Origins,
+    ) -> Result<Key, HandshakeError> {
+        if !self.upgrade || !self.connection {
+            // An upgrade that the connection doesn't name may be for another hop (RFC 9110 §7.8).
+            return Err(HandshakeError::NotUpgrade);
+        }
+        if method != "GET" {
+            return Err(HandshakeError::Method);
+        }
+        if !at_least_1_1 {
+            return Err(HandshakeError::HttpVersion);
+        }
+        if self.host.one().is_none() {
+            return Err(HandshakeError::Host);
+        }
+        self.check(origins)?;
+        let key: Key = self.key.one().and_then(|key| key.try_into().ok()).ok_or(HandshakeError::Key)?;
+        if is_key(&key) { Ok(key) } else { Err(HandshakeError::Key) }
+    }
+
+    /// Judges what every version of HTTP has in common.
+    pub(super) fn check(&self, origins: &Origins) -> Result<(), HandshakeError> {
+        let host = match self.authority {
+            Some(authority) => Some(authority),
+            None => self.host.one().and_then(text),
+        };
+        let host = host.filter(|host| is_host(host)).ok_or(HandshakeError::Host)?;
+        if self.version.one() != Some(b"13") {
+            return Err(HandshakeError::Version);
+        }
+        if self.bad_subprotocols {
+            return Err(HandshakeError::Subprotocol);
+        }
+        if self.bad_extensions {
+            return Err(HandshakeError::Extensions);
+        }
+        // An origin that is no text is refused even where any is taken: to the caller it would look absent.
+        let origin = match self.origin {
+            Single::None => None,
+            Single::One(origin) => Some(text(origin).ok_or(HandshakeError::Origin)?),
+            Single::Many => return Err(HandshakeError::Origin),
+        };
+        if origin_allowed(origins, origin, host) { Ok(()) } else { Err(HandshakeError::Origin) }
+    }
+}
+
+/// Whether this is 16 bytes in base64 (RFC 4648 §4): 22 letters, of which the last carries two bits, and the padding.
+fn is_key(key: &Key) -> bool {
+    let (letters, padding) = key.split_at(22);
+    letters.iter().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, b'+' | b'/'))
+        && matches!(letters.last(), Some(b'A' | b'Q' | b'g' | b'w'))
+        && padding == b"=="
+}
+
+fn text(value: &[u8]) -> Option<&str> {
+    core::str::from_utf8(value).ok()
+}
+
+/// Whether `list` has members, and all of them are `good`.
+fn all<T>(list: Option<impl Iterator<Item = T>>, good: impl Fn(T) -> bool) -> bool {
+    let mut any = false;
+    for member in list.into_iter().flatten() {
+        if !good(member) {
+            return false;
+        }
+        any = true;
+    }
+    any
+}
+
+/// Whether `token`, in any case of letters, is in the list.
+pub(super) fn has_token(value: &[u8], token: &str) -> bool {
+    value.eq_ignore_ascii_case(token.as_bytes())
+        || text(value).is_some_and(|value| members(value).any(|member| member.eq_ignore_ascii_case(token)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handshake::encode;
+
+    #[test]
+    fn keys_are_what_encodes_to_them() {
+        for byte in 0..=255 {
+            for at in 0..16 {
+                let mut nonce = [0x5a; 16];
+                nonce[at] = byte;
+                assert!(is_key(&encode(&nonce)));
+            }
+        }
+        let key: Key = *b"dGhlIHNhbXBsZSBub25jZQ==";
+        for (at, letter) in
+            [(0, b'='), (0, b'-'), (5, b' '), (20, 0x80), (21, b'R'), (21, b'='), (22, b'A'), (23, b'A')]
+        {
+            let mut bad = key;
+            bad[at] = letter;
+            assert!(!is_key(&bad), "{letter} at {at}");
+        }
+    }
+}

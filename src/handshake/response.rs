@@ -1,0 +1,403 @@
+//! A server's response as a client sees it, and the state of a client that waits for it (RFC 6455 §4.1).
+
+use super::body::Body;
+use super::client::{Asked, ClientRequest};
+use super::head::{self, Head, HeadReader};
+use super::opening::has_token;
+use super::{accept_key, encode, extension};
+use crate::config::Limits;
+use crate::error::HandshakeError;
+use alloc::{borrow::Cow, vec::Vec};
+use core::{fmt, mem};
+use extension::Extension;
+
+/// The head of an HTTP response, and for one that refuses, the start of its body.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Response<'a> {
+    head: Head<'a>,
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl<'a> Response<'a> {
+    fn from_head(bytes: Cow<'a, [u8]>, limits: &Limits) -> Result<Self, HandshakeError> {
+        let mut slots = head::slots();
+        let slots = &mut slots[..limits.fields.min(Limits::MOST_FIELDS)];
+        let mut parsed = httparse::Response::new(&mut []);
+        let result = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, &bytes, slots);
+        head::judge(result, bytes.len())?;
+        match parsed.code {
+            // To switch is something that HTTP/1.0 cannot do (RFC 9110 §15.2).
+            Some(101) if parsed.version != Some(1) => Err(HandshakeError::HttpVersion),
+            Some(status @ 100..) => Ok(Self { head: Head { bytes }, status, body: Vec::new() }),
+            _ => Err(HandshakeError::Malformed),
+        }
+    }
+
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The reason phrase; often empty.
+    pub fn reason(&self) -> &str {
+        self.head.first_line()[2]
+    }
+
+    /// The fields in order, names as they were written, values trimmed.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
+        self.head.fields()
+    }
+
+    /// The value of the first field of this name, in any case of letters.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.head.field(name)
+    }
+
+    /// The whole head as it came.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.head.bytes
+    }
+
+    /// The subprotocol that the server chose.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.head.text("sec-websocket-protocol")
+    }
+
+    /// The extensions that the server takes, in order (RFC 6455 §9.1).
+    pub fn extensions(&self) -> impl Iterator<Item = Result<Extension<'_>, HandshakeError>> + Clone {
+        self.head.tokens("sec-websocket-extensions").flat_map(extension::parse)
+    }
+
+    /// The body's first [`BODY_START`](super::BODY_START) bytes, out of their chunks; of a response that refuses only.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Response<'static> {
+        Response { head: self.head.into_owned(), status: self.status, body: self.body }
+    }
+
+    /// The server's side of the bargain (RFC 6455 §4.1, the numbered list): the connection switched, and by someone who
+    /// read the key.
+    fn check_switched(&self, accept: &[u8; 28]) -> Result<(), HandshakeError> {
+        let mut upgrade = self.head.values("upgrade");
+        let websocket = upgrade.next().is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
+        let connection = self.head.values("connection").any(|value| has_token(value, "upgrade"));
+        if !websocket || upgrade.next().is_some() || !connection {
+            return Err(HandshakeError::Upgrade);
+        }
+        let mut accepts = self.head.values("sec-websocket-accept");
+        let good = accepts.next() == Some(accept) && accepts.next().is_none();
+        if good { Ok(()) } else { Err(HandshakeError::Accept) }
+    }
+}
+
+impl fmt::Debug for Response<'_> {
+    /// Leaves the fields and the body out: they carry cookies.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Response");
+        debug.field("status", &self.status).field("reason", &self.reason()).finish_non_exhaustive()
+    }
+}
+
+/// How a server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// It switched: what follows is frames.
+    Open(Response<'a>),
+    /// It did something else, such as a redirect or a request for a password.
+    Rejected(Response<'a>),
+}
+
+/// A client's part of the handshake, once its request is written.
+///
+/// ```
+/// use sockless::{Limits, handshake::{ClientHandshake, ClientRequest, Outcome}};
+///
+/// let request = ClientRequest::new("ws://example.com/")?;
+/// let mut handshake = ClientHandshake::new(&request, b"the sample nonce");
+/// let mut bytes = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+///     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x02hi".to_vec();
+/// let mut input = &mut bytes[..];
+/// assert!(matches!(handshake.receive(&mut input, &Limits::default())?, Some(Outcome::Open(_))));
+/// assert_eq!(input, b"\x81\x02hi");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientHandshake {
+    accept: [u8; 28],
+    asked: Asked,
+    reader: HeadReader,
+    /// Bytes in the heads of interim responses.
+    interim: usize,
+    stage: Stage,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    Head,
+    Body(Response<'static>, Body),
+    #[default]
+    Done,
+}
+
+impl ClientHandshake {
+    /// Waits for the answer to `request`, which was written with this `key`.
+    pub fn new(request: &ClientRequest, key: &[u8; 16]) -> Self {
+        Self {
+            accept: accept_key(encode::<24>(key)),
+            asked: request.asked.clone(),
+            reader: HeadReader::default(),
+            interim: 0,
+            stage: Stage::Head,
+        }
+    }
+
+    /// Takes the response from the front of `input`; `None` asks for more bytes. Interim responses (RFC 9110 §15.2) are
+    /// passed over, their bytes counting towards `limits.head`. What follows the head of a 101 is left in `input`. Of
+    /// any other response the body is read, until it ends or its start is full.
+    ///
+    /// # Errors
+    /// [`Malformed`](HandshakeError::Malformed), [`HeadTooLong`](HandshakeError::HeadTooLong),
+    /// [`TooManyFields`](HandshakeError::TooManyFields), and for a 101 that breaks the rules
+    /// [`HttpVersion`](HandshakeError::HttpVersion), [`Upgrade`](HandshakeError::Upgrade),
+    /// [`Accept`](HandshakeError::Accept), [`Subprotocol`](HandshakeError::Subprotocol) or
+    /// [`Extensions`](HandshakeError::Extensions). The handshake is over then, and takes nothing more.
+    pub fn receive<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        limits: &Limits,
+    ) -> Result<Option<Outcome<'a>>, HandshakeError> {
+        let outcome = self.advance(input, limits);
+        if !matches!(outcome, Ok(None)) {
+            self.stage = Stage::Done;
+        }
+        outcome
+    }
+
+    fn advance<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        limits: &Limits,
+    ) -> Result<Option<Outcome<'a>>, HandshakeError> {
+        while self.stage == Stage::Head {
+            let room = Limits { head: limits.head.saturating_sub(self.interim), ..*limits };
+            let Some(head) = self.reader.read(input, &room)? else { return Ok(None) };
+            let length = head.len();
+            let response = Response::from_head(head, limits)?;
+            match response.status {
+                101 => {
+                    response.check_switched(&self.accept)?;
+                    self.asked.check(response.headers())?;
+                    return Ok(Some(Outcome::Open(response)));
+                }
+                100..=199 => self.interim += length,
+                status => self.stage = Stage::Body(response.clone().into_owned(), Body::new(status, &response.head)),
+            }
+        }
+        let whole = if let Stage::Body(_, body) = &mut self.stage { body.receive(input) } else { false };
+        if whole { Ok(self.take_rejected()) } else { Ok(None) }
+    }
+
+    /// The transport ended. A body that was under way is then as long as it is; `None` where the answer was given
+    /// before.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](HandshakeError::UnexpectedEof) where no response was whole.
+    pub fn receive_eof(&mut self) -> Result<Option<Outcome<'static>>, HandshakeError> {
+        if self.stage == Stage::Head {
+            self.stage = Stage::Done;
+            return Err(HandshakeError::UnexpectedEof);
+        }
+        Ok(self.take_rejected())
+    }
+
+    fn take_rejected(&mut self) -> Option<Outcome<'static>> {
+        match mem::take(&mut self.stage) {
+            Stage::Body(response, body) => Some(Outcome::Rejected(Response { body: body.bytes, ..response })),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handshake::{BODY_START, SubprotocolPolicy};
+    use alloc::{format, string::String, vec};
+
+    const SAMPLE: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n";
+
+    fn request() -> ClientRequest {
+        let request = ClientRequest::new("ws://server.example.com/chat").unwrap();
+        request.subprotocol("chat").subprotocol("superchat").with_extensions("a; b, c")
+    }
+
+    type Received = Result<(Option<Outcome<'static>>, usize), HandshakeError>;
+
+    /// The outcome when `bytes` come in parts of `sizes`, and how many were left; at the end, if `eof`, the transport
+    /// ends.
+    fn receive(bytes: &[u8], sizes: impl IntoIterator<Item = usize>, limits: &Limits, eof: bool) -> Received {
+        let mut handshake = ClientHandshake::new(&request(), b"the sample nonce");
+        let mut bytes = bytes.to_vec();
+        let mut rest = &mut bytes[..];
+        for size in sizes {
+            let mut input;
+            (input, rest) = rest.split_at_mut(size.min(rest.len()));
+            let outcome = handshake.receive(&mut input, limits)?.map(|outcome| match outcome {
+                Outcome::Open(response) => Outcome::Open(response.into_owned()),
+                Outcome::Rejected(response) => Outcome::Rejected(response.into_owned()),
+            });
+            if outcome.is_some() {
+                let left = input.len() + rest.len();
+                assert_eq!(handshake.receive(&mut input, limits), Ok(None));
+                assert_eq!(handshake.receive_eof(), Ok(None));
+                return Ok((outcome, left));
+            }
+            assert!(input.is_empty());
+        }
+        if eof { Ok((handshake.receive_eof()?, 0)) } else { Ok((None, 0)) }
+    }
+
+    fn same_for_every_cut(bytes: &[u8], limits: &Limits, eof: bool) -> Received {
+        let whole = receive(bytes, [bytes.len()], limits, eof);
+        assert_eq!(receive(bytes, vec![1; bytes.len()], limits, eof), whole);
+        for cut in 0..=bytes.len() {
+            assert_eq!(receive(bytes, [cut, 0, bytes.len()], limits, eof), whole, "cut at {cut}");
+        }
+        whole
+    }
+
+    fn opened(text: &str) -> Result<(Response<'static>, usize), HandshakeError> {
+        match same_for_every_cut(text.as_bytes(), &Limits::default(), true)? {
+            (Some(Outcome::Open(response)), left) => Ok((response, left)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn rejected(text: &str, eof: bool) -> Option<(u16, String, usize)> {
+        match same_for_every_cut(text.as_bytes(), &Limits::default(), eof).unwrap() {
+            (Some(Outcome::Rejected(response)), left) => {
+                Some((response.status(), String::from_utf8(response.body).unwrap(), left))
+            }
+            (None, _) => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn sample_of_the_rfc() {
+        let (response, left) = opened(&format!("{SAMPLE}\u{1}\u{2}")).unwrap();
+        assert_eq!((response.status(), response.reason(), left), (101, "Switching Protocols", 2));
+        assert_eq!((response.subprotocol(), response.extensions().count()), (Some("chat"), 0));
+        assert_eq!(response.header("upgrade"), Some(&b"websocket"[..]));
+        assert_eq!(response.headers().count(), 4);
+        assert_eq!(format!("{response:?}"), r#"Response { status: 101, reason: "Switching Protocols", .. }"#);
+    }
+
+    #[test]
+    fn what_a_client_takes() {
+        for (from, to) in [
+            ("websocket", "WebSocket"),
+            ("Connection: Upgrade", "CONNECTION: keep-alive, UPGRADE"),
+            ("Sec-WebSocket-Protocol: chat\r\n", ""),
+            ("Protocol: chat", "Protocol: superchat"),
+            ("Upgrade: w", "Sec-WebSocket-Extensions: c\r\nSec-WebSocket-Extensions: a; b=2\r\nUpgrade: w"),
+            (" Switching Protocols", ""),
+            ("HTTP/1.1 101", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 101"),
+        ] {
+            assert!(opened(&SAMPLE.replacen(from, to, 1)).is_ok(), "{to}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_refuses() {
+        use HandshakeError as E;
+        for (from, to, error) in [
+            ("Upgrade: websocket\r\n", "", E::Upgrade),
+            ("Upgrade: websocket", "Upgrade: websockets", E::Upgrade),
+            ("Upgrade: websocket", "Upgrade: websocket\r\nUpgrade: h2c", E::Upgrade),
+            ("Connection: Upgrade", "Connection: close", E::Upgrade),
+            ("xOo=", "xOo", E::Accept),
+            ("s3pP", "S3pP", E::Accept),
+            ("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", "", E::Accept),
+            ("Upgrade: w", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nUpgrade: w", E::Accept),
+            ("Protocol: chat", "Protocol: Chat", E::Subprotocol),
+            ("Protocol: chat", "Protocol:", E::Subprotocol),
+            ("Protocol: chat", "Protocol: chat, superchat", E::Subprotocol),
+            ("Protocol: chat", "Protocol: chat\r\nSec-WebSocket-Protocol: chat", E::Subprotocol),
+            ("Upgrade: w", "Sec-WebSocket-Extensions: d\r\nUpgrade: w", E::Extensions),
+            ("Upgrade: w", "Sec-WebSocket-Extensions: a;\r\nUpgrade: w", E::Extensions),
+            ("HTTP/1.1", "HTTP/1.0", E::HttpVersion),
+            ("HTTP/1.1", "HTTP/2", E::Malformed),
+            ("101", "099", E::Malformed),
+            ("101", "1010", E::Malformed),
+            ("\r\nUpgrade", "\nUpgrade", E::Malformed),
+            ("websocket\r\n", "websocket\r\n folded\r\n", E::Malformed),
+            ("Upgrade:", "Upgrade :", E::Malformed),
+            ("\r\n\r\n", "\r\n", E::UnexpectedEof),
+        ] {
+            assert_eq!(opened(&SAMPLE.replacen(from, to, 1)).map(|_| ()), Err(error), "{to}");
+        }
+        let fields = SAMPLE.replacen("Upgrade", &format!("{}Upgrade", "a: b\r\n".repeat(100)), 1);
+        assert_eq!(opened(&fields).map(|_| ()), Err(E::TooManyFields));
+    }
+
+    #[test]
+    fn browsers_want_a_subprotocol() {
+        let request = request().with_subprotocol_policy(SubprotocolPolicy::Browser);
+        let mut handshake = ClientHandshake::new(&request, b"the sample nonce");
+        let mut bytes = SAMPLE.replace("Sec-WebSocket-Protocol: chat\r\n", "").into_bytes();
+        let result = handshake.receive(&mut &mut bytes[..], &Limits::default());
+        assert_eq!(result, Err(HandshakeError::Subprotocol));
+        assert_eq!(handshake.receive_eof(), Ok(None));
+    }
+
+    #[test]
+    fn interim_responses_count_towards_the_limit() {
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+        let text = format!("{}{SAMPLE}", interim.repeat(3));
+        let limits = Limits { head: text.len(), ..Limits::default() };
+        assert!(matches!(same_for_every_cut(text.as_bytes(), &limits, true), Ok((Some(Outcome::Open(_)), 0))));
+        let limits = Limits { head: text.len() - 1, ..Limits::default() };
+        assert_eq!(same_for_every_cut(text.as_bytes(), &limits, true), Err(HandshakeError::HeadTooLong));
+    }
+
+    #[test]
+    fn other_responses_come_with_their_body() {
+        let some = |status, body: &str, left| Some((status, String::from(body), left));
+        let moved = "HTTP/1.1 302 Found\r\nLocation: ws://b/\r\nContent-Length: 5\r\n\r\nThere, and more";
+        assert_eq!(rejected(moved, false), some(302, "There", 10));
+        assert_eq!(rejected("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", false), some(401, "", 0));
+        assert_eq!(rejected("HTTP/1.1 204 No\r\n\r\nabc", false), some(204, "", 3));
+        assert_eq!(rejected("HTTP/1.0 200 OK\r\n\r\nabc", false), None);
+        assert_eq!(rejected("HTTP/1.0 200 OK\r\n\r\nabc", true), some(200, "abc", 0));
+        assert_eq!(rejected("HTTP/1.1 500 \r\nContent-Length: 9\r\n\r\nabc", true), some(500, "abc", 0));
+        assert_eq!(rejected("HTTP/1.1 500 \r\nContent-Length: x\r\n\r\nabc", true), some(500, "abc", 0));
+        let chunked = "HTTP/1.1 403 No\r\nTransfer-Encoding: Chunked\r\nContent-Length: 1\r\n\r\n\
+            3\r\nabc\r\n0C;ext=\"1\"\r\n\r\nd\r\n0\r\n\r\nef\r\n000\r\nafter";
+        assert_eq!(rejected(chunked, false), some(403, "abc\r\nd\r\n0\r\n\r\nef", 5));
+        assert_eq!(rejected("HTTP/1.1 403 No\r\nTransfer-Encoding: x\r\n\r\n0\r\n", true), some(403, "0\r\n", 0));
+    }
+
+    #[test]
+    fn no_more_than_the_start_of_a_body() {
+        let body = "x".repeat(BODY_START + 1);
+        for (field, prefix) in [
+            ("A: b", ""),
+            ("Content-Length: 5000", ""),
+            ("Content-Length: 99999999999999999999", ""),
+            ("Transfer-Encoding: chunked", "ffffffffffffffffffff\r\n"),
+        ] {
+            let text = format!("HTTP/1.1 404 Not Found\r\n{field}\r\n\r\n{prefix}{body}");
+            for sizes in [vec![text.len()], vec![1; text.len()], vec![100; 100]] {
+                let outcome = receive(text.as_bytes(), sizes, &Limits::default(), false);
+                let Ok((Some(Outcome::Rejected(response)), 1)) = outcome else { panic!("{outcome:?}") };
+                assert_eq!(response.body(), body.as_bytes().split_last().unwrap().1);
+            }
+        }
+    }
+}

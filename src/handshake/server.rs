@@ -1,0 +1,404 @@
+//! A request as a server sees it (RFC 6455 §4.2.1).
+
+use super::head::{self, Head};
+use super::opening::{Key, Opening};
+use super::{Accept, SubprotocolPolicy, accept_key, extension};
+use crate::config::{Config, Limits};
+use crate::error::HandshakeError;
+use alloc::borrow::Cow;
+use core::fmt;
+use extension::Extension;
+
+/// The head of an HTTP request, which may ask for a WebSocket or for anything else.
+///
+/// ```
+/// use sockless::{Config, handshake::{self, Request}};
+///
+/// let head = b"GET /chat?room=7 HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+/// let request = Request::parse(head.as_slice(), &Config::default())?;
+/// assert_eq!(request.check(), Ok(()));
+/// assert_eq!((request.path(), request.query()), ("/chat", Some("room=7")));
+///
+/// let mut out = Vec::new();
+/// handshake::write_accept(&request.accept().header("Set-Cookie", "seen=1"), None, &mut out)?;
+/// assert!(out.starts_with(b"HTTP/1.1 101 "));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request<'a> {
+    head: Head<'a>,
+    upgrade: bool,
+    /// Whether it offers subprotocols, so that nobody looks for them in vain.
+    subprotocols: bool,
+    verdict: Result<Key, HandshakeError>,
+}
+
+impl<'a> Request<'a> {
+    /// Reads the head of a request, up to and with its empty line. Whether it opens a WebSocket is for
+    /// [`check`](Self::check) to say, by the rules of `config`.
+    ///
+    /// # Errors
+    /// [`Malformed`](HandshakeError::Malformed) for what is not exactly one head of HTTP/1.0 or 1.1, and
+    /// [`TooManyFields`](HandshakeError::TooManyFields).
+    pub fn parse(head: impl Into<Cow<'a, [u8]>>, config: &Config) -> Result<Self, HandshakeError> {
+        let head = head.into();
+        head::check_end(&head)?;
+        Self::from_head(head, config)
+    }
+
+    /// The same for what a [`HeadReader`](super::HeadReader) gave, which has looked for stray line ends already.
+    pub(crate) fn from_head(bytes: Cow<'a, [u8]>, config: &Config) -> Result<Self, HandshakeError> {
+        let mut slots = head::slots();
+        let slots = &mut slots[..config.limits.fields.min(Limits::MOST_FIELDS)];
+        let mut parsed = httparse::Request::new(&mut []);
+        head::judge(parsed.parse_with_uninit_headers(&bytes, slots), bytes.len())?;
+        let target = parsed.path.unwrap_or_default();
+        let mut opening = Opening::new(split_target(target).0);
+        for field in parsed.headers.iter() {
+            opening.field(field.name, field.value);
+        }
+        let method = parsed.method.unwrap_or_default();
+        let verdict = opening.check_http1(method, parsed.version == Some(1), &config.origins);
+        let (upgrade, subprotocols) = (opening.upgrade, opening.subprotocols);
+        Ok(Self { head: Head { bytes }, upgrade, subprotocols, verdict })
+    }
+
+    /// Whether this is a handshake that a server may accept (RFC 6455 §4.2.1).
+    ///
+    /// # Errors
+    /// The reason to refuse it, whose [`status`](HandshakeError::status) is the answer due:
+    /// [`NotUpgrade`](HandshakeError::NotUpgrade) for a plain HTTP request, [`Method`](HandshakeError::Method),
+    /// [`HttpVersion`](HandshakeError::HttpVersion), [`Host`](HandshakeError::Host),
+    /// [`Version`](HandshakeError::Version), [`Subprotocol`](HandshakeError::Subprotocol),
+    /// [`Extensions`](HandshakeError::Extensions), [`Origin`](HandshakeError::Origin) or [`Key`](HandshakeError::Key).
+    pub fn check(&self) -> Result<(), HandshakeError> {
+        self.verdict.map(|_| ())
+    }
+
+    /// Whether the request asks for a WebSocket at all, be it well or badly; if not, it is plain HTTP.
+    pub fn is_upgrade(&self) -> bool {
+        self.upgrade
+    }
+
+    /// The method, such as `GET`.
+    pub fn method(&self) -> &str {
+        self.head.first_line()[0]
+    }
+
+    /// Whether the request is of HTTP/1.1; if not, it is of HTTP/1.0.
+    pub fn is_http_1_1(&self) -> bool {
+        self.head.first_line()[2] == "HTTP/1.1"
+    }
+
+    /// The target as the request has it, its percent-encoding untouched.
+    pub fn target(&self) -> &str {
+        self.head.first_line()[1]
+    }
+
+    /// The target's path, its percent-encoding untouched.
+    pub fn path(&self) -> &str {
+        split_target(self.target()).1
+    }
+
+    /// The target's query, without the question mark.
+    pub fn query(&self) -> Option<&str> {
+        split_target(self.target()).2
+    }
+
+    /// The fields in order, names as they were written, values trimmed.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
+        self.head.fields()
+    }
+
+    /// The value of the first field of this name, in any case of letters.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.head.field(name)
+    }
+
+    /// The whole head as it came.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.head.bytes
+    }
+
+    /// The host, and the port if there is one: the `Host`, unless the target itself names one (RFC 9112 §3.2.2).
+    pub fn host(&self) -> Option<&str> {
+        split_target(self.target()).0.or_else(|| self.head.text("host"))
+    }
+
+    /// The origin of the page that made the request, if a browser did (RFC 6454 §7).
+    pub fn origin(&self) -> Option<&str> {
+        self.head.text("origin")
+    }
+
+    /// The `Sec-WebSocket-Key`.
+    pub fn key(&self) -> Option<&str> {
+        self.head.text("sec-websocket-key")
+    }
+
+    /// The subprotocols that the client offers, the one it likes best first (RFC 6455 §11.3.4).
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> + Clone {
+        let head = self.subprotocols.then_some(&self.head);
+        head.into_iter().flat_map(|head| head.tokens("sec-websocket-protocol"))
+    }
+
+    /// The extensions that the client offers, in order (RFC 6455 §9.1).
+    pub fn extensions(&self) -> impl Iterator<Item = Result<Extension<'_>, HandshakeError>> + Clone {
+        self.head.tokens("sec-websocket-extensions").flat_map(extension::parse)
+    }
+
+    /// The first of `supported`, the server's own order of preference, that the client offers; for
+    /// [`Accept::subprotocol`].
+    ///
+    /// # Errors
+    /// [`Subprotocol`](HandshakeError::Subprotocol) by the policy of browsers, where the client offers some and none is
+    /// supported: it would drop the connection.
+    ///
+    /// ```
+    /// # use sockless::{Config, handshake::*};
+    /// # let head = b"GET / HTTP/1.1\r\nSec-WebSocket-Protocol: chat, superchat\r\n\r\n";
+    /// # let request = Request::parse(head.as_slice(), &Config::default())?;
+    /// // Sec-WebSocket-Protocol: chat, superchat
+    /// assert_eq!(request.select_subprotocol(&["superchat", "chat"], SubprotocolPolicy::Rfc), Ok(Some("superchat")));
+    /// assert_eq!(request.select_subprotocol(&["mqtt"], SubprotocolPolicy::Rfc), Ok(None));
+    /// assert!(request.select_subprotocol(&["mqtt"], SubprotocolPolicy::Browser).is_err());
+    /// # Ok::<(), sockless::HandshakeError>(())
+    /// ```
+    pub fn select_subprotocol<'s>(
+        &self,
+        supported: &[&'s str],
+        policy: SubprotocolPolicy,
+    ) -> Result<Option<&'s str>, HandshakeError> {
+        let selected = supported.iter().find(|name| self.subprotocols().any(|offered| offered == **name)).copied();
+        let required = policy == SubprotocolPolicy::Browser && self.subprotocols().next().is_some();
+        if selected.is_none() && required { Err(HandshakeError::Subprotocol) } else { Ok(selected) }
+    }
+
+    /// The answer that takes the request as it is, to be added to. For a request that [`check`](Self::check) refuses,
+    /// it is an answer that cannot be written.
+    pub fn accept(&self) -> Accept {
+        Accept::new(self.check(), self.verdict.ok().map(accept_key), self.subprotocols())
+    }
+
+    /// The same with the first subprotocol that the client offers, if it offers any.
+    pub fn accept_first_subprotocol(&self) -> Accept {
+        match self.subprotocols().next() {
+            Some(first) => self.accept().subprotocol(first),
+            None => self.accept(),
+        }
+    }
+
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Request<'static> {
+        let Self { head, upgrade, subprotocols, verdict } = self;
+        Request { head: head.into_owned(), upgrade, subprotocols, verdict }
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    /// Leaves the fields out: they carry cookies and passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Request");
+        debug.field("method", &self.method()).field("target", &self.target()).field("check", &self.check());
+        debug.finish_non_exhaustive()
+    }
+}
+
+/// A target's authority, path and query. It has an authority in absolute form only (RFC 9112 §3.2.2), and its path may
+/// then be left out.
+fn split_target(target: &str) -> (Option<&str>, &str, Option<&str>) {
+    let absolute = if target.starts_with('/') { None } else { target.split_once("://") };
+    let (authority, rest) = match absolute {
+        Some((_, rest)) => {
+            let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+            (Some(authority), rest)
+        }
+        None => (None, target),
+    };
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    (authority, if path.is_empty() { "/" } else { path }, query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Origins;
+    use alloc::{format, string::String, vec::Vec};
+
+    const SAMPLE: &str = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://example.com\r\n\
+        Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+    fn any() -> Config {
+        Config { origins: Origins::Any, ..Config::default() }
+    }
+
+    fn parse(head: &str) -> Result<Request<'_>, HandshakeError> {
+        Request::parse(head.as_bytes(), &any())
+    }
+
+    /// The verdict on the sample with some of it replaced.
+    fn with(from: &str, to: &str) -> Result<(), HandshakeError> {
+        assert!(SAMPLE.contains(from));
+        parse(&SAMPLE.replacen(from, to, 1))?.check()
+    }
+
+    #[test]
+    fn sample_of_the_rfc() {
+        let request = parse(SAMPLE).unwrap().into_owned();
+        assert_eq!(request.check(), Ok(()));
+        assert!(request.is_upgrade());
+        assert_eq!((request.method(), request.target(), request.path()), ("GET", "/chat", "/chat"));
+        assert_eq!((request.query(), request.host()), (None, Some("server.example.com")));
+        assert_eq!(request.origin(), Some("http://example.com"));
+        assert_eq!(request.key(), Some("dGhlIHNhbXBsZSBub25jZQ=="));
+        assert_eq!(request.subprotocols().collect::<Vec<_>>(), ["chat", "superchat"]);
+        assert_eq!(request.extensions().count(), 0);
+        assert_eq!(request.headers().count(), 7);
+        assert_eq!(request.as_bytes(), SAMPLE.as_bytes());
+        let debug = format!("{request:?}");
+        assert_eq!(debug, r#"Request { method: "GET", target: "/chat", check: Ok(()), .. }"#);
+    }
+
+    #[test]
+    fn targets() {
+        for (target, authority, path, query) in [
+            ("/", None, "/", None),
+            ("/a%20b?c=d?e", None, "/a%20b", Some("c=d?e")),
+            ("/?", None, "/", Some("")),
+            ("/a?u=http://b/c", None, "/a", Some("u=http://b/c")),
+            ("http://a:1/b?c", Some("a:1"), "/b", Some("c")),
+            ("http://a?c", Some("a"), "/", Some("c")),
+            ("http://a", Some("a"), "/", None),
+            ("*", None, "*", None),
+        ] {
+            assert_eq!(split_target(target), (authority, path, query));
+        }
+        let absolute = SAMPLE.replace("/chat", "http://example.com/chat");
+        assert_eq!(parse(&absolute).unwrap().host(), Some("example.com"));
+        // The origin is held against the target's host, not against `Host`.
+        let request = Request::parse(absolute.as_bytes(), &Config::DEFAULT).unwrap();
+        assert_eq!(request.check(), Ok(()));
+        assert_eq!(with("/chat", "http:///chat"), Err(HandshakeError::Host));
+        assert_eq!(with("/chat", "http://a@b/chat"), Err(HandshakeError::Host));
+    }
+
+    #[test]
+    fn what_a_server_takes() {
+        for (from, to) in [
+            ("Upgrade: websocket", "uPGRADE:\th2c , WebSocket "),
+            ("Connection: Upgrade", "connection: keep-alive, upgrade"),
+            ("Connection: Upgrade", "Connection: keep-alive\r\nConnection: Upgrade"),
+            ("Sec-WebSocket-Protocol: chat, superchat\r\n", ""),
+            ("chat, superchat", "chat\r\nSec-WebSocket-Protocol: superchat"),
+            ("chat, superchat", "chat,, superchat,"),
+            ("Host: server.example.com", "Host: [::1]:80"),
+            ("Origin: http://example.com\r\n", ""),
+            ("Origin: ", "Sec-WebSocket-Extensions: a; b=\"c\", d\r\nOrigin: "),
+            ("Origin: ", "Cookie: \u{e4}\r\nOrigin: "),
+        ] {
+            assert_eq!(with(from, to), Ok(()), "{to}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_refuses() {
+        use HandshakeError as E;
+        for (from, to, error) in [
+            ("Upgrade: websocket\r\n", "", E::NotUpgrade),
+            ("Upgrade: websocket", "Upgrade: websockets", E::NotUpgrade),
+            ("Connection: Upgrade", "Connection: keep-alive", E::NotUpgrade),
+            ("GET", "POST", E::Method),
+            ("GET", "get", E::Method),
+            ("HTTP/1.1", "HTTP/1.0", E::HttpVersion),
+            ("Host: server.example.com\r\n", "", E::Host),
+            ("Host: server.example.com", "Host: a\r\nHost: a", E::Host),
+            ("Host: server.example.com", "Host:", E::Host),
+            ("Host: server.example.com", "Host: a, b", E::Host),
+            ("Host: server.example.com", "Host: a/b", E::Host),
+            ("Version: 13", "Version: 8", E::Version),
+            ("Version: 13", "Version: 013", E::Version),
+            ("Version: 13", "Version: 13, 8", E::Version),
+            ("Version: 13", "Version: 13\r\nSec-WebSocket-Version: 13", E::Version),
+            ("Sec-WebSocket-Version: 13\r\n", "", E::Version),
+            ("chat, superchat", "chat superchat", E::Subprotocol),
+            ("chat, superchat", ",", E::Subprotocol),
+            ("Origin: ", "Sec-WebSocket-Extensions: a;\r\nOrigin: ", E::Extensions),
+            ("Origin: ", "Origin: http://other\r\nOrigin: ", E::Origin),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "", E::Key),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ", E::Key),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j", E::Key),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZWU=", E::Key),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZWVl", E::Key),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "dGhl_HNhbXBsZSBub25jZQ==", E::Key),
+            ("Origin: ", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: ", E::Key),
+        ] {
+            assert_eq!(with(from, to), Err(error), "{to}");
+        }
+        let latin1 = SAMPLE.replace("example.com\r\nSec", "\u{1}\r\nSec").into_bytes();
+        let latin1: Vec<u8> = latin1.into_iter().map(|byte| if byte == 1 { 0xe4 } else { byte }).collect();
+        assert_eq!(Request::parse(latin1, &any()).unwrap().check(), Err(E::Origin));
+    }
+
+    #[test]
+    fn malformed_heads() {
+        for (from, to) in [
+            ("\r\n", "\n"),
+            ("Host:", "Host :"),
+            ("Host:", " Host:"),
+            ("Upgrade: websocket", "Upgrade: websocket\r\n and more"),
+            ("Upgrade: websocket", "Upgrade: web\0socket"),
+            ("Upgrade: websocket", "Upgrade: web\rsocket"),
+            ("Upgrade: websocket", "Upgrade: web\x01socket"),
+            ("Upgrade: websocket", "Upgrade"),
+            ("Upgrade: websocket", ": websocket"),
+            ("GET /chat HTTP/1.1", "\r\nGET /chat HTTP/1.1"),
+            ("GET /chat HTTP/1.1", "GET  /chat HTTP/1.1"),
+            ("GET /chat HTTP/1.1", "GET /chat  HTTP/1.1"),
+            ("GET /chat HTTP/1.1", "GET /chat HTTP/1.1 "),
+            ("GET /chat HTTP/1.1", "GET /chat HTTP/2.0"),
+            ("GET /chat HTTP/1.1", "GET /chat"),
+            ("\r\n\r\n", "\r\n"),
+            ("\r\n\r\n", "\r\n\r\nx"),
+        ] {
+            assert_eq!(with(from, to), Err(HandshakeError::Malformed), "{to:?}");
+        }
+        assert_eq!(parse(""), Err(HandshakeError::Malformed));
+    }
+
+    #[test]
+    fn as_many_fields_as_the_limit() {
+        let head = |count| {
+            let mut head = String::from("GET / HTTP/1.1\r\n");
+            (0..count).for_each(|index| head += &format!("X-{index}: y\r\n"));
+            head + "\r\n"
+        };
+        assert_eq!(parse(&head(100)).unwrap().headers().count(), 100);
+        assert_eq!(parse(&head(101)), Err(HandshakeError::TooManyFields));
+        let config = Config { limits: Limits { fields: usize::MAX, ..Limits::default() }, ..any() };
+        assert!(Request::parse(head(Limits::MOST_FIELDS).as_bytes(), &config).is_ok());
+        let more = head(Limits::MOST_FIELDS + 1);
+        assert_eq!(Request::parse(more.as_bytes(), &config), Err(HandshakeError::TooManyFields));
+    }
+
+    #[test]
+    fn plain_http() {
+        let request = parse("POST /form HTTP/1.0\r\nContent-Length: 3\r\n\r\n").unwrap();
+        assert!(!request.is_upgrade());
+        assert_eq!(request.check(), Err(HandshakeError::NotUpgrade));
+        assert_eq!((request.method(), request.header("content-LENGTH")), ("POST", Some(&b"3"[..])));
+        let half = SAMPLE.replace("Connection: Upgrade", "Connection: close");
+        assert!(parse(&half).unwrap().is_upgrade());
+    }
+
+    #[test]
+    fn subprotocols_in_the_servers_order() {
+        use SubprotocolPolicy::{Browser, Rfc};
+        let request = parse(SAMPLE).unwrap();
+        assert_eq!(request.select_subprotocol(&["superchat", "chat"], Browser), Ok(Some("superchat")));
+        assert_eq!(request.select_subprotocol(&["Chat"], Rfc), Ok(None));
+        assert_eq!(request.select_subprotocol(&["Chat"], Browser), Err(HandshakeError::Subprotocol));
+        let none = SAMPLE.replace("Sec-WebSocket-Protocol: chat, superchat\r\n", "");
+        assert_eq!(parse(&none).unwrap().select_subprotocol(&["chat"], Browser), Ok(None));
+    }
+}

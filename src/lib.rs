@@ -1,0 +1,41 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![no_std]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod assemble;
+pub mod close;
+mod config;
+mod connection;
+mod decode;
+mod error;
+mod event;
+pub mod frame;
+pub mod handshake;
+pub mod mask;
+mod outbox;
+mod prepared;
+mod receiver;
+mod sender;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod timer;
+pub mod utf8;
+mod writer;
+
+pub use close::{Close, Code};
+pub use config::{Config, Keepalive, Limits, Negotiated, Origins, Outbound, SharedConfig};
+pub use connection::{Connection, Counters};
+pub use decode::Role;
+pub use error::{HandshakeError, ProtocolError, RelayError, SendError};
+pub use event::{Event, Fact, Kind, Message, Piece};
+pub use handshake::{Accept, ClientRequest, Request, Response};
+pub use mask::Seed;
+pub use outbox::Outgoing;
+pub use prepared::Prepared;
+pub use receiver::{Receiver, Traffic};
+pub use sender::{Sender, State, Transport, Wants};
+pub use writer::Writer;

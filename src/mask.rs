@@ -1,0 +1,199 @@
+//! Masking (RFC 6455 §5.3) and where masking keys come from (§10.3).
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::hash::Hasher;
+use siphasher::sip::SipHasher24;
+
+/// How much is copied before it is masked: it is still in the first-level cache then.
+const BLOCK: usize = 8 << 10;
+
+/// A masking key at some place of a payload, so that a payload may come in parts.
+///
+/// Masking and unmasking are the same (RFC 6455 §5.3).
+///
+/// ```
+/// use sockless::mask::Mask;
+///
+/// let mut payload = *b"\x7f\x9f\x4d\x51\x58";
+/// let mut mask = Mask::new([0x37, 0xfa, 0x21, 0x3d]);
+/// mask.apply(&mut payload[..3]);
+/// mask.apply(&mut payload[3..]);
+/// assert_eq!(&payload, b"Hello");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mask {
+    /// The key, rotated to where the payload goes on.
+    key: [u8; 4],
+}
+
+impl Mask {
+    /// A mask at the front of a payload.
+    #[inline]
+    pub const fn new(key: [u8; 4]) -> Self {
+        Self { key }
+    }
+
+    /// Masks the next bytes of the payload in place.
+    #[inline]
+    pub fn apply(&mut self, bytes: &mut [u8]) {
+        let key = u32::from_ne_bytes(self.key);
+        let wide = u64::from(key) << 32 | u64::from(key);
+        let (words, rest) = bytes.as_chunks_mut::<8>();
+        for word in words {
+            *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+        }
+        for (byte, key) in rest.iter_mut().zip(wide.to_ne_bytes()) {
+            *byte ^= key;
+        }
+        self.key.rotate_left(rest.len() % 4);
+    }
+
+    /// Appends the next bytes of the payload to `to`, masked, touching them once.
+    #[inline]
+    pub fn copy(&mut self, bytes: &[u8], to: &mut Vec<u8>) {
+        to.reserve(bytes.len());
+        for block in bytes.chunks(BLOCK) {
+            let start = to.len();
+            to.extend_from_slice(block);
+            self.apply(&mut to[start..]);
+        }
+    }
+}
+
+/// Sixteen bytes from a source that nobody can predict: all that a client's masking keys come from.
+///
+/// ```
+/// use sockless::mask::Seed;
+///
+/// # #[cfg(feature = "std")]
+/// let unpredictable = Seed::random();
+/// let replayable = Seed::new([7; 16]); // for tests
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Seed([u8; 16]);
+
+impl Seed {
+    /// A seed of the caller's bytes, which must be unpredictable (RFC 6455 §10.3) and never used twice.
+    pub const fn new(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// A seed from the operating system.
+    ///
+    /// # Panics
+    /// If the operating system has no random bytes, which those in use always have.
+    #[cfg(feature = "std")]
+    pub fn random() -> Self {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the operating system has random bytes");
+        Self(bytes)
+    }
+}
+
+/// Never the bytes: who knows them knows every mask.
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+/// A client's masking keys: the pseudorandom function SipHash-2-4, keyed by the seed, of a frame's number.
+///
+/// Its output cannot be told from random without the 128-bit key, which is what §10.3 asks for. A stream cipher would
+/// do as well, but keeps four times the bytes in every idle connection.
+#[derive(Clone)]
+pub(crate) struct Keys(Seed);
+
+impl Keys {
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self(seed)
+    }
+
+    fn at(&self, number: u64) -> [u8; 8] {
+        let mut hasher = SipHasher24::new_with_key(&self.0.0);
+        hasher.write_u64(number);
+        hasher.finish().to_ne_bytes()
+    }
+
+    /// The masking key of a frame that has this number and no other has.
+    #[inline]
+    pub(crate) fn mask(&self, frame: u64) -> [u8; 4] {
+        let [a, b, c, d, ..] = self.at(frame);
+        [a, b, c, d]
+    }
+
+    /// The nonce of an opening handshake (RFC 6455 §4.1), of numbers that no frame gets to.
+    pub(crate) fn nonce(&self) -> [u8; 16] {
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&self.at(u64::MAX));
+        nonce[8..].copy_from_slice(&self.at(u64::MAX - 1));
+        nonce
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    /// §5.3 to the letter.
+    fn slow(bytes: &mut [u8], key: [u8; 4], at: usize) {
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte ^= key[(at + i) % 4];
+        }
+    }
+
+    #[test]
+    fn fast_is_slow_at_every_length_and_offset() {
+        let key = [0x37, 0xfa, 0x21, 0x3d];
+        let payload: Vec<u8> = (0..300).map(|i| (i * 7) as u8).collect();
+        for start in 0..70 {
+            for end in start..payload.len() {
+                let mut expected = payload.clone();
+                slow(&mut expected[..end], key, 0);
+
+                let mut mask = Mask::new(key);
+                let mut bytes = payload.clone();
+                mask.apply(&mut bytes[..start]);
+                mask.apply(&mut bytes[start..end]);
+                assert_eq!(bytes, expected, "{start} to {end}");
+
+                let mut mask = Mask::new(key);
+                let mut copy = Vec::new();
+                mask.copy(&payload[..start], &mut copy);
+                mask.copy(&payload[start..end], &mut copy);
+                assert_eq!(copy, expected[..end], "{start} to {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_copy_of_many_blocks() {
+        let payload = vec![0; 3 * BLOCK + 5];
+        let mut copy = Vec::new();
+        Mask::new([1, 2, 3, 4]).copy(&payload, &mut copy);
+        let mut expected = payload;
+        slow(&mut expected, [1, 2, 3, 4], 0);
+        assert_eq!(copy, expected);
+    }
+
+    #[test]
+    fn keys_follow_from_the_seed_and_differ() {
+        let keys = |seed| {
+            let keys = Keys::new(Seed::new([seed; 16]));
+            (0..1000).map(|frame| keys.mask(frame)).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(1), keys(1));
+        assert_ne!(keys(1), keys(2));
+        let mut sorted = keys(1);
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), 1000);
+    }
+
+    #[test]
+    fn a_seed_is_not_shown() {
+        assert_eq!(alloc::format!("{:?}", Seed::new([7; 16])), "Seed(..)");
+    }
+}

@@ -1,0 +1,313 @@
+//! Bytes that wait to go out: frames in order, shared payloads spliced in, control frames ahead of data.
+
+use crate::frame::{Header, OpCode};
+use crate::mask::Mask;
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
+use bytes::{Buf, Bytes};
+use core::mem;
+use core::ops::Range;
+
+/// The outbox of one connection: frames, one after the other, in one buffer that is empty when all has gone out.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    /// What more there is to know while not all of `bytes` went out at once, or not all that waits is in them.
+    backlog: Option<Box<Backlog>>,
+}
+
+/// Offsets move and bytes stay.
+#[derive(Default)]
+struct Backlog {
+    /// How many of `bytes` have gone out.
+    sent: usize,
+    /// The start of some frame in `bytes`, or their end: from where the next boundary is found.
+    boundary: usize,
+    /// What was not copied to `bytes`: shared payloads, prepared frames, and control frames that overtake.
+    splices: VecDeque<Splice>,
+    /// Bytes in all of `splices`.
+    spliced: usize,
+    /// Whether a part of the first splice has gone out.
+    started: bool,
+}
+
+struct Splice {
+    /// Comes before the byte at this index of `bytes`.
+    at: usize,
+    data: Bytes,
+    part: Part,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The payload of the frame whose header ends here.
+    Payload,
+    /// A whole data frame.
+    Frame,
+    /// A whole control frame.
+    Control,
+    /// The answer to a ping, of which only the newest matters (RFC 6455 §5.5.3).
+    Pong,
+}
+
+impl Outbox {
+    /// Bytes that wait.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        match &self.backlog {
+            None => self.bytes.len(),
+            Some(backlog) => self.bytes.len() - backlog.sent + backlog.spliced,
+        }
+    }
+
+    /// Where the caller appends whole frames, of about `more` bytes.
+    #[inline]
+    pub(crate) fn tail(&mut self, more: usize) -> &mut Vec<u8> {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.compact(&mut self.bytes, more);
+        }
+        &mut self.bytes
+    }
+
+    /// Appends a payload by reference; its header was just appended.
+    pub(crate) fn push_payload(&mut self, data: Bytes) {
+        self.push_splice(data, Part::Payload);
+    }
+
+    /// Appends a whole data frame by reference.
+    pub(crate) fn push_frame(&mut self, data: Bytes) {
+        self.push_splice(data, Part::Frame);
+    }
+
+    fn push_splice(&mut self, data: Bytes, part: Part) {
+        if !data.is_empty() {
+            let backlog = self.backlog.get_or_insert_default();
+            backlog.spliced += data.len();
+            backlog.splices.push_back(Splice { at: self.bytes.len(), data, part });
+        }
+    }
+
+    /// Puts a control frame ahead of the data frames that have not begun to go out, behind other control frames.
+    pub(crate) fn push_control(&mut self, frame: Bytes) {
+        self.backlog.get_or_insert_default().insert(&self.bytes, frame, Part::Control);
+    }
+
+    /// The same for the answer to a ping; it takes the place of one that has not begun to go out.
+    pub(crate) fn push_pong(&mut self, frame: Bytes) {
+        let backlog = self.backlog.get_or_insert_default();
+        let controls = backlog.controls(&self.bytes);
+        match backlog.splices.range_mut(controls).find(|splice| splice.part == Part::Pong) {
+            Some(pong) => {
+                backlog.spliced = backlog.spliced - pong.data.len() + frame.len();
+                pong.data = frame;
+            }
+            None => backlog.insert(&self.bytes, frame, Part::Pong),
+        }
+    }
+
+    /// Drops every frame that has not begun to go out.
+    pub(crate) fn cut(&mut self) {
+        let Some(backlog) = &mut self.backlog else { return self.bytes.clear() };
+        let begun = backlog.begun(&self.bytes);
+        backlog.boundary = backlog.next_boundary(&self.bytes);
+        self.bytes.truncate(backlog.boundary);
+        backlog.splices.truncate(begun);
+        backlog.spliced = backlog.splices.iter().map(|splice| splice.data.len()).sum();
+    }
+
+    /// Gives `buffer` the storage of this outbox, and takes that of `buffer`, with what waits moved into it.
+    pub(crate) fn swap(&mut self, buffer: &mut Vec<u8>) {
+        buffer.clear();
+        if let Some(backlog) = &mut self.backlog {
+            backlog.leave_sent(&mut self.bytes);
+        }
+        buffer.extend_from_slice(&self.bytes);
+        mem::swap(&mut self.bytes, buffer);
+        buffer.clear();
+    }
+
+    /// The bytes to send next.
+    #[inline]
+    fn chunk(&self) -> &[u8] {
+        match &self.backlog {
+            None => &self.bytes,
+            Some(backlog) => match backlog.splices.front() {
+                Some(splice) if splice.at == backlog.sent => &splice.data,
+                Some(splice) => &self.bytes[backlog.sent..splice.at],
+                None => &self.bytes[backlog.sent..],
+            },
+        }
+    }
+
+    /// All that waits, as slices in order.
+    #[cfg(feature = "std")]
+    fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let (sent, splices) = match &self.backlog {
+            None => (0, None),
+            Some(backlog) => (backlog.sent, Some(&backlog.splices)),
+        };
+        let mut from = sent;
+        let spliced = splices.into_iter().flatten().flat_map(move |splice| {
+            let before = &self.bytes[mem::replace(&mut from, splice.at)..splice.at];
+            [before, &splice.data[..]]
+        });
+        let end = splices.and_then(VecDeque::back).map_or(sent, |splice| splice.at);
+        spliced.chain([&self.bytes[end..]]).filter(|slice| !slice.is_empty())
+    }
+
+    #[inline]
+    fn advance(&mut self, count: usize, retain: usize) {
+        if count < self.len() {
+            return self.backlog.get_or_insert_default().advance(&self.bytes, count);
+        }
+        self.backlog = None;
+        self.bytes.clear();
+        if self.bytes.capacity() > retain {
+            self.bytes = Vec::new();
+        }
+    }
+}
+
+impl Backlog {
+    /// Where `bytes` would have to be moved to take `more`, leaves those behind that have gone out. They are at least
+    /// half, so a byte moves a few times at most.
+    fn compact(&mut self, bytes: &mut Vec<u8>, more: usize) {
+        if bytes.len() + more > bytes.capacity() && self.sent > bytes.len() / 2 {
+            self.leave_sent(bytes);
+        }
+    }
+
+    fn leave_sent(&mut self, bytes: &mut Vec<u8>) {
+        self.boundary = self.next_boundary(bytes) - self.sent;
+        bytes.drain(..self.sent);
+        for splice in &mut self.splices {
+            splice.at -= self.sent;
+        }
+        self.sent = 0;
+    }
+
+    fn insert(&mut self, bytes: &[u8], data: Bytes, part: Part) {
+        let index = self.controls(bytes).end;
+        let at = self.next_boundary(bytes);
+        self.boundary = at;
+        self.spliced += data.len();
+        self.splices.insert(index, Splice { at, data, part });
+    }
+
+    /// The splices that are control frames and have not begun to go out: they are together, behind the frame that has.
+    fn controls(&self, bytes: &[u8]) -> Range<usize> {
+        let is_control = |splice: &&Splice| matches!(splice.part, Part::Control | Part::Pong);
+        let start = self.begun(bytes);
+        start..start + self.splices.iter().skip(start).take_while(is_control).count()
+    }
+
+    /// How many splices, one or none, belong to a frame that has begun to go out.
+    fn begun(&self, bytes: &[u8]) -> usize {
+        let is_payload = |splice: &Splice| splice.part == Part::Payload && splice.at == self.next_boundary(bytes);
+        usize::from(self.started || self.splices.front().is_some_and(is_payload))
+    }
+
+    /// The first index at or behind `sent` where a frame ends and none has begun to go out.
+    fn next_boundary(&self, bytes: &[u8]) -> usize {
+        // Of a frame that has begun, the payload is the first splice.
+        let payload = self.splices.front().filter(|splice| splice.part == Part::Payload).map(|splice| splice.at);
+        let mut boundary = self.boundary;
+        while boundary < self.sent {
+            // These are our own headers; they parse.
+            let Ok(Some((header, len))) = Header::parse(&bytes[boundary..]) else { return bytes.len() };
+            boundary += len;
+            if payload != Some(boundary) {
+                boundary += header.length as usize;
+            }
+        }
+        boundary
+    }
+
+    fn advance(&mut self, bytes: &[u8], mut count: usize) {
+        while count > 0 {
+            let end = self.splices.front().map_or(bytes.len(), |splice| splice.at);
+            let step = count.min(end - self.sent);
+            self.sent += step;
+            count -= step;
+            if self.sent == end {
+                count -= self.advance_splice(count);
+            }
+        }
+    }
+
+    /// Takes at most `count` bytes off the first splice; how many.
+    fn advance_splice(&mut self, count: usize) -> usize {
+        let Some(first) = self.splices.front_mut() else { return count };
+        let step = count.min(first.data.len());
+        self.spliced -= step;
+        first.data.advance(step);
+        self.started |= step > 0;
+        if first.data.is_empty() {
+            if first.part == Part::Payload {
+                self.boundary = first.at;
+            }
+            self.started = false;
+            self.splices.pop_front();
+        }
+        step
+    }
+}
+
+/// What waits to go out, lent as a [`Buf`]: write its chunks, one by one or with `write_vectored`, and `advance` it by
+/// what went out.
+pub struct Outgoing<'a> {
+    outbox: &'a mut Outbox,
+    retain: usize,
+    sent: &'a mut u64,
+}
+
+impl<'a> Outgoing<'a> {
+    /// `retain` is the capacity in bytes to keep when all is sent, `sent` counts the bytes that are.
+    pub(crate) fn new(outbox: &'a mut Outbox, retain: usize, sent: &'a mut u64) -> Self {
+        Self { outbox, retain, sent }
+    }
+}
+
+impl Buf for Outgoing<'_> {
+    fn remaining(&self) -> usize {
+        self.outbox.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.outbox.chunk()
+    }
+
+    #[cfg(feature = "std")]
+    fn chunks_vectored<'b>(&'b self, slices: &mut [std::io::IoSlice<'b>]) -> usize {
+        let mut count = 0;
+        for (to, from) in slices.iter_mut().zip(self.outbox.slices()) {
+            *to = std::io::IoSlice::new(from);
+            count += 1;
+        }
+        count
+    }
+
+    /// # Panics
+    /// If `count` is more than remains: that many bytes cannot have gone out.
+    fn advance(&mut self, count: usize) {
+        assert!(count <= self.remaining(), "advanced past the end of what waits");
+        self.outbox.advance(count, self.retain);
+        *self.sent += count as u64;
+    }
+}
+
+/// A control frame of its own, masked if there is a `mask`.
+pub(crate) fn control_frame(opcode: OpCode, payload: &[u8], mask: Option<[u8; 4]>) -> Bytes {
+    let mut frame = Vec::with_capacity(6 + payload.len());
+    append_frame(&mut frame, Header { fin: true, rsv: 0, opcode, mask, length: payload.len() as u64 }, payload);
+    frame.into()
+}
+
+/// Appends a frame, its payload masked if the header has a key.
+#[inline]
+pub(crate) fn append_frame(to: &mut Vec<u8>, header: Header, payload: &[u8]) {
+    to.extend_from_slice(&header.encode());
+    match header.mask {
+        Some(key) => Mask::new(key).copy(payload, to),
+        None => to.extend_from_slice(payload),
+    }
+}

@@ -1,0 +1,323 @@
+//! The receiving half: input to events.
+
+use crate::assemble::{Announced, Assembler};
+use crate::close;
+use crate::config::{Config, Limits, Negotiated, SharedConfig};
+use crate::decode::{Chunk, Decoded, Decoder, Role};
+use crate::error::{ProtocolError, RelayError};
+use crate::event::{Event, Kind, Message, Piece};
+use crate::frame::OpCode;
+use crate::sender::Sender;
+use alloc::{borrow::Cow, vec::Vec};
+use core::mem;
+use core::num::NonZero;
+
+/// The receiving half of an open connection: input to events, as in [`Connection`](crate::Connection).
+///
+/// It writes nothing. Tell the [`Sender`](crate::Sender) each event's [`fact`](Event::fact), and the error that ends
+/// the connection as a [`Fact`](crate::Fact) too: pongs and the closing handshake are its work.
+pub struct Receiver {
+    config: SharedConfig,
+    decoder: Decoder,
+    assembler: Assembler,
+    negotiated: Negotiated,
+    /// What becomes of the message under way: chosen when it begins.
+    mode: Mode,
+    /// Whether the message under way has had its first piece.
+    started: bool,
+    /// Input is discarded.
+    discarding: bool,
+    /// The event or error that ends the connection has been told.
+    ended: bool,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Message,
+    Piece,
+    Relay,
+}
+
+/// What has been received, or sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Frames, of any kind.
+    pub frames: u64,
+    /// Bytes of frames, the headers included.
+    pub bytes: u64,
+}
+
+impl Receiver {
+    pub(crate) fn new(role: Role, config: SharedConfig) -> Self {
+        Self {
+            config,
+            decoder: Decoder::new(role),
+            assembler: Assembler::new(),
+            negotiated: Negotiated::default(),
+            mode: Mode::Message,
+            started: false,
+            discarding: false,
+            ended: false,
+            bytes: 0,
+        }
+    }
+
+    /// The opening handshake is done.
+    pub(crate) fn open(&mut self, negotiated: Negotiated) {
+        self.negotiated = negotiated;
+    }
+
+    /// As [`Connection::receive`](crate::Connection::receive).
+    ///
+    /// # Errors
+    /// The [`ProtocolError`] that ends the connection; once.
+    #[inline]
+    pub fn receive<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        self.watched(input, |receiver, input| receiver.next(input, Mode::Message))
+    }
+
+    /// As [`Connection::receive_piece`](crate::Connection::receive_piece).
+    ///
+    /// # Errors
+    /// The [`ProtocolError`] that ends the connection; once.
+    pub fn receive_piece<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        self.watched(input, |receiver, input| receiver.next(input, Mode::Piece))
+    }
+
+    /// As [`Connection::relay`](crate::Connection::relay).
+    ///
+    /// # Errors
+    /// [`RelayError::Peer`], once, or [`RelayError::Send`], which takes nothing from `input`.
+    pub fn relay<'a>(&mut self, input: &mut &'a mut [u8], to: &mut Sender) -> Result<Option<Event<'a>>, RelayError> {
+        self.watched(input, |receiver, input| {
+            loop {
+                to.check_relay()?;
+                match receiver.decode(input, Mode::Relay)? {
+                    None => return Ok(None),
+                    Some(Decoded::Control(opcode, payload)) => return Ok(Some(receiver.control(opcode, payload)?)),
+                    Some(Decoded::Data(chunk)) if receiver.mode == Mode::Relay => to.relay(&chunk)?,
+                    Some(Decoded::Data(chunk)) => {
+                        if let Some(event) = receiver.data(chunk)? {
+                            return Ok(Some(event));
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    /// Discards the input of an ended connection, counts the rest, and ends with an error of the peer's.
+    #[inline]
+    fn watched<'a, T, E: IsFatal>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        receive: impl FnOnce(&mut Self, &mut &'a mut [u8]) -> Result<Option<T>, E>,
+    ) -> Result<Option<T>, E> {
+        if self.discarding {
+            *input = &mut [];
+            return Ok(None);
+        }
+        let before = input.len();
+        let result = receive(self, input);
+        self.bytes += (before - input.len()) as u64;
+        if let Err(error) = &result
+            && error.is_fatal()
+        {
+            self.end();
+            *input = &mut [];
+        }
+        result
+    }
+
+    #[inline]
+    fn next<'a>(&mut self, input: &mut &'a mut [u8], mode: Mode) -> Result<Option<Event<'a>>, ProtocolError> {
+        loop {
+            match self.decode(input, mode)? {
+                None => return Ok(None),
+                Some(Decoded::Data(chunk)) => {
+                    if let Some(event) = self.data(chunk)? {
+                        return Ok(Some(event));
+                    }
+                }
+                Some(Decoded::Control(opcode, payload)) => return self.control(opcode, payload).map(Some),
+            }
+        }
+    }
+
+    #[inline]
+    fn decode<'a>(&mut self, input: &mut &'a mut [u8], mode: Mode) -> Result<Option<Decoded<'a>>, ProtocolError> {
+        // A character cut in two is a piece of its own, so that the rest is lent as it lies.
+        let most = match self.mode {
+            Mode::Piece => NonZero::new(self.assembler.missing()).map_or(usize::MAX, NonZero::get),
+            _ => usize::MAX,
+        };
+        let decoded = self.decoder.next(input, &self.config, self.negotiated.deflate(), most)?;
+        if let Some(Decoded::Data(Chunk { first: true, .. })) = decoded {
+            self.mode = mode;
+        }
+        Ok(decoded)
+    }
+
+    #[inline]
+    fn data<'a>(&mut self, chunk: Chunk<'a>) -> Result<Option<Event<'a>>, ProtocolError> {
+        let check_utf8 = self.config.check_utf8;
+        if self.mode == Mode::Piece {
+            return Ok(self.piece(chunk, check_utf8)?.map(Event::Piece));
+        }
+        if chunk.first && chunk.last {
+            return Assembler::whole(chunk, check_utf8).map(|message| Some(message.into()));
+        }
+        let announced = self.announced(chunk.payload.len());
+        Ok(self.assembler.push(&chunk, announced, check_utf8)?.map(Event::from))
+    }
+
+    /// Where a chunk of `len` bytes that was just decoded lies in its message.
+    fn announced(&self, len: usize) -> Announced {
+        let after = match self.decoder.under_way() {
+            Some((left, true)) => Some(left),
+            Some((_, false)) => None,
+            None if self.decoder.in_message() => None,
+            None => Some(0),
+        };
+        Announced { before: self.decoder.arrived() - len, after }
+    }
+
+    /// The piece that a chunk makes, unless it is a few bytes of a character that ends nothing.
+    fn piece<'a>(&mut self, chunk: Chunk<'a>, check_utf8: bool) -> Result<Option<Piece<'a>>, ProtocolError> {
+        self.started &= !chunk.first;
+        let payload = &*chunk.payload;
+        let data = match chunk.kind {
+            Kind::Binary => Message::Binary(Cow::Borrowed(payload)),
+            Kind::Text if !check_utf8 => Message::Unchecked(Cow::Borrowed(payload)),
+            Kind::Text => {
+                if chunk.first {
+                    self.assembler.start(true);
+                }
+                let checked = self.assembler.check(payload, chunk.last)?;
+                Message::Text(match checked.head {
+                    Some(head) => Cow::Owned(head.into()),
+                    None => Cow::Borrowed(checked.text),
+                })
+            }
+        };
+        if data.as_bytes().is_empty() && !chunk.frame_end {
+            return Ok(None);
+        }
+        let first = !mem::replace(&mut self.started, true);
+        Ok(Some(Piece { data, first, frame_end: chunk.frame_end, last: chunk.last }))
+    }
+
+    #[cold]
+    fn control<'a>(&mut self, opcode: OpCode, payload: Cow<'a, [u8]>) -> Result<Event<'a>, ProtocolError> {
+        Ok(match opcode {
+            OpCode::Ping => Event::Ping(payload),
+            OpCode::Pong => Event::Pong(payload),
+            _ => {
+                let close = match &payload {
+                    Cow::Borrowed(payload) => close::parse(payload)?,
+                    Cow::Owned(payload) => close::parse(payload)?.into_owned(),
+                };
+                self.end();
+                Event::Close(close)
+            }
+        })
+    }
+
+    /// As [`Connection::tail`](crate::Connection::tail).
+    pub fn tail(&mut self) -> Option<&mut [u8]> {
+        if self.discarding || self.mode != Mode::Message {
+            return None;
+        }
+        let (left, fin) = self.decoder.under_way()?;
+        let filled = self.decoder.arrived();
+        self.assembler.tail(filled, left, fin.then_some(filled + left))
+    }
+
+    /// As [`Connection::receive_tail`](crate::Connection::receive_tail).
+    ///
+    /// # Errors
+    /// The [`ProtocolError`] that ends the connection; once.
+    pub fn receive_tail(&mut self, len: usize) -> Result<Option<Event<'static>>, ProtocolError> {
+        let mut none: &mut [u8] = &mut [];
+        self.watched(&mut none, |receiver, _| {
+            let Some((left, fin)) = receiver.decoder.under_way() else { return Ok(None) };
+            let filled = receiver.decoder.arrived();
+            let Some(tail) = receiver.assembler.tail(filled, left, fin.then_some(filled + left)) else {
+                return Ok(None);
+            };
+            let len = len.min(tail.len());
+            let mut input = &mut tail[..len];
+            receiver.bytes += len as u64;
+            let decoded =
+                receiver.decoder.next(&mut input, &receiver.config, receiver.negotiated.deflate(), usize::MAX)?;
+            let Some(Decoded::Data(Chunk { last: true, kind, .. })) = decoded else { return Ok(None) };
+            receiver.assembler.finish(kind, filled + len).map(|message| Some(message.into()))
+        })
+    }
+
+    /// As [`Connection::receive_eof`](crate::Connection::receive_eof).
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](ProtocolError::UnexpectedEof) if the connection had not ended.
+    pub fn receive_eof(&mut self) -> Result<(), ProtocolError> {
+        let ended = self.ended;
+        self.end();
+        if ended { Ok(()) } else { Err(ProtocolError::UnexpectedEof) }
+    }
+
+    /// As [`Connection::recycle`](crate::Connection::recycle).
+    pub fn recycle(&mut self, spent: Vec<u8>) {
+        if !self.decoder.in_message() && !self.discarding {
+            self.assembler.recycle(spent);
+        }
+    }
+
+    /// The limits; they count from the next frame on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.config.to_mut().limits = limits;
+    }
+
+    /// What has been received.
+    pub fn traffic(&self) -> Traffic {
+        Traffic { frames: self.decoder.frames, bytes: self.bytes }
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.decoder.role()
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Nothing but the end is told from now on, and nothing is kept.
+    pub(crate) fn discard(&mut self) {
+        self.discarding = true;
+        self.assembler = Assembler::new();
+    }
+
+    /// The end was told.
+    pub(crate) fn end(&mut self) {
+        self.discard();
+        self.ended = true;
+    }
+}
+
+/// Whether an error ends the connection it came from.
+trait IsFatal {
+    fn is_fatal(&self) -> bool;
+}
+
+impl IsFatal for ProtocolError {
+    #[inline]
+    fn is_fatal(&self) -> bool {
+        true
+    }
+}
+
+impl IsFatal for RelayError {
+    fn is_fatal(&self) -> bool {
+        matches!(self, Self::Peer(_))
+    }
+}

@@ -1,0 +1,613 @@
+//! The sending half: messages and replies to outbound bytes, and the closing handshake.
+
+use crate::close::{self, Code};
+use crate::config::{Negotiated, Outbound, SharedConfig};
+use crate::decode::{Chunk, Role};
+use crate::error::{HandshakeError, ProtocolError, SendError};
+use crate::event::{Fact, Kind, Message};
+use crate::frame::{ControlPayload, Header, OpCode, RSV1};
+use crate::mask::{Keys, Mask, Seed};
+use crate::outbox::{Outbox, Outgoing, append_frame, control_frame};
+use crate::prepared::Prepared;
+use crate::receiver::Traffic;
+use crate::timer::{Due, Phase, Timer};
+use crate::utf8::{self, Utf8};
+use crate::writer::Writer;
+use alloc::{boxed::Box, vec::Vec};
+use bytes::Bytes;
+use core::mem;
+use core::time::Duration;
+
+/// Payloads below this many bytes are copied even where they are shared: a reference costs more.
+const LEAST_SHARED: usize = 256;
+
+/// The sending half of an open connection: messages and replies to outbound bytes, as in
+/// [`Connection`](crate::Connection).
+pub struct Sender {
+    config: SharedConfig,
+    outbox: Outbox,
+    keys: Keys,
+    timer: Timer,
+    negotiated: Negotiated,
+    role: Role,
+    facts: Facts,
+    /// The message in fragments that is under way.
+    fragmented: Option<Box<Fragmented>>,
+    /// Frames sent; each has its number of the count before it.
+    frames: u64,
+    bytes: u64,
+    most_queued: u32,
+}
+
+/// What has happened; everything that the states of RFC 6455 mean follows from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Facts {
+    /// The opening handshake is done.
+    open: bool,
+    /// A close frame is outbound, or was.
+    close_sent: bool,
+    close_received: bool,
+    /// The peer or a deadline broke the connection, or the caller aborted or rejected it.
+    failed: bool,
+    /// Nothing more is to be read.
+    eof: bool,
+    /// A deadline has passed behind which nobody waits any longer.
+    expired: bool,
+}
+
+#[derive(Clone)]
+struct Fragmented {
+    kind: Kind,
+    relayed: bool,
+    utf8: Utf8,
+    /// The close frame that waits for the message to end.
+    close: Option<ControlPayload>,
+}
+
+/// What the driver should do with the transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Keep it.
+    Open,
+    /// Shut down its write side, and read until the peer has done the same (RFC 6455 §7.1.1).
+    Shutdown,
+    /// Close it.
+    Close,
+}
+
+/// What the driver should do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wants {
+    /// Read from the transport.
+    pub read: bool,
+    /// Write what is outbound.
+    pub write: bool,
+    /// Keep, shut down or close the transport.
+    pub transport: Transport,
+    /// When to call `handle_timeout`, on the caller's clock; a past time means now.
+    pub deadline: Option<Duration>,
+}
+
+/// The state of a connection as RFC 6455 names it (§4.1, §7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The opening handshake is not done.
+    Connecting,
+    /// Messages go both ways.
+    Open,
+    /// The closing handshake has begun.
+    Closing,
+    /// Nothing more comes or goes but what is outbound.
+    Closed,
+}
+
+impl Sender {
+    pub(crate) fn new(role: Role, seed: Seed, config: SharedConfig) -> Self {
+        Self {
+            config,
+            outbox: Outbox::default(),
+            keys: Keys::new(seed),
+            timer: Timer::new(),
+            negotiated: Negotiated::default(),
+            role,
+            facts: Facts::default(),
+            fragmented: None,
+            frames: 0,
+            bytes: 0,
+            most_queued: 0,
+        }
+    }
+
+    /// The opening handshake is done.
+    pub(crate) fn open(&mut self, negotiated: Negotiated) {
+        self.negotiated = negotiated;
+        self.facts.open = true;
+    }
+
+    // ---- messages
+
+    /// As [`Connection::send`](crate::Connection::send).
+    ///
+    /// # Errors
+    /// As [`Connection::send_text`](crate::Connection::send_text).
+    pub fn send(&mut self, message: &Message<'_>) -> Result<(), SendError> {
+        self.send_message(message.kind(), message.as_bytes())
+    }
+
+    /// As [`Connection::send_text`](crate::Connection::send_text).
+    ///
+    /// # Errors
+    /// [`NotOpen`](SendError::NotOpen), [`Closing`](SendError::Closing), [`Full`](SendError::Full) or
+    /// [`FragmentUnderWay`](SendError::FragmentUnderWay).
+    #[inline]
+    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
+        self.send_message(Kind::Text, text.as_bytes())
+    }
+
+    /// As [`Connection::send_binary`](crate::Connection::send_binary).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    #[inline]
+    pub fn send_binary(&mut self, bytes: &[u8]) -> Result<(), SendError> {
+        self.send_message(Kind::Binary, bytes)
+    }
+
+    #[inline]
+    fn send_message(&mut self, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
+        self.check_new()?;
+        self.frames_of(kind, 0, payload);
+        Ok(())
+    }
+
+    /// Appends a message, in as many frames as the configuration says.
+    #[inline]
+    fn frames_of(&mut self, kind: Kind, rsv: u8, payload: &[u8]) {
+        match self.config.outbound.fragment {
+            0 => self.append(true, rsv, kind.opcode(), payload),
+            size => {
+                let mut opcode = kind.opcode();
+                let mut rsv = rsv;
+                let mut rest = payload;
+                while rest.len() > size {
+                    let (fragment, behind) = rest.split_at(size);
+                    self.append(false, rsv, opcode, fragment);
+                    (opcode, rsv, rest) = (OpCode::Continuation, 0, behind);
+                }
+                self.append(true, rsv, opcode, rest);
+            }
+        }
+    }
+
+    /// As [`Connection::send_fragment`](crate::Connection::send_fragment).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`InvalidUtf8`](SendError::InvalidUtf8).
+    pub fn send_fragment(&mut self, kind: Kind, bytes: &[u8], last: bool) -> Result<(), SendError> {
+        self.check_fragment(kind, false)?;
+        if kind == Kind::Text {
+            let mut utf8 = self.fragmented.as_ref().map(|message| message.utf8).unwrap_or_default();
+            let checked = utf8.check(bytes).and_then(|_| if last { utf8.finish() } else { Ok(()) });
+            checked.map_err(|_| SendError::InvalidUtf8)?;
+            self.fragment(kind, false, 0, bytes, last);
+            if let Some(message) = &mut self.fragmented {
+                message.utf8 = utf8;
+            }
+        } else {
+            self.fragment(kind, false, 0, bytes, last);
+        }
+        Ok(())
+    }
+
+    /// Whether a fragment may follow, or begin a message.
+    fn check_fragment(&self, kind: Kind, relayed: bool) -> Result<(), SendError> {
+        match &self.fragmented {
+            None => self.check_new(),
+            Some(message) if (message.kind, message.relayed) == (kind, relayed) => self.check_room(),
+            Some(_) => Err(SendError::FragmentUnderWay),
+        }
+    }
+
+    fn fragment(&mut self, kind: Kind, relayed: bool, rsv: u8, bytes: &[u8], last: bool) {
+        let opcode = if self.fragmented.is_some() { OpCode::Continuation } else { kind.opcode() };
+        self.append(last, rsv, opcode, bytes);
+        if last {
+            if let Some(close) = self.fragmented.take().and_then(|message| message.close) {
+                self.append_close(&close);
+            }
+        } else if self.fragmented.is_none() {
+            self.fragmented = Some(Box::new(Fragmented { kind, relayed, utf8: Utf8::default(), close: None }));
+        }
+    }
+
+    /// As [`Connection::send_shared`](crate::Connection::send_shared).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`InvalidUtf8`](SendError::InvalidUtf8).
+    pub fn send_shared(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
+        self.check_message(kind, &bytes)?;
+        self.share(kind, bytes);
+        Ok(())
+    }
+
+    /// Sends what a [`Writer`] has put together; `bytes` are left if they cannot be sent.
+    pub(crate) fn send_vec(&mut self, kind: Kind, bytes: &mut Vec<u8>) -> Result<(), SendError> {
+        self.check_message(kind, bytes)?;
+        self.share(kind, mem::take(bytes).into());
+        Ok(())
+    }
+
+    fn check_message(&self, kind: Kind, bytes: &[u8]) -> Result<(), SendError> {
+        self.check_new()?;
+        match kind {
+            Kind::Text => utf8::whole_text(bytes).map(|_| ()).map_err(|_| SendError::InvalidUtf8),
+            Kind::Binary => Ok(()),
+        }
+    }
+
+    fn share(&mut self, kind: Kind, bytes: Bytes) {
+        if bytes.len() < LEAST_SHARED || self.config.outbound.fragment != 0 {
+            return self.frames_of(kind, 0, &bytes);
+        }
+        let len = bytes.len();
+        let (mask, payload) = match self.mask() {
+            None => (None, bytes),
+            // Masked where they lie if nobody else holds them, else in a copy.
+            Some(key) => match bytes.try_into_mut() {
+                Ok(mut own) => {
+                    Mask::new(key).apply(&mut own);
+                    (Some(key), own.freeze())
+                }
+                Err(shared) => return self.frames_of(kind, 0, &shared),
+            },
+        };
+        let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask, length: len as u64 }.encode();
+        self.outbox.tail(header.len()).extend_from_slice(&header);
+        self.outbox.push_payload(payload);
+        self.count(1);
+    }
+
+    /// As [`Connection::send_prepared`](crate::Connection::send_prepared).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
+        self.check_new()?;
+        match (self.role, self.config.outbound.fragment) {
+            (Role::Server, 0) if message.frame().len() < LEAST_SHARED => {
+                self.outbox.tail(message.frame().len()).extend_from_slice(message.frame());
+                self.count(1);
+            }
+            (Role::Server, 0) => {
+                self.outbox.push_frame(message.frame().clone());
+                self.count(1);
+            }
+            _ => self.frames_of(message.kind(), 0, message.payload()),
+        }
+        Ok(())
+    }
+
+    /// As [`Connection::writer`](crate::Connection::writer).
+    pub fn writer(&mut self, kind: Kind) -> Writer<'_> {
+        Writer::new(self, kind)
+    }
+
+    // ---- control frames
+
+    /// As [`Connection::ping`](crate::Connection::ping).
+    ///
+    /// # Errors
+    /// [`LongControl`](SendError::LongControl), [`NotOpen`](SendError::NotOpen), [`Closing`](SendError::Closing) or
+    /// [`Full`](SendError::Full).
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.send_control(OpCode::Ping, payload)
+    }
+
+    /// As [`Connection::pong`](crate::Connection::pong).
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.send_control(OpCode::Pong, payload)
+    }
+
+    fn send_control(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {
+        let payload = ControlPayload::new(payload).ok_or(SendError::LongControl)?;
+        self.check_open()?;
+        self.check_room()?;
+        self.push_control(opcode, &payload);
+        Ok(())
+    }
+
+    fn push_control(&mut self, opcode: OpCode, payload: &[u8]) {
+        let frame = control_frame(opcode, payload, self.mask());
+        self.outbox.push_control(frame);
+        self.count(1);
+    }
+
+    /// As [`Connection::close`](crate::Connection::close).
+    ///
+    /// # Errors
+    /// [`CloseCode`](SendError::CloseCode) or [`LongControl`](SendError::LongControl) for what cannot be said,
+    /// [`NotOpen`](SendError::NotOpen) or [`Closing`](SendError::Closing).
+    pub fn close(&mut self, code: Code, reason: &str) -> Result<(), SendError> {
+        let payload = close::payload(code, reason)?;
+        self.check_open()?;
+        match &mut self.fragmented {
+            Some(message) => message.close = Some(payload),
+            None => self.append_close(&payload),
+        }
+        Ok(())
+    }
+
+    /// As [`Connection::abort`](crate::Connection::abort).
+    pub fn abort(&mut self, code: Code) {
+        if self.facts.open {
+            self.outbox.cut();
+            self.reply_close(code);
+        }
+        self.facts.failed = true;
+    }
+
+    /// Sends a close frame unless one was sent (RFC 6455 §5.5.1); a message in fragments ends there.
+    fn reply_close(&mut self, code: Code) {
+        self.fragmented = None;
+        if !self.facts.close_sent {
+            // A code that must not be sent was not received either, and those of errors may be.
+            let payload = close::payload(code, "").unwrap_or_default();
+            self.append_close(&payload);
+        }
+    }
+
+    fn append_close(&mut self, payload: &[u8]) {
+        self.append(true, 0, OpCode::Close, payload);
+        self.facts.close_sent = true;
+    }
+
+    // ---- frames
+
+    fn mask(&self) -> Option<[u8; 4]> {
+        (self.role == Role::Client).then(|| self.keys.mask(self.frames))
+    }
+
+    #[inline]
+    fn header(&self, fin: bool, rsv: u8, opcode: OpCode, len: usize) -> Header {
+        Header { fin, rsv, opcode, mask: self.mask(), length: len as u64 }
+    }
+
+    #[inline]
+    fn append(&mut self, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
+        let header = self.header(fin, rsv, opcode, payload.len());
+        append_frame(self.outbox.tail(payload.len() + crate::frame::MAX_HEADER), header, payload);
+        self.count(1);
+    }
+
+    #[inline]
+    fn count(&mut self, frames: u64) {
+        self.frames += frames;
+        let queued = u32::try_from(self.outbox.len()).unwrap_or(u32::MAX);
+        self.most_queued = self.most_queued.max(queued);
+    }
+
+    #[inline]
+    fn check_new(&self) -> Result<(), SendError> {
+        self.check_open()?;
+        if self.fragmented.is_some() {
+            return Err(SendError::FragmentUnderWay);
+        }
+        self.check_room()
+    }
+
+    #[inline]
+    fn check_open(&self) -> Result<(), SendError> {
+        let Facts { open, close_sent, failed, eof, close_received, .. } = self.facts;
+        if !open {
+            Err(SendError::NotOpen)
+        } else if close_sent | failed | eof | close_received || self.is_close_deferred() {
+            Err(SendError::Closing)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether `close` was called, and waits for a message to end.
+    #[inline]
+    fn is_close_deferred(&self) -> bool {
+        self.fragmented.as_ref().is_some_and(|message| message.close.is_some())
+    }
+
+    #[inline]
+    fn check_room(&self) -> Result<(), SendError> {
+        if self.outbox.len() > self.config.outbound.hard { Err(SendError::Full) } else { Ok(()) }
+    }
+
+    /// Whether a relayed frame would be taken.
+    pub(crate) fn check_relay(&self) -> Result<(), SendError> {
+        match &self.fragmented {
+            Some(message) if message.relayed => self.check_room(),
+            _ => self.check_new(),
+        }
+    }
+
+    /// Takes a part of another connection's message as a fragment of its own (RFC 6455 §5.4 lets an intermediary).
+    pub(crate) fn relay(&mut self, chunk: &Chunk<'_>) -> Result<(), SendError> {
+        if chunk.compressed && !self.negotiated.deflate() {
+            return Err(SendError::Extension);
+        }
+        self.check_fragment(chunk.kind, true)?;
+        let rsv = if chunk.compressed && chunk.first { RSV1 } else { 0 };
+        self.fragment(chunk.kind, true, rsv, chunk.payload, chunk.last);
+        Ok(())
+    }
+
+    // ---- the other half, the clock and the transport
+
+    /// What the receiving half has found: answers pings and close frames, and ends a failed connection.
+    pub fn handle_fact(&mut self, fact: Fact) {
+        match fact {
+            Fact::Ping(payload) => {
+                if self.config.answer_pings && self.check_open().is_ok() {
+                    let frame = control_frame(OpCode::Pong, &payload, self.mask());
+                    self.outbox.push_pong(frame);
+                    self.count(1);
+                }
+            }
+            Fact::Pong(payload) => {
+                let answers = payload[..] == self.timer.ping_payload();
+                self.timer.handle_pong(answers);
+            }
+            Fact::Close(code) => {
+                self.facts.close_received = true;
+                self.reply_close(code);
+            }
+            Fact::Failed(code) => self.fail(code),
+            Fact::Eof => {
+                self.facts.eof = true;
+                self.fragmented = None;
+            }
+        }
+    }
+
+    pub(crate) fn fail(&mut self, code: Option<Code>) {
+        self.facts.failed = true;
+        match code {
+            Some(code) if self.facts.open => self.reply_close(code),
+            _ => {}
+        }
+    }
+
+    /// As [`Connection::handle_timeout`](crate::Connection::handle_timeout), where the receiving half has heard `heard`
+    /// frames.
+    ///
+    /// # Errors
+    /// [`PongTimeout`](ProtocolError::PongTimeout), [`IdleTimeout`](ProtocolError::IdleTimeout) or
+    /// [`CloseTimeout`](ProtocolError::CloseTimeout); the receiving half's connection ends with it.
+    pub fn handle_timeout(&mut self, now: Duration, heard: u64) -> Result<(), ProtocolError> {
+        let error = match self.timer.handle(now, self.phase(), heard, &self.config.keepalive) {
+            None => return Ok(()),
+            Some(Due::Ping) => {
+                let payload = self.timer.ping_payload();
+                self.push_control(OpCode::Ping, &payload);
+                return Ok(());
+            }
+            Some(Due::Close) => {
+                self.facts.expired = true;
+                let Facts { failed, eof, close_received, .. } = self.facts;
+                return if failed | eof | close_received { Ok(()) } else { Err(ProtocolError::CloseTimeout) };
+            }
+            Some(Due::Handshake) => ProtocolError::Handshake(HandshakeError::Timeout),
+            Some(Due::Pong) => ProtocolError::PongTimeout,
+            Some(Due::Idle) => ProtocolError::IdleTimeout,
+        };
+        self.fail(error.close_code());
+        Err(error)
+    }
+
+    /// As [`Connection::poll_timeout`](crate::Connection::poll_timeout).
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.timer.poll(self.phase(), &self.config.keepalive)
+    }
+
+    /// As [`Connection::outbound`](crate::Connection::outbound).
+    pub fn outbound(&mut self) -> Outgoing<'_> {
+        Outgoing::new(&mut self.outbox, self.config.outbound.retain, &mut self.bytes)
+    }
+
+    /// As [`Connection::swap_outbox`](crate::Connection::swap_outbox).
+    pub fn swap_outbox(&mut self, buffer: &mut Vec<u8>) {
+        self.outbox.swap(buffer);
+    }
+
+    /// What the driver should do now.
+    pub fn wants(&self) -> Wants {
+        let transport = self.transport();
+        let queued = self.outbox.len();
+        Wants {
+            read: transport != Transport::Close && !self.facts.eof && queued <= self.config.outbound.soft,
+            write: transport != Transport::Close && queued > 0,
+            transport,
+            deadline: self.poll_timeout(),
+        }
+    }
+
+    fn transport(&self) -> Transport {
+        let Facts { close_sent, close_received, failed, eof, expired, .. } = self.facts;
+        let closed = close_sent && close_received;
+        if expired {
+            Transport::Close
+        } else if self.outbox.len() > 0 {
+            Transport::Open
+        } else if eof || closed && self.role == Role::Server {
+            // RFC 6455 §7.1.1: the server closes first.
+            Transport::Close
+        } else if closed || failed {
+            Transport::Shutdown
+        } else {
+            Transport::Open
+        }
+    }
+
+    /// The state, as RFC 6455 names it.
+    pub fn state(&self) -> State {
+        let Facts { open, close_sent, close_received, failed, eof, .. } = self.facts;
+        if eof || self.transport() == Transport::Close {
+            State::Closed
+        } else if close_sent | close_received | failed || self.is_close_deferred() {
+            State::Closing
+        } else if open {
+            State::Open
+        } else {
+            State::Connecting
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        match self.state() {
+            _ if self.transport() == Transport::Close => Phase::Closed,
+            State::Connecting => Phase::Opening,
+            State::Open => Phase::Open,
+            State::Closing | State::Closed => Phase::Closing,
+        }
+    }
+
+    /// The limits of what waits to go out; they count from the next message on.
+    pub fn set_outbound(&mut self, outbound: Outbound) {
+        self.config.to_mut().outbound = outbound;
+    }
+
+    /// What has gone out.
+    pub fn traffic(&self) -> Traffic {
+        Traffic { frames: self.frames, bytes: self.bytes }
+    }
+
+    /// Bytes that wait to go out.
+    pub fn queued(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// The most bytes that ever waited to go out at once; it counts to 4 GiB.
+    pub fn most_queued(&self) -> u32 {
+        self.most_queued
+    }
+
+    /// The time from the latest keepalive ping that was answered to its pong.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.timer.round_trip()
+    }
+
+    // ---- the opening handshake
+
+    /// Where the opening handshake appends its head.
+    pub(crate) fn head(&mut self) -> &mut Vec<u8> {
+        self.outbox.tail(0)
+    }
+
+    pub(crate) fn nonce(&self) -> [u8; 16] {
+        self.keys.nonce()
+    }
+
+    /// No opening handshake will follow; the transport is of no more use, not even to read.
+    pub(crate) fn expire(&mut self) {
+        self.facts.expired = true;
+    }
+}

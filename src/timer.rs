@@ -1,0 +1,242 @@
+//! Deadlines: handshake, ping, pong, idle, close; on the caller's clock.
+
+use crate::config::Keepalive;
+use core::time::Duration;
+
+/// What a connection waits for; it decides which deadlines count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Opening,
+    Open,
+    Closing,
+    Closed,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Handshake,
+    Ping,
+    Pong,
+    Idle,
+    Close,
+}
+
+/// When what happened that a deadline counts from, in microseconds of the caller's clock.
+pub(crate) struct Timer {
+    /// The start of the phase; while open, when the peer was last heard, or the ping that it has not answered.
+    since: u64,
+    /// When the peer last said anything but pongs.
+    active: u64,
+    /// The frames heard by the last call; they wrap, and only differences count.
+    frames: u32,
+    /// The pongs heard since.
+    pongs: u32,
+    /// The latest round trip of a ping, in microseconds; 0 before there is one.
+    round_trip: u32,
+    /// Pings sent; they wrap.
+    pings: u8,
+    /// `None` before the first time is told.
+    phase: Option<Phase>,
+    /// A ping has not been answered.
+    pinged: bool,
+    /// Its pong came, at a time that has not been told yet.
+    ponged: bool,
+}
+
+impl Timer {
+    pub(crate) fn new() -> Self {
+        Self {
+            since: 0,
+            active: 0,
+            frames: 0,
+            pongs: 0,
+            round_trip: 0,
+            pings: 0,
+            phase: None,
+            pinged: false,
+            ponged: false,
+        }
+    }
+
+    /// `None` before there is one.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        (self.round_trip > 0).then(|| Duration::from_micros(self.round_trip.into()))
+    }
+
+    /// What the latest ping carries, and its pong.
+    pub(crate) fn ping_payload(&self) -> [u8; 1] {
+        [self.pings]
+    }
+
+    /// A pong came; `answers` says whether to the latest ping of ours.
+    pub(crate) fn handle_pong(&mut self, answers: bool) {
+        self.pongs = self.pongs.wrapping_add(1);
+        self.ponged |= answers && self.pinged;
+    }
+
+    /// Tells the time, the phase and how many frames have been heard; says what is due.
+    pub(crate) fn handle(&mut self, now: Duration, phase: Phase, heard: u64, keepalive: &Keepalive) -> Option<Due> {
+        let now = micros(now);
+        let frames = (heard as u32).wrapping_sub(self.frames);
+        if self.phase != Some(phase) {
+            (self.phase, self.since, self.active, self.pinged) = (Some(phase), now, now, false);
+        } else if phase == Phase::Open {
+            self.hear(now, frames);
+        }
+        (self.frames, self.pongs, self.ponged) = (heard as u32, 0, false);
+        let (due, deadline) = self.next(keepalive)?;
+        if deadline > now {
+            return None;
+        }
+        // Not twice for one deadline: the phase ends, or counting starts again.
+        match due {
+            Due::Idle => self.active = now,
+            Due::Ping => (self.since, self.pinged, self.pings) = (now, true, self.pings.wrapping_add(1)),
+            _ => self.since = now,
+        }
+        Some(due)
+    }
+
+    /// Counts anew if any of the `frames` heard since the last call says so.
+    fn hear(&mut self, now: u64, frames: u32) {
+        if self.ponged {
+            // A round trip that no clock has seen is still one.
+            let micros = now.saturating_sub(self.since).max(1);
+            self.round_trip = u32::try_from(micros).unwrap_or(u32::MAX);
+        }
+        if frames > 0 {
+            self.since = now;
+            self.pinged = false;
+        }
+        if frames > self.pongs {
+            self.active = now;
+        }
+    }
+
+    /// When `handle` wants to be called next; at once where something happened that it has no time for.
+    pub(crate) fn poll(&self, phase: Phase, keepalive: &Keepalive) -> Option<Duration> {
+        if phase == Phase::Closed {
+            return None;
+        }
+        if self.phase != Some(phase) || self.ponged {
+            return Some(Duration::ZERO);
+        }
+        self.next(keepalive).map(|(_, deadline)| Duration::from_micros(deadline))
+    }
+
+    fn next(&self, keepalive: &Keepalive) -> Option<(Due, u64)> {
+        let after = |due, since: u64, wait: Option<Duration>| Some((due, since.saturating_add(micros(wait?))));
+        match self.phase? {
+            Phase::Opening => after(Due::Handshake, self.since, keepalive.handshake),
+            Phase::Open => {
+                let peer = if self.pinged {
+                    after(Due::Pong, self.since, keepalive.pong)
+                } else {
+                    after(Due::Ping, self.since, keepalive.ping)
+                };
+                let idle = after(Due::Idle, self.active, keepalive.idle);
+                [idle, peer].into_iter().flatten().min_by_key(|(_, deadline)| *deadline)
+            }
+            Phase::Closing => after(Due::Close, self.since, keepalive.close),
+            Phase::Closed => None,
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    const KEEPALIVE: Keepalive = Keepalive {
+        handshake: Some(s(10)),
+        ping: Some(s(20)),
+        pong: Some(s(5)),
+        idle: Some(s(100)),
+        close: Some(s(3)),
+    };
+
+    /// The times (seconds) and deadlines that a driver sees which always obeys, from `start` on.
+    fn run(timer: &mut Timer, phase: Phase, heard: u64, start: u64, until: u64) -> alloc::vec::Vec<(u64, Due)> {
+        let mut now = start;
+        let mut seen = alloc::vec![];
+        while now <= until {
+            seen.extend(timer.handle(s(now), phase, heard, &KEEPALIVE).map(|due| (now, due)));
+            now = match timer.poll(phase, &KEEPALIVE) {
+                Some(at) => at.as_secs().max(now),
+                None => break,
+            };
+        }
+        seen
+    }
+
+    #[test]
+    fn before_the_first_time_it_is_wanted_at_once() {
+        let timer = Timer::new();
+        assert_eq!(timer.poll(Phase::Opening, &KEEPALIVE), Some(Duration::ZERO));
+        assert_eq!(timer.poll(Phase::Closed, &KEEPALIVE), None);
+    }
+
+    #[test]
+    fn opening_and_closing_have_their_time() {
+        let mut timer = Timer::new();
+        assert_eq!(timer.handle(s(50), Phase::Opening, 0, &KEEPALIVE), None);
+        assert_eq!(timer.poll(Phase::Opening, &KEEPALIVE), Some(s(60)));
+        assert_eq!(timer.handle(s(59), Phase::Opening, 0, &KEEPALIVE), None);
+        assert_eq!(timer.poll(Phase::Closing, &KEEPALIVE), Some(Duration::ZERO));
+        assert_eq!(timer.handle(s(59), Phase::Closing, 0, &KEEPALIVE), None);
+        assert_eq!(timer.handle(s(62), Phase::Closing, 0, &KEEPALIVE), Some(Due::Close));
+    }
+
+    #[test]
+    fn silence_is_pinged_and_then_ends() {
+        let mut timer = Timer::new();
+        assert_eq!(run(&mut timer, Phase::Open, 0, 0, 26), [(20, Due::Ping), (25, Due::Pong)]);
+    }
+
+    #[test]
+    fn anything_heard_puts_the_ping_off() {
+        let mut timer = Timer::new();
+        timer.handle(s(0), Phase::Open, 0, &KEEPALIVE);
+        assert_eq!(timer.handle(s(15), Phase::Open, 1, &KEEPALIVE), None);
+        assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(s(35)));
+        assert_eq!(timer.handle(s(35), Phase::Open, 1, &KEEPALIVE), Some(Due::Ping));
+        assert_eq!(timer.handle(s(36), Phase::Open, 2, &KEEPALIVE), None);
+        assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(s(56)));
+    }
+
+    #[test]
+    fn a_peer_that_only_pongs_is_idle() {
+        let mut timer = Timer::new();
+        timer.handle(s(0), Phase::Open, 0, &KEEPALIVE);
+        let mut heard = 0;
+        for ping in [20, 41, 62, 83] {
+            assert_eq!(timer.handle(s(ping), Phase::Open, heard, &KEEPALIVE), Some(Due::Ping));
+            timer.handle_pong(true);
+            heard += 1;
+            assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(Duration::ZERO));
+            assert_eq!(timer.handle(s(ping + 1), Phase::Open, heard, &KEEPALIVE), None);
+            assert_eq!(timer.round_trip(), Some(s(1)));
+        }
+        assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(s(100)));
+        assert_eq!(timer.handle(s(100), Phase::Open, heard, &KEEPALIVE), Some(Due::Idle));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_or_jumps_is_harmless() {
+        let mut timer = Timer::new();
+        timer.handle(s(5), Phase::Open, 0, &KEEPALIVE);
+        assert_eq!(timer.handle(s(5), Phase::Open, 0, &KEEPALIVE), None);
+        assert_eq!(timer.handle(s(4), Phase::Open, 0, &KEEPALIVE), None);
+        assert_eq!(timer.handle(Duration::MAX, Phase::Open, 0, &KEEPALIVE), Some(Due::Ping));
+        assert_eq!(timer.handle(s(6), Phase::Open, 0, &KEEPALIVE), None);
+    }
+}
