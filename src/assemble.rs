@@ -3,7 +3,7 @@
 use crate::decode::Chunk;
 use crate::error::ProtocolError;
 use crate::event::{Kind, Message};
-use crate::utf8::{self, Checked, Utf8};
+use crate::utf8::{Checked, Utf8};
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::mem;
 
@@ -31,17 +31,6 @@ pub(crate) struct Announced {
 impl Assembler {
     pub(crate) const fn new() -> Self {
         Self::Bytes(Vec::new())
-    }
-
-    /// The message that came as one chunk, borrowed from it.
-    #[inline]
-    pub(crate) fn whole(chunk: Chunk<'_>, check_utf8: bool) -> Result<Message<'_>, ProtocolError> {
-        let payload = &*chunk.payload;
-        Ok(match chunk.kind {
-            Kind::Binary => Message::Binary(Cow::Borrowed(payload)),
-            Kind::Text if check_utf8 => Message::Text(Cow::Borrowed(utf8::whole_text(payload)?)),
-            Kind::Text => Message::Unchecked(Cow::Borrowed(payload)),
-        })
     }
 
     /// Takes a chunk; the message, if this was its last.
@@ -89,6 +78,56 @@ impl Assembler {
         } else {
             Self::Bytes(bytes)
         };
+    }
+
+    /// Appends to a message whose length no header says: it was inflated. The buffer grows to `most` bytes.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn append(&mut self, inflated: &[u8], most: usize) -> Result<(), ProtocolError> {
+        let room = |len: usize, capacity: usize| {
+            let want = len + inflated.len();
+            if want <= capacity { 0 } else { want.max(capacity.saturating_mul(2).min(most)) - len }
+        };
+        match self {
+            Self::Text(text, utf8) => {
+                let checked = utf8.check(inflated)?;
+                text.reserve_exact(room(text.len(), text.capacity()));
+                text.extend(checked.head);
+                text.push_str(checked.text);
+            }
+            Self::Bytes(bytes) => {
+                bytes.reserve_exact(room(bytes.len(), bytes.capacity()));
+                bytes.extend_from_slice(inflated);
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a message that is inflated; a recycled buffer is kept, but nothing in it.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn start_empty(&mut self, text: bool) {
+        self.start(text);
+        if let Self::Bytes(bytes) = self {
+            bytes.clear();
+        }
+    }
+
+    /// What was appended since the last call, as a part of a message that goes on.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn take_part(&mut self, kind: Kind) -> Message<'static> {
+        match (self, kind) {
+            (Self::Text(text, _), _) => Message::Text(Cow::Owned(mem::take(text))),
+            (Self::Bytes(bytes), Kind::Text) => Message::Unchecked(Cow::Owned(mem::take(bytes))),
+            (Self::Bytes(bytes), Kind::Binary) => Message::Binary(Cow::Owned(mem::take(bytes))),
+        }
+    }
+
+    /// Bytes that are held, an unfinished character left out.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(text, _) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+        }
     }
 
     /// Takes part of a text that is handed out in pieces.

@@ -1,5 +1,7 @@
 //! Every setting, its default, and the reason for it.
 
+#[cfg(feature = "deflate")]
+use crate::deflate::{Deflate, DeflateParams};
 use alloc::sync::Arc;
 use alloc::{borrow::Cow, vec::Vec};
 use core::ops::Deref;
@@ -20,7 +22,6 @@ use core::time::Duration;
 /// let connection = Connection::server(config.clone());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Config {
     /// Bounds on what a peer may send.
     pub limits: Limits,
@@ -38,6 +39,10 @@ pub struct Config {
     pub require_masks: bool,
     /// The origins a server takes requests from (§10.2).
     pub origins: Origins,
+    /// Offer, or accept, compression (RFC 7692). Off by default: it costs memory and time, and a message that mixes a
+    /// secret with what an attacker chose gives the secret away by its length.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<Deflate>,
 }
 
 /// Bounds on what a peer may send; they may be changed while a connection runs.
@@ -193,6 +198,8 @@ impl Config {
         answer_pings: true,
         require_masks: true,
         origins: Origins::SameHost,
+        #[cfg(feature = "deflate")]
+        deflate: None,
     };
 }
 
@@ -204,13 +211,28 @@ impl Default for Config {
 
 /// What the opening handshake agreed on, for both halves to keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Negotiated {}
+#[non_exhaustive]
+pub struct Negotiated {
+    /// The parameters of permessage-deflate (RFC 7692 §7.1), if messages may be compressed.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<DeflateParams>,
+}
 
 impl Negotiated {
-    /// Whether messages may come compressed (RFC 7692).
+    /// Whether messages may be compressed.
     #[inline]
-    pub const fn deflate(&self) -> bool {
+    pub(crate) const fn is_compressed(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        return self.deflate.is_some();
+        #[cfg(not(feature = "deflate"))]
         false
+    }
+}
+
+#[cfg(feature = "deflate")]
+impl From<DeflateParams> for Negotiated {
+    fn from(params: DeflateParams) -> Self {
+        Self { deflate: Some(params) }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::prepared::Prepared;
 use crate::receiver::{Receiver, Traffic};
 use crate::sender::{Sender, State, Wants};
 use crate::writer::Writer;
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use bytes::Bytes;
 use core::fmt;
 use core::time::Duration;
@@ -48,18 +48,30 @@ pub struct Connection {
     opening: Option<Box<Opening>>,
 }
 
+/// A method of the receiving half.
+type Receive = for<'a> fn(&mut Receiver, &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError>;
+
 /// Where the opening handshake is.
 enum Opening {
     /// Server: the request has not come whole.
     Request(HeadReader),
-    /// Server: the request waits for an answer, and these bytes came behind it.
-    Answer(Vec<u8>),
+    /// Server: the request waits for an answer.
+    Answer(Answer),
     /// Server: accepted; these bytes came before, and some of them are decoded.
     Held(Vec<u8>, usize),
     /// Server: refused, which the caller has not been told.
     Refused(HandshakeError),
     /// Client: the response has not come whole.
     Response(ClientHandshake),
+}
+
+#[derive(Default)]
+struct Answer {
+    /// Bytes that came behind the request.
+    held: Vec<u8>,
+    /// What an acceptance agrees on, and the extensions that it says so with.
+    negotiated: Negotiated,
+    extensions: Option<String>,
 }
 
 /// What a connection has done so far.
@@ -106,6 +118,11 @@ impl Connection {
     /// ```
     pub fn client(request: &ClientRequest, config: impl Into<SharedConfig>, seed: Seed) -> Result<Self, SendError> {
         let mut connection = Self::new(Role::Client, config.into(), seed, None);
+        #[cfg(feature = "deflate")]
+        let request = &match connection.receiver.config().deflate.as_ref() {
+            Some(deflate) => request.clone().with_extensions(&handshake::deflate::offer(deflate)),
+            None => request.clone(),
+        };
         let nonce = connection.sender.nonce();
         handshake::write_request(request, &nonce, connection.sender.head())?;
         connection.opening = Some(Box::new(Opening::Response(ClientHandshake::new(request, &nonce))));
@@ -116,7 +133,13 @@ impl Connection {
     ///
     /// `negotiated` is what that handshake agreed on; `seed` matters for a client only.
     pub fn open(role: Role, negotiated: Negotiated, config: impl Into<SharedConfig>, seed: Seed) -> Self {
-        let mut connection = Self::new(role, config.into(), seed, None);
+        #[allow(unused_mut)]
+        let mut config = config.into();
+        #[cfg(feature = "deflate")]
+        if negotiated.deflate.is_some() && config.deflate.is_none() {
+            config.to_mut().deflate = Some(crate::Deflate::default());
+        }
+        let mut connection = Self::new(role, config, seed, None);
         connection.opened(negotiated);
         connection
     }
@@ -180,15 +203,20 @@ impl Connection {
     /// outbound: flush it, and do what [`wants`](Self::wants) says of the transport.
     #[inline]
     pub fn receive<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        if self.opening.is_none() {
-            let result = self.receiver.receive(input);
-            // The common events concern nobody else.
-            if let Ok(None | Some(Event::Text(_) | Event::Binary(_))) = result {
-                return result;
-            }
-            return self.settle(result);
+        if self.opening.is_some() {
+            return self.receive_opening(input, Receiver::receive_any);
         }
-        self.receive_opening(input, |receiver, input| receiver.receive(input))
+        match self.receiver.whole_message(input) {
+            Some(Ok(message)) => Ok(Some(message.into())),
+            Some(Err(error)) => self.settle(Err(error)),
+            None => self.receive_any(input),
+        }
+    }
+
+    #[inline(never)]
+    fn receive_any<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        let result = self.receiver.receive_any(input);
+        self.settle(result)
     }
 
     /// The same, but messages come in [`Piece`](crate::Piece)s as they arrive, and nothing is kept: for messages of any
@@ -199,11 +227,11 @@ impl Connection {
     /// # Errors
     /// As [`receive`](Self::receive).
     pub fn receive_piece<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        if self.opening.is_none() {
-            let result = self.receiver.receive_piece(input);
-            return self.settle(result);
+        if self.opening.is_some() {
+            return self.receive_opening(input, Receiver::receive_piece);
         }
-        self.receive_opening(input, |receiver, input| receiver.receive_piece(input))
+        let result = self.receiver.receive_piece(input);
+        self.settle(result)
     }
 
     /// Passes the messages in `input` on to another connection, for a proxy: masked anew for its peer, neither joined
@@ -211,7 +239,8 @@ impl Connection {
     /// (RFC 6455 §5.4).
     ///
     /// Control frames are events, and pings are answered, as in [`receive`](Self::receive): a closing handshake is
-    /// each connection's own. Stop reading while `to` does not want to: its `wants().read` says so.
+    /// each connection's own. Stop reading while `to` does not want to: its `wants().read` says so. Of a message that was
+    /// passed on in part, [`receive`](Self::receive) and [`receive_piece`](Self::receive_piece) discard the rest.
     ///
     /// # Errors
     /// [`RelayError::Peer`] as [`receive`](Self::receive); [`RelayError::Send`] if `to` takes nothing, where `input`
@@ -287,7 +316,8 @@ impl Connection {
             Some(Opening::Refused(error)) => Err(error.into()),
             Some(Opening::Request(_) | Opening::Answer(_)) => Err(HandshakeError::UnexpectedEof.into()),
             Some(Opening::Response(mut client)) => match client.receive_eof() {
-                Ok(outcome) => Ok(outcome.map(|outcome| self.handle_outcome(outcome))),
+                Ok(Some(outcome)) => self.handle_outcome(outcome).map(Some).map_err(Into::into),
+                Ok(None) => Ok(None),
                 Err(error) => Err(error.into()),
             },
         };
@@ -304,7 +334,6 @@ impl Connection {
     }
 
     /// Tells the sending half of what the receiving half has found.
-    #[cold]
     fn settle<'a>(
         &mut self,
         result: Result<Option<Event<'a>>, ProtocolError>,
@@ -331,7 +360,7 @@ impl Connection {
     fn receive_opening<'a>(
         &mut self,
         input: &mut &'a mut [u8],
-        receive: impl for<'b> Fn(&mut Receiver, &mut &'b mut [u8]) -> Result<Option<Event<'b>>, ProtocolError>,
+        receive: Receive,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         let config = self.receiver.config();
         let result = match self.opening.as_deref_mut() {
@@ -341,11 +370,11 @@ impl Connection {
                 Err(error) => Err(error),
             },
             Some(Opening::Response(client)) => match client.receive(input, &config.limits) {
-                Ok(Some(outcome)) => Ok(Some(self.handle_outcome(outcome))),
+                Ok(Some(outcome)) => self.handle_outcome(outcome).map(Some),
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
             },
-            Some(Opening::Answer(held)) => hold(held, input).map(|()| None),
+            Some(Opening::Answer(answer)) => hold(&mut answer.held, input).map(|()| None),
             Some(Opening::Refused(error)) => Err(*error),
             Some(Opening::Held(..)) | None => return self.receive_held(input, receive),
         };
@@ -359,7 +388,7 @@ impl Connection {
     fn receive_held<'a>(
         &mut self,
         input: &mut &'a mut [u8],
-        receive: impl for<'b> Fn(&mut Receiver, &mut &'b mut [u8]) -> Result<Option<Event<'b>>, ProtocolError>,
+        receive: Receive,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         let mut result = Ok(None);
         if let Some(Opening::Held(held, at)) = self.opening.as_deref_mut() {
@@ -378,21 +407,42 @@ impl Connection {
     }
 
     fn handle_request<'a>(&mut self, request: Request<'a>) -> Event<'a> {
-        self.opening = Some(Box::new(Opening::Answer(Vec::new())));
+        let answer = Answer::default();
+        #[cfg(feature = "deflate")]
+        let answer = match self.receiver.config().deflate.as_ref() {
+            Some(deflate) => match handshake::deflate::choose(request.extensions(), deflate) {
+                Some((params, extensions)) => {
+                    Answer { negotiated: params.into(), extensions: Some(extensions), ..answer }
+                }
+                None => answer,
+            },
+            None => answer,
+        };
+        self.opening = Some(Box::new(Opening::Answer(answer)));
         Event::Request(request)
     }
 
-    fn handle_outcome<'a>(&mut self, outcome: Outcome<'a>) -> Event<'a> {
-        self.opening = None;
+    fn handle_outcome<'a>(&mut self, outcome: Outcome<'a>) -> Result<Event<'a>, HandshakeError> {
         match outcome {
             Outcome::Open(response) => {
-                self.opened(Negotiated::default());
-                Event::Open(response)
+                let negotiated = Negotiated::default();
+                #[cfg(feature = "deflate")]
+                let negotiated = match self.receiver.config().deflate.as_ref() {
+                    Some(deflate) => {
+                        let deflate = handshake::deflate::agreed(response.extensions(), deflate)?;
+                        Negotiated { deflate }
+                    }
+                    None => negotiated,
+                };
+                self.opening = None;
+                self.opened(negotiated);
+                Ok(Event::Open(response))
             }
             Outcome::Rejected(response) => {
+                self.opening = None;
                 self.receiver.end();
                 self.sender.expire();
-                Event::Rejected(response)
+                Ok(Event::Rejected(response))
             }
         }
     }
@@ -422,17 +472,17 @@ impl Connection {
     /// [`ReservedHeader`](SendError::ReservedHeader) and [`Subprotocol`](SendError::Subprotocol) for what the response
     /// must not say: the request still waits for an answer.
     pub fn accept(&mut self, accept: Accept) -> Result<(), SendError> {
-        let Some(Opening::Answer(held)) = self.opening.as_deref_mut() else { return Err(SendError::NoRequest) };
+        let Some(Opening::Answer(answer)) = self.opening.as_deref_mut() else { return Err(SendError::NoRequest) };
         if let Err(error) = accept.check() {
             write_refusal(error, self.sender.head());
             self.sender.fail(None);
             self.opening = Some(Box::new(Opening::Refused(error)));
             return Ok(());
         }
-        write_accept(&accept, None, self.sender.head())?;
-        let held = core::mem::take(held);
+        write_accept(&accept, answer.extensions.as_deref(), self.sender.head())?;
+        let Answer { held, negotiated, .. } = core::mem::take(answer);
         self.opening = (!held.is_empty()).then(|| Box::new(Opening::Held(held, 0)));
-        self.opened(Negotiated::default());
+        self.opened(negotiated);
         Ok(())
     }
 
@@ -469,6 +519,15 @@ impl Connection {
     /// As [`send_text`](Self::send_text).
     pub fn send(&mut self, message: &Message<'_>) -> Result<(), SendError> {
         self.sender.send(message)
+    }
+
+    /// Sends a message, compressed or not as the caller has it, where compression is negotiated.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    #[cfg(feature = "deflate")]
+    pub fn send_with(&mut self, message: &Message<'_>, compress: crate::Compress) -> Result<(), SendError> {
+        self.sender.send_with(message, compress)
     }
 
     /// Sends a text message.
@@ -602,8 +661,9 @@ impl Connection {
                 // A refusal whose body does not end is told as far as it came.
                 if let Some(Opening::Response(client)) = self.opening.as_deref_mut()
                     && let Ok(Some(outcome)) = client.receive_eof()
+                    && let Ok(event) = self.handle_outcome(outcome)
                 {
-                    return Ok(Some(self.handle_outcome(outcome)));
+                    return Ok(Some(event));
                 }
                 Err(self.fail_opening(error))
             }
@@ -627,6 +687,11 @@ impl Connection {
     /// Which end of the connection this is.
     pub fn role(&self) -> Role {
         self.receiver.role()
+    }
+
+    /// What the opening handshake agreed on.
+    pub fn negotiated(&self) -> Negotiated {
+        self.receiver.negotiated()
     }
 
     /// What the connection has done so far.

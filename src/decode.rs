@@ -38,6 +38,17 @@ pub(crate) struct Chunk<'a> {
     pub(crate) last: bool,
 }
 
+/// How many bytes of a payload to take at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Most {
+    pub(crate) plain: usize,
+    pub(crate) compressed: usize,
+}
+
+impl Most {
+    pub(crate) const ALL: Self = Self { plain: usize::MAX, compressed: usize::MAX };
+}
+
 /// Where the input goes on.
 enum State {
     /// In a header, of which these bytes came.
@@ -46,12 +57,18 @@ enum State {
     Payload { opcode: OpCode, fin: bool, started: bool, mask: Mask, remaining: u64 },
 }
 
+/// The message under way.
+#[derive(Clone, Copy)]
+struct Message {
+    kind: Kind,
+    compressed: bool,
+}
+
 /// The decoder of one direction: a few bytes, whatever it decodes.
 pub(crate) struct Decoder {
     state: State,
     role: Role,
-    /// The message under way.
-    message: Option<(Kind, bool)>,
+    message: Option<Message>,
     /// Its frames so far.
     fragments: u32,
     /// Its bytes on the wire so far, the frame under way counted whole.
@@ -72,34 +89,68 @@ impl Decoder {
         self.role
     }
 
-    /// Takes from the front of `input` what makes the next chunk or control frame, at most `most` bytes of a payload;
-    /// `None` when all input is taken.
-    #[inline]
+    /// Takes a message that came whole, in one frame, from the front of `input`: the common case, where nothing has to be
+    /// remembered. Whatever else is there, and every error, is for [`next`](Self::next) to find.
+    #[inline(always)]
+    pub(crate) fn whole_message<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        config: &Config,
+    ) -> Option<(Kind, &'a mut [u8])> {
+        let kind = match input.first()? {
+            0x81 => Kind::Text,
+            0x82 => Kind::Binary,
+            _ => return None,
+        };
+        let State::Header { len: 0, .. } = self.state else { return None };
+        let (header, len) = Header::parse(input).ok()??;
+        let most = config.limits.message.min(config.limits.frame).min(input.len() - len);
+        if self.message.is_some() || header.mask.is_some() != (self.role == Role::Server) || header.length > most as u64
+        {
+            return None;
+        }
+        take(input, len);
+        let payload = take(input, header.length as usize);
+        if let Some(key) = header.mask {
+            Mask::new(key).apply(payload);
+        }
+        self.frames += 1;
+        Some((kind, payload))
+    }
+
+    /// Takes from the front of `input` what makes the next chunk or control frame; `None` when all input is taken.
+    /// Whether messages may be `compressed` was negotiated.
     pub(crate) fn next<'a>(
         &mut self,
         input: &mut &'a mut [u8],
         config: &Config,
-        deflate: bool,
-        most: usize,
+        compressed: bool,
+        most: Most,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
         if let State::Header { .. } = self.state {
             let Some(header) = self.header(input)? else { return Ok(None) };
-            self.begin(&header, config, deflate)?;
+            self.check(&header, config, compressed)?;
+            if !header.opcode.is_control() {
+                self.begin(&header, config)?;
+            }
+            self.frames += 1;
+            let Header { opcode, fin, length: remaining, mask, .. } = header;
+            let mask = Mask::new(mask.unwrap_or_default());
+            self.state = State::Payload { opcode, fin, started: false, mask, remaining };
         }
-        self.payload(input, most)
+        Ok(self.payload(input, most))
     }
 
     /// Takes a header; `None` when all input is taken and more is needed.
-    #[inline]
     fn header(&mut self, input: &mut &mut [u8]) -> Result<Option<Header>, ProtocolError> {
-        let State::Header { spill, len } = &mut self.state else { return Ok(None) };
-        if *len == 0
+        if let State::Header { len: 0, .. } = self.state
             && let Ok(Some((header, len))) = Header::parse(input)
         {
             take(input, len);
             return Ok(Some(header));
         }
-        // At most 14 bytes, so one at a time is still linear; and an error takes as many bytes however they are cut.
+        // At most 14 bytes, so one at a time is still linear; and an error takes as many however they are cut.
+        let State::Header { spill, len } = &mut self.state else { return Ok(None) };
         while !input.is_empty() {
             spill[usize::from(*len)] = take(input, 1)[0];
             *len += 1;
@@ -110,95 +161,79 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Checks a header against the role, the extension, the message under way and the limits, and enters its payload.
-    #[inline]
-    fn begin(&mut self, header: &Header, config: &Config, deflate: bool) -> Result<(), ProtocolError> {
-        match (self.role, header.mask) {
-            (Role::Server, None) if config.require_masks => return Err(ProtocolError::Unmasked),
-            (Role::Client, Some(_)) => return Err(ProtocolError::Masked),
-            _ => {}
+    /// The rules of a header that the role and the extension make.
+    fn check(&self, header: &Header, config: &Config, compressed: bool) -> Result<(), ProtocolError> {
+        if header.mask.is_some() != (self.role == Role::Server) {
+            match self.role {
+                Role::Client => return Err(ProtocolError::Masked),
+                Role::Server if config.require_masks => return Err(ProtocolError::Unmasked),
+                Role::Server => {}
+            }
         }
         // RFC 7692 §6: RSV1 only on the first frame of a message.
         let first = matches!(header.opcode, OpCode::Text | OpCode::Binary);
-        let compressed = header.rsv == RSV1 && deflate && first;
-        if header.rsv != 0 && !compressed {
+        if header.rsv != 0 && !(header.rsv == RSV1 && compressed && first) {
             return Err(ProtocolError::ReservedBits(header.rsv));
         }
-        if !header.opcode.is_control() {
-            self.begin_data(header, config, compressed)?;
-        }
-        self.frames += 1;
-        let mask = Mask::new(header.mask.unwrap_or_default());
-        self.state =
-            State::Payload { opcode: header.opcode, fin: header.fin, started: false, mask, remaining: header.length };
         Ok(())
     }
 
-    #[inline]
-    fn begin_data(&mut self, header: &Header, config: &Config, compressed: bool) -> Result<(), ProtocolError> {
-        match (header.opcode, self.message) {
+    /// The rules of a data frame that the message under way makes, which may begin with it.
+    fn begin(&mut self, header: &Header, config: &Config) -> Result<(), ProtocolError> {
+        let message = match (header.opcode, self.message) {
             (OpCode::Continuation, None) => return Err(ProtocolError::UnexpectedContinuation),
-            (OpCode::Continuation, Some(_)) => {}
+            (OpCode::Continuation, Some(message)) => message,
             (_, Some(_)) => return Err(ProtocolError::InterleavedMessage),
             (opcode, None) => {
+                (self.fragments, self.announced) = (0, 0);
                 let kind = if opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
-                self.message = Some((kind, compressed));
-                self.fragments = 0;
-                self.announced = 0;
+                Message { kind, compressed: header.rsv != 0 }
             }
-        }
+        };
         self.fragments += 1;
-        if self.fragments > config.limits.fragments {
+        if self.fragments > config.limits.fragments.max(1) {
             return Err(ProtocolError::TooManyFragments);
         }
-        let length = usize::try_from(header.length).map_err(|_| ProtocolError::FrameTooLong)?;
+        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
         if length > config.limits.frame {
             return Err(ProtocolError::FrameTooLong);
         }
-        self.announced = self.announced.checked_add(length).ok_or(ProtocolError::MessageTooLong)?;
+        self.announced = self.announced.saturating_add(length);
         // What a compressed message inflates to is bounded where it inflates.
-        let plain = self.message.is_some_and(|(_, compressed)| !compressed);
-        if plain && self.announced > config.limits.message {
+        if !message.compressed && self.announced > config.limits.message {
             return Err(ProtocolError::MessageTooLong);
         }
+        self.message = Some(message);
         Ok(())
     }
 
-    /// Takes payload, unmasked in place.
-    #[inline]
-    fn payload<'a>(&mut self, input: &mut &'a mut [u8], most: usize) -> Result<Option<Decoded<'a>>, ProtocolError> {
+    /// Takes payload of the frame under way, unmasked in place.
+    fn payload<'a>(&mut self, input: &mut &'a mut [u8], most: Most) -> Option<Decoded<'a>> {
         let State::Payload { opcode, fin, ref mut started, ref mut mask, ref mut remaining } = self.state else {
-            return Ok(None);
+            return None;
         };
         let here = usize::try_from(*remaining).unwrap_or(usize::MAX).min(input.len());
         if opcode.is_control() {
-            return Ok(self.control(input, here, opcode));
+            return self.control(input, here, opcode);
         }
         if here == 0 && *remaining > 0 {
-            return Ok(None);
+            return None;
         }
-        let here = here.min(most);
+        let Message { kind, compressed } = self.message?;
+        let here = here.min(if compressed { most.compressed } else { most.plain });
         let payload = take(input, here);
-        if self.role == Role::Server {
-            mask.apply(payload);
-        }
+        mask.apply(payload);
         *remaining -= here as u64;
         let frame_end = *remaining == 0;
         let first = opcode != OpCode::Continuation && !mem::replace(started, true);
-        Ok(self.chunk(payload, first, frame_end, fin && frame_end).map(Decoded::Data))
-    }
-
-    /// A chunk of the message under way; where it ends a frame or the message, that is over.
-    #[inline]
-    fn chunk<'a>(&mut self, payload: &'a mut [u8], first: bool, frame_end: bool, last: bool) -> Option<Chunk<'a>> {
-        let (kind, compressed) = self.message?;
+        let last = fin && frame_end;
         if frame_end {
             self.state = START;
         }
         if last {
             self.message = None;
         }
-        Some(Chunk { payload, kind, compressed, first, frame_end, last })
+        Some(Decoded::Data(Chunk { payload, kind, compressed, first, frame_end, last }))
     }
 
     /// Takes `here` bytes of a control frame's payload; the frame once it is whole, `None` before.
@@ -234,6 +269,17 @@ impl Decoder {
     /// Whether a message has begun and not ended.
     pub(crate) fn in_message(&self) -> bool {
         self.message.is_some()
+    }
+
+    /// What that message is.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        self.message.map(|message| message.kind)
+    }
+
+    /// Whether that message is compressed.
+    pub(crate) fn in_compressed(&self) -> bool {
+        self.message.is_some_and(|message| message.compressed)
     }
 
     /// Bytes of the message under way that came, as they were on the wire.

@@ -11,6 +11,8 @@ pub mod close;
 mod config;
 mod connection;
 mod decode;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod error;
 mod event;
 pub mod frame;
@@ -30,6 +32,8 @@ pub use close::{Close, Code};
 pub use config::{Config, Keepalive, Limits, Negotiated, Origins, Outbound, SharedConfig};
 pub use connection::{Connection, Counters};
 pub use decode::Role;
+#[cfg(feature = "deflate")]
+pub use deflate::{Compress, Compressed, Deflate, DeflateParams, Pool};
 pub use error::{HandshakeError, ProtocolError, RelayError, SendError};
 pub use event::{Event, Fact, Kind, Message, Piece};
 pub use handshake::{Accept, ClientRequest, Request, Response};

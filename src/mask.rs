@@ -23,7 +23,7 @@ const BLOCK: usize = 8 << 10;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mask {
-    /// The key, rotated to where the payload goes on.
+    /// The key as it applies to the next bytes of the payload.
     key: [u8; 4],
 }
 
@@ -37,16 +37,20 @@ impl Mask {
     /// Masks the next bytes of the payload in place.
     #[inline]
     pub fn apply(&mut self, bytes: &mut [u8]) {
-        let key = u32::from_ne_bytes(self.key);
+        let key = u32::from_le_bytes(self.key);
         let wide = u64::from(key) << 32 | u64::from(key);
         let (words, rest) = bytes.as_chunks_mut::<8>();
         for word in words {
-            *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+            *word = (u64::from_le_bytes(*word) ^ wide).to_le_bytes();
         }
-        for (byte, key) in rest.iter_mut().zip(wide.to_ne_bytes()) {
+        let (halves, rest) = rest.as_chunks_mut::<4>();
+        for half in halves {
+            *half = (u32::from_le_bytes(*half) ^ key).to_le_bytes();
+        }
+        for (byte, key) in rest.iter_mut().zip(self.key) {
             *byte ^= key;
         }
-        self.key.rotate_left(rest.len() % 4);
+        self.key = key.rotate_right(8 * rest.len() as u32).to_le_bytes();
     }
 
     /// Appends the next bytes of the payload to `to`, masked, touching them once.

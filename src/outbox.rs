@@ -20,7 +20,8 @@ pub(crate) struct Outbox {
 struct Backlog {
     /// How many of `bytes` have gone out.
     sent: usize,
-    /// The start of some frame in `bytes`, or their end: from where the next boundary is found.
+    /// The start of some frame in `bytes`, or their end: from where the next boundary is found. Where a head waits, it is
+    /// the head's end.
     boundary: usize,
     /// What was not copied to `bytes`: shared payloads, prepared frames, and control frames that overtake.
     splices: VecDeque<Splice>,
@@ -68,6 +69,13 @@ impl Outbox {
         &mut self.bytes
     }
 
+    /// What waits is the head of the opening handshake: nothing goes ahead of it, and it is not cut.
+    pub(crate) fn end_head(&mut self) {
+        if !self.bytes.is_empty() {
+            self.backlog.get_or_insert_default().boundary = self.bytes.len();
+        }
+    }
+
     /// Appends a payload by reference; its header was just appended.
     pub(crate) fn push_payload(&mut self, data: Bytes) {
         self.push_splice(data, Part::Payload);
@@ -104,14 +112,19 @@ impl Outbox {
         }
     }
 
-    /// Drops every frame that has not begun to go out.
-    pub(crate) fn cut(&mut self) {
-        let Some(backlog) = &mut self.backlog else { return self.bytes.clear() };
+    /// Drops every frame that has not begun to go out; whether there was any.
+    pub(crate) fn cut(&mut self) -> bool {
+        let before = self.len();
+        let Some(backlog) = &mut self.backlog else {
+            self.bytes.clear();
+            return before > 0;
+        };
         let begun = backlog.begun(&self.bytes);
         backlog.boundary = backlog.next_boundary(&self.bytes);
         self.bytes.truncate(backlog.boundary);
         backlog.splices.truncate(begun);
         backlog.spliced = backlog.splices.iter().map(|splice| splice.data.len()).sum();
+        self.len() < before
     }
 
     /// Gives `buffer` the storage of this outbox, and takes that of `buffer`, with what waits moved into it.

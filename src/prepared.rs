@@ -1,10 +1,16 @@
 //! Messages framed once for any number of connections.
 
 use crate::event::Kind;
-use crate::frame::{Header, framed_len};
+use crate::frame::{Header, OpCode, framed_len};
 use crate::outbox::append_frame;
+#[cfg(feature = "deflate")]
+use crate::{deflate::Deflate, frame::RSV1};
+#[cfg(feature = "deflate")]
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
+#[cfg(feature = "deflate")]
+use std::sync::OnceLock;
 
 /// A message framed once, which any number of server connections send by reference; a client masks a copy.
 ///
@@ -27,7 +33,9 @@ use bytes::Bytes;
 pub struct Prepared {
     /// As a server sends it.
     frame: Bytes,
-    kind: Kind,
+    /// The same compressed, made when it is first sent so; the inner `None` means that it would not get shorter.
+    #[cfg(feature = "deflate")]
+    deflated: Option<Arc<OnceLock<Option<Bytes>>>>,
 }
 
 impl Prepared {
@@ -42,13 +50,15 @@ impl Prepared {
     }
 
     fn new(kind: Kind, payload: &[u8]) -> Self {
-        let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask: None, length: payload.len() as u64 };
-        let mut frame = Vec::with_capacity(framed_len(payload.len()));
-        append_frame(&mut frame, header, payload);
-        Self { frame: frame.into(), kind }
+        Self {
+            frame: frame(kind, 0, payload),
+            #[cfg(feature = "deflate")]
+            deflated: Some(Arc::default()),
+        }
     }
 
-    /// A message of [`text_frame!`](crate::text_frame) or [`binary_frame!`](crate::binary_frame), framed at compile time.
+    /// A message of [`text_frame!`](crate::text_frame) or [`binary_frame!`](crate::binary_frame), framed at compile time;
+    /// it is not sent compressed.
     ///
     /// # Panics
     /// If `frame` is not one whole, unmasked text or binary frame; in a constant, while compiling.
@@ -64,22 +74,56 @@ impl Prepared {
         let length = (frame.len() - len) as u64;
         let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask: None, length };
         assert!(header.encode().starts(frame), "not one unmasked frame");
-        Self { frame: Bytes::from_static(frame), kind }
+        Self {
+            frame: Bytes::from_static(frame),
+            #[cfg(feature = "deflate")]
+            deflated: None,
+        }
     }
 
     /// Whether it is text or binary.
-    pub const fn kind(&self) -> Kind {
-        self.kind
+    pub fn kind(&self) -> Kind {
+        parts(&self.frame).0
     }
 
     /// The payload.
     pub fn payload(&self) -> &[u8] {
-        &self.frame[header_len(&self.frame)..]
+        parts(&self.frame).2
     }
 
     pub(crate) fn frame(&self) -> &Bytes {
         &self.frame
     }
+
+    /// The compressed form, for every connection whose window has [`Deflate::WINDOW_BITS`] or more.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn deflated(&self, deflate: &Deflate) -> Option<&Bytes> {
+        let make = || {
+            let mut deflater = deflate.pool.deflater(Deflate::WINDOW_BITS, deflate);
+            deflater.reset();
+            let payload = self.payload();
+            let frame = deflater.message(payload).map(|deflated| {
+                deflate.pool.count_deflated(payload.len(), deflated.len());
+                frame(self.kind(), RSV1, deflated)
+            });
+            deflate.pool.give_deflater(deflater);
+            frame
+        };
+        self.deflated.as_ref()?.get_or_init(make).as_ref()
+    }
+}
+
+fn frame(kind: Kind, rsv: u8, payload: &[u8]) -> Bytes {
+    let header = Header { fin: true, rsv, opcode: kind.opcode(), mask: None, length: payload.len() as u64 };
+    let mut frame = Vec::with_capacity(framed_len(payload.len()));
+    append_frame(&mut frame, header, payload);
+    frame.into()
+}
+
+/// What a prepared frame is made of: its kind, its reserved bits and its payload.
+pub(crate) fn parts(frame: &[u8]) -> (Kind, u8, &[u8]) {
+    let kind = if frame[0] & 0x0F == OpCode::Text as u8 { Kind::Text } else { Kind::Binary };
+    (kind, frame[0] >> 4 & 0b111, &frame[header_len(frame)..])
 }
 
 /// The bytes of the header of an unmasked frame.

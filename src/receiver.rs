@@ -3,11 +3,18 @@
 use crate::assemble::{Announced, Assembler};
 use crate::close;
 use crate::config::{Config, Limits, Negotiated, SharedConfig};
-use crate::decode::{Chunk, Decoded, Decoder, Role};
+use crate::decode::{Chunk, Decoded, Decoder, Most, Role};
+#[cfg(feature = "deflate")]
+use crate::deflate::Inflater;
 use crate::error::{ProtocolError, RelayError};
 use crate::event::{Event, Kind, Message, Piece};
 use crate::frame::OpCode;
+#[cfg(feature = "deflate")]
+use crate::frame::RSV1;
 use crate::sender::Sender;
+use crate::utf8;
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
 use alloc::{borrow::Cow, vec::Vec};
 use core::mem;
 use core::num::NonZero;
@@ -30,7 +37,18 @@ pub struct Receiver {
     /// The event or error that ends the connection has been told.
     ended: bool,
     bytes: u64,
+    /// While a compressed message is under way, and all the time with context takeover.
+    #[cfg(feature = "deflate")]
+    inflater: Option<Box<Inflater>>,
 }
+
+/// Compressed bytes that a piece is inflated from at a time: they make at most 66 KiB (RFC 1951 has no more than 1032 to
+/// 1), and a piece has no more than that above [`LEAST_PIECE`].
+const BITE: usize = 64;
+
+/// Bytes above which inflated pieces are handed out.
+#[cfg(feature = "deflate")]
+const LEAST_PIECE: usize = 16 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -60,6 +78,8 @@ impl Receiver {
             discarding: false,
             ended: false,
             bytes: 0,
+            #[cfg(feature = "deflate")]
+            inflater: None,
         }
     }
 
@@ -74,6 +94,32 @@ impl Receiver {
     /// The [`ProtocolError`] that ends the connection; once.
     #[inline]
     pub fn receive<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        match self.whole_message(input) {
+            Some(Ok(message)) => Ok(Some(message.into())),
+            Some(Err(error)) => Err(error),
+            None => self.receive_any(input),
+        }
+    }
+
+    /// The common case of [`receive`](Self::receive): a message in one frame that came whole.
+    #[inline(always)]
+    pub(crate) fn whole_message<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<Result<Message<'a>, ProtocolError>> {
+        if self.discarding {
+            return None;
+        }
+        let before = input.len();
+        let (kind, payload) = self.decoder.whole_message(input, &self.config)?;
+        self.bytes += (before - input.len()) as u64;
+        let message = message(kind, payload, self.config.check_utf8);
+        if message.is_err() {
+            *input = &mut [];
+            self.end();
+        }
+        Some(message)
+    }
+
+    /// Every case of [`receive`](Self::receive).
+    pub(crate) fn receive_any<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         self.watched(input, |receiver, input| receiver.next(input, Mode::Message))
     }
 
@@ -91,7 +137,7 @@ impl Receiver {
     /// [`RelayError::Peer`], once, or [`RelayError::Send`], which takes nothing from `input`.
     pub fn relay<'a>(&mut self, input: &mut &'a mut [u8], to: &mut Sender) -> Result<Option<Event<'a>>, RelayError> {
         self.watched(input, |receiver, input| {
-            loop {
+            while !input.is_empty() {
                 to.check_relay()?;
                 match receiver.decode(input, Mode::Relay)? {
                     None => return Ok(None),
@@ -104,11 +150,11 @@ impl Receiver {
                     }
                 }
             }
+            Ok(None)
         })
     }
 
     /// Discards the input of an ended connection, counts the rest, and ends with an error of the peer's.
-    #[inline]
     fn watched<'a, T, E: IsFatal>(
         &mut self,
         input: &mut &'a mut [u8],
@@ -130,10 +176,11 @@ impl Receiver {
         result
     }
 
-    #[inline]
     fn next<'a>(&mut self, input: &mut &'a mut [u8], mode: Mode) -> Result<Option<Event<'a>>, ProtocolError> {
         loop {
             match self.decode(input, mode)? {
+                #[cfg(feature = "deflate")]
+                None if self.mode == Mode::Piece && self.decoder.in_compressed() => return Ok(self.inflated_piece()),
                 None => return Ok(None),
                 Some(Decoded::Data(chunk)) => {
                     if let Some(event) = self.data(chunk)? {
@@ -145,28 +192,37 @@ impl Receiver {
         }
     }
 
-    #[inline]
     fn decode<'a>(&mut self, input: &mut &'a mut [u8], mode: Mode) -> Result<Option<Decoded<'a>>, ProtocolError> {
         // A character cut in two is a piece of its own, so that the rest is lent as it lies.
-        let most = match self.mode {
-            Mode::Piece => NonZero::new(self.assembler.missing()).map_or(usize::MAX, NonZero::get),
-            _ => usize::MAX,
+        let most = match (self.mode, mode) {
+            (Mode::Piece, _) | (_, Mode::Piece) => {
+                let missing = NonZero::new(self.assembler.missing()).filter(|_| !self.decoder.in_compressed());
+                Most { plain: missing.map_or(usize::MAX, NonZero::get), compressed: BITE }
+            }
+            _ => Most::ALL,
         };
-        let decoded = self.decoder.next(input, &self.config, self.negotiated.deflate(), most)?;
+        let decoded = self.decoder.next(input, &self.config, self.negotiated.is_compressed(), most)?;
         if let Some(Decoded::Data(Chunk { first: true, .. })) = decoded {
             self.mode = mode;
         }
         Ok(decoded)
     }
 
-    #[inline]
     fn data<'a>(&mut self, chunk: Chunk<'a>) -> Result<Option<Event<'a>>, ProtocolError> {
+        if self.mode == Mode::Relay {
+            // Its front was passed on, so the rest is of no use here.
+            return Ok(None);
+        }
+        #[cfg(feature = "deflate")]
+        if chunk.compressed {
+            return self.inflate(&chunk);
+        }
         let check_utf8 = self.config.check_utf8;
         if self.mode == Mode::Piece {
             return Ok(self.piece(chunk, check_utf8)?.map(Event::Piece));
         }
         if chunk.first && chunk.last {
-            return Assembler::whole(chunk, check_utf8).map(|message| Some(message.into()));
+            return Ok(Some(message(chunk.kind, chunk.payload, check_utf8)?.into()));
         }
         let announced = self.announced(chunk.payload.len());
         Ok(self.assembler.push(&chunk, announced, check_utf8)?.map(Event::from))
@@ -226,12 +282,20 @@ impl Receiver {
 
     /// As [`Connection::tail`](crate::Connection::tail).
     pub fn tail(&mut self) -> Option<&mut [u8]> {
-        if self.discarding || self.mode != Mode::Message {
+        let (filled, left, total) = self.under_way()?;
+        self.assembler.tail(filled, left, total)
+    }
+
+    /// Of the message that is put together, the bytes that came, those of its frame that are still to come, and all if
+    /// that is known.
+    fn under_way(&self) -> Option<(usize, usize, Option<usize>)> {
+        let filled = self.decoder.arrived();
+        // Before its first byte, it is not known whose the message is, nor does the assembler know whether it is text.
+        if self.discarding || self.mode != Mode::Message || self.decoder.in_compressed() || filled == 0 {
             return None;
         }
         let (left, fin) = self.decoder.under_way()?;
-        let filled = self.decoder.arrived();
-        self.assembler.tail(filled, left, fin.then_some(filled + left))
+        Some((filled, left, fin.then_some(filled + left)))
     }
 
     /// As [`Connection::receive_tail`](crate::Connection::receive_tail).
@@ -241,16 +305,13 @@ impl Receiver {
     pub fn receive_tail(&mut self, len: usize) -> Result<Option<Event<'static>>, ProtocolError> {
         let mut none: &mut [u8] = &mut [];
         self.watched(&mut none, |receiver, _| {
-            let Some((left, fin)) = receiver.decoder.under_way() else { return Ok(None) };
-            let filled = receiver.decoder.arrived();
-            let Some(tail) = receiver.assembler.tail(filled, left, fin.then_some(filled + left)) else {
-                return Ok(None);
-            };
+            let Some((filled, left, total)) = receiver.under_way() else { return Ok(None) };
+            let Some(tail) = receiver.assembler.tail(filled, left, total) else { return Ok(None) };
             let len = len.min(tail.len());
             let mut input = &mut tail[..len];
             receiver.bytes += len as u64;
             let decoded =
-                receiver.decoder.next(&mut input, &receiver.config, receiver.negotiated.deflate(), usize::MAX)?;
+                receiver.decoder.next(&mut input, &receiver.config, receiver.negotiated.is_compressed(), Most::ALL)?;
             let Some(Decoded::Data(Chunk { last: true, kind, .. })) = decoded else { return Ok(None) };
             receiver.assembler.finish(kind, filled + len).map(|message| Some(message.into()))
         })
@@ -283,6 +344,10 @@ impl Receiver {
         Traffic { frames: self.decoder.frames, bytes: self.bytes }
     }
 
+    pub(crate) fn negotiated(&self) -> Negotiated {
+        self.negotiated
+    }
+
     pub(crate) fn role(&self) -> Role {
         self.decoder.role()
     }
@@ -295,12 +360,84 @@ impl Receiver {
     pub(crate) fn discard(&mut self) {
         self.discarding = true;
         self.assembler = Assembler::new();
+        #[cfg(feature = "deflate")]
+        {
+            self.inflater = None;
+        }
     }
 
     /// The end was told.
     pub(crate) fn end(&mut self) {
         self.discard();
         self.ended = true;
+    }
+}
+
+/// The message that came as one slice, borrowed from it.
+#[inline(always)]
+fn message(kind: Kind, payload: &[u8], check_utf8: bool) -> Result<Message<'_>, ProtocolError> {
+    Ok(match kind {
+        Kind::Binary => Message::Binary(Cow::Borrowed(payload)),
+        Kind::Text if check_utf8 => Message::Text(Cow::Borrowed(utf8::whole_text(payload)?)),
+        Kind::Text => Message::Unchecked(Cow::Borrowed(payload)),
+    })
+}
+
+/// Compressed messages.
+#[cfg(feature = "deflate")]
+impl Receiver {
+    /// Takes a chunk of a compressed message; the message, or a piece of it, when there is one.
+    fn inflate(&mut self, chunk: &Chunk<'_>) -> Result<Option<Event<'static>>, ProtocolError> {
+        let (Some(params), Some(deflate)) = (self.negotiated.deflate, &self.config.deflate) else {
+            return Err(ProtocolError::ReservedBits(RSV1));
+        };
+        let most = self.config.limits.message;
+        let assembler = &mut self.assembler;
+        let inflater = self.inflater.get_or_insert_with(|| deflate.pool.inflater());
+        if chunk.first {
+            self.started = false;
+            inflater.start();
+            assembler.start_empty(chunk.kind == Kind::Text && self.config.check_utf8);
+        }
+        inflater.inflate(chunk.payload, most, |inflated| assembler.append(inflated, most))?;
+        if chunk.last {
+            inflater.finish(params.peer_takeover, most, |inflated| assembler.append(inflated, most))?;
+            deflate.pool.count_inflated(inflater.given, inflater.taken);
+            if !params.peer_takeover
+                && let Some(inflater) = self.inflater.take()
+            {
+                deflate.pool.give_inflater(inflater);
+            }
+        }
+        match self.mode {
+            Mode::Piece => self.inflated_part(chunk),
+            _ if chunk.last => {
+                let len = assembler.len();
+                assembler.finish(chunk.kind, len).map(|message| Some(message.into()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What has been inflated, once it is much or ends something.
+    fn inflated_part(&mut self, chunk: &Chunk<'_>) -> Result<Option<Event<'static>>, ProtocolError> {
+        if !chunk.frame_end && self.assembler.len() < LEAST_PIECE {
+            return Ok(None);
+        }
+        let data = self.assembler.take_part(chunk.kind);
+        if chunk.last {
+            self.assembler.finish(chunk.kind, 0)?;
+        }
+        let first = !mem::replace(&mut self.started, true);
+        Ok(Some(Event::Piece(Piece { data, first, frame_end: chunk.frame_end, last: chunk.last })))
+    }
+
+    /// What has been inflated when the input is used up.
+    fn inflated_piece(&mut self) -> Option<Event<'static>> {
+        let kind = self.decoder.kind().filter(|_| self.assembler.len() > 0)?;
+        let data = self.assembler.take_part(kind);
+        let first = !mem::replace(&mut self.started, true);
+        Some(Event::Piece(Piece { data, first, frame_end: false, last: false }))
     }
 }
 

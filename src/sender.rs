@@ -3,12 +3,14 @@
 use crate::close::{self, Code};
 use crate::config::{Negotiated, Outbound, SharedConfig};
 use crate::decode::{Chunk, Role};
+#[cfg(feature = "deflate")]
+use crate::deflate::{Compress, Deflate, DeflateParams, Deflater};
 use crate::error::{HandshakeError, ProtocolError, SendError};
 use crate::event::{Fact, Kind, Message};
 use crate::frame::{ControlPayload, Header, OpCode, RSV1};
 use crate::mask::{Keys, Mask, Seed};
 use crate::outbox::{Outbox, Outgoing, append_frame, control_frame};
-use crate::prepared::Prepared;
+use crate::prepared::{self, Prepared};
 use crate::receiver::Traffic;
 use crate::timer::{Due, Phase, Timer};
 use crate::utf8::{self, Utf8};
@@ -37,6 +39,9 @@ pub struct Sender {
     frames: u64,
     bytes: u64,
     most_queued: u32,
+    /// With context takeover, from the first compressed message on.
+    #[cfg(feature = "deflate")]
+    deflater: Option<Box<Deflater>>,
 }
 
 /// What has happened; everything that the states of RFC 6455 mean follows from it.
@@ -55,10 +60,20 @@ struct Facts {
     expired: bool,
 }
 
+impl Facts {
+    /// Whether nothing may be sent any more, but perhaps the close frame.
+    #[inline]
+    fn is_ending(self) -> bool {
+        self.close_sent | self.close_received | self.failed | self.eof | self.expired
+    }
+}
+
 #[derive(Clone)]
 struct Fragmented {
     kind: Kind,
     relayed: bool,
+    #[cfg_attr(not(feature = "deflate"), allow(dead_code))]
+    compressed: bool,
     utf8: Utf8,
     /// The close frame that waits for the message to end.
     close: Option<ControlPayload>,
@@ -115,6 +130,8 @@ impl Sender {
             frames: 0,
             bytes: 0,
             most_queued: 0,
+            #[cfg(feature = "deflate")]
+            deflater: None,
         }
     }
 
@@ -122,6 +139,7 @@ impl Sender {
     pub(crate) fn open(&mut self, negotiated: Negotiated) {
         self.negotiated = negotiated;
         self.facts.open = true;
+        self.outbox.end_head();
     }
 
     // ---- messages
@@ -156,6 +174,11 @@ impl Sender {
     #[inline]
     fn send_message(&mut self, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
         self.check_new()?;
+        #[cfg(feature = "deflate")]
+        if self.negotiated.is_compressed() {
+            self.deflate(kind, payload, Compress::Auto);
+            return Ok(());
+        }
         self.frames_of(kind, 0, payload);
         Ok(())
     }
@@ -189,12 +212,12 @@ impl Sender {
             let mut utf8 = self.fragmented.as_ref().map(|message| message.utf8).unwrap_or_default();
             let checked = utf8.check(bytes).and_then(|_| if last { utf8.finish() } else { Ok(()) });
             checked.map_err(|_| SendError::InvalidUtf8)?;
-            self.fragment(kind, false, 0, bytes, last);
+            self.send_part(kind, bytes, last);
             if let Some(message) = &mut self.fragmented {
                 message.utf8 = utf8;
             }
         } else {
-            self.fragment(kind, false, 0, bytes, last);
+            self.send_part(kind, bytes, last);
         }
         Ok(())
     }
@@ -208,15 +231,28 @@ impl Sender {
         }
     }
 
-    fn fragment(&mut self, kind: Kind, relayed: bool, rsv: u8, bytes: &[u8], last: bool) {
-        let opcode = if self.fragmented.is_some() { OpCode::Continuation } else { kind.opcode() };
+    /// Sends a fragment of the caller's, compressed if the first of the message is.
+    fn send_part(&mut self, kind: Kind, bytes: &[u8], last: bool) {
+        #[cfg(feature = "deflate")]
+        if self.is_fragment_compressed(bytes.len()) {
+            return self.deflate_fragment(kind, bytes, last);
+        }
+        self.fragment(kind, false, false, bytes, last);
+    }
+
+    fn fragment(&mut self, kind: Kind, relayed: bool, compressed: bool, bytes: &[u8], last: bool) {
+        let first = self.fragmented.is_none();
+        let opcode = if first { kind.opcode() } else { OpCode::Continuation };
+        // RFC 7692 §6: only the first fragment is marked.
+        let rsv = if first && compressed { RSV1 } else { 0 };
         self.append(last, rsv, opcode, bytes);
         if last {
             if let Some(close) = self.fragmented.take().and_then(|message| message.close) {
                 self.append_close(&close);
             }
-        } else if self.fragmented.is_none() {
-            self.fragmented = Some(Box::new(Fragmented { kind, relayed, utf8: Utf8::default(), close: None }));
+        } else if first {
+            let utf8 = Utf8::default();
+            self.fragmented = Some(Box::new(Fragmented { kind, relayed, compressed, utf8, close: None }));
         }
     }
 
@@ -246,6 +282,10 @@ impl Sender {
     }
 
     fn share(&mut self, kind: Kind, bytes: Bytes) {
+        #[cfg(feature = "deflate")]
+        if self.is_worth_deflating(bytes.len()) {
+            return self.deflate(kind, &bytes, Compress::Auto);
+        }
         if bytes.len() < LEAST_SHARED || self.config.outbound.fragment != 0 {
             return self.frames_of(kind, 0, &bytes);
         }
@@ -273,18 +313,31 @@ impl Sender {
     /// As [`send_text`](Self::send_text).
     pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
         self.check_new()?;
+        #[cfg(feature = "deflate")]
+        if self.is_worth_deflating(message.payload().len()) {
+            self.send_deflated(message);
+            return Ok(());
+        }
+        self.append_prepared(message.frame());
+        Ok(())
+    }
+
+    /// Appends a frame as a server sends it.
+    fn append_prepared(&mut self, frame: &Bytes) {
         match (self.role, self.config.outbound.fragment) {
-            (Role::Server, 0) if message.frame().len() < LEAST_SHARED => {
-                self.outbox.tail(message.frame().len()).extend_from_slice(message.frame());
+            (Role::Server, 0) if frame.len() < LEAST_SHARED => {
+                self.outbox.tail(frame.len()).extend_from_slice(frame);
                 self.count(1);
             }
             (Role::Server, 0) => {
-                self.outbox.push_frame(message.frame().clone());
+                self.outbox.push_frame(frame.clone());
                 self.count(1);
             }
-            _ => self.frames_of(message.kind(), 0, message.payload()),
+            _ => {
+                let (kind, rsv, payload) = prepared::parts(frame);
+                self.frames_of(kind, rsv, payload);
+            }
         }
-        Ok(())
     }
 
     /// As [`Connection::writer`](crate::Connection::writer).
@@ -343,7 +396,8 @@ impl Sender {
     /// As [`Connection::abort`](crate::Connection::abort).
     pub fn abort(&mut self, code: Code) {
         if self.facts.open {
-            self.outbox.cut();
+            // A close frame that has not begun to go out is dropped too, and none can be behind it.
+            self.facts.close_sent &= !self.outbox.cut();
             self.reply_close(code);
         }
         self.facts.failed = true;
@@ -400,10 +454,9 @@ impl Sender {
 
     #[inline]
     fn check_open(&self) -> Result<(), SendError> {
-        let Facts { open, close_sent, failed, eof, close_received, .. } = self.facts;
-        if !open {
+        if !self.facts.open {
             Err(SendError::NotOpen)
-        } else if close_sent | failed | eof | close_received || self.is_close_deferred() {
+        } else if self.facts.is_ending() || self.is_close_deferred() {
             Err(SendError::Closing)
         } else {
             Ok(())
@@ -431,12 +484,11 @@ impl Sender {
 
     /// Takes a part of another connection's message as a fragment of its own (RFC 6455 §5.4 lets an intermediary).
     pub(crate) fn relay(&mut self, chunk: &Chunk<'_>) -> Result<(), SendError> {
-        if chunk.compressed && !self.negotiated.deflate() {
+        if chunk.compressed && !self.negotiated.is_compressed() {
             return Err(SendError::Extension);
         }
         self.check_fragment(chunk.kind, true)?;
-        let rsv = if chunk.compressed && chunk.first { RSV1 } else { 0 };
-        self.fragment(chunk.kind, true, rsv, chunk.payload, chunk.last);
+        self.fragment(chunk.kind, true, chunk.compressed, chunk.payload, chunk.last);
         Ok(())
     }
 
@@ -446,7 +498,8 @@ impl Sender {
     pub fn handle_fact(&mut self, fact: Fact) {
         match fact {
             Fact::Ping(payload) => {
-                if self.config.answer_pings && self.check_open().is_ok() {
+                // A close frame that waits for a message to end does not keep the pong (RFC 6455 §5.5.2).
+                if self.config.answer_pings && self.facts.open && !self.facts.is_ending() {
                     let frame = control_frame(OpCode::Pong, &payload, self.mask());
                     self.outbox.push_pong(frame);
                     self.count(1);
@@ -492,6 +545,7 @@ impl Sender {
             }
             Some(Due::Close) => {
                 self.facts.expired = true;
+                self.fragmented = None;
                 let Facts { failed, eof, close_received, .. } = self.facts;
                 return if failed | eof | close_received { Ok(()) } else { Err(ProtocolError::CloseTimeout) };
             }
@@ -609,5 +663,111 @@ impl Sender {
     /// No opening handshake will follow; the transport is of no more use, not even to read.
     pub(crate) fn expire(&mut self) {
         self.facts.expired = true;
+    }
+}
+
+/// Compressed messages.
+#[cfg(feature = "deflate")]
+impl Sender {
+    /// As [`Connection::send_with`](crate::Connection::send_with).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_with(&mut self, message: &Message<'_>, compress: Compress) -> Result<(), SendError> {
+        self.check_new()?;
+        self.deflate(message.kind(), message.as_bytes(), compress);
+        Ok(())
+    }
+
+    fn params(&self) -> Option<(DeflateParams, &Deflate)> {
+        self.negotiated.deflate.zip(self.config.deflate.as_ref())
+    }
+
+    /// Whether a message of `len` bytes goes compressed unless the caller says otherwise.
+    fn is_worth_deflating(&self, len: usize) -> bool {
+        self.params().is_some_and(|(_, deflate)| len >= deflate.threshold)
+    }
+
+    /// Whether a fragment belongs to a compressed message, or begins one with `len` bytes.
+    fn is_fragment_compressed(&self, len: usize) -> bool {
+        match &self.fragmented {
+            Some(message) => message.compressed,
+            None => self.is_worth_deflating(len),
+        }
+    }
+
+    /// A deflater that goes on after the messages before, or one that knows none.
+    fn take_deflater(&mut self) -> Option<Box<Deflater>> {
+        let (params, deflate) = self.params()?;
+        if params.takeover && self.deflater.is_some() {
+            return self.deflater.take();
+        }
+        let mut deflater = deflate.pool.deflater(params.window_bits, deflate);
+        deflater.reset();
+        Some(deflater)
+    }
+
+    fn give_deflater(&mut self, deflater: Box<Deflater>, plain: usize, deflated: usize) {
+        let Some((params, deflate)) = self.params() else { return };
+        deflate.pool.count_deflated(plain, deflated);
+        if params.takeover {
+            self.deflater = Some(deflater);
+        } else {
+            deflate.pool.give_deflater(deflater);
+        }
+    }
+
+    /// Appends a message, compressed if that is wanted and makes it shorter.
+    fn deflate(&mut self, kind: Kind, payload: &[u8], compress: Compress) {
+        let wanted = match compress {
+            Compress::Auto => self.is_worth_deflating(payload.len()),
+            Compress::Always => true,
+            Compress::Never => false,
+        };
+        let Some(mut deflater) = wanted.then(|| self.take_deflater()).flatten() else {
+            return self.frames_of(kind, 0, payload);
+        };
+        match deflater.message(payload) {
+            Some(deflated) => {
+                let len = deflated.len();
+                self.frames_of(kind, RSV1, deflated);
+                self.give_deflater(deflater, payload.len(), len);
+            }
+            None => {
+                // The peer does not get to see what the deflater has seen: later messages must not refer to it.
+                deflater.reset();
+                self.frames_of(kind, 0, payload);
+                self.give_deflater(deflater, payload.len(), payload.len());
+            }
+        }
+    }
+
+    /// Appends a fragment of a compressed message. Without context takeover it refers to no fragment before it, so that
+    /// no codec is held for the next.
+    fn deflate_fragment(&mut self, kind: Kind, bytes: &[u8], last: bool) {
+        let Some(mut deflater) = self.take_deflater() else {
+            return self.fragment(kind, false, false, bytes, last);
+        };
+        let deflated = deflater.fragment(bytes, last);
+        let len = deflated.len();
+        self.fragment(kind, false, true, deflated, last);
+        self.give_deflater(deflater, bytes.len(), len);
+    }
+
+    /// Appends the compressed form of a prepared message, or the plain one if that is no longer.
+    fn send_deflated(&mut self, message: &Prepared) {
+        let Some((params, deflate)) = self.params() else { return };
+        if params.window_bits < Deflate::WINDOW_BITS {
+            // The form that all others share has a larger window.
+            return self.deflate(message.kind(), message.payload(), Compress::Auto);
+        }
+        let deflated = message.deflated(deflate);
+        self.append_prepared(deflated.unwrap_or(message.frame()));
+        if deflated.is_some()
+            && let Some(deflater) = &mut self.deflater
+        {
+            // The peer has seen what this deflater has not: later messages must refer to nothing before.
+            deflater.reset();
+        }
     }
 }

@@ -48,8 +48,9 @@ pub fn request_headers(request: &ClientRequest) -> Result<HeaderList, SendError>
 ///
 /// # Errors
 /// The reason to refuse it: [`NotUpgrade`](HandshakeError::NotUpgrade) where `:protocol` is missing or not `websocket`
-/// (RFC 9220 §3 asks for a 501 then), [`Method`](HandshakeError::Method), [`Malformed`](HandshakeError::Malformed) for a
-/// pseudo-header field that is missing, repeated or unknown, or a field that HTTP/2 forbids (RFC 9113 §8.2.2), and
+/// (RFC 9220 §3 asks for a 501 then), [`Method`](HandshakeError::Method),
+/// [`Malformed`](HandshakeError::Malformed) for a pseudo-header field that is missing, repeated or unknown, or a field
+/// that HTTP/2 forbids (RFC 9113 §8.2.2), and
 /// [`Host`](HandshakeError::Host), [`Version`](HandshakeError::Version), [`Subprotocol`](HandshakeError::Subprotocol),
 /// [`Extensions`](HandshakeError::Extensions) and [`Origin`](HandshakeError::Origin) as in HTTP/1.
 pub fn check_request<'h>(

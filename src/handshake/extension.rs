@@ -61,21 +61,18 @@ fn param(text: &str) -> Option<Param<'_>> {
     is_token(name).then_some(Param { name, value })
 }
 
-/// The text of a quoted string (RFC 9110 §5.6.4); what is not quoted is as it was.
+/// The text of a quoted string (RFC 9110 §5.6.4); what is not quoted is as it was. A quote that is left over stays in
+/// the text, and makes it no token.
 fn unquote(value: &str) -> Option<Cow<'_, str>> {
     let Some(quoted) = value.strip_prefix('"') else { return Some(Cow::Borrowed(value)) };
     let quoted = quoted.strip_suffix('"')?;
-    if !quoted.contains(['\\', '"']) {
+    if !quoted.contains('\\') {
         return Some(Cow::Borrowed(quoted));
     }
     let mut text = String::with_capacity(quoted.len());
     let mut letters = quoted.chars();
     while let Some(letter) = letters.next() {
-        text.push(match letter {
-            '\\' => letters.next()?,
-            '"' => return None,
-            letter => letter,
-        });
+        text.push(if letter == '\\' { letters.next()? } else { letter });
     }
     Some(Cow::Owned(text))
 }

@@ -8,6 +8,8 @@
 mod answer;
 mod body;
 mod client;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 pub mod extended;
 pub mod extension;
 mod grammar;

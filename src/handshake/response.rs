@@ -194,7 +194,10 @@ impl ClientHandshake {
                     return Ok(Some(Outcome::Open(response)));
                 }
                 100..=199 => self.interim += length,
-                status => self.stage = Stage::Body(response.clone().into_owned(), Body::new(status, &response.head)),
+                status => {
+                    let body = Body::new(status, &response.head);
+                    self.stage = Stage::Body(response.into_owned(), body);
+                }
             }
         }
         let whole = if let Stage::Body(_, body) = &mut self.stage { body.receive(input) } else { false };

@@ -279,6 +279,8 @@ mod tests {
         // The origin is held against the target's host, not against `Host`.
         let request = Request::parse(absolute.as_bytes(), &Config::DEFAULT).unwrap();
         assert_eq!(request.check(), Ok(()));
+        let twice = absolute.replace("Host: ", "Host: b\r\nHost: ");
+        assert_eq!(parse(&twice).unwrap().check(), Err(HandshakeError::Host));
         assert_eq!(with("/chat", "http:///chat"), Err(HandshakeError::Host));
         assert_eq!(with("/chat", "http://a@b/chat"), Err(HandshakeError::Host));
     }

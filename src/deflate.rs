@@ -1,0 +1,397 @@
+//! permessage-deflate (RFC 7692): the codecs, and the pool they come from. The negotiation is in
+//! [`handshake`](crate::handshake).
+//!
+//! The codec is zlib-rs itself, not under flate2, which hides the memory level.
+
+use crate::error::ProtocolError;
+use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use zlib_rs::{DeflateConfig, DeflateFlush, InflateFlush, Method, Status, Strategy};
+
+/// What ends every compressed message, and is left out of it (RFC 7692 §7.2.1).
+const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
+
+/// An empty last block: it ends a stream that is between blocks, and no other.
+const LAST_BLOCK: [u8; 5] = [0x01, 0x00, 0x00, 0xFF, 0xFF];
+
+/// Bytes that are inflated in one step.
+const STEP: usize = 8 << 10;
+
+/// The least window that zlib can deflate raw with; it takes 8 for 9, which a peer of 8 cannot inflate.
+pub(crate) const LEAST_WINDOW_BITS: u8 = 9;
+
+/// Settings of permessage-deflate, for [`Config::deflate`](crate::Config::deflate).
+///
+/// ```
+/// use sockless::{Config, Deflate};
+///
+/// let mut config = Config::default();
+/// config.deflate = Some(Deflate::default());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deflate {
+    /// The effort, 1 to 9.
+    pub level: u8,
+    /// The memory that zlib takes for its output, 1 to 9.
+    pub mem_level: u8,
+    /// Bytes; shorter messages go plain.
+    pub threshold: usize,
+    /// The window that messages are deflated with at most, 9 to 15: the logarithm of its bytes.
+    pub window_bits: u8,
+    /// The window that the peer may use, 9 to 15, if it can be told.
+    pub peer_window_bits: u8,
+    /// Whether messages refer to those before them: better compressed, at the cost of a codec held all the time.
+    pub takeover: bool,
+    /// Whether the peer's messages may.
+    pub peer_takeover: bool,
+    /// Where codecs come from while a message is under way; clones share it.
+    pub pool: Pool,
+}
+
+impl Deflate {
+    /// 1: a third of the time of 3 and more, for JSON of 1 KiB, at three quarters of its gain.
+    pub const LEVEL: u8 = 1;
+    /// 5: no message of a few KiB gains by more.
+    pub const MEM_LEVEL: u8 = 5;
+    /// 256 bytes: shorter ones gain less than a packet's overhead.
+    pub const THRESHOLD: usize = 256;
+    /// 12, which is 4 KiB: most of what 15 gains on messages without context takeover.
+    pub const WINDOW_BITS: u8 = 12;
+}
+
+impl Default for Deflate {
+    fn default() -> Self {
+        Self {
+            level: Self::LEVEL,
+            mem_level: Self::MEM_LEVEL,
+            threshold: Self::THRESHOLD,
+            window_bits: Self::WINDOW_BITS,
+            peer_window_bits: Self::WINDOW_BITS,
+            takeover: false,
+            peer_takeover: false,
+            pool: Pool::default(),
+        }
+    }
+}
+
+/// What two ends agreed on (RFC 7692 §7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeflateParams {
+    /// The window that this end deflates with.
+    pub window_bits: u8,
+    /// The window that the peer deflates with.
+    pub peer_window_bits: u8,
+    /// Whether this end's messages refer to those before them.
+    pub takeover: bool,
+    /// Whether the peer's do.
+    pub peer_takeover: bool,
+}
+
+/// Whether a message is compressed, where compression is negotiated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compress {
+    /// If it is as long as [`Deflate::threshold`].
+    #[default]
+    Auto,
+    /// However short it is; still not one that would grow.
+    Always,
+    /// Not at all: it would not gain, or holds a secret beside what an attacker may choose.
+    Never,
+}
+
+/// Codecs for the connections of a loop, a worker or a process.
+///
+/// A connection without context takeover takes one while a compressed message is under way, and gives it back.
+#[derive(Clone)]
+pub struct Pool(Arc<Shared>);
+
+struct Shared {
+    codecs: Mutex<Codecs>,
+    most: usize,
+    inflated: Ratio,
+    deflated: Ratio,
+}
+
+#[derive(Default)]
+struct Codecs {
+    inflaters: Vec<Box<Inflater>>,
+    deflaters: Vec<Box<Deflater>>,
+}
+
+#[derive(Default)]
+struct Ratio {
+    plain: AtomicU64,
+    compressed: AtomicU64,
+}
+
+/// Bytes of messages before and after compression.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compressed {
+    /// As they are.
+    pub plain: u64,
+    /// As they are on the wire.
+    pub compressed: u64,
+}
+
+impl Ratio {
+    fn count(&self, plain: usize, compressed: usize) {
+        self.plain.fetch_add(plain as u64, Relaxed);
+        self.compressed.fetch_add(compressed as u64, Relaxed);
+    }
+
+    fn read(&self) -> Compressed {
+        Compressed { plain: self.plain.load(Relaxed), compressed: self.compressed.load(Relaxed) }
+    }
+}
+
+impl Pool {
+    /// A pool that keeps at most `most` idle codecs of each kind: 56 KiB to inflate, 170 KiB to deflate with the default
+    /// settings.
+    pub fn new(most: usize) -> Self {
+        let (inflated, deflated) = Default::default();
+        Self(Arc::new(Shared { codecs: Mutex::default(), most, inflated, deflated }))
+    }
+
+    /// The messages that its connections have inflated.
+    pub fn inflated(&self) -> Compressed {
+        self.0.inflated.read()
+    }
+
+    /// The messages that its connections have deflated.
+    pub fn deflated(&self) -> Compressed {
+        self.0.deflated.read()
+    }
+
+    pub(crate) fn count_inflated(&self, plain: usize, compressed: usize) {
+        self.0.inflated.count(plain, compressed);
+    }
+
+    pub(crate) fn count_deflated(&self, plain: usize, compressed: usize) {
+        self.0.deflated.count(plain, compressed);
+    }
+
+    pub(crate) fn inflater(&self) -> Box<Inflater> {
+        self.with(|codecs| codecs.inflaters.pop()).unwrap_or_else(Inflater::new)
+    }
+
+    /// A deflater whose window has `window_bits`.
+    pub(crate) fn deflater(&self, window_bits: u8, deflate: &Deflate) -> Box<Deflater> {
+        let key = (window_bits, deflate.level, deflate.mem_level);
+        self.with(|codecs| {
+            let index = codecs.deflaters.iter().position(|deflater| deflater.key == key)?;
+            Some(codecs.deflaters.swap_remove(index))
+        })
+        .unwrap_or_else(|| Deflater::new(key))
+    }
+
+    pub(crate) fn give_inflater(&self, mut inflater: Box<Inflater>) {
+        inflater.reset();
+        self.with(|codecs| {
+            if codecs.inflaters.len() < self.0.most {
+                codecs.inflaters.push(inflater);
+            }
+        });
+    }
+
+    pub(crate) fn give_deflater(&self, mut deflater: Box<Deflater>) {
+        deflater.shrink();
+        self.with(|codecs| {
+            if codecs.deflaters.len() < self.0.most {
+                codecs.deflaters.push(deflater);
+            }
+        });
+    }
+
+    fn with<T>(&self, then: impl FnOnce(&mut Codecs) -> T) -> T {
+        // A codec is reset before it is used again, so one that a panic left is as good as any.
+        then(&mut self.0.codecs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Default for Pool {
+    /// Keeps four of each: a loop deflates one message at a time, and few are being inflated at once.
+    fn default() -> Self {
+        Self::new(4)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("most", &self.0.most).finish_non_exhaustive()
+    }
+}
+
+/// Pools are equal that are the same.
+impl PartialEq for Pool {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Pool {}
+
+/// Compressed messages to plain ones.
+pub(crate) struct Inflater {
+    codec: zlib_rs::Inflate,
+    /// Bytes of the message under way, before and after.
+    pub(crate) taken: usize,
+    pub(crate) given: usize,
+    /// A block that says it is the last was, and nothing came behind it.
+    ended: bool,
+    step: [u8; STEP],
+}
+
+impl Inflater {
+    fn new() -> Box<Self> {
+        // It inflates what was deflated with any window.
+        let codec = zlib_rs::Inflate::new(false, 15);
+        Box::new(Self { codec, taken: 0, given: 0, ended: false, step: [0; STEP] })
+    }
+
+    fn reset(&mut self) {
+        self.codec.reset(false);
+        self.ended = false;
+    }
+
+    /// Inflates `input`, handing on what comes out in steps, until that is more than `most` bytes of a message.
+    pub(crate) fn inflate(
+        &mut self,
+        mut input: &[u8],
+        most: usize,
+        mut give: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        self.taken += input.len();
+        loop {
+            let (taken, given) = self.step(input)?;
+            input = &input[taken..];
+            if given > 0 {
+                self.given += given;
+                if self.given > most {
+                    return Err(ProtocolError::MessageTooLong);
+                }
+                give(&self.step[..given])?;
+            }
+            if given < STEP {
+                match (input.is_empty(), taken) {
+                    (true, _) => return Ok(()),
+                    (false, 0) => return Err(ProtocolError::CorruptDeflate),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// One call of the codec: the bytes it took, and how many it put into `step`.
+    fn step(&mut self, input: &[u8]) -> Result<(usize, usize), ProtocolError> {
+        if input.is_empty() && self.ended {
+            return Ok((0, 0));
+        }
+        let (before, out) = (self.codec.total_in(), self.codec.total_out());
+        let status = self.codec.decompress(input, &mut self.step, InflateFlush::SyncFlush);
+        let taken = (self.codec.total_in() - before) as usize;
+        let given = (self.codec.total_out() - out) as usize;
+        self.ended = status.map_err(|_| ProtocolError::CorruptDeflate)? == Status::StreamEnd;
+        if self.ended {
+            // RFC 7692 §7.2.3.4: a block may say that it is the last, and others follow.
+            self.codec.reset(false);
+        }
+        Ok((taken, given))
+    }
+
+    /// Ends a message (RFC 7692 §7.2.2): adds what its sender left out. Without context `takeover`, a message that ends
+    /// inside a block is found out.
+    pub(crate) fn finish(
+        &mut self,
+        takeover: bool,
+        most: usize,
+        give: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        if !self.ended {
+            let taken = self.taken;
+            self.inflate(&TAIL, most, give)?;
+            self.taken = taken;
+            if !takeover && !self.ended {
+                self.step(&LAST_BLOCK)?;
+                if !self.ended {
+                    return Err(ProtocolError::CorruptDeflate);
+                }
+            }
+        }
+        self.ended = false;
+        Ok(())
+    }
+
+    /// Begins a message.
+    pub(crate) fn start(&mut self) {
+        (self.taken, self.given) = (0, 0);
+    }
+}
+
+/// Plain messages to compressed ones.
+pub(crate) struct Deflater {
+    codec: zlib_rs::Deflate,
+    /// Window bits, level and memory level.
+    key: (u8, u8, u8),
+    out: Vec<u8>,
+}
+
+impl Deflater {
+    fn new(key: (u8, u8, u8)) -> Box<Self> {
+        let (window_bits, level, mem_level) = key;
+        let config = DeflateConfig {
+            level: level.clamp(1, 9).into(),
+            method: Method::Deflated,
+            window_bits: -i32::from(window_bits),
+            mem_level: mem_level.clamp(1, 9).into(),
+            strategy: Strategy::Default,
+        };
+        Box::new(Self { codec: zlib_rs::Deflate::new_with_config(config), key, out: Vec::new() })
+    }
+
+    /// Forgets the messages before.
+    pub(crate) fn reset(&mut self) {
+        self.codec.reset();
+    }
+
+    /// Keeps no more than an eighth of what the codec itself holds.
+    fn shrink(&mut self) {
+        if self.out.capacity() > 16 << 10 {
+            self.out = Vec::new();
+        }
+    }
+
+    /// Deflates a whole message; `None`, after which the codec wants a reset, if it would not get shorter.
+    pub(crate) fn message(&mut self, payload: &[u8]) -> Option<&[u8]> {
+        let len = self.deflate(payload, payload.len() + TAIL.len())?;
+        self.out[..len].strip_suffix(&TAIL).filter(|deflated| deflated.len() < payload.len())
+    }
+
+    /// Deflates a fragment of a message, which may grow.
+    pub(crate) fn fragment(&mut self, payload: &[u8], last: bool) -> &[u8] {
+        match (payload, last) {
+            ([], false) => &[],
+            // An empty block that is not compressed, without the tail that the peer adds.
+            ([], true) => &[0x00],
+            _ => {
+                // What cannot be deflated takes 5 bytes more for each block, of 500 bytes at least, and 5 for the flush.
+                let len = self.deflate(payload, payload.len() + payload.len() / 50 + 64);
+                debug_assert!(len.is_some(), "the room is enough");
+                let deflated = &self.out[..len.unwrap_or_default()];
+                if last { deflated.strip_suffix(&TAIL).unwrap_or(deflated) } else { deflated }
+            }
+        }
+    }
+
+    /// Deflates into `out`, up to a byte boundary; `None` if that takes `room` bytes or more.
+    fn deflate(&mut self, payload: &[u8], room: usize) -> Option<usize> {
+        if self.out.len() < room {
+            self.out = vec![0; room];
+        }
+        let before = self.codec.total_out();
+        let status = self.codec.compress(payload, &mut self.out[..room], DeflateFlush::SyncFlush);
+        let len = (self.codec.total_out() - before) as usize;
+        (status.is_ok() && len < room).then_some(len)
+    }
+}
