@@ -115,6 +115,7 @@ struct Shared {
 }
 
 #[derive(Default)]
+#[allow(clippy::vec_box)] // They move in and out for each message, as pointers.
 struct Codecs {
     inflaters: Vec<Box<Inflater>>,
     deflaters: Vec<Box<Deflater>>,

@@ -22,6 +22,7 @@ mod outbox;
 mod prepared;
 mod receiver;
 mod sender;
+mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod timer;
@@ -41,5 +42,6 @@ pub use mask::Seed;
 pub use outbox::Outgoing;
 pub use prepared::Prepared;
 pub use receiver::{Receiver, Traffic};
-pub use sender::{Sender, State, Transport, Wants};
+pub use sender::Sender;
+pub use state::{State, Transport, Wants};
 pub use writer::Writer;

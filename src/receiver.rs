@@ -1,5 +1,8 @@
 //! The receiving half: input to events.
 
+#[cfg(feature = "deflate")]
+mod compressed;
+
 use crate::assemble::{Announced, Assembler};
 use crate::close;
 use crate::config::{Config, Limits, Negotiated, SharedConfig};
@@ -9,8 +12,6 @@ use crate::deflate::Inflater;
 use crate::error::{ProtocolError, RelayError};
 use crate::event::{Event, Kind, Message, Piece};
 use crate::frame::OpCode;
-#[cfg(feature = "deflate")]
-use crate::frame::RSV1;
 use crate::sender::Sender;
 use crate::utf8;
 #[cfg(feature = "deflate")]
@@ -43,12 +44,8 @@ pub struct Receiver {
 }
 
 /// Compressed bytes that a piece is inflated from at a time: they make at most 66 KiB (RFC 1951 has no more than 1032 to
-/// 1), and a piece has no more than that above [`LEAST_PIECE`].
+/// 1), and a piece has no more than that above what it wants to have at least.
 const BITE: usize = 64;
-
-/// Bytes above which inflated pieces are handed out.
-#[cfg(feature = "deflate")]
-const LEAST_PIECE: usize = 16 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -381,64 +378,6 @@ fn message(kind: Kind, payload: &[u8], check_utf8: bool) -> Result<Message<'_>, 
         Kind::Text if check_utf8 => Message::Text(Cow::Borrowed(utf8::whole_text(payload)?)),
         Kind::Text => Message::Unchecked(Cow::Borrowed(payload)),
     })
-}
-
-/// Compressed messages.
-#[cfg(feature = "deflate")]
-impl Receiver {
-    /// Takes a chunk of a compressed message; the message, or a piece of it, when there is one.
-    fn inflate(&mut self, chunk: &Chunk<'_>) -> Result<Option<Event<'static>>, ProtocolError> {
-        let (Some(params), Some(deflate)) = (self.negotiated.deflate, &self.config.deflate) else {
-            return Err(ProtocolError::ReservedBits(RSV1));
-        };
-        let most = self.config.limits.message;
-        let assembler = &mut self.assembler;
-        let inflater = self.inflater.get_or_insert_with(|| deflate.pool.inflater());
-        if chunk.first {
-            self.started = false;
-            inflater.start();
-            assembler.start_empty(chunk.kind == Kind::Text && self.config.check_utf8);
-        }
-        inflater.inflate(chunk.payload, most, |inflated| assembler.append(inflated, most))?;
-        if chunk.last {
-            inflater.finish(params.peer_takeover, most, |inflated| assembler.append(inflated, most))?;
-            deflate.pool.count_inflated(inflater.given, inflater.taken);
-            if !params.peer_takeover
-                && let Some(inflater) = self.inflater.take()
-            {
-                deflate.pool.give_inflater(inflater);
-            }
-        }
-        match self.mode {
-            Mode::Piece => self.inflated_part(chunk),
-            _ if chunk.last => {
-                let len = assembler.len();
-                assembler.finish(chunk.kind, len).map(|message| Some(message.into()))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// What has been inflated, once it is much or ends something.
-    fn inflated_part(&mut self, chunk: &Chunk<'_>) -> Result<Option<Event<'static>>, ProtocolError> {
-        if !chunk.frame_end && self.assembler.len() < LEAST_PIECE {
-            return Ok(None);
-        }
-        let data = self.assembler.take_part(chunk.kind);
-        if chunk.last {
-            self.assembler.finish(chunk.kind, 0)?;
-        }
-        let first = !mem::replace(&mut self.started, true);
-        Ok(Some(Event::Piece(Piece { data, first, frame_end: chunk.frame_end, last: chunk.last })))
-    }
-
-    /// What has been inflated when the input is used up.
-    fn inflated_piece(&mut self) -> Option<Event<'static>> {
-        let kind = self.decoder.kind().filter(|_| self.assembler.len() > 0)?;
-        let data = self.assembler.take_part(kind);
-        let first = !mem::replace(&mut self.started, true);
-        Some(Event::Piece(Piece { data, first, frame_end: false, last: false }))
-    }
 }
 
 /// Whether an error ends the connection it came from.

@@ -1,10 +1,13 @@
 //! The sending half: messages and replies to outbound bytes, and the closing handshake.
 
+#[cfg(feature = "deflate")]
+mod compressed;
+
 use crate::close::{self, Code};
 use crate::config::{Negotiated, Outbound, SharedConfig};
 use crate::decode::{Chunk, Role};
 #[cfg(feature = "deflate")]
-use crate::deflate::{Compress, Deflate, DeflateParams, Deflater};
+use crate::deflate::{Compress, Deflater};
 use crate::error::{HandshakeError, ProtocolError, SendError};
 use crate::event::{Fact, Kind, Message};
 use crate::frame::{ControlPayload, Header, OpCode, RSV1};
@@ -12,6 +15,7 @@ use crate::mask::{Keys, Mask, Seed};
 use crate::outbox::{Outbox, Outgoing, append_frame, control_frame};
 use crate::prepared::{self, Prepared};
 use crate::receiver::Traffic;
+use crate::state::{Facts, State, Transport, Wants};
 use crate::timer::{Due, Phase, Timer};
 use crate::utf8::{self, Utf8};
 use crate::writer::Writer;
@@ -44,30 +48,6 @@ pub struct Sender {
     deflater: Option<Box<Deflater>>,
 }
 
-/// What has happened; everything that the states of RFC 6455 mean follows from it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Facts {
-    /// The opening handshake is done.
-    open: bool,
-    /// A close frame is outbound, or was.
-    close_sent: bool,
-    close_received: bool,
-    /// The peer or a deadline broke the connection, or the caller aborted or rejected it.
-    failed: bool,
-    /// Nothing more is to be read.
-    eof: bool,
-    /// A deadline has passed behind which nobody waits any longer.
-    expired: bool,
-}
-
-impl Facts {
-    /// Whether nothing may be sent any more, but perhaps the close frame.
-    #[inline]
-    fn is_ending(self) -> bool {
-        self.close_sent | self.close_received | self.failed | self.eof | self.expired
-    }
-}
-
 #[derive(Clone)]
 struct Fragmented {
     kind: Kind,
@@ -77,43 +57,6 @@ struct Fragmented {
     utf8: Utf8,
     /// The close frame that waits for the message to end.
     close: Option<ControlPayload>,
-}
-
-/// What the driver should do with the transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// Keep it.
-    Open,
-    /// Shut down its write side, and read until the peer has done the same (RFC 6455 §7.1.1).
-    Shutdown,
-    /// Close it.
-    Close,
-}
-
-/// What the driver should do now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wants {
-    /// Read from the transport.
-    pub read: bool,
-    /// Write what is outbound.
-    pub write: bool,
-    /// Keep, shut down or close the transport.
-    pub transport: Transport,
-    /// When to call `handle_timeout`, on the caller's clock; a past time means now.
-    pub deadline: Option<Duration>,
-}
-
-/// The state of a connection as RFC 6455 names it (§4.1, §7.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// The opening handshake is not done.
-    Connecting,
-    /// Messages go both ways.
-    Open,
-    /// The closing handshake has begun.
-    Closing,
-    /// Nothing more comes or goes but what is outbound.
-    Closed,
 }
 
 impl Sender {
@@ -366,7 +309,7 @@ impl Sender {
 
     fn send_control(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {
         let payload = ControlPayload::new(payload).ok_or(SendError::LongControl)?;
-        self.check_open()?;
+        self.facts.check_open()?;
         self.check_room()?;
         self.push_control(opcode, &payload);
         Ok(())
@@ -385,7 +328,8 @@ impl Sender {
     /// [`NotOpen`](SendError::NotOpen) or [`Closing`](SendError::Closing).
     pub fn close(&mut self, code: Code, reason: &str) -> Result<(), SendError> {
         let payload = close::payload(code, reason)?;
-        self.check_open()?;
+        self.facts.check_open()?;
+        self.facts.closing = true;
         match &mut self.fragmented {
             Some(message) => message.close = Some(payload),
             None => self.append_close(&payload),
@@ -445,28 +389,11 @@ impl Sender {
 
     #[inline]
     fn check_new(&self) -> Result<(), SendError> {
-        self.check_open()?;
+        self.facts.check_open()?;
         if self.fragmented.is_some() {
             return Err(SendError::FragmentUnderWay);
         }
         self.check_room()
-    }
-
-    #[inline]
-    fn check_open(&self) -> Result<(), SendError> {
-        if !self.facts.open {
-            Err(SendError::NotOpen)
-        } else if self.facts.is_ending() || self.is_close_deferred() {
-            Err(SendError::Closing)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Whether `close` was called, and waits for a message to end.
-    #[inline]
-    fn is_close_deferred(&self) -> bool {
-        self.fragmented.as_ref().is_some_and(|message| message.close.is_some())
     }
 
     #[inline]
@@ -585,43 +512,16 @@ impl Sender {
     }
 
     fn transport(&self) -> Transport {
-        let Facts { close_sent, close_received, failed, eof, expired, .. } = self.facts;
-        let closed = close_sent && close_received;
-        if expired {
-            Transport::Close
-        } else if self.outbox.len() > 0 {
-            Transport::Open
-        } else if eof || closed && self.role == Role::Server {
-            // RFC 6455 §7.1.1: the server closes first.
-            Transport::Close
-        } else if closed || failed {
-            Transport::Shutdown
-        } else {
-            Transport::Open
-        }
+        self.facts.transport(self.role, self.outbox.len())
     }
 
     /// The state, as RFC 6455 names it.
     pub fn state(&self) -> State {
-        let Facts { open, close_sent, close_received, failed, eof, .. } = self.facts;
-        if eof || self.transport() == Transport::Close {
-            State::Closed
-        } else if close_sent | close_received | failed || self.is_close_deferred() {
-            State::Closing
-        } else if open {
-            State::Open
-        } else {
-            State::Connecting
-        }
+        self.facts.state(self.transport())
     }
 
     fn phase(&self) -> Phase {
-        match self.state() {
-            _ if self.transport() == Transport::Close => Phase::Closed,
-            State::Connecting => Phase::Opening,
-            State::Open => Phase::Open,
-            State::Closing | State::Closed => Phase::Closing,
-        }
+        self.facts.phase(self.transport())
     }
 
     /// The limits of what waits to go out; they count from the next message on.
@@ -663,111 +563,5 @@ impl Sender {
     /// No opening handshake will follow; the transport is of no more use, not even to read.
     pub(crate) fn expire(&mut self) {
         self.facts.expired = true;
-    }
-}
-
-/// Compressed messages.
-#[cfg(feature = "deflate")]
-impl Sender {
-    /// As [`Connection::send_with`](crate::Connection::send_with).
-    ///
-    /// # Errors
-    /// As [`send_text`](Self::send_text).
-    pub fn send_with(&mut self, message: &Message<'_>, compress: Compress) -> Result<(), SendError> {
-        self.check_new()?;
-        self.deflate(message.kind(), message.as_bytes(), compress);
-        Ok(())
-    }
-
-    fn params(&self) -> Option<(DeflateParams, &Deflate)> {
-        self.negotiated.deflate.zip(self.config.deflate.as_ref())
-    }
-
-    /// Whether a message of `len` bytes goes compressed unless the caller says otherwise.
-    fn is_worth_deflating(&self, len: usize) -> bool {
-        self.params().is_some_and(|(_, deflate)| len >= deflate.threshold)
-    }
-
-    /// Whether a fragment belongs to a compressed message, or begins one with `len` bytes.
-    fn is_fragment_compressed(&self, len: usize) -> bool {
-        match &self.fragmented {
-            Some(message) => message.compressed,
-            None => self.is_worth_deflating(len),
-        }
-    }
-
-    /// A deflater that goes on after the messages before, or one that knows none.
-    fn take_deflater(&mut self) -> Option<Box<Deflater>> {
-        let (params, deflate) = self.params()?;
-        if params.takeover && self.deflater.is_some() {
-            return self.deflater.take();
-        }
-        let mut deflater = deflate.pool.deflater(params.window_bits, deflate);
-        deflater.reset();
-        Some(deflater)
-    }
-
-    fn give_deflater(&mut self, deflater: Box<Deflater>, plain: usize, deflated: usize) {
-        let Some((params, deflate)) = self.params() else { return };
-        deflate.pool.count_deflated(plain, deflated);
-        if params.takeover {
-            self.deflater = Some(deflater);
-        } else {
-            deflate.pool.give_deflater(deflater);
-        }
-    }
-
-    /// Appends a message, compressed if that is wanted and makes it shorter.
-    fn deflate(&mut self, kind: Kind, payload: &[u8], compress: Compress) {
-        let wanted = match compress {
-            Compress::Auto => self.is_worth_deflating(payload.len()),
-            Compress::Always => true,
-            Compress::Never => false,
-        };
-        let Some(mut deflater) = wanted.then(|| self.take_deflater()).flatten() else {
-            return self.frames_of(kind, 0, payload);
-        };
-        match deflater.message(payload) {
-            Some(deflated) => {
-                let len = deflated.len();
-                self.frames_of(kind, RSV1, deflated);
-                self.give_deflater(deflater, payload.len(), len);
-            }
-            None => {
-                // The peer does not get to see what the deflater has seen: later messages must not refer to it.
-                deflater.reset();
-                self.frames_of(kind, 0, payload);
-                self.give_deflater(deflater, payload.len(), payload.len());
-            }
-        }
-    }
-
-    /// Appends a fragment of a compressed message. Without context takeover it refers to no fragment before it, so that
-    /// no codec is held for the next.
-    fn deflate_fragment(&mut self, kind: Kind, bytes: &[u8], last: bool) {
-        let Some(mut deflater) = self.take_deflater() else {
-            return self.fragment(kind, false, false, bytes, last);
-        };
-        let deflated = deflater.fragment(bytes, last);
-        let len = deflated.len();
-        self.fragment(kind, false, true, deflated, last);
-        self.give_deflater(deflater, bytes.len(), len);
-    }
-
-    /// Appends the compressed form of a prepared message, or the plain one if that is no longer.
-    fn send_deflated(&mut self, message: &Prepared) {
-        let Some((params, deflate)) = self.params() else { return };
-        if params.window_bits < Deflate::WINDOW_BITS {
-            // The form that all others share has a larger window.
-            return self.deflate(message.kind(), message.payload(), Compress::Auto);
-        }
-        let deflated = message.deflated(deflate);
-        self.append_prepared(deflated.unwrap_or(message.frame()));
-        if deflated.is_some()
-            && let Some(deflater) = &mut self.deflater
-        {
-            // The peer has seen what this deflater has not: later messages must refer to nothing before.
-            deflater.reset();
-        }
     }
 }

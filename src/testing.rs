@@ -6,7 +6,7 @@ use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::handshake::ClientRequest;
 use crate::mask::Seed;
-use crate::sender::Transport;
+use crate::state::Transport;
 use alloc::{collections::VecDeque, vec::Vec};
 use bytes::Buf;
 use core::time::Duration;

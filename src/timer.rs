@@ -40,6 +40,8 @@ pub(crate) struct Timer {
     phase: Option<Phase>,
     /// A ping has not been answered.
     pinged: bool,
+    /// But something else has come since: the peer is there.
+    alive: bool,
     /// Its pong came, at a time that has not been told yet.
     ponged: bool,
 }
@@ -55,6 +57,7 @@ impl Timer {
             pings: 0,
             phase: None,
             pinged: false,
+            alive: false,
             ponged: false,
         }
     }
@@ -92,7 +95,14 @@ impl Timer {
         // Not twice for one deadline: the phase ends, or counting starts again.
         match due {
             Due::Idle => self.active = now,
-            Due::Ping => (self.since, self.pinged, self.pings) = (now, true, self.pings.wrapping_add(1)),
+            Due::Ping => {
+                (self.since, self.pinged, self.alive) = (now, true, false);
+                self.pings = self.pings.wrapping_add(1);
+            }
+            Due::Pong if self.alive => {
+                (self.since, self.pinged) = (now, false);
+                return None;
+            }
             _ => self.since = now,
         }
         Some(due)
@@ -105,10 +115,10 @@ impl Timer {
             let micros = now.saturating_sub(self.since).max(1);
             self.round_trip = u32::try_from(micros).unwrap_or(u32::MAX);
         }
-        if frames > 0 {
-            self.since = now;
-            self.pinged = false;
+        if self.ponged || frames > 0 && !self.pinged {
+            (self.since, self.pinged) = (now, false);
         }
+        self.alive |= frames > 0;
         if frames > self.pongs {
             self.active = now;
         }
@@ -209,8 +219,22 @@ mod tests {
         assert_eq!(timer.handle(s(15), Phase::Open, 1, &KEEPALIVE), None);
         assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(s(35)));
         assert_eq!(timer.handle(s(35), Phase::Open, 1, &KEEPALIVE), Some(Due::Ping));
-        assert_eq!(timer.handle(s(36), Phase::Open, 2, &KEEPALIVE), None);
-        assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(s(56)));
+    }
+
+    #[test]
+    fn anything_heard_after_a_ping_will_do() {
+        let mut timer = Timer::new();
+        timer.handle(s(0), Phase::Open, 0, &KEEPALIVE);
+        assert_eq!(timer.handle(s(20), Phase::Open, 0, &KEEPALIVE), Some(Due::Ping));
+        assert_eq!(timer.handle(s(21), Phase::Open, 1, &KEEPALIVE), None);
+        // A late pong still tells the round trip.
+        timer.handle_pong(true);
+        assert_eq!(timer.handle(s(23), Phase::Open, 2, &KEEPALIVE), None);
+        assert_eq!(timer.round_trip(), Some(s(3)));
+        assert_eq!(timer.handle(s(43), Phase::Open, 2, &KEEPALIVE), Some(Due::Ping));
+        assert_eq!(timer.handle(s(44), Phase::Open, 3, &KEEPALIVE), None);
+        assert_eq!(timer.handle(s(48), Phase::Open, 3, &KEEPALIVE), None);
+        assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(s(68)));
     }
 
     #[test]

@@ -1,0 +1,196 @@
+//! The opening handshake of a connection: from nothing received to open, or to an end.
+
+use super::Connection;
+use crate::config::Negotiated;
+use crate::error::{HandshakeError, ProtocolError, SendError};
+use crate::event::Event;
+use crate::handshake::{self, Accept, ClientHandshake, HeadReader, Outcome, Request, write_accept, write_refusal};
+use crate::receiver::Receiver;
+use alloc::{boxed::Box, string::String, vec::Vec};
+
+/// The most bytes of frames that are kept for a server which has not answered the request before them, although
+/// [`Wants::read`] is false: what a few reads of a usual buffer bring.
+const MOST_HELD: usize = 256 << 10;
+
+/// A method of the receiving half.
+pub(super) type Receive = for<'a> fn(&mut Receiver, &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError>;
+
+/// Where the opening handshake is.
+pub(super) enum Opening {
+    /// Server: the request has not come whole.
+    Request(HeadReader),
+    /// Server: the request waits for an answer.
+    Answer(Answer),
+    /// Server: accepted; these bytes came before, and some of them are decoded.
+    Held(Vec<u8>, usize),
+    /// Server: refused, which the caller has not been told.
+    Refused(HandshakeError),
+    /// Client: the response has not come whole.
+    Response(ClientHandshake),
+}
+
+#[derive(Default)]
+pub(super) struct Answer {
+    /// Bytes that came behind the request.
+    held: Vec<u8>,
+    /// What an acceptance agrees on, and the extensions that it says so with.
+    negotiated: Negotiated,
+    extensions: Option<String>,
+}
+
+/// The server's answer to a request, and the steps of both roles.
+impl Connection {
+    #[cold]
+    pub(super) fn receive_opening<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        receive: Receive,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        let config = self.receiver.config();
+        let result = match self.opening.as_deref_mut() {
+            Some(Opening::Request(reader)) => match reader.read(input, &config.limits) {
+                Ok(Some(head)) => Request::from_head(head, config).map(|request| Some(self.handle_request(request))),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            },
+            Some(Opening::Response(client)) => match client.receive(input, &config.limits) {
+                Ok(Some(outcome)) => self.handle_outcome(outcome).map(Some),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            },
+            Some(Opening::Answer(answer)) => hold(&mut answer.held, input).map(|()| None),
+            Some(Opening::Refused(error)) => Err(*error),
+            Some(Opening::Held(..)) | None => return self.receive_held(input, receive),
+        };
+        result.map_err(|error| {
+            *input = &mut [];
+            self.fail_opening(error)
+        })
+    }
+
+    /// Decodes bytes that came before the request was answered, then `input`.
+    fn receive_held<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        receive: Receive,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        let mut result = Ok(None);
+        if let Some(Opening::Held(held, at)) = self.opening.as_deref_mut() {
+            let len = held.len();
+            let mut rest = &mut held[*at..];
+            result = receive(&mut self.receiver, &mut rest).map(|event| event.map(Event::into_owned));
+            *at = len - rest.len();
+        }
+        if !matches!(result, Ok(Some(_))) {
+            self.opening = None;
+            if result.is_ok() {
+                result = receive(&mut self.receiver, input);
+            }
+        }
+        self.settle(result)
+    }
+
+    fn handle_request<'a>(&mut self, request: Request<'a>) -> Event<'a> {
+        let answer = Answer::default();
+        #[cfg(feature = "deflate")]
+        let answer = match self.receiver.config().deflate.as_ref() {
+            Some(deflate) => match handshake::deflate::choose(request.extensions(), deflate) {
+                Some((params, extensions)) => {
+                    Answer { negotiated: params.into(), extensions: Some(extensions), ..answer }
+                }
+                None => answer,
+            },
+            None => answer,
+        };
+        self.opening = Some(Box::new(Opening::Answer(answer)));
+        Event::Request(request)
+    }
+
+    pub(super) fn handle_outcome<'a>(&mut self, outcome: Outcome<'a>) -> Result<Event<'a>, HandshakeError> {
+        match outcome {
+            Outcome::Open(response) => {
+                let negotiated = Negotiated::default();
+                #[cfg(feature = "deflate")]
+                let negotiated = match self.receiver.config().deflate.as_ref() {
+                    Some(deflate) => {
+                        let deflate = handshake::deflate::agreed(response.extensions(), deflate)?;
+                        Negotiated { deflate }
+                    }
+                    None => negotiated,
+                };
+                self.opening = None;
+                self.opened(negotiated);
+                Ok(Event::Open(response))
+            }
+            Outcome::Rejected(response) => {
+                self.opening = None;
+                self.receiver.end();
+                self.sender.expire();
+                Ok(Event::Rejected(response))
+            }
+        }
+    }
+
+    /// Ends the opening handshake, a server's with the status that the error asks for.
+    pub(super) fn fail_opening(&mut self, error: HandshakeError) -> ProtocolError {
+        if let Some(Opening::Request(_) | Opening::Answer(_)) = self.opening.as_deref() {
+            write_refusal(error, self.sender.head());
+        }
+        self.end_opening();
+        error.into()
+    }
+
+    fn end_opening(&mut self) {
+        self.opening = None;
+        self.receiver.end();
+        self.sender.fail(None);
+    }
+
+    /// Accepts the request: the response is outbound, and messages may follow.
+    ///
+    /// A request that does not pass [`Request::check`] is refused instead, with the status that its error names; the
+    /// next [`receive`](Self::receive) returns that error, which ends the connection.
+    ///
+    /// # Errors
+    /// [`NoRequest`](SendError::NoRequest), or [`Head`](SendError::Head),
+    /// [`ReservedHeader`](SendError::ReservedHeader) and [`Subprotocol`](SendError::Subprotocol) for what the response
+    /// must not say: the request still waits for an answer.
+    pub fn accept(&mut self, accept: Accept) -> Result<(), SendError> {
+        let Some(Opening::Answer(answer)) = self.opening.as_deref_mut() else { return Err(SendError::NoRequest) };
+        if let Err(error) = accept.check() {
+            write_refusal(error, self.sender.head());
+            self.sender.fail(None);
+            self.opening = Some(Box::new(Opening::Refused(error)));
+            return Ok(());
+        }
+        write_accept(&accept, answer.extensions.as_deref(), self.sender.head())?;
+        let Answer { held, negotiated, .. } = core::mem::take(answer);
+        self.opening = (!held.is_empty()).then(|| Box::new(Opening::Held(held, 0)));
+        self.opened(negotiated);
+        Ok(())
+    }
+
+    /// Answers the request with any status but 1xx, which ends the connection: a refusal, or the answer to plain HTTP.
+    ///
+    /// `Content-Length` and `Connection: close` are added unless they are given. No event follows.
+    ///
+    /// # Errors
+    /// [`NoRequest`](SendError::NoRequest), [`Status`](SendError::Status) or [`Head`](SendError::Head): the request
+    /// still waits for an answer.
+    pub fn reject(&mut self, status: u16, headers: &[(&str, &str)], body: &[u8]) -> Result<(), SendError> {
+        let Some(Opening::Answer(_)) = self.opening.as_deref() else { return Err(SendError::NoRequest) };
+        handshake::write_reject(status, headers, body, self.sender.head())?;
+        self.end_opening();
+        Ok(())
+    }
+}
+
+/// Keeps bytes that came behind a request which waits for its answer.
+fn hold(held: &mut Vec<u8>, input: &mut &mut [u8]) -> Result<(), HandshakeError> {
+    if held.len() + input.len() > MOST_HELD {
+        return Err(HandshakeError::HeadTooLong);
+    }
+    held.extend_from_slice(input);
+    *input = &mut [];
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! The compressed messages of the receiving half (RFC 7692 §7.2.2).
+
+use super::{Mode, Receiver};
+use crate::decode::Chunk;
+use crate::error::ProtocolError;
+use crate::event::{Event, Kind, Piece};
+use crate::frame::RSV1;
+use core::mem;
+
+/// Bytes above which inflated pieces are handed out.
+const LEAST_PIECE: usize = 16 << 10;
+
+impl Receiver {
+    /// Takes a chunk of a compressed message; the message, or a piece of it, when there is one.
+    pub(super) fn inflate(&mut self, chunk: &Chunk<'_>) -> Result<Option<Event<'static>>, ProtocolError> {
+        let (Some(params), Some(deflate)) = (self.negotiated.deflate, &self.config.deflate) else {
+            return Err(ProtocolError::ReservedBits(RSV1));
+        };
+        let most = self.config.limits.message;
+        let assembler = &mut self.assembler;
+        let inflater = self.inflater.get_or_insert_with(|| deflate.pool.inflater());
+        if chunk.first {
+            self.started = false;
+            inflater.start();
+            assembler.start_empty(chunk.kind == Kind::Text && self.config.check_utf8);
+        }
+        inflater.inflate(chunk.payload, most, |inflated| assembler.append(inflated, most))?;
+        if chunk.last {
+            inflater.finish(params.peer_takeover, most, |inflated| assembler.append(inflated, most))?;
+            deflate.pool.count_inflated(inflater.given, inflater.taken);
+            if !params.peer_takeover
+                && let Some(inflater) = self.inflater.take()
+            {
+                deflate.pool.give_inflater(inflater);
+            }
+        }
+        match self.mode {
+            Mode::Piece => self.inflated_part(chunk),
+            _ if chunk.last => {
+                let len = assembler.len();
+                assembler.finish(chunk.kind, len).map(|message| Some(message.into()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What has been inflated, once it is much or ends something.
+    fn inflated_part(&mut self, chunk: &Chunk<'_>) -> Result<Option<Event<'static>>, ProtocolError> {
+        if !chunk.frame_end && self.assembler.len() < LEAST_PIECE {
+            return Ok(None);
+        }
+        let data = self.assembler.take_part(chunk.kind);
+        if chunk.last {
+            self.assembler.finish(chunk.kind, 0)?;
+        }
+        let first = !mem::replace(&mut self.started, true);
+        Ok(Some(Event::Piece(Piece { data, first, frame_end: chunk.frame_end, last: chunk.last })))
+    }
+
+    /// What has been inflated when the input is used up.
+    pub(super) fn inflated_piece(&mut self) -> Option<Event<'static>> {
+        let kind = self.decoder.kind().filter(|_| self.assembler.len() > 0)?;
+        let data = self.assembler.take_part(kind);
+        let first = !mem::replace(&mut self.started, true);
+        Some(Event::Piece(Piece { data, first, frame_end: false, last: false }))
+    }
+}

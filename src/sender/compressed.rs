@@ -1,0 +1,113 @@
+//! The compressed messages of the sending half (RFC 7692 §7.2.1).
+
+use super::Sender;
+use crate::deflate::{Compress, Deflate, DeflateParams, Deflater};
+use crate::error::SendError;
+use crate::event::{Kind, Message};
+use crate::frame::RSV1;
+use crate::prepared::Prepared;
+use alloc::boxed::Box;
+
+impl Sender {
+    /// As [`Connection::send_with`](crate::Connection::send_with).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_with(&mut self, message: &Message<'_>, compress: Compress) -> Result<(), SendError> {
+        self.check_new()?;
+        self.deflate(message.kind(), message.as_bytes(), compress);
+        Ok(())
+    }
+
+    fn params(&self) -> Option<(DeflateParams, &Deflate)> {
+        self.negotiated.deflate.zip(self.config.deflate.as_ref())
+    }
+
+    /// Whether a message of `len` bytes goes compressed unless the caller says otherwise.
+    pub(super) fn is_worth_deflating(&self, len: usize) -> bool {
+        self.params().is_some_and(|(_, deflate)| len >= deflate.threshold)
+    }
+
+    /// Whether a fragment belongs to a compressed message, or begins one with `len` bytes.
+    pub(super) fn is_fragment_compressed(&self, len: usize) -> bool {
+        match &self.fragmented {
+            Some(message) => message.compressed,
+            None => self.is_worth_deflating(len),
+        }
+    }
+
+    /// A deflater that goes on after the messages before, or one that knows none.
+    fn take_deflater(&mut self) -> Option<Box<Deflater>> {
+        let (params, deflate) = self.params()?;
+        if params.takeover && self.deflater.is_some() {
+            return self.deflater.take();
+        }
+        let mut deflater = deflate.pool.deflater(params.window_bits, deflate);
+        deflater.reset();
+        Some(deflater)
+    }
+
+    fn give_deflater(&mut self, deflater: Box<Deflater>, plain: usize, deflated: usize) {
+        let Some((params, deflate)) = self.params() else { return };
+        deflate.pool.count_deflated(plain, deflated);
+        if params.takeover {
+            self.deflater = Some(deflater);
+        } else {
+            deflate.pool.give_deflater(deflater);
+        }
+    }
+
+    /// Appends a message, compressed if that is wanted and makes it shorter.
+    pub(super) fn deflate(&mut self, kind: Kind, payload: &[u8], compress: Compress) {
+        let wanted = match compress {
+            Compress::Auto => self.is_worth_deflating(payload.len()),
+            Compress::Always => true,
+            Compress::Never => false,
+        };
+        let Some(mut deflater) = wanted.then(|| self.take_deflater()).flatten() else {
+            return self.frames_of(kind, 0, payload);
+        };
+        match deflater.message(payload) {
+            Some(deflated) => {
+                let len = deflated.len();
+                self.frames_of(kind, RSV1, deflated);
+                self.give_deflater(deflater, payload.len(), len);
+            }
+            None => {
+                // The peer does not get to see what the deflater has seen: later messages must not refer to it.
+                deflater.reset();
+                self.frames_of(kind, 0, payload);
+                self.give_deflater(deflater, payload.len(), payload.len());
+            }
+        }
+    }
+
+    /// Appends a fragment of a compressed message. Without context takeover it refers to no fragment before it, so that
+    /// no codec is held for the next.
+    pub(super) fn deflate_fragment(&mut self, kind: Kind, bytes: &[u8], last: bool) {
+        let Some(mut deflater) = self.take_deflater() else {
+            return self.fragment(kind, false, false, bytes, last);
+        };
+        let deflated = deflater.fragment(bytes, last);
+        let len = deflated.len();
+        self.fragment(kind, false, true, deflated, last);
+        self.give_deflater(deflater, bytes.len(), len);
+    }
+
+    /// Appends the compressed form of a prepared message, or the plain one if that is no longer.
+    pub(super) fn send_deflated(&mut self, message: &Prepared) {
+        let Some((params, deflate)) = self.params() else { return };
+        if params.window_bits < Deflate::WINDOW_BITS {
+            // The form that all others share has a larger window.
+            return self.deflate(message.kind(), message.payload(), Compress::Auto);
+        }
+        let deflated = message.deflated(deflate);
+        self.append_prepared(deflated.unwrap_or(message.frame()));
+        if deflated.is_some()
+            && let Some(deflater) = &mut self.deflater
+        {
+            // The peer has seen what this deflater has not: later messages must refer to nothing before.
+            deflater.reset();
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What has happened to a connection, and all that follows from it: the states of RFC 6455, in this one place.
+
+use crate::decode::Role;
+use crate::error::SendError;
+use crate::timer::Phase;
+use core::time::Duration;
+
+/// What has happened; everything that the states of RFC 6455 mean follows from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// The opening handshake is done.
+    pub(crate) open: bool,
+    /// `close` was called; its frame may wait for a message in fragments to end.
+    pub(crate) closing: bool,
+    /// A close frame is outbound, or was.
+    pub(crate) close_sent: bool,
+    pub(crate) close_received: bool,
+    /// The peer or a deadline broke the connection, or the caller aborted or rejected it.
+    pub(crate) failed: bool,
+    /// Nothing more is to be read.
+    pub(crate) eof: bool,
+    /// A deadline has passed behind which nobody waits any longer.
+    pub(crate) expired: bool,
+}
+
+/// What the driver should do with the transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Keep it.
+    Open,
+    /// Shut down its write side, and read until the peer has done the same (RFC 6455 §7.1.1).
+    Shutdown,
+    /// Close it.
+    Close,
+}
+
+/// What the driver should do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wants {
+    /// Read from the transport.
+    pub read: bool,
+    /// Write what is outbound.
+    pub write: bool,
+    /// Keep, shut down or close the transport.
+    pub transport: Transport,
+    /// When to call `handle_timeout`, on the caller's clock; a past time means now.
+    pub deadline: Option<Duration>,
+}
+
+/// The state of a connection as RFC 6455 names it (§4.1, §7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The opening handshake is not done.
+    Connecting,
+    /// Messages go both ways.
+    Open,
+    /// The closing handshake has begun.
+    Closing,
+    /// Nothing more comes or goes but what is outbound.
+    Closed,
+}
+
+impl Facts {
+    /// Whether nothing may be sent any more, but perhaps the close frame.
+    #[inline]
+    pub(crate) fn is_ending(self) -> bool {
+        self.close_sent | self.close_received | self.failed | self.eof | self.expired
+    }
+
+    /// Whether new frames may be sent.
+    ///
+    /// # Errors
+    /// [`NotOpen`](SendError::NotOpen) before the opening handshake is done, [`Closing`](SendError::Closing) after.
+    #[inline]
+    pub(crate) fn check_open(self) -> Result<(), SendError> {
+        if !self.open {
+            Err(SendError::NotOpen)
+        } else if self.closing || self.is_ending() {
+            Err(SendError::Closing)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What to do with the transport while `queued` bytes wait to go out.
+    pub(crate) fn transport(self, role: Role, queued: usize) -> Transport {
+        let closed = self.close_sent && self.close_received;
+        if self.expired {
+            Transport::Close
+        } else if queued > 0 {
+            Transport::Open
+        } else if self.eof || closed && role == Role::Server {
+            // RFC 6455 §7.1.1: the server closes first.
+            Transport::Close
+        } else if closed || self.failed {
+            Transport::Shutdown
+        } else {
+            Transport::Open
+        }
+    }
+
+    /// The state as RFC 6455 names it, given what to do with the transport.
+    pub(crate) fn state(self, transport: Transport) -> State {
+        let Self { open, closing, close_sent, close_received, failed, eof, .. } = self;
+        if eof || transport == Transport::Close {
+            State::Closed
+        } else if closing | close_sent | close_received | failed {
+            State::Closing
+        } else if open {
+            State::Open
+        } else {
+            State::Connecting
+        }
+    }
+
+    /// What the timers wait for, given what to do with the transport.
+    pub(crate) fn phase(self, transport: Transport) -> Phase {
+        match self.state(transport) {
+            _ if transport == Transport::Close => Phase::Closed,
+            State::Connecting => Phase::Opening,
+            State::Open => Phase::Open,
+            // What is queued may still go out.
+            State::Closing | State::Closed => Phase::Closing,
+        }
+    }
+}
