@@ -157,11 +157,10 @@ impl End {
         }
         let (cut, delay, window) = pair;
         let mut moved = false;
-        if self.connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
-            let result = self.connection.handle_timeout(now);
-            self.record(result, &mut |_, _| {});
-            moved = true;
-        }
+        moved |= self.connection.poll_timeout().is_some_and(|deadline| deadline <= now);
+        // Told at every turn, so that silence counts from the last byte.
+        let result = self.connection.handle_timeout(now);
+        self.record(result, &mut |_, _| {});
         while self.connection.wants().write && peer.wire.len < window {
             let mut outbound = self.connection.outbound();
             let chunk = outbound.chunk();

@@ -22,6 +22,19 @@ pub(crate) enum Due {
     Close,
 }
 
+/// What became of the latest ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ping {
+    /// It was answered, or there was none.
+    Done,
+    /// Nothing has come since.
+    Sent,
+    /// Something else has come: the peer is there.
+    Alive,
+    /// Its pong came, at a time that has not been told yet.
+    Answered,
+}
+
 /// When what happened that a deadline counts from, in microseconds of the caller's clock.
 pub(crate) struct Timer {
     /// The start of the phase; while open, when the peer was last heard, or the ping that it has not answered.
@@ -38,28 +51,12 @@ pub(crate) struct Timer {
     pings: u8,
     /// `None` before the first time is told.
     phase: Option<Phase>,
-    /// A ping has not been answered.
-    pinged: bool,
-    /// But something else has come since: the peer is there.
-    alive: bool,
-    /// Its pong came, at a time that has not been told yet.
-    ponged: bool,
+    ping: Ping,
 }
 
 impl Timer {
     pub(crate) fn new() -> Self {
-        Self {
-            since: 0,
-            active: 0,
-            frames: 0,
-            pongs: 0,
-            round_trip: 0,
-            pings: 0,
-            phase: None,
-            pinged: false,
-            alive: false,
-            ponged: false,
-        }
+        Self { since: 0, active: 0, frames: 0, pongs: 0, round_trip: 0, pings: 0, phase: None, ping: Ping::Done }
     }
 
     /// `None` before there is one.
@@ -75,7 +72,9 @@ impl Timer {
     /// A pong came; `answers` says whether to the latest ping of ours.
     pub(crate) fn handle_pong(&mut self, answers: bool) {
         self.pongs = self.pongs.wrapping_add(1);
-        self.ponged |= answers && self.pinged;
+        if answers && self.ping != Ping::Done {
+            self.ping = Ping::Answered;
+        }
     }
 
     /// Tells the time, the phase and how many frames have been heard; says what is due.
@@ -83,11 +82,11 @@ impl Timer {
         let now = micros(now);
         let frames = (heard as u32).wrapping_sub(self.frames);
         if self.phase != Some(phase) {
-            (self.phase, self.since, self.active, self.pinged) = (Some(phase), now, now, false);
+            (self.phase, self.since, self.active, self.ping) = (Some(phase), now, now, Ping::Done);
         } else if phase == Phase::Open {
             self.hear(now, frames);
         }
-        (self.frames, self.pongs, self.ponged) = (heard as u32, 0, false);
+        (self.frames, self.pongs) = (heard as u32, 0);
         let (due, deadline) = self.next(keepalive)?;
         if deadline > now {
             return None;
@@ -96,11 +95,11 @@ impl Timer {
         match due {
             Due::Idle => self.active = now,
             Due::Ping => {
-                (self.since, self.pinged, self.alive) = (now, true, false);
+                (self.since, self.ping) = (now, Ping::Sent);
                 self.pings = self.pings.wrapping_add(1);
             }
-            Due::Pong if self.alive => {
-                (self.since, self.pinged) = (now, false);
+            Due::Pong if self.ping == Ping::Alive => {
+                (self.since, self.ping) = (now, Ping::Done);
                 return None;
             }
             _ => self.since = now,
@@ -110,15 +109,17 @@ impl Timer {
 
     /// Counts anew if any of the `frames` heard since the last call says so.
     fn hear(&mut self, now: u64, frames: u32) {
-        if self.ponged {
-            // A round trip that no clock has seen is still one.
-            let micros = now.saturating_sub(self.since).max(1);
-            self.round_trip = u32::try_from(micros).unwrap_or(u32::MAX);
+        match self.ping {
+            Ping::Answered => {
+                // A round trip that no clock has seen is still one.
+                let micros = now.saturating_sub(self.since).max(1);
+                self.round_trip = u32::try_from(micros).unwrap_or(u32::MAX);
+                (self.since, self.ping) = (now, Ping::Done);
+            }
+            Ping::Sent if frames > 0 => self.ping = Ping::Alive,
+            Ping::Done if frames > 0 => self.since = now,
+            _ => {}
         }
-        if self.ponged || frames > 0 && !self.pinged {
-            (self.since, self.pinged) = (now, false);
-        }
-        self.alive |= frames > 0;
         if frames > self.pongs {
             self.active = now;
         }
@@ -129,7 +130,7 @@ impl Timer {
         if phase == Phase::Closed {
             return None;
         }
-        if self.phase != Some(phase) || self.ponged {
+        if self.phase != Some(phase) || self.ping == Ping::Answered {
             return Some(Duration::ZERO);
         }
         self.next(keepalive).map(|(_, deadline)| Duration::from_micros(deadline))
@@ -140,10 +141,9 @@ impl Timer {
         match self.phase? {
             Phase::Opening => after(Due::Handshake, self.since, keepalive.handshake),
             Phase::Open => {
-                let peer = if self.pinged {
-                    after(Due::Pong, self.since, keepalive.pong)
-                } else {
-                    after(Due::Ping, self.since, keepalive.ping)
+                let peer = match self.ping {
+                    Ping::Done => after(Due::Ping, self.since, keepalive.ping),
+                    _ => after(Due::Pong, self.since, keepalive.pong),
                 };
                 let idle = after(Due::Idle, self.active, keepalive.idle);
                 [idle, peer].into_iter().flatten().min_by_key(|(_, deadline)| *deadline)
