@@ -90,11 +90,7 @@ impl Connection {
     /// ```
     pub fn client(request: &ClientRequest, config: impl Into<SharedConfig>, seed: Seed) -> Result<Self, SendError> {
         let mut connection = Self::new(Role::Client, config.into(), seed, None);
-        #[cfg(feature = "deflate")]
-        let request = &match connection.receiver.config().deflate.as_ref() {
-            Some(deflate) => request.clone().with_extensions(&handshake::deflate::offer(deflate)),
-            None => request.clone(),
-        };
+        let request = &*handshake::offer(request, connection.receiver.config());
         let nonce = connection.sender.nonce();
         handshake::write_request(request, &nonce, connection.sender.head())?;
         connection.opening = Some(Box::new(Opening::Response(ClientHandshake::new(request, &nonce))));

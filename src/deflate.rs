@@ -13,8 +13,8 @@ use zlib_rs::{DeflateConfig, DeflateFlush, InflateFlush, Method, Status, Strateg
 /// What ends every compressed message, and is left out of it (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
-/// An empty last block: it ends a stream that is between blocks, and no other.
-const LAST_BLOCK: [u8; 5] = [0x01, 0x00, 0x00, 0xFF, 0xFF];
+/// The same, and a byte that no message takes which ends with it.
+const TAIL_AND_MORE: [u8; 5] = [0x00, 0x00, 0xFF, 0xFF, 0x00];
 
 /// Bytes that are inflated in one step.
 const STEP: usize = 8 << 10;
@@ -265,7 +265,7 @@ impl Inflater {
     ) -> Result<(), ProtocolError> {
         self.taken += input.len();
         loop {
-            let (taken, given) = self.step(input)?;
+            let (taken, given) = self.step(input, InflateFlush::SyncFlush)?;
             input = &input[taken..];
             if given > 0 {
                 self.given += given;
@@ -285,12 +285,12 @@ impl Inflater {
     }
 
     /// One call of the codec: the bytes it took, and how many it put into `step`.
-    fn step(&mut self, input: &[u8]) -> Result<(usize, usize), ProtocolError> {
+    fn step(&mut self, input: &[u8], flush: InflateFlush) -> Result<(usize, usize), ProtocolError> {
         if input.is_empty() && self.ended {
             return Ok((0, 0));
         }
         let (before, out) = (self.codec.total_in(), self.codec.total_out());
-        let status = self.codec.decompress(input, &mut self.step, InflateFlush::SyncFlush);
+        let status = self.codec.decompress(input, &mut self.step, flush);
         let taken = (self.codec.total_in() - before) as usize;
         let given = (self.codec.total_out() - out) as usize;
         self.ended = status.map_err(|_| ProtocolError::CorruptDeflate)? == Status::StreamEnd;
@@ -301,23 +301,13 @@ impl Inflater {
         Ok((taken, given))
     }
 
-    /// Ends a message (RFC 7692 §7.2.2): adds what its sender left out. Without context `takeover`, a message that ends
-    /// inside a block is found out.
-    pub(crate) fn finish(
-        &mut self,
-        takeover: bool,
-        most: usize,
-        give: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
-    ) -> Result<(), ProtocolError> {
-        if !self.ended {
-            let taken = self.taken;
-            self.inflate(&TAIL, most, give)?;
-            self.taken = taken;
-            if !takeover && !self.ended {
-                self.step(&LAST_BLOCK)?;
-                if !self.ended {
-                    return Err(ProtocolError::CorruptDeflate);
-                }
+    /// Ends a message (RFC 7692 §7.2.2): adds what its sender left out. One that ends inside a block is found out.
+    pub(crate) fn finish(&mut self) -> Result<(), ProtocolError> {
+        // Some send nothing for nothing, instead of an empty block.
+        if !self.ended && self.taken > 0 {
+            // What is between blocks takes the tail, makes nothing of it, and stops behind it.
+            if self.step(&TAIL_AND_MORE, InflateFlush::Block)? != (TAIL.len(), 0) {
+                return Err(ProtocolError::CorruptDeflate);
             }
         }
         self.ended = false;
@@ -356,16 +346,16 @@ impl Deflater {
         self.codec.reset();
     }
 
-    /// Keeps no more than an eighth of what the codec itself holds.
-    fn shrink(&mut self) {
-        if self.out.capacity() > 16 << 10 {
+    /// Keeps no more than a fifth of what the codec itself holds.
+    pub(crate) fn shrink(&mut self) {
+        if self.out.capacity() > 32 << 10 {
             self.out = Vec::new();
         }
     }
 
     /// Deflates a whole message; `None`, after which the codec wants a reset, if it would not get shorter.
     pub(crate) fn message(&mut self, payload: &[u8]) -> Option<&[u8]> {
-        let len = self.deflate(payload, payload.len() + TAIL.len())?;
+        let len = self.deflate(payload);
         self.out[..len].strip_suffix(&TAIL).filter(|deflated| deflated.len() < payload.len())
     }
 
@@ -376,23 +366,29 @@ impl Deflater {
             // An empty block that is not compressed, without the tail that the peer adds.
             ([], true) => &[0x00],
             _ => {
-                // What cannot be deflated takes 5 bytes more for each block, of 500 bytes at least, and 5 for the flush.
-                let len = self.deflate(payload, payload.len() + payload.len() / 50 + 64);
-                debug_assert!(len.is_some(), "the room is enough");
-                let deflated = &self.out[..len.unwrap_or_default()];
+                let len = self.deflate(payload);
+                let deflated = &self.out[..len];
                 if last { deflated.strip_suffix(&TAIL).unwrap_or(deflated) } else { deflated }
             }
         }
     }
 
-    /// Deflates into `out`, up to a byte boundary; `None` if that takes `room` bytes or more.
-    fn deflate(&mut self, payload: &[u8], room: usize) -> Option<usize> {
+    /// Deflates into `out`, up to a byte boundary; the bytes that makes.
+    fn deflate(&mut self, payload: &[u8]) -> usize {
+        // Level 1 makes 9 bits of 8 at worst, and other levels add a few bytes to each block. All of it must fit: a reset
+        // does not make zlib-rs forget output that did not.
+        let room = payload.len() + payload.len() / 8 + payload.len() / 64 + 64;
         if self.out.len() < room {
             self.out = vec![0; room];
         }
-        let before = self.codec.total_out();
-        let status = self.codec.compress(payload, &mut self.out[..room], DeflateFlush::SyncFlush);
-        let len = (self.codec.total_out() - before) as usize;
-        (status.is_ok() && len < room).then_some(len)
+        let mut len = 0;
+        // The codec counts in 32 bits.
+        for part in payload.chunks(1 << 30) {
+            let before = self.codec.total_out();
+            let status = self.codec.compress(part, &mut self.out[len..room], DeflateFlush::SyncFlush);
+            len += (self.codec.total_out() - before) as usize;
+            debug_assert!(status == Ok(Status::Ok) && len < room, "{status:?}: {len} of {room} bytes");
+        }
+        len
     }
 }

@@ -135,7 +135,7 @@ impl Receiver {
     pub fn relay<'a>(&mut self, input: &mut &'a mut [u8], to: &mut Sender) -> Result<Option<Event<'a>>, RelayError> {
         self.watched(input, |receiver, input| {
             while !input.is_empty() {
-                to.check_relay()?;
+                to.check_relay(receiver.negotiated.is_compressed())?;
                 match receiver.decode(input, Mode::Relay)? {
                     None => return Ok(None),
                     Some(Decoded::Control(opcode, payload)) => return Ok(Some(receiver.control(opcode, payload)?)),

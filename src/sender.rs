@@ -401,8 +401,11 @@ impl Sender {
         if self.outbox.len() > self.config.outbound.hard { Err(SendError::Full) } else { Ok(()) }
     }
 
-    /// Whether a relayed frame would be taken.
-    pub(crate) fn check_relay(&self) -> Result<(), SendError> {
+    /// Whether a relayed frame would be taken from a connection whose messages may be `compressed`.
+    pub(crate) fn check_relay(&self, compressed: bool) -> Result<(), SendError> {
+        if compressed && !self.negotiated.is_compressed() {
+            return Err(SendError::Extension);
+        }
         match &self.fragmented {
             Some(message) if message.relayed => self.check_room(),
             _ => self.check_new(),
@@ -411,9 +414,6 @@ impl Sender {
 
     /// Takes a part of another connection's message as a fragment of its own (RFC 6455 §5.4 lets an intermediary).
     pub(crate) fn relay(&mut self, chunk: &Chunk<'_>) -> Result<(), SendError> {
-        if chunk.compressed && !self.negotiated.is_compressed() {
-            return Err(SendError::Extension);
-        }
         self.check_fragment(chunk.kind, true)?;
         self.fragment(chunk.kind, true, chunk.compressed, chunk.payload, chunk.last);
         Ok(())

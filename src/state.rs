@@ -3,6 +3,7 @@
 use crate::decode::Role;
 use crate::error::SendError;
 use crate::timer::Phase;
+use core::fmt;
 use core::time::Duration;
 
 /// What has happened; everything that the states of RFC 6455 mean follows from it.
@@ -58,6 +59,17 @@ pub enum State {
     Closing,
     /// Nothing more comes or goes but what is outbound.
     Closed,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connecting => "connecting",
+            Self::Open => "open",
+            Self::Closing => "closing",
+            Self::Closed => "closed",
+        })
+    }
 }
 
 impl Facts {

@@ -91,33 +91,15 @@ impl Connection {
     }
 
     fn handle_request<'a>(&mut self, request: Request<'a>) -> Event<'a> {
-        let answer = Answer::default();
-        #[cfg(feature = "deflate")]
-        let answer = match self.receiver.config().deflate.as_ref() {
-            Some(deflate) => match handshake::deflate::choose(request.extensions(), deflate) {
-                Some((params, extensions)) => {
-                    Answer { negotiated: params.into(), extensions: Some(extensions), ..answer }
-                }
-                None => answer,
-            },
-            None => answer,
-        };
-        self.opening = Some(Box::new(Opening::Answer(answer)));
+        let (negotiated, extensions) = handshake::choose(&request, self.receiver.config());
+        self.opening = Some(Box::new(Opening::Answer(Answer { held: Vec::new(), negotiated, extensions })));
         Event::Request(request)
     }
 
     pub(super) fn handle_outcome<'a>(&mut self, outcome: Outcome<'a>) -> Result<Event<'a>, HandshakeError> {
         match outcome {
             Outcome::Open(response) => {
-                let negotiated = Negotiated::default();
-                #[cfg(feature = "deflate")]
-                let negotiated = match self.receiver.config().deflate.as_ref() {
-                    Some(deflate) => {
-                        let deflate = handshake::deflate::agreed(response.extensions(), deflate)?;
-                        Negotiated { deflate }
-                    }
-                    None => negotiated,
-                };
+                let negotiated = handshake::agreed(&response, self.receiver.config())?;
                 self.opening = None;
                 self.opened(negotiated);
                 Ok(Event::Open(response))

@@ -27,7 +27,9 @@ pub(crate) use head::HeadReader;
 pub use response::{ClientHandshake, Outcome, Response};
 pub use server::Request;
 
-use crate::config::Origins;
+use crate::config::{Config, Negotiated, Origins};
+use crate::error::HandshakeError;
+use alloc::{borrow::Cow, string::String};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha1::{Digest, Sha1};
 
@@ -58,6 +60,38 @@ fn encode<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let written = STANDARD.encode_slice(bytes, &mut text);
     debug_assert_eq!(written, Ok(N));
     text
+}
+
+/// A client's request with the extensions that the configuration has it offer.
+pub(crate) fn offer<'r>(request: &'r ClientRequest, config: &Config) -> Cow<'r, ClientRequest> {
+    #[cfg(feature = "deflate")]
+    if let Some(deflate) = &config.deflate {
+        return Cow::Owned(request.clone().with_extensions(&deflate::offer(deflate)));
+    }
+    let _ = config;
+    Cow::Borrowed(request)
+}
+
+/// What a server agrees on with a request, and the extensions that its response says so with.
+pub(crate) fn choose(request: &Request<'_>, config: &Config) -> (Negotiated, Option<String>) {
+    #[cfg(feature = "deflate")]
+    if let Some(deflate) = &config.deflate
+        && let Some((params, extensions)) = deflate::choose(request.extensions(), deflate)
+    {
+        return (params.into(), Some(extensions));
+    }
+    let _ = (request, config);
+    Default::default()
+}
+
+/// What a server's response agrees on.
+pub(crate) fn agreed(response: &Response<'_>, config: &Config) -> Result<Negotiated, HandshakeError> {
+    #[cfg(feature = "deflate")]
+    if let Some(deflate) = &config.deflate {
+        return Ok(Negotiated { deflate: deflate::agreed(response.extensions(), deflate)? });
+    }
+    let _ = (response, config);
+    Ok(Negotiated::default())
 }
 
 /// Whether a request with this `Origin` and this `Host` is one that `origins` takes (RFC 6455 §10.2).

@@ -26,7 +26,7 @@ impl Receiver {
         }
         inflater.inflate(chunk.payload, most, |inflated| assembler.append(inflated, most))?;
         if chunk.last {
-            inflater.finish(params.peer_takeover, most, |inflated| assembler.append(inflated, most))?;
+            inflater.finish()?;
             deflate.pool.count_inflated(inflater.given, inflater.taken);
             if !params.peer_takeover
                 && let Some(inflater) = self.inflater.take()
