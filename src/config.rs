@@ -227,6 +227,21 @@ impl Negotiated {
         #[cfg(not(feature = "deflate"))]
         false
     }
+
+    /// Whether a connection that agreed on this can pass on what the peer of one that agreed on `from` sends.
+    pub(crate) fn carries(&self, from: &Self) -> bool {
+        #[cfg(feature = "deflate")]
+        return match (self.deflate, from.deflate) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(to), Some(from)) => to.window_bits >= from.peer_window_bits && (to.takeover || !from.peer_takeover),
+        };
+        #[cfg(not(feature = "deflate"))]
+        {
+            let _ = from;
+            true
+        }
+    }
 }
 
 #[cfg(feature = "deflate")]

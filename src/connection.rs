@@ -210,6 +210,9 @@ impl Connection {
     /// each connection's own. Stop reading while `to` does not want to: its `wants().read` says so. Of a message that was
     /// passed on in part, [`receive`](Self::receive) and [`receive_piece`](Self::receive_piece) discard the rest.
     ///
+    /// Where messages may be compressed, `to` must have agreed on a window as large, and on context takeover if the peer
+    /// has it; with that, all of a peer's messages have to go to the same connection.
+    ///
     /// # Errors
     /// [`RelayError::Peer`] as [`receive`](Self::receive); [`RelayError::Send`] if `to` takes nothing, where `input`
     /// keeps what was not passed on.
@@ -296,7 +299,8 @@ impl Connection {
 
     /// Gives a spent buffer back: the next message that has to be put together goes there.
     ///
-    /// With a buffer as large as [`Limits::message`], nothing is allocated for receiving from then on.
+    /// With a buffer as large as [`Limits::message`], nothing is allocated for receiving from then on. The connection
+    /// keeps the largest that it was given until a message takes it.
     pub fn recycle(&mut self, spent: Vec<u8>) {
         self.receiver.recycle(spent);
     }
@@ -465,7 +469,7 @@ impl Connection {
     /// [`IdleTimeout`](ProtocolError::IdleTimeout), [`CloseTimeout`](ProtocolError::CloseTimeout) or
     /// [`HandshakeError::Timeout`].
     pub fn handle_timeout(&mut self, now: Duration) -> Result<Option<Event<'static>>, ProtocolError> {
-        let heard = self.receiver.traffic().frames;
+        let heard = self.receiver.traffic().bytes;
         match self.sender.handle_timeout(now, heard) {
             Ok(()) => Ok(None),
             Err(ProtocolError::Handshake(error)) => {

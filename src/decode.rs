@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::ProtocolError;
 use crate::event::Kind;
-use crate::frame::{ControlPayload, Header, MAX_HEADER, OpCode, RSV1};
+use crate::frame::{ControlPayload, Header, MAX_HEADER, OpCode, RSV1, Start};
 use crate::mask::Mask;
 use alloc::{borrow::Cow, boxed::Box, vec::Vec};
 use core::mem;
@@ -128,8 +128,7 @@ impl Decoder {
         most: Most,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
         if let State::Header { .. } = self.state {
-            let Some(header) = self.header(input)? else { return Ok(None) };
-            self.check(&header, config, compressed)?;
+            let Some(header) = self.header(input, config, compressed)? else { return Ok(None) };
             if !header.opcode.is_control() {
                 self.begin(&header, config)?;
             }
@@ -142,28 +141,44 @@ impl Decoder {
     }
 
     /// Takes a header; `None` when all input is taken and more is needed.
-    fn header(&mut self, input: &mut &mut [u8]) -> Result<Option<Header>, ProtocolError> {
+    fn header(
+        &mut self,
+        input: &mut &mut [u8],
+        config: &Config,
+        compressed: bool,
+    ) -> Result<Option<Header>, ProtocolError> {
         if let State::Header { len: 0, .. } = self.state
-            && let Ok(Some((header, len))) = Header::parse(input)
+            && let Some((start, rest)) = input.split_first_chunk()
         {
-            take(input, len);
-            return Ok(Some(header));
+            let start = Start::parse(*start)?;
+            self.check(start, config, compressed)?;
+            if let Some((header, len)) = start.finish(rest)? {
+                take(input, len);
+                return Ok(Some(header));
+            }
         }
-        // At most 14 bytes, so one at a time is still linear; and an error takes as many however they are cut.
-        let State::Header { spill, len } = &mut self.state else { return Ok(None) };
+        // They are 14 at most, so a byte at a time is still linear.
         while !input.is_empty() {
+            let State::Header { spill, len } = &mut self.state else { return Ok(None) };
             spill[usize::from(*len)] = take(input, 1)[0];
             *len += 1;
-            if let Some((header, _)) = Header::parse(&spill[..usize::from(*len)])? {
-                return Ok(Some(header));
+            let (spill, len) = (*spill, usize::from(*len));
+            if let Some((start, rest)) = spill[..len].split_first_chunk() {
+                let start = Start::parse(*start)?;
+                if rest.is_empty() {
+                    self.check(start, config, compressed)?;
+                }
+                if let Some((header, _)) = start.finish(rest)? {
+                    return Ok(Some(header));
+                }
             }
         }
         Ok(None)
     }
 
-    /// The rules of a header that the role and the extension make.
-    fn check(&self, header: &Header, config: &Config, compressed: bool) -> Result<(), ProtocolError> {
-        if header.mask.is_some() != (self.role == Role::Server) {
+    /// The rules of a header that the role, the extension and the message under way make.
+    fn check(&self, start: Start, config: &Config, compressed: bool) -> Result<(), ProtocolError> {
+        if start.masked != (self.role == Role::Server) {
             match self.role {
                 Role::Client => return Err(ProtocolError::Masked),
                 Role::Server if config.require_masks => return Err(ProtocolError::Unmasked),
@@ -171,25 +186,24 @@ impl Decoder {
             }
         }
         // RFC 7692 §6: RSV1 only on the first frame of a message.
-        let first = matches!(header.opcode, OpCode::Text | OpCode::Binary);
-        if header.rsv != 0 && !(header.rsv == RSV1 && compressed && first) {
-            return Err(ProtocolError::ReservedBits(header.rsv));
+        let first = matches!(start.opcode, OpCode::Text | OpCode::Binary);
+        if start.rsv != 0 && !(start.rsv == RSV1 && compressed && first) {
+            return Err(ProtocolError::ReservedBits(start.rsv));
         }
-        Ok(())
+        match (start.opcode, self.message) {
+            (OpCode::Continuation, None) => Err(ProtocolError::UnexpectedContinuation),
+            (OpCode::Text | OpCode::Binary, Some(_)) => Err(ProtocolError::InterleavedMessage),
+            _ => Ok(()),
+        }
     }
 
-    /// The rules of a data frame that the message under way makes, which may begin with it.
+    /// Begins a data frame, and with it perhaps a message, within the limits.
     fn begin(&mut self, header: &Header, config: &Config) -> Result<(), ProtocolError> {
-        let message = match (header.opcode, self.message) {
-            (OpCode::Continuation, None) => return Err(ProtocolError::UnexpectedContinuation),
-            (OpCode::Continuation, Some(message)) => message,
-            (_, Some(_)) => return Err(ProtocolError::InterleavedMessage),
-            (opcode, None) => {
-                (self.fragments, self.announced) = (0, 0);
-                let kind = if opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
-                Message { kind, compressed: header.rsv != 0 }
-            }
-        };
+        let message = self.message.unwrap_or_else(|| {
+            (self.fragments, self.announced) = (0, 0);
+            let kind = if header.opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
+            Message { kind, compressed: header.rsv != 0 }
+        });
         self.fragments += 1;
         if self.fragments > config.limits.fragments.max(1) {
             return Err(ProtocolError::TooManyFragments);

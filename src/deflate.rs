@@ -265,40 +265,41 @@ impl Inflater {
     ) -> Result<(), ProtocolError> {
         self.taken += input.len();
         loop {
-            let (taken, given) = self.step(input, InflateFlush::SyncFlush)?;
+            let (taken, given, status) = self.step(input, InflateFlush::SyncFlush);
             input = &input[taken..];
-            if given > 0 {
-                self.given += given;
-                if self.given > most {
-                    return Err(ProtocolError::MessageTooLong);
-                }
-                give(&self.step[..given])?;
+            // What comes out before an error counts, so that no cutting of the input makes it another.
+            let room = most.saturating_sub(self.given);
+            self.given += given;
+            give(&self.step[..given.min(room)])?;
+            if given > room {
+                return Err(ProtocolError::MessageTooLong);
             }
+            status?;
             if given < STEP {
                 match (input.is_empty(), taken) {
                     (true, _) => return Ok(()),
-                    (false, 0) => return Err(ProtocolError::CorruptDeflate),
+                    (false, 0) if !self.ended => return Err(ProtocolError::CorruptDeflate),
                     _ => {}
                 }
             }
         }
     }
 
-    /// One call of the codec: the bytes it took, and how many it put into `step`.
-    fn step(&mut self, input: &[u8], flush: InflateFlush) -> Result<(usize, usize), ProtocolError> {
+    /// One call of the codec: how many bytes it took, how many it put into `step`, and whether it can go on.
+    fn step(&mut self, input: &[u8], flush: InflateFlush) -> (usize, usize, Result<(), ProtocolError>) {
         if input.is_empty() && self.ended {
-            return Ok((0, 0));
+            return (0, 0, Ok(()));
         }
         let (before, out) = (self.codec.total_in(), self.codec.total_out());
         let status = self.codec.decompress(input, &mut self.step, flush);
         let taken = (self.codec.total_in() - before) as usize;
         let given = (self.codec.total_out() - out) as usize;
-        self.ended = status.map_err(|_| ProtocolError::CorruptDeflate)? == Status::StreamEnd;
+        self.ended = status == Ok(Status::StreamEnd);
         if self.ended {
             // RFC 7692 §7.2.3.4: a block may say that it is the last, and others follow.
             self.codec.reset(false);
         }
-        Ok((taken, given))
+        (taken, given, status.map(|_| ()).map_err(|_| ProtocolError::CorruptDeflate))
     }
 
     /// Ends a message (RFC 7692 §7.2.2): adds what its sender left out. One that ends inside a block is found out.
@@ -306,7 +307,7 @@ impl Inflater {
         // Some send nothing for nothing, instead of an empty block.
         if !self.ended && self.taken > 0 {
             // What is between blocks takes the tail, makes nothing of it, and stops behind it.
-            if self.step(&TAIL_AND_MORE, InflateFlush::Block)? != (TAIL.len(), 0) {
+            if self.step(&TAIL_AND_MORE, InflateFlush::Block) != (TAIL.len(), 0, Ok(())) {
                 return Err(ProtocolError::CorruptDeflate);
             }
         }

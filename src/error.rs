@@ -114,7 +114,7 @@ pub enum SendError {
     /// A message in fragments is under way, and nothing but its next fragment may be sent (§5.4).
     #[error("a fragmented message is under way")]
     FragmentUnderWay,
-    /// A compressed message for a connection that has not negotiated compression (RFC 7692 §6).
+    /// Messages to be relayed that may be compressed as was not agreed on with their receiver (RFC 7692 §6, §7.1).
     #[error("compression is not negotiated")]
     Extension,
     /// Text that is not UTF-8 (§5.6).

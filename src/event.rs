@@ -39,7 +39,8 @@ pub enum Event<'a> {
     Unchecked(Cow<'a, [u8]>),
     /// A part of a message, from [`receive_piece`](crate::Connection::receive_piece).
     Piece(Piece<'a>),
-    /// A ping; unless [`Config::answer_pings`](crate::Config::answer_pings) is off, its pong is outbound already.
+    /// A ping; unless [`Config::answer_pings`](crate::Config::answer_pings) is off, its pong is outbound already, in the
+    /// place of one that has not begun to go out (RFC 6455 §5.5.3): to answer every ping, write after each.
     Ping(Cow<'a, [u8]>),
     /// A pong.
     Pong(Cow<'a, [u8]>),

@@ -97,49 +97,8 @@ impl Header {
     /// [`LengthTopBit`](ProtocolError::LengthTopBit).
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
-        let [first, second, rest @ ..] = bytes else { return Ok(None) };
-        let (length, extended) = match second & !MASKED {
-            LENGTH_16 => match rest.first_chunk() {
-                Some(bytes) => (u64::from(u16::from_be_bytes(*bytes)), 2),
-                None => return Ok(None),
-            },
-            LENGTH_64 => match rest.first_chunk() {
-                Some(bytes) => (u64::from_be_bytes(*bytes), 8),
-                None => return Ok(None),
-            },
-            short => (u64::from(short), 0),
-        };
-        let (mask, masked) = if second & MASKED == 0 {
-            (None, 0)
-        } else {
-            match rest[extended..].first_chunk() {
-                Some(key) => (Some(*key), 4),
-                None => return Ok(None),
-            }
-        };
-        let opcode = OpCode::from_bits(first & 0x0F)?;
-        let header = Self { fin: first & FIN != 0, rsv: first >> 4 & 0b111, opcode, mask, length };
-        header.check(extended)?;
-        Ok(Some((header, 2 + extended + masked)))
-    }
-
-    /// The rules that need no more than the header; `extended` is the bytes of its extended length.
-    #[inline]
-    fn check(&self, extended: usize) -> Result<(), ProtocolError> {
-        if self.opcode.is_control() {
-            if !self.fin {
-                return Err(ProtocolError::FragmentedControl);
-            }
-            if extended != 0 {
-                return Err(ProtocolError::LongControl);
-            }
-        }
-        match extended {
-            2 if self.length < 126 => Err(ProtocolError::NonMinimalLength),
-            8 if self.length >> 63 != 0 => Err(ProtocolError::LengthTopBit),
-            8 if self.length <= 0xFFFF => Err(ProtocolError::NonMinimalLength),
-            _ => Ok(()),
-        }
+        let Some((start, rest)) = bytes.split_first_chunk() else { return Ok(None) };
+        Start::parse(*start)?.finish(rest)
     }
 
     /// The header's bytes, with the length in its shortest form.
@@ -177,6 +136,66 @@ impl Header {
             len += 4;
         }
         HeaderBytes { bytes, len: len as u8 }
+    }
+}
+
+/// The first two bytes of a header: all that most rules are about, so that a peer which breaks one is told at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) fin: bool,
+    pub(crate) rsv: u8,
+    pub(crate) opcode: OpCode,
+    pub(crate) masked: bool,
+    /// The length, or which form of it follows.
+    length: u8,
+}
+
+impl Start {
+    #[inline]
+    pub(crate) fn parse([first, second]: [u8; 2]) -> Result<Self, ProtocolError> {
+        let opcode = OpCode::from_bits(first & 0x0F)?;
+        let (fin, length) = (first & FIN != 0, second & !MASKED);
+        if opcode.is_control() {
+            if !fin {
+                return Err(ProtocolError::FragmentedControl);
+            }
+            if length >= LENGTH_16 {
+                return Err(ProtocolError::LongControl);
+            }
+        }
+        Ok(Self { fin, rsv: first >> 4 & 0b111, opcode, masked: second & MASKED != 0, length })
+    }
+
+    /// The header, of whose bytes the `rest` follows, and its own length; `None` while bytes are missing.
+    #[inline]
+    pub(crate) fn finish(self, rest: &[u8]) -> Result<Option<(Header, usize)>, ProtocolError> {
+        let (length, extended) = match self.length {
+            LENGTH_16 => match rest.first_chunk() {
+                Some(bytes) => (u64::from(u16::from_be_bytes(*bytes)), 2),
+                None => return Ok(None),
+            },
+            LENGTH_64 => match rest.first_chunk() {
+                Some(bytes) => (u64::from_be_bytes(*bytes), 8),
+                None => return Ok(None),
+            },
+            short => (u64::from(short), 0),
+        };
+        let (mask, masked) = if self.masked {
+            match rest[extended..].first_chunk() {
+                Some(key) => (Some(*key), 4),
+                None => return Ok(None),
+            }
+        } else {
+            (None, 0)
+        };
+        match extended {
+            2 if length < 126 => return Err(ProtocolError::NonMinimalLength),
+            8 if length >> 63 != 0 => return Err(ProtocolError::LengthTopBit),
+            8 if length <= 0xFFFF => return Err(ProtocolError::NonMinimalLength),
+            _ => {}
+        }
+        let Self { fin, rsv, opcode, .. } = self;
+        Ok(Some((Header { fin, rsv, opcode, mask, length }, 2 + extended + masked)))
     }
 }
 

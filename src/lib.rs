@@ -29,6 +29,8 @@ mod timer;
 pub mod utf8;
 mod writer;
 
+/// The crate of [`Buf`](bytes::Buf) and [`Bytes`](bytes::Bytes), which are part of this one's interface.
+pub use bytes;
 pub use close::{Close, Code};
 pub use config::{Config, Keepalive, Limits, Negotiated, Origins, Outbound, SharedConfig};
 pub use connection::{Connection, Counters};

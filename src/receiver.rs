@@ -9,7 +9,7 @@ use crate::config::{Config, Limits, Negotiated, SharedConfig};
 use crate::decode::{Chunk, Decoded, Decoder, Most, Role};
 #[cfg(feature = "deflate")]
 use crate::deflate::Inflater;
-use crate::error::{ProtocolError, RelayError};
+use crate::error::{ProtocolError, RelayError, SendError};
 use crate::event::{Event, Kind, Message, Piece};
 use crate::frame::OpCode;
 use crate::sender::Sender;
@@ -59,7 +59,7 @@ enum Mode {
 pub struct Traffic {
     /// Frames, of any kind.
     pub frames: u64,
-    /// Bytes of frames, the headers included.
+    /// Bytes of frames, their headers included, and of the opening handshake.
     pub bytes: u64,
 }
 
@@ -135,7 +135,8 @@ impl Receiver {
     pub fn relay<'a>(&mut self, input: &mut &'a mut [u8], to: &mut Sender) -> Result<Option<Event<'a>>, RelayError> {
         self.watched(input, |receiver, input| {
             while !input.is_empty() {
-                to.check_relay(receiver.negotiated.is_compressed())?;
+                receiver.check_relay()?;
+                to.check_relay(&receiver.negotiated)?;
                 match receiver.decode(input, Mode::Relay)? {
                     None => return Ok(None),
                     Some(Decoded::Control(opcode, payload)) => return Ok(Some(receiver.control(opcode, payload)?)),
@@ -149,6 +150,15 @@ impl Receiver {
             }
             Ok(None)
         })
+    }
+
+    /// Refuses to pass on messages that may refer to such as were inflated here.
+    fn check_relay(&self) -> Result<(), SendError> {
+        #[cfg(feature = "deflate")]
+        if self.inflater.is_some() && self.negotiated.deflate.is_some_and(|params| params.peer_takeover) {
+            return Err(SendError::Extension);
+        }
+        Ok(())
     }
 
     /// Discards the input of an ended connection, counts the rest, and ends with an error of the peer's.
@@ -341,6 +351,11 @@ impl Receiver {
         Traffic { frames: self.decoder.frames, bytes: self.bytes }
     }
 
+    /// Counts bytes of the opening handshake.
+    pub(crate) fn count(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
     pub(crate) fn negotiated(&self) -> Negotiated {
         self.negotiated
     }
@@ -363,8 +378,9 @@ impl Receiver {
         }
     }
 
-    /// The end was told.
-    pub(crate) fn end(&mut self) {
+    /// The connection has ended otherwise, as by an error of [`Sender::handle_timeout`](crate::Sender::handle_timeout):
+    /// no event or error follows.
+    pub fn end(&mut self) {
         self.discard();
         self.ended = true;
     }

@@ -46,6 +46,9 @@ pub struct Sender {
     /// With context takeover, from the first compressed message on.
     #[cfg(feature = "deflate")]
     deflater: Option<Box<Deflater>>,
+    /// The context belongs to the compressed messages that are relayed.
+    #[cfg(feature = "deflate")]
+    context_lent: bool,
 }
 
 #[derive(Clone)]
@@ -75,6 +78,8 @@ impl Sender {
             most_queued: 0,
             #[cfg(feature = "deflate")]
             deflater: None,
+            #[cfg(feature = "deflate")]
+            context_lent: false,
         }
     }
 
@@ -339,7 +344,7 @@ impl Sender {
 
     /// As [`Connection::abort`](crate::Connection::abort).
     pub fn abort(&mut self, code: Code) {
-        if self.facts.open {
+        if self.facts.open && self.transport() != Transport::Close {
             // A close frame that has not begun to go out is dropped too, and none can be behind it.
             self.facts.close_sent &= !self.outbox.cut();
             self.reply_close(code);
@@ -401,9 +406,9 @@ impl Sender {
         if self.outbox.len() > self.config.outbound.hard { Err(SendError::Full) } else { Ok(()) }
     }
 
-    /// Whether a relayed frame would be taken from a connection whose messages may be `compressed`.
-    pub(crate) fn check_relay(&self, compressed: bool) -> Result<(), SendError> {
-        if compressed && !self.negotiated.is_compressed() {
+    /// Whether a relayed frame would be taken from a connection that agreed on `from`.
+    pub(crate) fn check_relay(&self, from: &Negotiated) -> Result<(), SendError> {
+        if !self.negotiated.carries(from) {
             return Err(SendError::Extension);
         }
         match &self.fragmented {
@@ -415,6 +420,10 @@ impl Sender {
     /// Takes a part of another connection's message as a fragment of its own (RFC 6455 §5.4 lets an intermediary).
     pub(crate) fn relay(&mut self, chunk: &Chunk<'_>) -> Result<(), SendError> {
         self.check_fragment(chunk.kind, true)?;
+        #[cfg(feature = "deflate")]
+        if chunk.compressed {
+            self.lend_context();
+        }
         self.fragment(chunk.kind, true, chunk.compressed, chunk.payload, chunk.last);
         Ok(())
     }
@@ -434,7 +443,8 @@ impl Sender {
             }
             Fact::Pong(payload) => {
                 let answers = payload[..] == self.timer.ping_payload();
-                self.timer.handle_pong(answers);
+                let header = if self.role == Role::Server { 6 } else { 2 };
+                self.timer.handle_pong(header + payload.len() as u32, answers);
             }
             Fact::Close(code) => {
                 self.facts.close_received = true;
@@ -457,13 +467,15 @@ impl Sender {
     }
 
     /// As [`Connection::handle_timeout`](crate::Connection::handle_timeout), where the receiving half has heard `heard`
-    /// frames.
+    /// bytes, as its [`traffic`](crate::Receiver::traffic) says.
     ///
     /// # Errors
     /// [`PongTimeout`](ProtocolError::PongTimeout), [`IdleTimeout`](ProtocolError::IdleTimeout) or
     /// [`CloseTimeout`](ProtocolError::CloseTimeout); the receiving half's connection ends with it.
     pub fn handle_timeout(&mut self, now: Duration, heard: u64) -> Result<(), ProtocolError> {
-        let error = match self.timer.handle(now, self.phase(), heard, &self.config.keepalive) {
+        // A peer that takes what waits for it is there, although its pong, behind all that, is not.
+        let moved = heard.wrapping_add(if self.outbox.len() > 0 { self.bytes } else { 0 });
+        let error = match self.timer.handle(now, self.phase(), moved, &self.config.keepalive) {
             None => return Ok(()),
             Some(Due::Ping) => {
                 let payload = self.timer.ping_payload();

@@ -41,9 +41,9 @@ pub(crate) struct Timer {
     since: u64,
     /// When the peer last said anything but pongs.
     active: u64,
-    /// The frames heard by the last call; they wrap, and only differences count.
-    frames: u32,
-    /// The pongs heard since.
+    /// The bytes that had moved by the last call; they wrap, and only differences count.
+    moved: u32,
+    /// How many of those since were of pongs.
     pongs: u32,
     /// The latest round trip of a ping, in microseconds; 0 before there is one.
     round_trip: u32,
@@ -56,7 +56,7 @@ pub(crate) struct Timer {
 
 impl Timer {
     pub(crate) fn new() -> Self {
-        Self { since: 0, active: 0, frames: 0, pongs: 0, round_trip: 0, pings: 0, phase: None, ping: Ping::Done }
+        Self { since: 0, active: 0, moved: 0, pongs: 0, round_trip: 0, pings: 0, phase: None, ping: Ping::Done }
     }
 
     /// `None` before there is one.
@@ -69,24 +69,24 @@ impl Timer {
         [self.pings]
     }
 
-    /// A pong came; `answers` says whether to the latest ping of ours.
-    pub(crate) fn handle_pong(&mut self, answers: bool) {
-        self.pongs = self.pongs.wrapping_add(1);
+    /// A pong of `len` bytes came; `answers` says whether to the latest ping of ours.
+    pub(crate) fn handle_pong(&mut self, len: u32, answers: bool) {
+        self.pongs = self.pongs.wrapping_add(len);
         if answers && self.ping != Ping::Done {
             self.ping = Ping::Answered;
         }
     }
 
-    /// Tells the time, the phase and how many frames have been heard; says what is due.
-    pub(crate) fn handle(&mut self, now: Duration, phase: Phase, heard: u64, keepalive: &Keepalive) -> Option<Due> {
+    /// Tells the time, the phase and how many bytes have moved by the peer's doing; says what is due.
+    pub(crate) fn handle(&mut self, now: Duration, phase: Phase, moved: u64, keepalive: &Keepalive) -> Option<Due> {
         let now = micros(now);
-        let frames = (heard as u32).wrapping_sub(self.frames);
+        let bytes = (moved as u32).wrapping_sub(self.moved);
         if self.phase != Some(phase) {
             (self.phase, self.since, self.active, self.ping) = (Some(phase), now, now, Ping::Done);
         } else if phase == Phase::Open {
-            self.hear(now, frames);
+            self.hear(now, bytes);
         }
-        (self.frames, self.pongs) = (heard as u32, 0);
+        (self.moved, self.pongs) = (moved as u32, 0);
         let (due, deadline) = self.next(keepalive)?;
         if deadline > now {
             return None;
@@ -107,8 +107,8 @@ impl Timer {
         Some(due)
     }
 
-    /// Counts anew if any of the `frames` heard since the last call says so.
-    fn hear(&mut self, now: u64, frames: u32) {
+    /// Counts anew if any of the `bytes` that moved since the last call says so.
+    fn hear(&mut self, now: u64, bytes: u32) {
         match self.ping {
             Ping::Answered => {
                 // A round trip that no clock has seen is still one.
@@ -116,11 +116,11 @@ impl Timer {
                 self.round_trip = u32::try_from(micros).unwrap_or(u32::MAX);
                 (self.since, self.ping) = (now, Ping::Done);
             }
-            Ping::Sent if frames > 0 => self.ping = Ping::Alive,
-            Ping::Done if frames > 0 => self.since = now,
+            Ping::Sent if bytes > 0 => self.ping = Ping::Alive,
+            Ping::Done if bytes > 0 => self.since = now,
             _ => {}
         }
-        if frames > self.pongs {
+        if bytes > self.pongs {
             self.active = now;
         }
     }
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(timer.handle(s(20), Phase::Open, 0, &KEEPALIVE), Some(Due::Ping));
         assert_eq!(timer.handle(s(21), Phase::Open, 1, &KEEPALIVE), None);
         // A late pong still tells the round trip.
-        timer.handle_pong(true);
+        timer.handle_pong(1, true);
         assert_eq!(timer.handle(s(23), Phase::Open, 2, &KEEPALIVE), None);
         assert_eq!(timer.round_trip(), Some(s(3)));
         assert_eq!(timer.handle(s(43), Phase::Open, 2, &KEEPALIVE), Some(Due::Ping));
@@ -244,7 +244,7 @@ mod tests {
         let mut heard = 0;
         for ping in [20, 41, 62, 83] {
             assert_eq!(timer.handle(s(ping), Phase::Open, heard, &KEEPALIVE), Some(Due::Ping));
-            timer.handle_pong(true);
+            timer.handle_pong(1, true);
             heard += 1;
             assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(Duration::ZERO));
             assert_eq!(timer.handle(s(ping + 1), Phase::Open, heard, &KEEPALIVE), None);

@@ -46,6 +46,20 @@ impl Connection {
         input: &mut &'a mut [u8],
         receive: Receive,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
+        let before = input.len();
+        let is_head = matches!(self.opening.as_deref(), Some(Opening::Request(_) | Opening::Response(_)));
+        let result = self.step_opening(input, receive);
+        if is_head {
+            self.receiver.count(before - input.len());
+        }
+        result
+    }
+
+    fn step_opening<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        receive: Receive,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
         let config = self.receiver.config();
         let result = match self.opening.as_deref_mut() {
             Some(Opening::Request(reader)) => match reader.read(input, &config.limits) {

@@ -1,4 +1,4 @@
-//! The negotiation of permessage-deflate (RFC 7692 §5, §7.1), over the grammar of [`extension`](super::extension).
+//! The negotiation of permessage-deflate (RFC 7692 §5, §7.1), over the grammar of [`extension`].
 
 use super::extension::{self, Extension};
 use crate::deflate::{Deflate, DeflateParams, LEAST_WINDOW_BITS};

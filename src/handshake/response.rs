@@ -20,6 +20,19 @@ pub struct Response<'a> {
 }
 
 impl<'a> Response<'a> {
+    /// Reads the head of a response, up to and with its empty line. Whether it answers a request is for
+    /// [`ClientHandshake`] to say.
+    ///
+    /// # Errors
+    /// [`Malformed`](HandshakeError::Malformed) for what is not exactly one head of HTTP/1.0 or 1.1,
+    /// [`HttpVersion`](HandshakeError::HttpVersion) for a 101 of HTTP/1.0, and
+    /// [`TooManyFields`](HandshakeError::TooManyFields).
+    pub fn parse(head: impl Into<Cow<'a, [u8]>>, limits: &Limits) -> Result<Self, HandshakeError> {
+        let head = head.into();
+        head::check_end(&head)?;
+        Self::from_head(head, limits)
+    }
+
     fn from_head(bytes: Cow<'a, [u8]>, limits: &Limits) -> Result<Self, HandshakeError> {
         let mut slots = head::slots();
         let slots = &mut slots[..limits.fields.min(Limits::MOST_FIELDS)];

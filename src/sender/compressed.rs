@@ -1,7 +1,7 @@
 //! The compressed messages of the sending half (RFC 7692 §7.2.1).
 
 use super::Sender;
-use crate::deflate::{Compress, Deflate, DeflateParams, Deflater};
+use crate::deflate::{Compress, Deflate, DeflateParams, Deflater, LEAST_WINDOW_BITS};
 use crate::error::SendError;
 use crate::event::{Kind, Message};
 use crate::frame::RSV1;
@@ -19,8 +19,19 @@ impl Sender {
         Ok(())
     }
 
+    /// What messages of this end's own may be deflated with.
     fn params(&self) -> Option<(DeflateParams, &Deflate)> {
-        self.negotiated.deflate.zip(self.config.deflate.as_ref())
+        let can = |params: &DeflateParams| params.window_bits >= LEAST_WINDOW_BITS && !self.context_lent;
+        self.negotiated.deflate.filter(can).zip(self.config.deflate.as_ref())
+    }
+
+    /// A compressed message is relayed. With context takeover the next one may refer to it, and messages of this end's
+    /// own must not come between: they go plain from now on.
+    pub(super) fn lend_context(&mut self) {
+        if self.negotiated.deflate.is_some_and(|params| params.takeover) {
+            self.deflater = None;
+            self.context_lent = true;
+        }
     }
 
     /// Whether a message of `len` bytes goes compressed unless the caller says otherwise.
@@ -47,10 +58,11 @@ impl Sender {
         Some(deflater)
     }
 
-    fn give_deflater(&mut self, deflater: Box<Deflater>, plain: usize, deflated: usize) {
+    fn give_deflater(&mut self, mut deflater: Box<Deflater>, plain: usize, deflated: usize) {
         let Some((params, deflate)) = self.params() else { return };
         deflate.pool.count_deflated(plain, deflated);
         if params.takeover {
+            deflater.shrink();
             self.deflater = Some(deflater);
         } else {
             deflate.pool.give_deflater(deflater);

@@ -1,0 +1,253 @@
+//! An echo server with a thread for each connection, and nothing but `std` around the core.
+//!
+//! ```text
+//! cargo run --release --example echo
+//! ```
+//!
+//! It shows the whole loop of a blocking driver, in `Session::turn`: tell the time, write what is outbound, do what
+//! `wants` says of the transport, read, answer the events. Deadlines are the core's: all timeouts of the socket come
+//! from `poll_timeout`, so a silent peer is pinged, and one that neither answers nor reads is dropped. It also shows how
+//! plain HTTP requests are answered, how a large binary message is read straight to where it belongs (`tail`), and how a
+//! spent buffer serves again (`recycle`).
+
+use bytes::Buf;
+use sockless::{Config, Connection, Event, Origins, ProtocolError, Request, SendError, SharedConfig, Transport};
+use std::borrow::Cow;
+use std::error::Error;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const HELP: &str = "\
+Sends each WebSocket message back to where it came from.
+
+Usage: echo [OPTIONS]
+
+Options:
+  --listen ADDR       where to listen, port 0 for any free port [default: 127.0.0.1:9001]
+  --max-message BYTES refuse longer messages with 1009 [default: 1048576]
+  --max-fragments N   refuse messages in more fragments with 1008 [default: 4096]
+  --help              print this
+
+Requests of any origin are taken, and the first subprotocol that a client offers is chosen.
+";
+
+/// What a browser sees: a page that opens a WebSocket to where it came from.
+const PAGE: &str = include_str!("echo.html");
+
+fn main() -> ExitCode {
+    let (listen, config) = match options() {
+        Ok(Some(options)) => options,
+        Ok(None) => return print(HELP),
+        Err(error) => {
+            eprintln!("echo: {error}; see --help");
+            return ExitCode::from(2);
+        }
+    };
+    match serve(&listen, &Arc::new(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("echo: {listen}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The address and the settings that the arguments ask for; `None` if they ask for help.
+fn options() -> Result<Option<(String, Config)>, lexopt::Error> {
+    use lexopt::prelude::*;
+    let mut listen = "127.0.0.1:9001".to_owned();
+    let mut config = Config::default();
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("listen") => listen = arguments.value()?.string()?,
+            Long("max-message") => config.limits.message = arguments.value()?.parse()?,
+            Long("max-fragments") => config.limits.fragments = arguments.value()?.parse()?,
+            Long("help") | Short('h') => return Ok(None),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    config.origins = Origins::Any;
+    Ok(Some((listen, config)))
+}
+
+/// Prints to standard output, whoever has closed it meanwhile.
+fn print(text: &str) -> ExitCode {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn serve(listen: &str, config: &Arc<Config>) -> io::Result<()> {
+    let listener = TcpListener::bind(listen)?;
+    let address = listener.local_addr()?;
+    print(&format!(
+        "listening on {address}\n\
+         any origin is taken, and the first subprotocol offered; http://{address}/ is a page to try it\n"
+    ));
+    loop {
+        let spawned = listener.accept().and_then(|(stream, peer)| {
+            let config = config.clone();
+            let name = peer.to_string();
+            thread::Builder::new().spawn(move || {
+                if let Err(error) = Session::new(stream, config).run() {
+                    eprintln!("{name}: {error}");
+                }
+            })
+        });
+        if let Err(error) = spawned {
+            // Too many open files or threads, most likely; both get fewer with time.
+            eprintln!("echo: {error}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// A connection, the socket it goes over, and the clock it goes by.
+struct Session {
+    connection: Connection,
+    stream: TcpStream,
+    started: Instant,
+}
+
+impl Session {
+    fn new(stream: TcpStream, config: impl Into<SharedConfig>) -> Self {
+        Self { connection: Connection::server(config), stream, started: Instant::now() }
+    }
+
+    /// Serves the connection to its end.
+    fn run(mut self) -> Result<(), Box<dyn Error>> {
+        // Each write is all that there is to say, so nothing is won by holding it back.
+        self.stream.set_nodelay(true)?;
+        let mut buffer = vec![0; 64 << 10];
+        let mut result = Ok(());
+        loop {
+            match self.turn(&mut buffer) {
+                Ok(true) => {}
+                Ok(false) => return result,
+                // The end has begun, not come: a close frame is to be written, and the peer may have one on its way.
+                Err(error) if error.is::<ProtocolError>() => result = result.and(Err(error)),
+                Err(error) => return result.and(Err(error)),
+            }
+        }
+    }
+
+    /// One turn of the loop; false when the transport is to be closed.
+    fn turn(&mut self, buffer: &mut [u8]) -> Result<bool, Box<dyn Error>> {
+        self.connection.handle_timeout(self.started.elapsed())?;
+        self.flush()?;
+        match self.connection.wants().transport {
+            Transport::Open => {}
+            // If it fails, the peer is gone already, which reading will tell.
+            Transport::Shutdown => _ = self.stream.shutdown(Shutdown::Write),
+            Transport::Close => return Ok(false),
+        }
+        self.stream.set_read_timeout(self.patience())?;
+        self.read(buffer)?;
+        Ok(true)
+    }
+
+    /// Writes all that is outbound. A peer that does not read is waited for until a deadline ends the connection.
+    fn flush(&mut self) -> Result<(), Box<dyn Error>> {
+        while self.connection.wants().write {
+            self.stream.set_write_timeout(self.patience())?;
+            match self.stream.write(self.connection.outbound().chunk()) {
+                Ok(n) => self.connection.outbound().advance(n),
+                Err(error) if is_timeout(&error) => {
+                    self.connection.handle_timeout(self.started.elapsed())?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once, and answers what came.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Box<dyn Error>> {
+        // While a large message is under way, the socket fills it where it lies.
+        let tail = self.connection.tail();
+        let is_tail = tail.is_some();
+        let Some(n) = read(&self.stream, tail.unwrap_or(buffer))? else { return Ok(()) };
+        if n == 0 {
+            self.connection.receive_eof()?;
+        } else if is_tail {
+            if let Some(event) = self.connection.receive_tail(n)? {
+                self.answer(event)?;
+            }
+        } else {
+            let mut input = &mut buffer[..n];
+            while let Some(event) = self.connection.receive(&mut input)? {
+                self.answer(event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, event: Event<'_>) -> Result<(), Box<dyn Error>> {
+        let connection = &mut self.connection;
+        match event {
+            // A bad request for a WebSocket is refused here too, with the status that fits.
+            Event::Request(request) if request.is_upgrade() => connection.accept(request.accept_first_subprotocol())?,
+            Event::Request(request) => answer_http(connection, &request)?,
+            Event::Text(text) => {
+                connection.send_text(&text)?;
+                if let Cow::Owned(text) = text {
+                    connection.recycle(text.into_bytes());
+                }
+            }
+            Event::Binary(bytes) => {
+                connection.send_binary(&bytes)?;
+                if let Cow::Owned(bytes) = bytes {
+                    connection.recycle(bytes);
+                }
+            }
+            // The pong is outbound already. It goes out at once: the next ping's would take its place.
+            Event::Ping(_) => return self.flush(),
+            // The answer to a close is outbound too.
+            _ => {}
+        }
+        // One read may bring many messages: their echoes go out as soon as they are too many to keep.
+        if self.connection.wants().read { Ok(()) } else { self.flush() }
+    }
+
+    /// How long the socket may block: until the next deadline.
+    fn patience(&self) -> Option<Duration> {
+        let left = self.connection.poll_timeout()?.saturating_sub(self.started.elapsed());
+        // To a socket, no time at all means forever.
+        Some(left.max(Duration::from_millis(1)))
+    }
+}
+
+/// Reads once; `None` if nothing came in time.
+fn read(mut stream: &TcpStream, into: &mut [u8]) -> io::Result<Option<usize>> {
+    match stream.read(into) {
+        Ok(n) => Ok(Some(n)),
+        Err(error) if is_timeout(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether it is time to look at the clock, and then to try again.
+fn is_timeout(error: &io::Error) -> bool {
+    // Systems differ in what they call a timeout of a socket.
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+/// Answers a request that asks for no WebSocket.
+fn answer_http(connection: &mut Connection, request: &Request<'_>) -> Result<(), SendError> {
+    let (status, kind, body) = match (request.method(), request.path()) {
+        ("GET" | "HEAD", "/") => (200, "text/html; charset=utf-8", PAGE),
+        ("GET" | "HEAD", _) => (404, "text/plain; charset=utf-8", "Nothing here.\n"),
+        _ => return connection.reject(405, &[("Allow", "GET, HEAD")], b""),
+    };
+    // The answer to HEAD has the length that the answer to GET has, and no body.
+    let length = body.len().to_string();
+    let body = if request.method() == "HEAD" { "" } else { body };
+    connection.reject(status, &[("Content-Type", kind), ("Content-Length", &length)], body.as_bytes())
+}

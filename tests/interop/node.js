@@ -1,0 +1,16 @@
+// The npm package ws: `node.js client URL` exchanges with an echo server and prints the results as JSON;
+// `node.js server` echoes, and prints its URL first.
+const { WebSocket, WebSocketServer } = require("ws");
+const exchanges = require("./exchange.js");
+
+const [mode, url] = process.argv.slice(2);
+if (mode === "client") {
+  exchanges(WebSocket, url).then((results) => {
+    console.log(JSON.stringify(results));
+    process.exit();
+  });
+} else {
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  server.on("listening", () => console.log(`ws://127.0.0.1:${server.address().port}`));
+  server.on("connection", (socket) => socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary })));
+}
