@@ -15,7 +15,7 @@ use crate::mask::{Keys, Mask, Seed};
 use crate::outbox::{Outbox, Outgoing, append_frame, control_frame};
 use crate::prepared::{self, Prepared};
 use crate::receiver::Traffic;
-use crate::state::{Facts, State, Transport, Wants};
+use crate::state::{Facts, OwnClose, State, Transport, Wants};
 use crate::timer::{Due, Phase, Timer};
 use crate::utf8::{self, Utf8};
 use crate::writer::Writer;
@@ -334,9 +334,11 @@ impl Sender {
     pub fn close(&mut self, code: Code, reason: &str) -> Result<(), SendError> {
         let payload = close::payload(code, reason)?;
         self.facts.check_open()?;
-        self.facts.closing = true;
         match &mut self.fragmented {
-            Some(message) => message.close = Some(payload),
+            Some(message) => {
+                message.close = Some(payload);
+                self.facts.close = OwnClose::Waits;
+            }
             None => self.append_close(&payload),
         }
         Ok(())
@@ -346,7 +348,9 @@ impl Sender {
     pub fn abort(&mut self, code: Code) {
         if self.facts.open && self.transport() != Transport::Close {
             // A close frame that has not begun to go out is dropped too, and none can be behind it.
-            self.facts.close_sent &= !self.outbox.cut();
+            if self.outbox.cut() {
+                self.facts.close = OwnClose::None;
+            }
             self.reply_close(code);
         }
         self.facts.failed = true;
@@ -355,7 +359,7 @@ impl Sender {
     /// Sends a close frame unless one was sent (RFC 6455 §5.5.1); a message in fragments ends there.
     fn reply_close(&mut self, code: Code) {
         self.fragmented = None;
-        if !self.facts.close_sent {
+        if !self.facts.is_close_sent() {
             // A code that must not be sent was not received either, and those of errors may be.
             let payload = close::payload(code, "").unwrap_or_default();
             self.append_close(&payload);
@@ -364,7 +368,7 @@ impl Sender {
 
     fn append_close(&mut self, payload: &[u8]) {
         self.append(true, 0, OpCode::Close, payload);
-        self.facts.close_sent = true;
+        self.facts.close = OwnClose::Sent;
     }
 
     // ---- frames

@@ -11,10 +11,7 @@ use core::time::Duration;
 pub(crate) struct Facts {
     /// The opening handshake is done.
     pub(crate) open: bool,
-    /// `close` was called; its frame may wait for a message in fragments to end.
-    pub(crate) closing: bool,
-    /// A close frame is outbound, or was.
-    pub(crate) close_sent: bool,
+    pub(crate) close: OwnClose,
     pub(crate) close_received: bool,
     /// The peer or a deadline broke the connection, or the caller aborted or rejected it.
     pub(crate) failed: bool,
@@ -22,6 +19,18 @@ pub(crate) struct Facts {
     pub(crate) eof: bool,
     /// A deadline has passed behind which nobody waits any longer.
     pub(crate) expired: bool,
+}
+
+/// What became of this end's close frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OwnClose {
+    /// There is none.
+    #[default]
+    None,
+    /// It waits for a message in fragments to end.
+    Waits,
+    /// It is outbound, or was.
+    Sent,
 }
 
 /// What the driver should do with the transport.
@@ -73,10 +82,14 @@ impl fmt::Display for State {
 }
 
 impl Facts {
+    pub(crate) fn is_close_sent(self) -> bool {
+        self.close == OwnClose::Sent
+    }
+
     /// Whether nothing may be sent any more, but perhaps the close frame.
     #[inline]
     pub(crate) fn is_ending(self) -> bool {
-        self.close_sent | self.close_received | self.failed | self.eof | self.expired
+        self.is_close_sent() | self.close_received | self.failed | self.eof | self.expired
     }
 
     /// Whether new frames may be sent.
@@ -87,7 +100,7 @@ impl Facts {
     pub(crate) fn check_open(self) -> Result<(), SendError> {
         if !self.open {
             Err(SendError::NotOpen)
-        } else if self.closing || self.is_ending() {
+        } else if self.close != OwnClose::None || self.is_ending() {
             Err(SendError::Closing)
         } else {
             Ok(())
@@ -96,7 +109,7 @@ impl Facts {
 
     /// What to do with the transport while `queued` bytes wait to go out.
     pub(crate) fn transport(self, role: Role, queued: usize) -> Transport {
-        let closed = self.close_sent && self.close_received;
+        let closed = self.is_close_sent() && self.close_received;
         if self.expired {
             Transport::Close
         } else if queued > 0 {
@@ -113,10 +126,10 @@ impl Facts {
 
     /// The state as RFC 6455 names it, given what to do with the transport.
     pub(crate) fn state(self, transport: Transport) -> State {
-        let Self { open, closing, close_sent, close_received, failed, eof, .. } = self;
+        let Self { open, close, close_received, failed, eof, .. } = self;
         if eof || transport == Transport::Close {
             State::Closed
-        } else if closing | close_sent | close_received | failed {
+        } else if close != OwnClose::None || close_received || failed {
             State::Closing
         } else if open {
             State::Open
