@@ -29,18 +29,21 @@ enum Ping {
     Done,
     /// Nothing has come since.
     Sent,
-    /// Something else has come: the peer is there.
+    /// Something else has come, so the peer is there; the pong may tell the round trip yet.
     Alive,
     /// Its pong came, at a time that has not been told yet.
     Answered,
 }
 
-/// When what happened that a deadline counts from, in microseconds of the caller's clock.
+/// When what happened that a deadline counts from, on the caller's clock.
 pub(crate) struct Timer {
-    /// The start of the phase; while open, when the peer was last heard, or the ping that it has not answered.
+    /// The start of the phase; while open, when the peer was last heard, or the ping that it has not answered. In
+    /// microseconds.
     since: u64,
-    /// When the peer last said anything but pongs.
-    active: u64,
+    /// When the peer last said anything but pongs. In seconds, rounded up.
+    active: u32,
+    /// When the latest ping went out. In microseconds, which wrap.
+    pinged: u32,
     /// The bytes that had moved by the last call; they wrap, and only differences count.
     moved: u32,
     /// How many of those since were of pongs.
@@ -56,7 +59,17 @@ pub(crate) struct Timer {
 
 impl Timer {
     pub(crate) fn new() -> Self {
-        Self { since: 0, active: 0, moved: 0, pongs: 0, round_trip: 0, pings: 0, phase: None, ping: Ping::Done }
+        Self {
+            since: 0,
+            active: 0,
+            pinged: 0,
+            moved: 0,
+            pongs: 0,
+            round_trip: 0,
+            pings: 0,
+            phase: None,
+            ping: Ping::Done,
+        }
     }
 
     /// `None` before there is one.
@@ -82,7 +95,7 @@ impl Timer {
         let now = micros(now);
         let bytes = (moved as u32).wrapping_sub(self.moved);
         if self.phase != Some(phase) {
-            (self.phase, self.since, self.active, self.ping) = (Some(phase), now, now, Ping::Done);
+            (self.phase, self.since, self.active, self.ping) = (Some(phase), now, seconds(now), Ping::Done);
         } else if phase == Phase::Open {
             self.hear(now, bytes);
         }
@@ -93,14 +106,10 @@ impl Timer {
         }
         // Not twice for one deadline: the phase ends, or counting starts again.
         match due {
-            Due::Idle => self.active = now,
+            Due::Idle => self.active = seconds(now),
             Due::Ping => {
-                (self.since, self.ping) = (now, Ping::Sent);
+                (self.since, self.pinged, self.ping) = (now, now as u32, Ping::Sent);
                 self.pings = self.pings.wrapping_add(1);
-            }
-            Due::Pong if self.ping == Ping::Alive => {
-                (self.since, self.ping) = (now, Ping::Done);
-                return None;
             }
             _ => self.since = now,
         }
@@ -109,19 +118,19 @@ impl Timer {
 
     /// Counts anew if any of the `bytes` that moved since the last call says so.
     fn hear(&mut self, now: u64, bytes: u32) {
-        match self.ping {
-            Ping::Answered => {
-                // A round trip that no clock has seen is still one.
-                let micros = now.saturating_sub(self.since).max(1);
-                self.round_trip = u32::try_from(micros).unwrap_or(u32::MAX);
-                (self.since, self.ping) = (now, Ping::Done);
-            }
-            Ping::Sent if bytes > 0 => self.ping = Ping::Alive,
-            Ping::Done if bytes > 0 => self.since = now,
-            _ => {}
+        if self.ping == Ping::Answered {
+            // A round trip that no clock has seen is still one.
+            self.round_trip = (now as u32).wrapping_sub(self.pinged).max(1);
+            self.ping = Ping::Done;
+        }
+        if bytes > 0 {
+            self.since = now;
+        }
+        if bytes > 0 && self.ping == Ping::Sent {
+            self.ping = Ping::Alive;
         }
         if bytes > self.pongs {
-            self.active = now;
+            self.active = seconds(now);
         }
     }
 
@@ -142,16 +151,22 @@ impl Timer {
             Phase::Opening => after(Due::Handshake, self.since, keepalive.handshake),
             Phase::Open => {
                 let peer = match self.ping {
-                    Ping::Done => after(Due::Ping, self.since, keepalive.ping),
-                    _ => after(Due::Pong, self.since, keepalive.pong),
+                    Ping::Done | Ping::Alive => after(Due::Ping, self.since, keepalive.ping),
+                    Ping::Sent | Ping::Answered => after(Due::Pong, self.since, keepalive.pong),
                 };
-                let idle = after(Due::Idle, self.active, keepalive.idle);
+                let idle = after(Due::Idle, u64::from(self.active) * SECOND, keepalive.idle);
                 [idle, peer].into_iter().flatten().min_by_key(|(_, deadline)| *deadline)
             }
             Phase::Closing => after(Due::Close, self.since, keepalive.close),
             Phase::Closed => None,
         }
     }
+}
+
+const SECOND: u64 = 1_000_000;
+
+fn seconds(micros: u64) -> u32 {
+    u32::try_from(micros.div_ceil(SECOND)).unwrap_or(u32::MAX)
 }
 
 fn micros(time: Duration) -> u64 {
@@ -227,14 +242,12 @@ mod tests {
         timer.handle(s(0), Phase::Open, 0, &KEEPALIVE);
         assert_eq!(timer.handle(s(20), Phase::Open, 0, &KEEPALIVE), Some(Due::Ping));
         assert_eq!(timer.handle(s(21), Phase::Open, 1, &KEEPALIVE), None);
+        assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(s(41)));
         // A late pong still tells the round trip.
         timer.handle_pong(1, true);
         assert_eq!(timer.handle(s(23), Phase::Open, 2, &KEEPALIVE), None);
         assert_eq!(timer.round_trip(), Some(s(3)));
         assert_eq!(timer.handle(s(43), Phase::Open, 2, &KEEPALIVE), Some(Due::Ping));
-        assert_eq!(timer.handle(s(44), Phase::Open, 3, &KEEPALIVE), None);
-        assert_eq!(timer.handle(s(48), Phase::Open, 3, &KEEPALIVE), None);
-        assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(s(68)));
     }
 
     #[test]
