@@ -236,7 +236,9 @@ impl Decoder {
         let Message { kind, compressed } = self.message?;
         let here = here.min(if compressed { most.compressed } else { most.plain });
         let payload = take(input, here);
-        mask.apply(payload);
+        if self.role == Role::Server {
+            mask.apply(payload);
+        }
         *remaining -= here as u64;
         let frame_end = *remaining == 0;
         let first = opcode != OpCode::Continuation && !mem::replace(started, true);

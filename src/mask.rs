@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 use core::fmt;
-use core::hash::Hasher;
 use siphasher::sip::SipHasher24;
 
 /// How much is copied before it is masked: it is still in the first-level cache then.
@@ -115,9 +114,7 @@ impl Keys {
     }
 
     fn at(&self, number: u64) -> [u8; 8] {
-        let mut hasher = SipHasher24::new_with_key(&self.0.0);
-        hasher.write_u64(number);
-        hasher.finish().to_ne_bytes()
+        SipHasher24::new_with_key(&self.0.0).hash(&number.to_le_bytes()).to_le_bytes()
     }
 
     /// The masking key of a frame that has this number and no other has.
