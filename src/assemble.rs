@@ -24,8 +24,8 @@ pub(crate) enum Assembler {
 pub(crate) struct Announced {
     /// Its bytes before the chunk at hand.
     pub(crate) before: usize,
-    /// Bytes after that chunk, if this frame is the last.
-    pub(crate) after: Option<usize>,
+    /// All of its bytes if this frame is the last, else the most that it may have.
+    pub(crate) most: usize,
 }
 
 impl Assembler {
@@ -44,17 +44,16 @@ impl Assembler {
             self.start(chunk.kind == Kind::Text && check_utf8);
         }
         let want = announced.before + chunk.payload.len();
-        let total = announced.after.map(|after| want + after);
         match self {
             Self::Text(text, utf8) => {
                 let checked = utf8.check(chunk.payload)?;
-                let room = room(text.capacity(), want, total);
+                let room = room(text.capacity(), want, announced.most);
                 text.reserve_exact(room.saturating_sub(text.len()));
                 text.extend(checked.head);
                 text.push_str(checked.text);
             }
             Self::Bytes(bytes) => {
-                let room = room(bytes.capacity(), want, total);
+                let room = room(bytes.capacity(), want, announced.most);
                 bytes.reserve_exact(room.saturating_sub(bytes.len()));
                 // A tail that was lent, or a recycled buffer, is there to be written over.
                 let over = chunk.payload.len().min(bytes.len() - announced.before);
@@ -166,13 +165,13 @@ impl Assembler {
     }
 
     /// Where the next bytes of a large message belong, of which `filled` are here and `left` are still to come.
-    pub(crate) fn tail(&mut self, filled: usize, left: usize, total: Option<usize>) -> Option<&mut [u8]> {
+    pub(crate) fn tail(&mut self, filled: usize, left: usize, most: usize) -> Option<&mut [u8]> {
         let Self::Bytes(bytes) = self else { return None };
         if left < LEAST_TAIL {
             return None;
         }
         if bytes.capacity() == filled {
-            let room = room(filled, filled + 1, total);
+            let room = room(filled, filled + 1, most);
             bytes.reserve_exact(room.saturating_sub(bytes.len()));
         }
         let end = bytes.capacity().min(filled + left);
@@ -200,12 +199,9 @@ impl Default for Assembler {
     }
 }
 
-/// The capacity for `want` bytes of a message of which no more than `total` are known to come.
+/// The capacity for `want` bytes of a message that may have `most`.
 ///
 /// Thrice what arrived: with the buffer it is moved from, that is at most four times.
-fn room(capacity: usize, want: usize, total: Option<usize>) -> usize {
-    if want <= capacity {
-        return capacity;
-    }
-    want.saturating_mul(3).min(total.unwrap_or(usize::MAX))
+fn room(capacity: usize, want: usize, most: usize) -> usize {
+    if want <= capacity { capacity } else { want.saturating_mul(3).min(most).max(want) }
 }

@@ -237,13 +237,13 @@ impl Receiver {
 
     /// Where a chunk of `len` bytes that was just decoded lies in its message.
     fn announced(&self, len: usize) -> Announced {
-        let after = match self.decoder.under_way() {
-            Some((left, true)) => Some(left),
-            Some((_, false)) => None,
-            None if self.decoder.in_message() => None,
-            None => Some(0),
+        let arrived = self.decoder.arrived();
+        let most = match self.decoder.under_way() {
+            Some((left, true)) => arrived + left,
+            None if !self.decoder.in_message() => arrived,
+            _ => self.config.limits.message,
         };
-        Announced { before: self.decoder.arrived() - len, after }
+        Announced { before: arrived - len, most }
     }
 
     /// The piece that a chunk makes, unless it is a few bytes of a character that ends nothing.
@@ -289,20 +289,20 @@ impl Receiver {
 
     /// As [`Connection::tail`](crate::Connection::tail).
     pub fn tail(&mut self) -> Option<&mut [u8]> {
-        let (filled, left, total) = self.under_way()?;
-        self.assembler.tail(filled, left, total)
+        let (filled, left, most) = self.under_way()?;
+        self.assembler.tail(filled, left, most)
     }
 
-    /// Of the message that is put together, the bytes that came, those of its frame that are still to come, and all if
-    /// that is known.
-    fn under_way(&self) -> Option<(usize, usize, Option<usize>)> {
+    /// Of the message that is put together, the bytes that came, those of its frame that are still to come, and the most
+    /// that it will have.
+    fn under_way(&self) -> Option<(usize, usize, usize)> {
         let filled = self.decoder.arrived();
         // Before its first byte, it is not known whose the message is, nor does the assembler know whether it is text.
         if self.discarding || self.mode != Mode::Message || self.decoder.in_compressed() || filled == 0 {
             return None;
         }
         let (left, fin) = self.decoder.under_way()?;
-        Some((filled, left, fin.then_some(filled + left)))
+        Some((filled, left, if fin { filled + left } else { self.config.limits.message }))
     }
 
     /// As [`Connection::receive_tail`](crate::Connection::receive_tail).
@@ -312,8 +312,8 @@ impl Receiver {
     pub fn receive_tail(&mut self, len: usize) -> Result<Option<Event<'static>>, ProtocolError> {
         let mut none: &mut [u8] = &mut [];
         self.watched(&mut none, |receiver, _| {
-            let Some((filled, left, total)) = receiver.under_way() else { return Ok(None) };
-            let Some(tail) = receiver.assembler.tail(filled, left, total) else { return Ok(None) };
+            let Some((filled, left, most)) = receiver.under_way() else { return Ok(None) };
+            let Some(tail) = receiver.assembler.tail(filled, left, most) else { return Ok(None) };
             let len = len.min(tail.len());
             let mut input = &mut tail[..len];
             receiver.bytes += len as u64;

@@ -93,6 +93,27 @@ fn every_masking_key_is_taken_off() {
 }
 
 #[test]
+fn a_header_that_was_cut_goes_on_where_the_rest_looks_like_a_frame() {
+    // Lengths and keys whose bytes are a header themselves, of an empty message or a ping.
+    let payload = vec![b'x'; 0x8902];
+    for role in BOTH {
+        for len in [0x8100, 0x8180, 0x8280, 0x8900, 0x8902] {
+            for key in [KEY, [0x81, 0x80, 0x81, 0x80], [0x82, 0x80, 0, 0], [0x89, 0x80, 0, 0]] {
+                let key = key_to(role).and(Some(key));
+                for short in [4, len] {
+                    let bytes = common::frame(0x82, key, &payload[..short]);
+                    for at in 1..bytes.len() - short {
+                        let mut connection = open(role);
+                        let (events, error) = feed_parts(&mut connection, [&bytes[..at], &bytes[at..]]);
+                        assert!(error.is_none() && events == [binary(&payload[..short])], "cut behind {at}: {error:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn fragments_make_one_message_and_controls_come_between_them() {
     for role in BOTH {
         for cut in CUTS {
@@ -283,7 +304,9 @@ fn a_failed_connection_stays_failed() {
         assert_eq!((wants.read, wants.write, wants.transport), (true, false, Transport::Shutdown));
 
         let more = frames_to(role, &[(0x81, b"lost"), (0x88, b"\x03\xe8"), (0x83, b"")]);
-        assert_eq!(feed(&mut connection, &more, 5), (vec![], None));
+        for cut in CUTS {
+            assert_eq!(feed(&mut connection, &more, cut), (vec![], None));
+        }
         let mut more = more.clone();
         let mut input = &mut more[..];
         assert_eq!(connection.receive_piece(&mut input), Ok(None));
@@ -300,25 +323,33 @@ fn a_failed_connection_stays_failed() {
 }
 
 #[test]
+fn a_receiving_half_ends_by_itself() {
+    for role in BOTH {
+        for (end, result) in [(0x83, Err(ReservedOpcode(3))), (0x88, Ok(Some(closed(1005, ""))))] {
+            let (mut receiver, _) = open(role).split().ok().unwrap();
+            let mut bytes = frames_to(role, &[(end, b""), (0x81, b"lost"), (0x89, b"lost")]);
+            let mut input = &mut bytes[..];
+            assert_eq!(receiver.receive(&mut input), result);
+            assert_eq!(receiver.receive(&mut input), Ok(None));
+            assert!(input.is_empty());
+            assert_eq!(receiver.receive(&mut &mut frame_to(role, 0x81, b"lost")[..]), Ok(None));
+            assert_eq!(receiver.receive_eof(), Ok(()));
+        }
+    }
+}
+
+#[test]
 fn frames_after_a_close_frame_are_discarded() {
     for role in BOTH {
-        for cut in CUTS {
-            let mut connection = open(role);
-            let bytes = frames_to(
-                role,
-                &[
-                    (0x81, b"a"),
-                    (0x88, b"\x03\xe9gone"),
-                    (0x89, b"lost"),
-                    (0x88, b"\x03\xe8"),
-                    (0x83, b""),
-                    (0x81, b"b"),
-                ],
-            );
-            assert_eq!(feed(&mut connection, &bytes, cut), (vec![text("a"), closed(1001, "gone")], None));
-            assert_eq!(sent(&mut connection), [close_frame(1001)]);
-            assert_eq!(connection.receive_eof(), Ok(None), "a clean end");
-            assert_eq!(connection.wants().transport, Transport::Close);
+        for lost in [(0x81, &b"lost"[..]), (0x01, b"lost"), (0x89, b"lost"), (0x88, b"\x03\xe8"), (0x83, b"")] {
+            for cut in CUTS {
+                let mut connection = open(role);
+                let bytes = frames_to(role, &[(0x81, b"a"), (0x88, b"\x03\xe9gone"), lost, (0x82, b"b")]);
+                assert_eq!(feed(&mut connection, &bytes, cut), (vec![text("a"), closed(1001, "gone")], None));
+                assert_eq!(sent(&mut connection), [close_frame(1001)]);
+                assert_eq!(connection.receive_eof(), Ok(None), "a clean end");
+                assert_eq!(connection.wants().transport, Transport::Close);
+            }
         }
     }
 }

@@ -341,10 +341,10 @@ fn a_recycled_buffer_serves_straight_reads() {
 #[test]
 fn a_recycled_buffer_leaves_nothing_of_what_it_held() {
     for role in BOTH {
-        for first in [0x01, 0x02] {
+        for (first, stale) in [(0x01, b'z'), (0x01, 0xAA), (0x02, b'z')] {
             for len in [0, 1, 5, 999, 1000, 1001, 5000] {
                 let mut connection = open(role);
-                connection.recycle(vec![0xAA; 1000]);
+                connection.recycle(vec![stale; 1000]);
                 let payload = vec![b'x'; len];
                 let expected = if first == 0x01 { text(&"x".repeat(len)) } else { binary(&payload) };
                 let stream = frames_to(role, &[(first, &payload), (0x80, b"")]);
@@ -366,7 +366,7 @@ fn the_larger_buffer_is_kept_and_none_is_taken_inside_a_message() {
     assert_eq!(used.held, 5000);
     let stream = [client_frame(0x02, b"ab"), client_frame(0x80, b"cd")].concat();
     assert_eq!(feed(&mut connection, &stream[..10], usize::MAX), (vec![], None));
-    connection.recycle(vec![0xAA; 9000]);
+    connection.recycle(vec![b'z'; 9000]);
     assert_eq!(feed(&mut connection, &stream[10..], usize::MAX), (vec![binary(b"abcd")], None));
 
     feed(&mut connection, &client_frame(0x83, b""), usize::MAX);

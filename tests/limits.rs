@@ -44,6 +44,23 @@ fn a_message_may_be_as_long_as_the_limit_and_no_longer() {
 }
 
 #[test]
+fn a_message_that_came_whole_is_not_let_through_for_that() {
+    let cases: [(fn(&mut Limits), _); 2] =
+        [(|limits| limits.message = 100, MessageTooLong), (|limits| limits.frame = 100, FrameTooLong)];
+    for role in BOTH {
+        for (change, error) in cases {
+            for first in [0x81, 0x82] {
+                let mut connection = limited(role, change);
+                let bytes = frames_to(role, &[(first, &[b'x'; 100]), (first, &[b'x'; 101]), (first, b"lost")]);
+                let (events, end) = feed(&mut connection, &bytes, usize::MAX);
+                assert_eq!((events.len(), end), (1, Some(error)));
+                assert_eq!(sent(&mut connection), [close_frame(1009)]);
+            }
+        }
+    }
+}
+
+#[test]
 fn fragments_count_together_and_their_announced_length_decides() {
     for role in BOTH {
         for (first, last) in [(0, 101), (1, 100), (50, 51), (100, 1)] {

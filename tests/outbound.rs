@@ -7,6 +7,7 @@ use common::*;
 use proptest::prelude::*;
 use sockless::close::Code;
 use sockless::{Config, Connection, Kind, Outbound, Prepared, Role, SendError, Transport};
+#[cfg(feature = "std")]
 use std::io::IoSlice;
 
 /// A frame by its first byte and its payload.
@@ -149,6 +150,7 @@ fn more_than_waits_cannot_have_gone_out() {
     end.outbound().advance(4);
 }
 
+#[cfg(feature = "std")]
 #[test]
 fn slices_for_a_vectored_write_are_the_chunks() {
     for role in BOTH {

@@ -1,4 +1,5 @@
 //! Messages on their way out: each kind of send, the bytes it makes, and what it refuses.
+#![cfg(feature = "std")]
 
 mod common;
 

@@ -405,7 +405,7 @@ fn messages(told: &[Told]) -> Vec<&[u8]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_pair_always_ends_and_loses_nothing_before_the_close(ops in proptest::collection::vec(op(), 0..50)) {

@@ -154,6 +154,9 @@ fn a_text_that_ends_inside_a_character_fails_at_its_end() {
                     assert_eq!(fails_by(&mut open(role), &bytes[..bytes.len() - 1], 1), None);
                     for cut in [1, 4, usize::MAX] {
                         assert_eq!(fails_by(&mut open(role), &bytes, cut), Some(bytes.len()));
+                        let (texts, error) = pieces(&mut open(role), &bytes, cut);
+                        assert!("ab".starts_with(&texts.concat()));
+                        assert_eq!(error, Some(ProtocolError::InvalidUtf8));
                     }
                 }
             }

@@ -97,7 +97,8 @@ fn accept(offer: &Written, deflate: &Deflate) -> Option<(DeflateParams, String)>
     let answer = Written {
         server_no_takeover: !params.takeover,
         client_no_takeover: !params.peer_takeover,
-        server_bits: (window_bits < 15).then_some(window_bits),
+        // Asked for, it is answered, even if that says nothing (§7.1.2.1).
+        server_bits: (window_bits < 15 || offer.server_bits.is_some()).then_some(window_bits),
         client_bits: (params.peer_window_bits < 15).then_some(Some(params.peer_window_bits)),
     };
     Some((params, answer.write()))
@@ -166,4 +167,70 @@ fn own_bits(deflate: &Deflate) -> u8 {
 
 fn peer_bits(deflate: &Deflate) -> u8 {
     deflate.peer_window_bits.clamp(LEAST_WINDOW_BITS, 15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(extension: &str) -> Option<Written> {
+        Written::read(&extension::parse(extension).next().unwrap().unwrap())
+    }
+
+    #[test]
+    fn parameters_are_read_as_they_were_written() {
+        let written = |server_no_takeover, client_no_takeover, server_bits, client_bits| {
+            Some(Written { server_no_takeover, client_no_takeover, server_bits, client_bits })
+        };
+        for (params, expected) in [
+            ("", written(false, false, None, None)),
+            ("; server_no_context_takeover", written(true, false, None, None)),
+            ("; client_no_context_takeover", written(false, true, None, None)),
+            ("; server_max_window_bits=8", written(false, false, Some(8), None)),
+            ("; server_max_window_bits=\"15\"", written(false, false, Some(15), None)),
+            ("; client_max_window_bits", written(false, false, None, Some(None))),
+            ("; client_max_window_bits=10", written(false, false, None, Some(Some(10)))),
+            (
+                " ;client_max_window_bits = 9;server_max_window_bits=\"1\\0\" ; client_no_context_takeover",
+                written(false, true, Some(10), Some(Some(9))),
+            ),
+            ("; server_max_window_bits", None),
+            ("; server_no_context_takeover=1", None),
+            ("; client_no_context_takeover=true", None),
+            ("; Server_No_Context_Takeover", None),
+            ("; server_max_window", None),
+            ("; server_no_context_takeover; server_no_context_takeover", None),
+            ("; client_no_context_takeover; client_no_context_takeover", None),
+            ("; server_max_window_bits=9; server_max_window_bits=9", None),
+            ("; client_max_window_bits; client_max_window_bits", None),
+            ("; client_max_window_bits; client_max_window_bits=9", None),
+        ] {
+            assert_eq!(read(&["permessage-deflate", params].concat()), expected, "{params}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let bits = || [None, Some(8), Some(15)];
+        let flags = [false, true];
+        for (server_no_takeover, client_no_takeover) in flags.into_iter().flat_map(|a| flags.map(|b| (a, b))) {
+            for server_bits in bits() {
+                for client_bits in [None, Some(None), Some(Some(9)), Some(Some(15))] {
+                    let written = Written { server_no_takeover, client_no_takeover, server_bits, client_bits };
+                    assert_eq!(read(&written.write()), Some(written));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn windows_are_8_to_15_in_one_form() {
+        let windows: Vec<Option<u8>> = (0..=300).map(|n: u32| bits(&n.to_string())).collect();
+        let expected: Vec<Option<u8>> = (0..=300).map(|n: u32| (8..=15).contains(&n).then_some(n as u8)).collect();
+        assert_eq!(windows, expected);
+        for value in ["", "08", "+8", "-8", "8.0", " 8", "8 ", "0x8", "1_0", "264", "\u{ff18}", "99999999999999999999"]
+        {
+            assert_eq!(bits(value), None, "{value:?}");
+        }
+    }
 }

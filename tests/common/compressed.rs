@@ -166,11 +166,11 @@ pub(crate) struct Inflated {
 /// tested. `None` if the message is not whole blocks, of which the last is empty and ends with the tail.
 pub(crate) fn inflate(before: &[u8], payload: &[u8]) -> Option<Inflated> {
     let input = [payload, TAIL].concat();
-    let mut source = Source { input: &input, at: 0 };
+    let mut source = Source { rest: &input, hold: 0, count: 0 };
     let mut out = before.to_vec();
     let mut farthest = 0;
     let mut is_whole = false;
-    while source.at < input.len() * 8 {
+    while source.left() > 0 {
         let last = source.bits(1)? == 1;
         match source.bits(2)? {
             0 => {
@@ -220,7 +220,7 @@ pub(crate) fn inflate(before: &[u8], payload: &[u8]) -> Option<Inflated> {
         }
         if last {
             source.align();
-            if source.at == payload.len() * 8 {
+            if source.left() == TAIL.len() {
                 is_whole = true;
                 break;
             }
@@ -256,23 +256,34 @@ fn block(source: &mut Source<'_>, out: &mut Vec<u8>, letters: &Code, far: &Code,
 }
 
 struct Source<'a> {
-    input: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    /// Bits of it that were taken off, and how many are left of them.
+    hold: u64,
+    count: usize,
 }
 
 impl Source<'_> {
     fn bits(&mut self, count: usize) -> Option<u32> {
-        let mut value = 0;
-        for bit in 0..count {
-            let byte = *self.input.get(self.at / 8)?;
-            value |= u32::from(byte >> (self.at % 8) & 1) << bit;
-            self.at += 1;
+        while self.count < count {
+            let (byte, rest) = self.rest.split_first()?;
+            self.hold |= u64::from(*byte) << self.count;
+            self.count += 8;
+            self.rest = rest;
         }
-        Some(value)
+        let value = self.hold & ((1 << count) - 1);
+        self.hold >>= count;
+        self.count -= count;
+        Some(value as u32)
     }
 
     fn align(&mut self) {
-        self.at = self.at.next_multiple_of(8);
+        self.hold >>= self.count % 8;
+        self.count -= self.count % 8;
+    }
+
+    /// Whole or begun bytes that have not been read.
+    fn left(&self) -> usize {
+        self.rest.len() + self.count.div_ceil(8)
     }
 }
 

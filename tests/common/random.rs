@@ -29,17 +29,17 @@ impl Random {
 
     /// Bytes without any order in half of the cases, and few different ones in the other.
     pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let mask = self.pick(&[0xFF, 0x01]);
-        (0..len).map(|_| self.next() as u8 & mask).collect()
+        let mask = self.pick(&[u64::MAX, 0x0101_0101_0101_0101]);
+        let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| (self.next() & mask).to_ne_bytes()).collect();
+        bytes.truncate(len);
+        bytes
     }
 
     /// Text of this many bytes, in characters of all lengths.
     pub(crate) fn text(&mut self, len: usize) -> String {
-        let mut text = String::with_capacity(len);
-        while text.len() < len {
-            let character = self.pick(&['a', 'b', ' ', '\u{e9}', '\u{20ac}', '\u{1d11e}']);
-            text.push(if text.len() + character.len_utf8() > len { '.' } else { character });
-        }
+        let some = String::from_iter((0..20).map(|_| self.pick(&['a', 'b', ' ', '\u{e9}', '\u{20ac}', '\u{1d11e}'])));
+        let mut text = some.repeat(len / some.len());
+        text.extend(core::iter::repeat_n('.', len - text.len()));
         text
     }
 }
