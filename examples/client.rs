@@ -41,6 +41,8 @@ Options:
   --echo N                read no input, but send each message back, and close after N; 0: until the server closes
   --max-message BYTES     refuse longer messages with 1009 [default: 1048576]
   --max-fragments N       refuse messages in more fragments with 1008 [default: 4096]
+  --deflate               offer to compress messages
+  --deflate-takeover      the same, each message compressed by help of those before it
   --autobahn              be tested by Autobahn's fuzzing server: run each of the cases that URL/getCaseCount counts
   --agent NAME            the name to be tested by [default: sockless]
   --help                  print this
@@ -95,6 +97,18 @@ struct Options {
     config: Arc<Config>,
 }
 
+/// Turns compression on, with or without context takeover.
+#[cfg(feature = "deflate")]
+fn deflate(config: &mut Config, takeover: bool) -> Result<(), lexopt::Error> {
+    config.deflate = Some(sockless::Deflate { takeover, peer_takeover: takeover, ..sockless::Deflate::default() });
+    Ok(())
+}
+
+#[cfg(not(feature = "deflate"))]
+fn deflate(_: &mut Config, _: bool) -> Result<(), lexopt::Error> {
+    Err("built without compression; it needs `--features deflate`".into())
+}
+
 impl Options {
     /// What the arguments say; `None` if they ask for help.
     fn parse() -> Result<Option<Self>, lexopt::Error> {
@@ -122,6 +136,8 @@ impl Options {
                 Long("echo") => options.echo = Some(arguments.value()?.parse()?),
                 Long("max-message") => config.limits.message = arguments.value()?.parse()?,
                 Long("max-fragments") => config.limits.fragments = arguments.value()?.parse()?,
+                Long("deflate") => deflate(&mut config, false)?,
+                Long("deflate-takeover") => deflate(&mut config, true)?,
                 Long("autobahn") => options.autobahn = true,
                 Long("agent") => options.agent = arguments.value()?.string()?,
                 Long("help") | Short('h') => return Ok(None),

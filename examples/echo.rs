@@ -30,6 +30,8 @@ Options:
   --listen ADDR       where to listen, port 0 for any free port [default: 127.0.0.1:9001]
   --max-message BYTES refuse longer messages with 1009 [default: 1048576]
   --max-fragments N   refuse messages in more fragments with 1008 [default: 4096]
+  --deflate           take compressed messages, and send such
+  --deflate-takeover  the same, each message compressed by help of those before it
   --help              print this
 
 Requests of any origin are taken, and the first subprotocol that a client offers is chosen.
@@ -67,12 +69,26 @@ fn options() -> Result<Option<(String, Config)>, lexopt::Error> {
             Long("listen") => listen = arguments.value()?.string()?,
             Long("max-message") => config.limits.message = arguments.value()?.parse()?,
             Long("max-fragments") => config.limits.fragments = arguments.value()?.parse()?,
+            Long("deflate") => deflate(&mut config, false)?,
+            Long("deflate-takeover") => deflate(&mut config, true)?,
             Long("help") | Short('h') => return Ok(None),
             _ => return Err(argument.unexpected()),
         }
     }
     config.origins = Origins::Any;
     Ok(Some((listen, config)))
+}
+
+/// Turns compression on, with or without context takeover.
+#[cfg(feature = "deflate")]
+fn deflate(config: &mut Config, takeover: bool) -> Result<(), lexopt::Error> {
+    config.deflate = Some(sockless::Deflate { takeover, peer_takeover: takeover, ..sockless::Deflate::default() });
+    Ok(())
+}
+
+#[cfg(not(feature = "deflate"))]
+fn deflate(_: &mut Config, _: bool) -> Result<(), lexopt::Error> {
+    Err("built without compression; it needs `--features deflate`".into())
 }
 
 /// Prints to standard output, whoever has closed it meanwhile.

@@ -146,6 +146,20 @@ fn the_room_of_a_tail_grows_with_what_arrived_and_not_with_what_was_announced() 
 }
 
 #[test]
+fn short_reads_do_not_move_what_is_there_each_time() {
+    let message = pattern(600_000);
+    for role in BOTH {
+        for first in [0x82, 0x02] {
+            let stream = frame_to(role, first, &message);
+            let mut connection = open(role);
+            let (driven, used) = heap::used(|| drive(&mut connection, &stream[..500_000], 500));
+            assert_eq!(driven.events, []);
+            assert!(used.calls <= 10, "{used:?}: the buffer of 16 KiB, and one for each time that the message trebled");
+        }
+    }
+}
+
+#[test]
 fn a_driver_may_turn_to_its_own_buffer_and_back() {
     let message = pattern(500_000);
     for role in BOTH {

@@ -183,7 +183,8 @@ fn a_connection_that_closes_or_is_not_open_takes_nothing() {
         let failed = |connection: &mut Connection| drop(feed(connection, &frame_to(b, 0x83, b""), 9));
         let gone = |connection: &mut Connection| drop(connection.receive_eof());
         let fragment = |connection: &mut Connection| connection.send_fragment(Kind::Text, b"x", false).unwrap();
-        let cases: [(&dyn Fn(&mut Connection), RelayError); 5] = [
+        type End<'a> = &'a dyn Fn(&mut Connection);
+        let cases: [(End<'_>, RelayError); 5] = [
             (&closing, Send(Closing)),
             (&closed, Send(Closing)),
             (&failed, Send(Closing)),

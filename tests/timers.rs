@@ -471,6 +471,38 @@ fn a_peer_that_hangs_is_found_out() {
     assert!(pair.server.is_closed());
 }
 
+/// What is sent to a peer that has vanished goes to the transport's own buffers, which says nothing of the peer.
+#[test]
+fn a_peer_that_hangs_is_found_out_although_much_is_sent_to_it() {
+    let mut pair = Pair::open(keepalive(OFF), Config::default());
+    pair.server.reading = false;
+    for _ in 0..39 {
+        pair.client.connection.send_text("are you there?").unwrap();
+        pair.advance(s(1));
+    }
+    assert_eq!(pair.client.take(), []);
+    pair.client.connection.send_text("are you there?").unwrap();
+    pair.advance(s(1));
+    assert_eq!(pair.client.take(), [Err(ProtocolError::PongTimeout)]);
+}
+
+/// But a peer that takes what waits for it is there, and its pong may be far behind.
+#[test]
+fn a_peer_that_takes_its_time_is_not_left() {
+    let mut pair = Pair::open(keepalive(OFF), Config::default());
+    // A byte a second.
+    (pair.window, pair.cut, pair.delay) = (1, 1, s(1));
+    pair.client.connection.send_binary(&[7; 150]).unwrap();
+    pair.advance(s(140));
+    assert_eq!((pair.client.take(), pair.server.take()), (vec![], vec![]));
+    pair.advance(s(60));
+    assert_eq!(pair.server.take()[0], Ok(Event::Binary(vec![7; 150].into())));
+    assert_eq!(
+        (pair.client.take(), pair.client.connection.state()),
+        (vec![Ok(Event::Pong(vec![1].into()))], State::Open)
+    );
+}
+
 #[test]
 fn a_handshake_that_hangs_ends_for_both() {
     let mut pair = Pair::new(Config::default(), new_client(Config::default()));
