@@ -100,7 +100,9 @@ struct Options {
 /// Turns compression on, with or without context takeover.
 #[cfg(feature = "deflate")]
 fn deflate(config: &mut Config, takeover: bool) -> Result<(), lexopt::Error> {
-    config.deflate = Some(sockless::Deflate { takeover, peer_takeover: takeover, ..sockless::Deflate::default() });
+    let deflate = sockless::Deflate { takeover, peer_takeover: takeover, ..sockless::Deflate::default() };
+    // Any window will do for what this end sends, so that a server may name one.
+    config.deflate = Some(sockless::Deflate { window_bits: 15, ..deflate });
     Ok(())
 }
 

@@ -79,26 +79,73 @@ impl Assembler {
         };
     }
 
-    /// Appends to a message whose length no header says: it was inflated. The buffer grows to `most` bytes.
+    /// Appends to a message whose length no header says: it was inflated, and has `most` bytes at most.
     #[cfg(feature = "deflate")]
-    pub(crate) fn append(&mut self, inflated: &[u8], most: usize) -> Result<(), ProtocolError> {
-        let room = |len: usize, capacity: usize| {
-            let want = len + inflated.len();
-            if want <= capacity { 0 } else { want.max(capacity.saturating_mul(2).min(most)) - len }
+    pub(crate) fn append(
+        &mut self,
+        inflated: &[u8],
+        most: usize,
+        front: &mut Option<Self>,
+    ) -> Result<(), ProtocolError> {
+        let checked = match self {
+            Self::Text(_, utf8) => Some(utf8.check(inflated)?),
+            Self::Bytes(_) => None,
         };
-        match self {
-            Self::Text(text, utf8) => {
-                let checked = utf8.check(inflated)?;
-                text.reserve_exact(room(text.len(), text.capacity()));
+        let len = |checked: Checked<'_>| checked.head.map_or(0, char::len_utf8) + checked.text.len();
+        self.make_room(checked.map_or(inflated.len(), len), most, front);
+        match (self, checked) {
+            (Self::Text(text, _), Some(checked)) => {
                 text.extend(checked.head);
                 text.push_str(checked.text);
             }
-            Self::Bytes(bytes) => {
-                bytes.reserve_exact(room(bytes.len(), bytes.capacity()));
-                bytes.extend_from_slice(inflated);
-            }
+            (Self::Bytes(bytes), _) => bytes.extend_from_slice(inflated),
+            _ => {}
         }
         Ok(())
+    }
+
+    /// Makes room for `added` bytes. The buffer grows while it and the one that it is moved to have `most` bytes together;
+    /// then it is put aside as the `front`, and a buffer for the rest takes its place.
+    #[cfg(feature = "deflate")]
+    fn make_room(&mut self, added: usize, most: usize, front: &mut Option<Self>) {
+        let (len, capacity) = match self {
+            Self::Text(text, _) => (text.len(), text.capacity()),
+            Self::Bytes(bytes) => (bytes.len(), bytes.capacity()),
+        };
+        if len + added <= capacity {
+            return;
+        }
+        let mut room = (len + added).max(capacity.saturating_mul(2).min(most.saturating_sub(capacity)));
+        if len > 0 && capacity + room > most && front.is_none() {
+            let rest = match self {
+                Self::Text(_, utf8) => Self::Text(String::new(), mem::take(utf8)),
+                Self::Bytes(_) => Self::new(),
+            };
+            *front = Some(mem::replace(self, rest));
+            room = added.max(most.saturating_sub(len)) + len;
+        }
+        match self {
+            Self::Text(text, _) => text.reserve_exact(room - len),
+            Self::Bytes(bytes) => bytes.reserve_exact(room - len),
+        }
+    }
+
+    /// Puts what was put aside before what was appended since.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn join(&mut self, front: Option<Self>) {
+        let Some(front) = front else { return };
+        match (mem::replace(self, front), self) {
+            (Self::Text(back, state), Self::Text(text, utf8)) => {
+                text.reserve_exact(back.len());
+                text.push_str(&back);
+                *utf8 = state;
+            }
+            (Self::Bytes(back), Self::Bytes(bytes)) => {
+                bytes.reserve_exact(back.len());
+                bytes.extend_from_slice(&back);
+            }
+            _ => {}
+        }
     }
 
     /// Begins a message that is inflated; a recycled buffer is kept, but nothing in it.

@@ -90,21 +90,26 @@ impl Decoder {
     }
 
     /// Takes a message that came whole, in one frame, from the front of `input`: the common case, where nothing has to be
-    /// remembered. Whatever else is there, and every error, is for [`next`](Self::next) to find.
+    /// remembered. Whatever else is there, and every error, is for [`next`](Self::next) to find. Whether messages may be
+    /// `compressed` was negotiated; so is this one, if the last of what is returned says so.
     #[inline(always)]
     pub(crate) fn whole_message<'a>(
         &mut self,
         input: &mut &'a mut [u8],
         config: &Config,
-    ) -> Option<(Kind, &'a mut [u8])> {
-        let kind = match input.first()? {
-            0x81 => Kind::Text,
-            0x82 => Kind::Binary,
+        compressed: bool,
+    ) -> Option<(Kind, &'a mut [u8], bool)> {
+        let (kind, compressed) = match input.first()? {
+            0x81 => (Kind::Text, false),
+            0x82 => (Kind::Binary, false),
+            0xC1 if compressed => (Kind::Text, true),
+            0xC2 if compressed => (Kind::Binary, true),
             _ => return None,
         };
         let State::Header { len: 0, .. } = self.state else { return None };
         let (header, len) = Header::parse(input).ok()??;
-        let most = config.limits.message.min(config.limits.frame).min(input.len() - len);
+        let most = if compressed { usize::MAX } else { config.limits.message };
+        let most = most.min(config.limits.frame).min(input.len() - len);
         if self.message.is_some() || header.mask.is_some() != (self.role == Role::Server) || header.length > most as u64
         {
             return None;
@@ -115,7 +120,7 @@ impl Decoder {
             Mask::new(key).apply(payload);
         }
         self.frames += 1;
-        Some((kind, payload))
+        Some((kind, payload, compressed))
     }
 
     /// Takes from the front of `input` what makes the next chunk or control frame; `None` when all input is taken.

@@ -3,21 +3,24 @@
 //!
 //! The codec is zlib-rs itself, not under flate2, which hides the memory level.
 
+use crate::assemble::Assembler;
 use crate::error::ProtocolError;
 use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use zlib_rs::{DeflateConfig, DeflateFlush, InflateFlush, Method, Status, Strategy};
 
 /// What ends every compressed message, and is left out of it (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
-/// The same, and a byte that no message takes which ends with it.
-const TAIL_AND_MORE: [u8; 5] = [0x00, 0x00, 0xFF, 0xFF, 0x00];
-
 /// Bytes that are inflated in one step.
-const STEP: usize = 8 << 10;
+const STEP: usize = 12 << 10;
+
+/// The most compressed bytes that are inflated together with the tail.
+const END: usize = 1 << 10;
+
+/// Bytes behind the tail: with so many at hand, the codec takes its quick path up to the end.
+const SPARE: usize = 16;
 
 /// The least window that zlib can deflate raw with; it takes 8 for 9, which a peer of 8 cannot inflate.
 pub(crate) const LEAST_WINDOW_BITS: u8 = 9;
@@ -110,8 +113,6 @@ pub struct Pool(Arc<Shared>);
 struct Shared {
     codecs: Mutex<Codecs>,
     most: usize,
-    inflated: Ratio,
-    deflated: Ratio,
 }
 
 #[derive(Default)]
@@ -119,12 +120,8 @@ struct Shared {
 struct Codecs {
     inflaters: Vec<Box<Inflater>>,
     deflaters: Vec<Box<Deflater>>,
-}
-
-#[derive(Default)]
-struct Ratio {
-    plain: AtomicU64,
-    compressed: AtomicU64,
+    inflated: Compressed,
+    deflated: Compressed,
 }
 
 /// Bytes of messages before and after compression.
@@ -136,41 +133,38 @@ pub struct Compressed {
     pub compressed: u64,
 }
 
-impl Ratio {
-    fn count(&self, plain: usize, compressed: usize) {
-        self.plain.fetch_add(plain as u64, Relaxed);
-        self.compressed.fetch_add(compressed as u64, Relaxed);
-    }
-
-    fn read(&self) -> Compressed {
-        Compressed { plain: self.plain.load(Relaxed), compressed: self.compressed.load(Relaxed) }
+impl Compressed {
+    fn count(&mut self, plain: usize, compressed: usize) {
+        self.plain += plain as u64;
+        self.compressed += compressed as u64;
     }
 }
 
 impl Pool {
-    /// A pool that keeps at most `most` idle codecs of each kind: 56 KiB to inflate, 170 KiB to deflate with the default
+    /// A pool that keeps at most `most` idle codecs of each kind: 60 KiB to inflate, 170 KiB to deflate with the default
     /// settings.
     pub fn new(most: usize) -> Self {
-        let (inflated, deflated) = Default::default();
-        Self(Arc::new(Shared { codecs: Mutex::default(), most, inflated, deflated }))
+        Self(Arc::new(Shared { codecs: Mutex::default(), most }))
     }
 
     /// The messages that its connections have inflated.
     pub fn inflated(&self) -> Compressed {
-        self.0.inflated.read()
+        self.with(|codecs| codecs.inflated)
     }
 
     /// The messages that its connections have deflated.
     pub fn deflated(&self) -> Compressed {
-        self.0.deflated.read()
+        self.with(|codecs| codecs.deflated)
     }
 
-    pub(crate) fn count_inflated(&self, plain: usize, compressed: usize) {
-        self.0.inflated.count(plain, compressed);
+    /// Counts the message of an inflater that its connection keeps.
+    pub(crate) fn count_inflated(&self, inflater: &Inflater) {
+        self.with(|codecs| codecs.inflated.count(inflater.stream.given, inflater.taken));
     }
 
+    /// Counts a message whose deflater its connection keeps.
     pub(crate) fn count_deflated(&self, plain: usize, compressed: usize) {
-        self.0.deflated.count(plain, compressed);
+        self.with(|codecs| codecs.deflated.count(plain, compressed));
     }
 
     pub(crate) fn inflater(&self) -> Box<Inflater> {
@@ -187,18 +181,22 @@ impl Pool {
         .unwrap_or_else(|| Deflater::new(key))
     }
 
+    /// Takes an inflater back, and counts its message.
     pub(crate) fn give_inflater(&self, mut inflater: Box<Inflater>) {
         inflater.reset();
         self.with(|codecs| {
+            codecs.inflated.count(inflater.stream.given, inflater.taken);
             if codecs.inflaters.len() < self.0.most {
                 codecs.inflaters.push(inflater);
             }
         });
     }
 
-    pub(crate) fn give_deflater(&self, mut deflater: Box<Deflater>) {
+    /// Takes a deflater back, and counts its message.
+    pub(crate) fn give_deflater(&self, mut deflater: Box<Deflater>, plain: usize, compressed: usize) {
         deflater.shrink();
         self.with(|codecs| {
+            codecs.deflated.count(plain, compressed);
             if codecs.deflaters.len() < self.0.most {
                 codecs.deflaters.push(deflater);
             }
@@ -235,10 +233,20 @@ impl Eq for Pool {}
 
 /// Compressed messages to plain ones.
 pub(crate) struct Inflater {
+    stream: Inflate,
+    /// Bytes of the message under way that came.
+    taken: usize,
+    /// What was put aside of the message under way.
+    pub(crate) front: Option<Assembler>,
+    /// The end of a message, its tail, and bytes that belong to no message.
+    end: [u8; END + TAIL.len() + SPARE],
+}
+
+/// The codec of an [`Inflater`].
+struct Inflate {
     codec: zlib_rs::Inflate,
-    /// Bytes of the message under way, before and after.
-    pub(crate) taken: usize,
-    pub(crate) given: usize,
+    /// Bytes of the message under way that came out.
+    given: usize,
     /// A block that says it is the last was, and nothing came behind it.
     ended: bool,
     step: [u8; STEP],
@@ -248,12 +256,17 @@ impl Inflater {
     fn new() -> Box<Self> {
         // It inflates what was deflated with any window.
         let codec = zlib_rs::Inflate::new(false, 15);
-        Box::new(Self { codec, taken: 0, given: 0, ended: false, step: [0; STEP] })
+        let stream = Inflate { codec, given: 0, ended: false, step: [0; STEP] };
+        Box::new(Self { stream, taken: 0, front: None, end: [0; END + TAIL.len() + SPARE] })
     }
 
     fn reset(&mut self) {
-        self.codec.reset(false);
-        self.ended = false;
+        self.stream.codec.reset(false);
+    }
+
+    /// Begins a message.
+    pub(crate) fn start(&mut self) {
+        (self.taken, self.stream.given, self.stream.ended) = (0, 0, false);
     }
 
     /// Inflates `input`, handing on what comes out in steps, until that is more than `most` bytes of a message.
@@ -264,32 +277,55 @@ impl Inflater {
         mut give: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
     ) -> Result<(), ProtocolError> {
         self.taken += input.len();
-        loop {
-            let (taken, given, status) = self.step(input, InflateFlush::SyncFlush);
+        let mut full = false;
+        while full || !input.is_empty() {
+            let (taken, given) = self.stream.step(input, InflateFlush::SyncFlush, most, &mut give)?;
             input = &input[taken..];
-            // What comes out before an error counts, so that no cutting of the input makes it another.
-            let room = most.saturating_sub(self.given);
-            self.given += given;
-            give(&self.step[..given.min(room)])?;
-            if given > room {
-                return Err(ProtocolError::MessageTooLong);
-            }
-            status?;
-            if given < STEP {
-                match (input.is_empty(), taken) {
-                    (true, _) => return Ok(()),
-                    (false, 0) if !self.ended => return Err(ProtocolError::CorruptDeflate),
-                    _ => {}
-                }
-            }
+            // What did not fit into a step is still to come.
+            full = given == STEP;
         }
+        Ok(())
     }
 
-    /// One call of the codec: how many bytes it took, how many it put into `step`, and whether it can go on.
-    fn step(&mut self, input: &[u8], flush: InflateFlush) -> (usize, usize, Result<(), ProtocolError>) {
-        if input.is_empty() && self.ended {
-            return (0, 0, Ok(()));
+    /// Inflates the end of a message, and what its sender left out (RFC 7692 §7.2.2). One that ends inside a block is
+    /// found out.
+    pub(crate) fn finish(
+        &mut self,
+        input: &[u8],
+        most: usize,
+        mut give: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        let (front, back) = input.split_at(input.len().saturating_sub(END));
+        self.inflate(front, most, &mut give)?;
+        let end = back.len() + TAIL.len();
+        let input = &mut self.end[..end + SPARE];
+        input[..back.len()].copy_from_slice(back);
+        input[back.len()..end].copy_from_slice(&TAIL);
+        input[end..].fill(0xFF);
+        self.taken += back.len();
+        // Some send nothing for nothing, instead of an empty block.
+        let mut at = if self.taken == 0 { end } else { 0 };
+        while at < end && !(self.stream.ended && at == back.len()) {
+            let (taken, given) = self.stream.step(&input[at..], InflateFlush::Block, most, &mut give)?;
+            at += taken;
+            // Between two blocks, unless the step is full; and the tail makes a block that is empty.
+            if at > back.len() && given < STEP && (at, given) != (end, 0) {
+                return Err(ProtocolError::CorruptDeflate);
+            }
         }
+        Ok(())
+    }
+}
+
+impl Inflate {
+    /// One call of the codec: how many bytes it took, and how many it gave.
+    fn step(
+        &mut self,
+        input: &[u8],
+        flush: InflateFlush,
+        most: usize,
+        give: &mut impl FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<(usize, usize), ProtocolError> {
         let (before, out) = (self.codec.total_in(), self.codec.total_out());
         let status = self.codec.decompress(input, &mut self.step, flush);
         let taken = (self.codec.total_in() - before) as usize;
@@ -299,25 +335,20 @@ impl Inflater {
             // RFC 7692 §7.2.3.4: a block may say that it is the last, and others follow.
             self.codec.reset(false);
         }
-        (taken, given, status.map(|_| ()).map_err(|_| ProtocolError::CorruptDeflate))
-    }
-
-    /// Ends a message (RFC 7692 §7.2.2): adds what its sender left out. One that ends inside a block is found out.
-    pub(crate) fn finish(&mut self) -> Result<(), ProtocolError> {
-        // Some send nothing for nothing, instead of an empty block.
-        if !self.ended && self.taken > 0 {
-            // What is between blocks takes the tail, makes nothing of it, and stops behind it.
-            if self.step(&TAIL_AND_MORE, InflateFlush::Block) != (TAIL.len(), 0, Ok(())) {
-                return Err(ProtocolError::CorruptDeflate);
+        // What comes out before an error counts, so that no cutting of the input makes it another.
+        let room = most.saturating_sub(self.given);
+        self.given += given;
+        if given > 0 {
+            give(&self.step[..given.min(room)])?;
+            if given > room {
+                return Err(ProtocolError::MessageTooLong);
             }
         }
-        self.ended = false;
-        Ok(())
-    }
-
-    /// Begins a message.
-    pub(crate) fn start(&mut self) {
-        (self.taken, self.given) = (0, 0);
+        match status {
+            Ok(Status::BufError) if !input.is_empty() => Err(ProtocolError::CorruptDeflate),
+            Ok(_) => Ok((taken, given)),
+            Err(_) => Err(ProtocolError::CorruptDeflate),
+        }
     }
 }
 

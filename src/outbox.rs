@@ -29,6 +29,9 @@ struct Backlog {
     spliced: usize,
     /// Whether a part of the first splice has gone out.
     started: bool,
+    /// Whether this was there when [`Outbox::watch`] was last called, and whether any of it has gone out since.
+    watched: bool,
+    moved: bool,
 }
 
 struct Splice {
@@ -51,6 +54,14 @@ enum Part {
 }
 
 impl Outbox {
+    /// Whether some of what waited at the last call has gone out since, and not all: the peer takes it.
+    ///
+    /// What went out at once says nothing of the peer: it may all be in the transport's own buffers.
+    pub(crate) fn watch(&mut self) -> bool {
+        let Some(backlog) = &mut self.backlog else { return false };
+        mem::replace(&mut backlog.watched, true) & mem::take(&mut backlog.moved)
+    }
+
     /// Bytes that wait.
     #[inline]
     pub(crate) fn len(&self) -> usize {
@@ -236,6 +247,7 @@ impl Backlog {
     }
 
     fn advance(&mut self, bytes: &[u8], mut count: usize) {
+        self.moved |= count > 0;
         while count > 0 {
             let end = self.splices.front().map_or(bytes.len(), |splice| splice.at);
             let step = count.min(end - self.sent);

@@ -102,11 +102,10 @@ impl Prepared {
             let mut deflater = deflate.pool.deflater(Deflate::WINDOW_BITS, deflate);
             deflater.reset();
             let payload = self.payload();
-            let frame = deflater.message(payload).map(|deflated| {
-                deflate.pool.count_deflated(payload.len(), deflated.len());
-                frame(self.kind(), RSV1, deflated)
-            });
-            deflate.pool.give_deflater(deflater);
+            let deflated = deflater.message(payload);
+            let len = deflated.map_or(payload.len(), <[u8]>::len);
+            let frame = deflated.map(|deflated| frame(self.kind(), RSV1, deflated));
+            deflate.pool.give_deflater(deflater, payload.len(), len);
             frame
         };
         self.deflated.as_ref()?.get_or_init(make).as_ref()

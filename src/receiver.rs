@@ -105,9 +105,14 @@ impl Receiver {
             return None;
         }
         let before = input.len();
-        let (kind, payload) = self.decoder.whole_message(input, &self.config)?;
+        let is_compressed = self.negotiated.is_compressed();
+        let (kind, payload, compressed) = self.decoder.whole_message(input, &self.config, is_compressed)?;
         self.bytes += (before - input.len()) as u64;
-        let message = message(kind, payload, self.config.check_utf8);
+        let message = match compressed {
+            #[cfg(feature = "deflate")]
+            true => self.inflate_whole(kind, payload),
+            _ => message(kind, payload, self.config.check_utf8),
+        };
         if message.is_err() {
             *input = &mut [];
             self.end();

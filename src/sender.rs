@@ -477,9 +477,10 @@ impl Sender {
     /// [`PongTimeout`](ProtocolError::PongTimeout), [`IdleTimeout`](ProtocolError::IdleTimeout) or
     /// [`CloseTimeout`](ProtocolError::CloseTimeout); the receiving half's connection ends with it.
     pub fn handle_timeout(&mut self, now: Duration, heard: u64) -> Result<(), ProtocolError> {
-        // A peer that takes what waits for it is there, although its pong, behind all that, is not.
-        let moved = heard.wrapping_add(if self.outbox.len() > 0 { self.bytes } else { 0 });
-        let error = match self.timer.handle(now, self.phase(), moved, &self.config.keepalive) {
+        if self.outbox.watch() {
+            self.timer.handle_taken();
+        }
+        let error = match self.timer.handle(now, self.phase(), heard, &self.config.keepalive) {
             None => return Ok(()),
             Some(Due::Ping) => {
                 let payload = self.timer.ping_payload();

@@ -44,8 +44,8 @@ pub(crate) struct Timer {
     active: u32,
     /// When the latest ping went out. In microseconds, which wrap.
     pinged: u32,
-    /// The bytes that had moved by the last call; they wrap, and only differences count.
-    moved: u32,
+    /// The bytes heard by the last call; they wrap, and only differences count.
+    heard: u32,
     /// How many of those since were of pongs.
     pongs: u32,
     /// The latest round trip of a ping, in microseconds; 0 before there is one.
@@ -55,6 +55,8 @@ pub(crate) struct Timer {
     /// `None` before the first time is told.
     phase: Option<Phase>,
     ping: Ping,
+    /// The peer has taken some of what waits for it since the last call.
+    taken: bool,
 }
 
 impl Timer {
@@ -63,12 +65,13 @@ impl Timer {
             since: 0,
             active: 0,
             pinged: 0,
-            moved: 0,
+            heard: 0,
             pongs: 0,
             round_trip: 0,
             pings: 0,
             phase: None,
             ping: Ping::Done,
+            taken: false,
         }
     }
 
@@ -90,16 +93,21 @@ impl Timer {
         }
     }
 
-    /// Tells the time, the phase and how many bytes have moved by the peer's doing; says what is due.
-    pub(crate) fn handle(&mut self, now: Duration, phase: Phase, moved: u64, keepalive: &Keepalive) -> Option<Due> {
+    /// The peer takes what waits for it, so it is there, although its pong, behind all that, is not.
+    pub(crate) fn handle_taken(&mut self) {
+        self.taken = true;
+    }
+
+    /// Tells the time, the phase and how many bytes have been heard; says what is due.
+    pub(crate) fn handle(&mut self, now: Duration, phase: Phase, heard: u64, keepalive: &Keepalive) -> Option<Due> {
         let now = micros(now);
-        let bytes = (moved as u32).wrapping_sub(self.moved);
+        let bytes = (heard as u32).wrapping_sub(self.heard);
         if self.phase != Some(phase) {
             (self.phase, self.since, self.active, self.ping) = (Some(phase), now, seconds(now), Ping::Done);
         } else if phase == Phase::Open {
             self.hear(now, bytes);
         }
-        (self.moved, self.pongs) = (moved as u32, 0);
+        (self.heard, self.pongs, self.taken) = (heard as u32, 0, false);
         let (due, deadline) = self.next(keepalive)?;
         if deadline > now {
             return None;
@@ -116,20 +124,20 @@ impl Timer {
         Some(due)
     }
 
-    /// Counts anew if any of the `bytes` that moved since the last call says so.
+    /// Counts anew if any of the `bytes` heard since the last call says so.
     fn hear(&mut self, now: u64, bytes: u32) {
         if self.ping == Ping::Answered {
             // A round trip that no clock has seen is still one.
             self.round_trip = (now as u32).wrapping_sub(self.pinged).max(1);
             self.ping = Ping::Done;
         }
-        if bytes > 0 {
+        if bytes > 0 || self.taken {
             self.since = now;
+            if self.ping == Ping::Sent {
+                self.ping = Ping::Alive;
+            }
         }
-        if bytes > 0 && self.ping == Ping::Sent {
-            self.ping = Ping::Alive;
-        }
-        if bytes > self.pongs {
+        if bytes > self.pongs || self.taken {
             self.active = seconds(now);
         }
     }

@@ -493,7 +493,7 @@ proptest! {
 
 #[test]
 fn heads_and_the_frames_behind_them_are_read_as_they_are() {
-    let events = vec![text("Hello"), ping(b"p"), closed(1000, "")];
+    let events = [text("Hello"), ping(b"p"), closed(1000, "")];
     let frames: &[(u8, &[u8])] = &[(0x01, b"Hel"), (0x80, b"lo"), (0x89, b"p"), (0x88, b"\x03\xe8")];
     for cuts in [&[1][..], &[usize::MAX], &[100, 7]] {
         for late in [false, true] {

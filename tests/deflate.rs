@@ -656,12 +656,10 @@ fn relay(from: &mut Connection, to: &mut Connection, bytes: &[u8], cut: usize) -
     for part in bytes.chunks(cut) {
         let mut part = part.to_vec();
         let mut input = &mut part[..];
-        loop {
-            match from.relay(&mut input, to) {
-                Ok(None) => break,
-                Ok(Some(event)) => panic!("{event:?}"),
-                Err(error) => return Err((error, input.len())),
-            }
+        match from.relay(&mut input, to) {
+            Ok(None) => {}
+            Ok(Some(event)) => panic!("{event:?}"),
+            Err(error) => return Err((error, input.len())),
         }
     }
     Ok(())

@@ -159,7 +159,7 @@ fn a_codec_is_made_for_the_first_message_and_not_for_the_handshake() {
 fn without_takeover_a_connection_holds_nothing_between_messages() {
     let config = shared(1, false);
     let plain = lines(5000);
-    let mut exchange = || {
+    let exchange = || {
         let mut client = open_shared(Role::Client, false, &config);
         let mut server = open_shared(Role::Server, false, &config);
         for _ in 0..3 {
@@ -175,7 +175,7 @@ fn without_takeover_a_connection_holds_nothing_between_messages() {
         }
         (client, server)
     };
-    let (_ends, heap) = used(&mut exchange);
+    let (_ends, heap) = used(exchange);
     let of_the_pool = heap.held;
     assert!(of_the_pool > 100 << 10, "a codec of each kind: {heap:?}");
     let (_more, heap) = used(exchange);

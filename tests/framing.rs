@@ -270,7 +270,8 @@ fn a_fault_in_a_header_is_found_at_the_byte_that_shows_it() {
     for role in BOTH {
         let whole = |bytes: &[u8]| bytes.len();
         let start = |_: &[u8]| 2;
-        let cases: [(Vec<u8>, ProtocolError, fn(&[u8]) -> usize); 5] = [
+        type At = fn(&[u8]) -> usize;
+        let cases: [(Vec<u8>, ProtocolError, At); 5] = [
             (frame_to(role, 0x83, b""), ReservedOpcode(3), start),
             (frame_to(role, 0xC1, b""), ReservedBits(4), start),
             (frame_to(role, 0x80, b""), UnexpectedContinuation, start),

@@ -251,6 +251,9 @@ fn anything_heard_answers_a_ping() {
     // The pong may still come, and tell the round trip.
     assert_eq!(quiet(&mut end, s(39)), Some(s(59)));
     assert_eq!(end.counters().round_trip, None);
+    // Then it is asked again.
+    assert_eq!(end.handle_timeout(s(59)), Ok(None));
+    assert_eq!((sent(&mut end).len(), next(&end)), (1, Some(s(79))));
 }
 
 #[test]
@@ -305,7 +308,7 @@ fn a_peer_without_a_word_is_idle_and_left_with_1001() {
         frame_in(&mut end, 0x89, b"");
         assert_eq!(end.handle_timeout(s(550)), Ok(None));
         assert_eq!(sent(&mut end), [(0x8A, vec![])]);
-        frame_in(&mut end, 0x8A, b"");
+        frame_in(&mut end, 0x8A, &[0; 100]);
         assert_eq!(quiet(&mut end, s(570)), Some(s(610)));
         frame_in(&mut end, 0x81, b"word");
         assert_eq!(quiet(&mut end, s(580)), Some(s(640)));
@@ -314,6 +317,13 @@ fn a_peer_without_a_word_is_idle_and_left_with_1001() {
         assert_eq!(end.wants().transport, Transport::Shutdown);
         assert_eq!(end.receive_eof(), Ok(None));
     }
+}
+
+#[test]
+fn nobody_is_idle_too_early() {
+    let mut end = open_with(Role::Server, keepalive(Keepalive { idle: Some(s(60)), ..OFF }));
+    let deadline = quiet(&mut end, ms(500)).unwrap();
+    assert!(deadline >= ms(60_500) && deadline < ms(61_500), "{deadline:?}");
 }
 
 #[test]
@@ -476,20 +486,36 @@ fn a_peer_that_hangs_is_found_out() {
 fn a_peer_that_hangs_is_found_out_although_much_is_sent_to_it() {
     let mut pair = Pair::open(keepalive(OFF), Config::default());
     pair.server.reading = false;
-    for _ in 0..39 {
+    let send = |pair: &mut Pair| {
         pair.client.connection.send_text("are you there?").unwrap();
+        pair.client.connection.send_shared(Kind::Binary, vec![7; 1000].into()).unwrap();
         pair.advance(s(1));
-    }
+    };
+    (0..39).for_each(|_| send(&mut pair));
     assert_eq!(pair.client.take(), []);
-    pair.client.connection.send_text("are you there?").unwrap();
-    pair.advance(s(1));
+    send(&mut pair);
+    assert_eq!(pair.client.take(), [Err(ProtocolError::PongTimeout)]);
+}
+
+/// What the transport's buffers took at once says nothing either.
+#[test]
+fn a_peer_that_hangs_is_found_out_behind_a_full_wire() {
+    let mut pair = Pair::open(keepalive(OFF), Config::default());
+    pair.server.reading = false;
+    pair.window = 100;
+    pair.advance(s(15));
+    pair.client.connection.send_binary(&[7; 1000]).unwrap();
+    pair.advance(ms(24_999));
+    assert_eq!((pair.client.take(), pair.client.connection.counters().sent.bytes > 100), (vec![], true));
+    pair.advance(ms(1));
     assert_eq!(pair.client.take(), [Err(ProtocolError::PongTimeout)]);
 }
 
 /// But a peer that takes what waits for it is there, and its pong may be far behind.
 #[test]
 fn a_peer_that_takes_its_time_is_not_left() {
-    let mut pair = Pair::open(keepalive(OFF), Config::default());
+    let idle = Keepalive { idle: Some(s(100)), ..Keepalive::default() };
+    let mut pair = Pair::open(keepalive(OFF), keepalive(idle));
     // A byte a second.
     (pair.window, pair.cut, pair.delay) = (1, 1, s(1));
     pair.client.connection.send_binary(&[7; 150]).unwrap();

@@ -3,7 +3,7 @@
 use super::{Mode, Receiver};
 use crate::decode::Chunk;
 use crate::error::ProtocolError;
-use crate::event::{Event, Kind, Piece};
+use crate::event::{Event, Kind, Message, Piece};
 use crate::frame::RSV1;
 use core::mem;
 
@@ -11,37 +11,64 @@ use core::mem;
 const LEAST_PIECE: usize = 16 << 10;
 
 impl Receiver {
-    /// Takes a chunk of a compressed message; the message, or a piece of it, when there is one.
+    /// Takes a message that came whole.
+    #[inline(never)]
+    pub(super) fn inflate_whole(&mut self, kind: Kind, payload: &[u8]) -> Result<Message<'static>, ProtocolError> {
+        let most = self.config.limits.message;
+        self.inflate_part(kind, payload, (true, true), most)?;
+        let len = self.assembler.len();
+        self.assembler.finish(kind, len)
+    }
+
+    /// Takes a chunk of a message; the message, or a piece of it, when there is one.
     pub(super) fn inflate(&mut self, chunk: &Chunk<'_>) -> Result<Option<Event<'static>>, ProtocolError> {
+        // Pieces are short anyway.
+        let room = if self.mode == Mode::Piece { usize::MAX } else { self.config.limits.message };
+        self.inflate_part(chunk.kind, chunk.payload, (chunk.first, chunk.last), room)?;
+        match self.mode {
+            Mode::Piece => self.inflated_part(chunk),
+            _ if chunk.last => {
+                let len = self.assembler.len();
+                self.assembler.finish(chunk.kind, len).map(|message| Some(message.into()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Inflates a part of a message, which may be its `first`, its `last` or both, to a buffer that grows to `room` bytes.
+    fn inflate_part(
+        &mut self,
+        kind: Kind,
+        payload: &[u8],
+        (first, last): (bool, bool),
+        room: usize,
+    ) -> Result<(), ProtocolError> {
         let (Some(params), Some(deflate)) = (self.negotiated.deflate, &self.config.deflate) else {
             return Err(ProtocolError::ReservedBits(RSV1));
         };
         let most = self.config.limits.message;
         let assembler = &mut self.assembler;
         let inflater = self.inflater.get_or_insert_with(|| deflate.pool.inflater());
-        if chunk.first {
+        if first {
             self.started = false;
             inflater.start();
-            assembler.start_empty(chunk.kind == Kind::Text && self.config.check_utf8);
+            assembler.start_empty(kind == Kind::Text && self.config.check_utf8);
         }
-        inflater.inflate(chunk.payload, most, |inflated| assembler.append(inflated, most))?;
-        if chunk.last {
-            inflater.finish()?;
-            deflate.pool.count_inflated(inflater.given, inflater.taken);
-            if !params.peer_takeover
-                && let Some(inflater) = self.inflater.take()
-            {
+        let mut front = inflater.front.take();
+        let append = |inflated: &[u8]| assembler.append(inflated, room, &mut front);
+        if last {
+            inflater.finish(payload, most, append)?;
+            assembler.join(front);
+            if params.peer_takeover {
+                deflate.pool.count_inflated(inflater);
+            } else if let Some(inflater) = self.inflater.take() {
                 deflate.pool.give_inflater(inflater);
             }
+        } else {
+            inflater.inflate(payload, most, append)?;
+            inflater.front = front;
         }
-        match self.mode {
-            Mode::Piece => self.inflated_part(chunk),
-            _ if chunk.last => {
-                let len = assembler.len();
-                assembler.finish(chunk.kind, len).map(|message| Some(message.into()))
-            }
-            _ => Ok(None),
-        }
+        Ok(())
     }
 
     /// What has been inflated, once it is much or ends something.

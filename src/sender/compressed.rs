@@ -60,12 +60,12 @@ impl Sender {
 
     fn give_deflater(&mut self, mut deflater: Box<Deflater>, plain: usize, deflated: usize) {
         let Some((params, deflate)) = self.params() else { return };
-        deflate.pool.count_deflated(plain, deflated);
         if params.takeover {
+            deflate.pool.count_deflated(plain, deflated);
             deflater.shrink();
             self.deflater = Some(deflater);
         } else {
-            deflate.pool.give_deflater(deflater);
+            deflate.pool.give_deflater(deflater, plain, deflated);
         }
     }
 

@@ -27,7 +27,7 @@ const HELD: usize = 256 << 10;
 
 /// The most bytes of memory that a connection holds at any time.
 pub(crate) fn budget(config: &Config, load: Load) -> usize {
-    let receiving = (4 * load.received).min(2 * config.limits.message);
+    let receiving = (load.received.saturating_mul(4)).min(2 * config.limits.message);
     let sending = 3 * (2 * config.outbound.hard + load.sent) + 128 * load.controls;
     let opening = if load.opening { 3 * (config.limits.head + HELD) } else { 0 };
     let compressed = if load.compressed { codecs(config, load) } else { 0 };

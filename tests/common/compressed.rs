@@ -112,7 +112,7 @@ impl Bits {
     /// A number, from its least bit on.
     pub(crate) fn number(mut self, value: u32, bits: usize) -> Self {
         for bit in 0..bits {
-            if self.len % 8 == 0 {
+            if self.len.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             self.bytes[self.len / 8] |= ((value >> bit & 1) as u8) << (self.len % 8);
