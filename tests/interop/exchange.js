@@ -1,7 +1,7 @@
 // What a WebSocket of JavaScript and the echo server say to each other; the same in a browser and in Node.js.
 
 /** Runs every exchange; resolves to [name, what went wrong or null] of each, and stops at the first that went wrong. */
-async function exchanges(WebSocket, url) {
+async function exchanges(WebSocket, url, compressed = false) {
   const results = [];
   const step = async (name, run) => {
     if (results.some(([, problem]) => problem)) return;
@@ -30,6 +30,7 @@ async function exchanges(WebSocket, url) {
   };
 
   await step("open, first subprotocol", async () => (await next("open")) && socket.protocol === "first");
+  await step("compression as asked", async () => socket.extensions.includes("permessage-deflate") === compressed);
   await step("text", async () => (await echo("grüße, 世界 🌍")) === "grüße, 世界 🌍");
   await step("empty text", async () => (await echo("")) === "");
   await step("binary", () => echoBytes(256));

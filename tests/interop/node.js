@@ -3,14 +3,14 @@
 const { WebSocket, WebSocketServer } = require("ws");
 const exchanges = require("./exchange.js");
 
-const [mode, url] = process.argv.slice(2);
+const [mode, url, compressed] = process.argv.slice(2);
 if (mode === "client") {
-  exchanges(WebSocket, url).then((results) => {
+  exchanges(WebSocket, url, compressed === "True").then((results) => {
     console.log(JSON.stringify(results));
     process.exit();
   });
 } else {
-  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: true });
   server.on("listening", () => console.log(`ws://127.0.0.1:${server.address().port}`));
   server.on("connection", (socket) => socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary })));
 }
