@@ -29,6 +29,12 @@ fn fragments(role: Role, first: u8, payload: &[u8], size: usize) -> Vec<u8> {
     (0..count).flat_map(|index| frame_to(role, first_byte(index), parts.next().unwrap_or_default())).collect()
 }
 
+/// A frame of which this much has come, and the rest never does.
+fn begun(role: Role, first: u8, payload: &[u8]) -> Vec<u8> {
+    let frame = frame_to(role, first, payload);
+    [&header_to(role, first, 1 << 30), &frame[frame.len() - payload.len()..]].concat()
+}
+
 /// Every way in which bytes reach a connection: all ends, with takeover and without, in frames and reads of any length.
 fn every_way(payloads: &[(u8, &[u8])], expected: (Vec<Event<'static>>, Option<ProtocolError>)) {
     for role in BOTH {
@@ -300,6 +306,21 @@ fn corrupt_data_fails_with_1007() {
 }
 
 #[test]
+fn corrupt_data_is_found_when_it_comes() {
+    for role in BOTH {
+        for takeover in EITHER {
+            let bad = b"\xf2\x48\xcd\xc9\xc9\x07\x18";
+            for stream in [begun(role, 0xC2, bad), frame_to(role, 0x42, bad)] {
+                for cut in CUTS {
+                    let failed = (vec![], Some(ProtocolError::CorruptDeflate));
+                    assert_eq!(feed(&mut compressed(role, takeover), &stream, cut), failed);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_message_that_ends_inside_a_block_is_corrupt() {
     let words = lines(300);
     let payloads = [
@@ -338,12 +359,7 @@ fn text_fails_at_the_first_byte_that_cannot_continue() {
                 [("a", &b"\xff"[..]), ("a\u{20ac}", b"\xe2\x82b"), ("", b"\xc0"), ("\u{1d11e}", b"\xed\xa0")]
             {
                 let front = Encoder::new(6, 15).part(&[good.as_bytes(), bad].concat());
-                // The rest never comes.
-                let stream = [
-                    header_to(role, 0xC1, 1 << 20),
-                    frame_to(role, 0, &front).split_off(header_to(role, 0, front.len() as u64).len()),
-                ]
-                .concat();
+                let stream = begun(role, 0xC1, &front);
                 for cut in CUTS {
                     let mut connection = compressed(role, takeover);
                     let failed = (vec![], Some(ProtocolError::InvalidUtf8));
@@ -430,10 +446,7 @@ fn the_limit_counts_what_comes_out_while_it_does() {
         for takeover in EITHER {
             for limit in [1, 1000, 8191, 8192, 8193, 50_000] {
                 let fits = deflated(&vec![b'x'; limit]);
-                // The rest never comes.
-                let over = Encoder::new(6, 15).part(&vec![b'x'; limit + 1]);
-                let header = header_to(role, 0, over.len() as u64).len();
-                let over = [header_to(role, 0xC1, 1 << 30), frame_to(role, 0, &over).split_off(header)].concat();
+                let over = begun(role, 0xC1, &Encoder::new(6, 15).part(&vec![b'x'; limit + 1]));
                 for cut in [1, 2, usize::MAX] {
                     let mut connection = limited(role, takeover, limit);
                     let stream = [frame_to(role, 0xC2, &fits), over.clone()].concat();
