@@ -308,8 +308,8 @@ impl Inflater {
         while at < end && !(self.stream.ended && at == back.len()) {
             let (taken, given) = self.stream.step(&input[at..], InflateFlush::Block, most, &mut give)?;
             at += taken;
-            // Between two blocks, unless the step is full; and the tail makes a block that is empty.
-            if at > back.len() && given < STEP && (at, given) != (end, 0) {
+            // No step goes from one block to the next, and the tail makes one that is empty.
+            if at > back.len() && (at, given) != (end, 0) {
                 return Err(ProtocolError::CorruptDeflate);
             }
         }
