@@ -188,7 +188,7 @@ fn no_head_costs_more_than_the_budget() {
         for stream in [&long, &interim, &body, &frames] {
             for (cut, role) in [(1, Role::Server), (1000, Role::Server), (1, Role::Client), (1000, Role::Client)] {
                 let mut end = match role {
-                    Role::Server => Weighed::new(config.clone(), |config| Connection::server(config)),
+                    Role::Server => Weighed::new(config.clone(), Connection::server),
                     Role::Client => Weighed::new(config.clone(), client),
                 };
                 end.load.opening = true;
