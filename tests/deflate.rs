@@ -919,3 +919,25 @@ proptest! {
         prop_assert_eq!(error, (events.len() < count).then_some(ProtocolError::InvalidUtf8));
     }
 }
+
+#[test]
+fn text_that_is_not_checked_comes_in_pieces_as_it_is() {
+    let words = lines(100);
+    for role in BOTH {
+        let mut config = Config::default();
+        (config.deflate, config.check_utf8) = (Some(always()), false);
+        let mut end = Connection::open(role, params(false).into(), config, SEED);
+        let mut stream = frame_to(role, 0xC1, &deflated(words.as_bytes()));
+        let Ok(Some(Event::Piece(piece))) = end.receive_piece(&mut &mut stream[..]) else { panic!("a piece") };
+        assert_eq!(piece.data, Message::Unchecked(words.as_bytes().into()));
+        assert!(piece.first && piece.last);
+    }
+}
+
+#[test]
+fn a_pool_is_equal_to_itself_and_tells_how_many_it_keeps() {
+    let (pool, other) = (Pool::new(3), Pool::new(3));
+    assert_eq!(pool, pool.clone());
+    assert_ne!(pool, other);
+    assert_eq!(format!("{pool:?}"), "Pool { most: 3, .. }");
+}
