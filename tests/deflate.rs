@@ -328,6 +328,8 @@ fn a_message_that_ends_inside_a_block_is_corrupt() {
         deflated(b"Hello, hello, hello"),
         Encoder::new(0, 15).message(b"stored"),
         [Encoder::new(9, 15).part(words.as_bytes()), deflated(b"Hello")].concat(),
+        // Each bit that is 0 is 258 bytes, so what was left out of a message makes thousands.
+        [&b"\xec\xc1\x31\x01\x00\x00\x00\xc2\xa0\xf5\x4f\x6d\x0d\x0f\xa0"[..], &[0; 100]].concat(),
         Bits::default().block(true, 1).letter(b'a').end().bytes(),
     ];
     let (mut whole, mut corrupt) = (0, 0);
@@ -929,4 +931,26 @@ proptest! {
         prop_assert!(events == expected.collect::<Vec<_>>());
         prop_assert_eq!(error, (events.len() < count).then_some(ProtocolError::InvalidUtf8));
     }
+}
+
+#[test]
+fn text_that_is_not_checked_comes_in_pieces_as_it_is() {
+    let words = lines(100);
+    for role in BOTH {
+        let mut config = Config::default();
+        (config.deflate, config.check_utf8) = (Some(always()), false);
+        let mut end = Connection::open(role, params(false).into(), config, SEED);
+        let mut stream = frame_to(role, 0xC1, &deflated(words.as_bytes()));
+        let Ok(Some(Event::Piece(piece))) = end.receive_piece(&mut &mut stream[..]) else { panic!("a piece") };
+        assert_eq!(piece.data, Message::Unchecked(words.as_bytes().into()));
+        assert!(piece.first && piece.last);
+    }
+}
+
+#[test]
+fn a_pool_is_equal_to_itself_and_tells_how_many_it_keeps() {
+    let (pool, other) = (Pool::new(3), Pool::new(3));
+    assert_eq!(pool, pool.clone());
+    assert_ne!(pool, other);
+    assert_eq!(format!("{pool:?}"), "Pool { most: 3, .. }");
 }
