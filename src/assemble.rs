@@ -84,15 +84,6 @@ impl Assembler {
         };
     }
 
-    /// Begins a message that is inflated; a recycled buffer is kept, but nothing in it.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn start_empty(&mut self, text: bool) {
-        self.start(text);
-        if let Self::Bytes(bytes) = self {
-            bytes.clear();
-        }
-    }
-
     /// What was appended since the last call, as a part of a message that goes on.
     #[cfg(feature = "deflate")]
     pub(crate) fn take_part(&mut self, kind: Kind) -> Message<'static> {

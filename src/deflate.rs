@@ -379,7 +379,7 @@ impl Inflate {
             Err(_) => true,
         };
         if is_in_place {
-            output.give_back(unused);
+            output.fill(given);
         } else {
             *filled += given;
             let over = given.saturating_sub(room);

@@ -7,35 +7,44 @@ use core::mem;
 
 /// A message that is being inflated: no header says how long it gets.
 pub(crate) struct Inflated<'a> {
-    pub(crate) assembler: &'a mut Assembler,
+    assembler: &'a mut Assembler,
     /// What was put aside of it.
-    pub(crate) front: Option<Assembler>,
+    front: Option<Assembler>,
     /// The bytes that its buffers may have together.
-    pub(crate) most: usize,
+    most: usize,
+    /// Bytes in the assembler; what is behind them is there to be written over.
+    filled: usize,
 }
 
-impl Inflated<'_> {
+impl<'a> Inflated<'a> {
+    /// Goes on with a message, or begins one in what a recycled buffer has.
+    pub(crate) fn new(assembler: &'a mut Assembler, front: Option<Assembler>, most: usize, first: bool) -> Self {
+        let filled = if first { 0 } else { assembler.len() };
+        Self { assembler, front, most, filled }
+    }
+
     /// Room for `want` bytes in the message itself, if that is not text, which has to be checked, and stays far from the
-    /// most that it may have. What is not used of it has to be given back.
+    /// most that it may have.
     #[inline]
     pub(crate) fn in_place(&mut self, want: usize) -> Option<&mut [u8]> {
         let Assembler::Bytes(bytes) = &mut *self.assembler else { return None };
-        let (len, end) = (bytes.len(), bytes.len() + want);
+        let end = self.filled + want;
         if self.front.is_some() || end > self.most / 4 {
             return None;
         }
         if end > bytes.capacity() {
-            bytes.reserve_exact(end.max(bytes.capacity() * 2) - len);
+            bytes.reserve_exact(end.max(bytes.capacity() * 2) - bytes.len());
         }
-        bytes.resize(end, 0);
-        Some(&mut bytes[len..])
+        if end > bytes.len() {
+            bytes.resize(end, 0);
+        }
+        Some(&mut bytes[self.filled..end])
     }
 
-    /// Takes back the last `unused` bytes of the room.
-    pub(crate) fn give_back(&mut self, unused: usize) {
-        if let Assembler::Bytes(bytes) = &mut *self.assembler {
-            bytes.truncate(bytes.len() - unused);
-        }
+    /// The first `given` bytes of the room are filled.
+    #[inline]
+    pub(crate) fn fill(&mut self, given: usize) {
+        self.filled += given;
     }
 
     /// Appends to the message; text is checked.
@@ -49,8 +58,12 @@ impl Inflated<'_> {
                 }
                 self.push(Part::Text(text));
             }
-            Assembler::Bytes(_) => self.push(Part::Bytes(inflated)),
+            Assembler::Bytes(bytes) => {
+                bytes.truncate(self.filled);
+                self.push(Part::Bytes(inflated));
+            }
         }
+        self.filled = self.assembler.len();
         Ok(())
     }
 
@@ -78,7 +91,16 @@ impl Inflated<'_> {
         rest.append_to(self.assembler);
     }
 
-    /// Puts what was put aside before what was appended since.
+    /// Ends a part of the message; what is put aside of it.
+    #[inline]
+    pub(crate) fn end(self) -> Option<Assembler> {
+        if let Assembler::Bytes(bytes) = self.assembler {
+            bytes.truncate(self.filled);
+        }
+        self.front
+    }
+
+    /// Ends the message: puts what was put aside before what was appended since.
     pub(crate) fn join(self) {
         let Some(front) = self.front else { return };
         match (mem::replace(self.assembler, front), self.assembler) {

@@ -69,16 +69,16 @@ impl Receiver {
         if first {
             self.started = false;
             inflater.start();
-            assembler.start_empty(kind == Kind::Text && self.config.check_utf8);
+            assembler.start(kind == Kind::Text && self.config.check_utf8);
         }
-        let mut output = Inflated { assembler, front: inflater.front.take(), most: room };
+        let mut output = Inflated::new(assembler, inflater.front.take(), room, first);
         let filled = if last {
             inflater.finish(payload, most, &mut output)?
         } else {
             inflater.inflate(payload, most, &mut output)?;
             0
         };
-        inflater.front = output.front;
+        inflater.front = output.end();
         Ok(filled)
     }
 
@@ -86,7 +86,7 @@ impl Receiver {
     fn append_last(&mut self, filled: usize) -> Result<(), ProtocolError> {
         let Some(inflater) = &mut self.inflater else { return Ok(()) };
         let most = self.config.limits.message;
-        let mut output = Inflated { assembler: &mut self.assembler, front: inflater.front.take(), most };
+        let mut output = Inflated::new(&mut self.assembler, inflater.front.take(), most, false);
         output.append(inflater.step(filled))?;
         output.join();
         Ok(())
