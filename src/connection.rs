@@ -177,6 +177,7 @@ impl Connection {
         match self.receiver.whole_message(input) {
             Some(Ok(message)) => Ok(Some(message.into())),
             Some(Err(error)) => self.settle(Err(error)),
+            None if self.receiver.is_done(input) => Ok(None),
             None => self.receive_any(input),
         }
     }

@@ -166,6 +166,16 @@ impl Start {
         Ok(Self { fin, rsv: first >> 4 & 0b111, opcode, masked: second & MASKED != 0, length })
     }
 
+    /// How many bytes a header with this `second` byte has.
+    pub(crate) const fn header_len(second: u8) -> usize {
+        let extended = match second & !MASKED {
+            LENGTH_16 => 2,
+            LENGTH_64 => 8,
+            _ => 0,
+        };
+        2 + extended + if second & MASKED != 0 { 4 } else { 0 }
+    }
+
     /// The header, of whose bytes the `rest` follows, and its own length; `None` while bytes are missing.
     #[inline]
     pub(crate) fn finish(self, rest: &[u8]) -> Result<Option<(Header, usize)>, ProtocolError> {

@@ -35,14 +35,20 @@ impl Mask {
     #[inline]
     pub fn apply(&mut self, bytes: &mut [u8]) {
         xor::apply(bytes, self.key);
-        self.key = xor::turned(self.key, bytes.len());
+        self.skip(bytes.len());
+    }
+
+    /// Leaves the next bytes of the payload as they are.
+    #[inline]
+    pub(crate) fn skip(&mut self, len: usize) {
+        self.key = xor::turned(self.key, len);
     }
 
     /// Appends the next bytes of the payload to `to`, masked, touching them once.
     #[inline]
     pub fn copy(&mut self, bytes: &[u8], to: &mut Vec<u8>) {
         xor::append(bytes, to, self.key);
-        self.key = xor::turned(self.key, bytes.len());
+        self.skip(bytes.len());
     }
 }
 
