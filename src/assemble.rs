@@ -69,19 +69,16 @@ impl Assembler {
                 }
                 // A tail that was lent, or a recycled buffer, is there to be written over.
                 let over = chunk.payload.len().min(bytes.len() - announced.before);
-                let (over, rest) = chunk.payload.split_at_mut(over);
+                let (over, rest) = chunk.payload.split_at(over);
                 let there = &mut bytes[announced.before..announced.before + over.len()];
                 match &mut mask {
-                    Some(mask) => {
-                        for (from, to) in over.chunks(BLOCK).zip(there.chunks_mut(BLOCK)) {
-                            to.copy_from_slice(from);
-                            mask.apply(to);
-                        }
-                        mask.copy(rest, bytes);
-                    }
-                    None => {
-                        there.copy_from_slice(over);
-                        bytes.extend_from_slice(rest);
+                    Some(mask) => mask.copy_to(over, there),
+                    None => there.copy_from_slice(over),
+                }
+                if !rest.is_empty() {
+                    match &mut mask {
+                        Some(mask) => mask.copy(rest, bytes),
+                        None => bytes.extend_from_slice(rest),
                     }
                 }
             }

@@ -178,7 +178,11 @@ impl Connection {
             Some(Ok(message)) => Ok(Some(message.into())),
             Some(Err(error)) => self.settle(Err(error)),
             None if self.receiver.is_done(input) => Ok(None),
-            None => self.receive_any(input),
+            None => match self.receiver.within(input) {
+                Some(Ok(())) => Ok(None),
+                Some(Err(error)) => self.settle(Err(error)),
+                None => self.receive_any(input),
+            },
         }
     }
 

@@ -143,6 +143,23 @@ impl Decoder {
         Some((kind, payload, compressed))
     }
 
+    /// Takes all of an `input` that lies within a plain payload, and neither begins nor ends it: the other common case, of
+    /// messages that reads cut.
+    #[inline(always)]
+    pub(crate) fn within<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<Chunk<'a>> {
+        let State::Payload { opcode, started, ref mut mask, ref mut remaining, .. } = self.state else { return None };
+        let Some(Message { kind, compressed: false }) = self.message else { return None };
+        // A control frame has no part here, for it starts nothing; nor has the front of a message.
+        if !(started || opcode == OpCode::Continuation) || input.is_empty() || input.len() as u64 >= *remaining {
+            return None;
+        }
+        let payload = mem::take(input);
+        let of_payload = (self.role == Role::Server).then_some(*mask);
+        mask.skip(payload.len());
+        *remaining -= payload.len() as u64;
+        Some(Chunk { payload, mask: of_payload, kind, compressed: false, first: false, frame_end: false, last: false })
+    }
+
     /// Takes from the front of `input` what makes the next chunk or control frame; `None` when all input is taken.
     /// Whether messages may be `compressed` was negotiated.
     pub(crate) fn next<'a>(

@@ -44,6 +44,13 @@ impl Mask {
         self.key = xor::turned(self.key, len);
     }
 
+    /// Masks the next bytes of the payload from one place to another of the same length.
+    #[inline]
+    pub(crate) fn copy_to(&mut self, bytes: &[u8], to: &mut [u8]) {
+        xor::copy(bytes, to, self.key);
+        self.skip(bytes.len());
+    }
+
     /// Appends the next bytes of the payload to `to`, masked, touching them once.
     #[inline]
     pub fn copy(&mut self, bytes: &[u8], to: &mut Vec<u8>) {
@@ -153,6 +160,12 @@ mod tests {
                 mask.copy(&payload[..start], &mut copy);
                 mask.copy(&payload[start..end], &mut copy);
                 assert_eq!(copy, expected[..end], "{start} to {end}");
+
+                let mut mask = Mask::new(key);
+                let mut over = payload.clone();
+                mask.copy_to(&payload[..start], &mut over[..start]);
+                mask.copy_to(&payload[start..end], &mut over[start..end]);
+                assert_eq!(over, expected, "{start} to {end}");
             }
         }
     }
@@ -165,6 +178,11 @@ mod tests {
         let mut expected = payload;
         slow(&mut expected, [1, 2, 3, 4], 0);
         assert_eq!(copy, expected);
+        let mut over = vec![7; copy.len()];
+        Mask::new([1, 2, 3, 4]).copy_to(&vec![0; copy.len()], &mut over);
+        assert_eq!(over, expected);
+        Mask::new([1, 2, 3, 4]).apply(&mut over);
+        assert_eq!(over, vec![0; copy.len()]);
     }
 
     #[test]

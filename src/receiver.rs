@@ -95,7 +95,10 @@ impl Receiver {
             Some(Ok(message)) => Ok(Some(message.into())),
             Some(Err(error)) => Err(error),
             None if self.is_done(input) => Ok(None),
-            None => self.receive_any(input),
+            None => match self.within(input) {
+                Some(result) => result.map(|()| None),
+                None => self.receive_any(input),
+            },
         }
     }
 
@@ -126,6 +129,23 @@ impl Receiver {
     #[inline]
     pub(crate) fn is_done(&self, input: &[u8]) -> bool {
         input.is_empty() && self.mode != Mode::Piece
+    }
+
+    /// The other common case: an `input` within a message that is put together. Whether it was that.
+    #[inline(always)]
+    pub(crate) fn within(&mut self, input: &mut &mut [u8]) -> Option<Result<(), ProtocolError>> {
+        if self.mode != Mode::Message || self.discarding {
+            return None;
+        }
+        let chunk = self.decoder.within(input)?;
+        let len = chunk.payload.len();
+        self.bytes += len as u64;
+        let announced = self.announced(len);
+        let result = self.assembler.push(chunk, announced, self.config.check_utf8);
+        if result.is_err() {
+            self.end();
+        }
+        Some(result.map(|_| ()))
     }
 
     /// Every case of [`receive`](Self::receive).

@@ -122,7 +122,11 @@ fn append_blocks(bytes: &[u8], to: &mut Vec<u8>, key: Key) {
         to.truncate(from + start);
     }
     let inner = turned(key, start);
-    for line in bytes[start..].as_chunks::<LINE>().0 {
+    let (fours, rest) = bytes[start..].as_chunks::<{ 4 * LINE }>();
+    for four in fours {
+        to.extend_from_slice(&block(*four, inner));
+    }
+    for line in rest.as_chunks::<LINE>().0 {
         to.extend_from_slice(&block(*line, inner));
     }
     to.truncate(from + last);
@@ -137,4 +141,53 @@ fn append_wide(bytes: &[u8], to: &mut Vec<u8>, key: Key) {
 #[cfg(not(feature = "std"))]
 fn append_wide(bytes: &[u8], to: &mut Vec<u8>, key: Key) {
     append_blocks(bytes, to, key);
+}
+
+/// From one place to another of the same length.
+#[inline]
+pub(crate) fn copy(bytes: &[u8], to: &mut [u8], key: Key) {
+    match bytes.len() {
+        0..4 => to.iter_mut().zip(bytes).zip(key).for_each(|((to, byte), key)| *to = byte ^ key),
+        4..8 => copy_ends::<4>(bytes, to, key),
+        8..16 => copy_ends::<8>(bytes, to, key),
+        16..=32 => copy_ends::<16>(bytes, to, key),
+        33..=64 => copy_ends::<32>(bytes, to, key),
+        65..LEAST_WIDE => copy_ends::<64>(bytes, to, key),
+        _ => copy_wide(bytes, to, key),
+    }
+}
+
+/// The first block and the last, which may overlap.
+#[inline(always)]
+fn copy_ends<const N: usize>(bytes: &[u8], to: &mut [u8], key: Key) {
+    let behind = turned(key, bytes.len());
+    if let (Some(&front), Some(&back)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) {
+        if let Some(to) = to.first_chunk_mut::<N>() {
+            *to = block(front, key);
+        }
+        if let Some(to) = to.last_chunk_mut::<N>() {
+            *to = block(back, behind);
+        }
+    }
+}
+
+#[inline(always)]
+fn copy_blocks(bytes: &[u8], to: &mut [u8], key: Key) {
+    let start = if bytes.len() < LEAST_ALIGNED { LINE } else { to.as_ptr().align_offset(LINE).min(LINE) };
+    copy_ends::<LINE>(bytes, to, key);
+    let inner = u32::from_ne_bytes(turned(key, start));
+    let lines = bytes[start..].as_chunks::<LINE>().0.as_flattened().as_chunks::<4>().0;
+    for (from, to) in lines.iter().zip(to[start..].as_chunks_mut().0) {
+        *to = (u32::from_ne_bytes(*from) ^ inner).to_ne_bytes();
+    }
+}
+
+#[cfg(feature = "std")]
+fn copy_wide(bytes: &[u8], to: &mut [u8], key: Key) {
+    dispatch!(Level::new(), _ => copy_blocks(bytes, to, key));
+}
+
+#[cfg(not(feature = "std"))]
+fn copy_wide(bytes: &[u8], to: &mut [u8], key: Key) {
+    copy_blocks(bytes, to, key);
 }
