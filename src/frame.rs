@@ -1,6 +1,7 @@
 //! Frame headers (RFC 6455 §5.2): bytes to a [`Header`] and back, and whole frames made at compile time.
 
 use crate::error::ProtocolError;
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
 
@@ -99,6 +100,26 @@ impl Header {
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some((start, rest)) = bytes.split_first_chunk() else { return Ok(None) };
         Start::parse(*start)?.finish(rest)
+    }
+
+    /// Appends the header's bytes.
+    pub(crate) fn append(&self, to: &mut Vec<u8>) {
+        let header = self.encode();
+        let end = to.len() + usize::from(header.len);
+        to.extend_from_slice(&header.bytes);
+        to.truncate(end);
+    }
+
+    /// Writes a header that has no extended length to the front of `room`; its own length.
+    #[inline(always)]
+    pub(crate) fn write_short(&self, room: &mut [u8]) -> usize {
+        let [first, second, k0, k1, k2, k3, ..] = room else { return 0 };
+        *first = (self.fin as u8) << 7 | self.rsv << 4 | self.opcode as u8;
+        *second = self.length as u8;
+        let Some(key) = self.mask else { return 2 };
+        *second |= MASKED;
+        [*k0, *k1, *k2, *k3] = key;
+        6
     }
 
     /// The header's bytes, with the length in its shortest form.

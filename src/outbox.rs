@@ -287,16 +287,19 @@ pub struct Outgoing<'a> {
 
 impl<'a> Outgoing<'a> {
     /// `retain` is the capacity in bytes to keep when all is sent, `sent` counts the bytes that are.
+    #[inline]
     pub(crate) fn new(outbox: &'a mut Outbox, retain: usize, sent: &'a mut u64) -> Self {
         Self { outbox, retain, sent }
     }
 }
 
 impl Buf for Outgoing<'_> {
+    #[inline]
     fn remaining(&self) -> usize {
         self.outbox.len()
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
         self.outbox.chunk()
     }
@@ -313,6 +316,7 @@ impl Buf for Outgoing<'_> {
 
     /// # Panics
     /// If `count` is more than remains: that many bytes cannot have gone out.
+    #[inline]
     fn advance(&mut self, count: usize) {
         assert!(count <= self.remaining(), "advanced past the end of what waits");
         self.outbox.advance(count, self.retain);
@@ -330,9 +334,30 @@ pub(crate) fn control_frame(opcode: OpCode, payload: &[u8], mask: Option<[u8; 4]
 /// Appends a frame, its payload masked if the header has a key.
 #[inline]
 pub(crate) fn append_frame(to: &mut Vec<u8>, header: Header, payload: &[u8]) {
-    to.extend_from_slice(&header.encode());
-    match header.mask {
-        Some(key) => Mask::new(key).copy(payload, to),
-        None => to.extend_from_slice(payload),
+    const SMALL: usize = 64;
+    const SHORT: usize = 136;
+    // Room of a constant size and moves within it cost less than copies of one that varies.
+    match payload.len() {
+        0..=58 => append_short::<SMALL>(to, header, payload),
+        59..=125 => append_short::<SHORT>(to, header, payload),
+        _ => {
+            header.append(to);
+            match header.mask {
+                Some(key) => Mask::new(key).copy(payload, to),
+                None => to.extend_from_slice(payload),
+            }
+        }
     }
+}
+
+/// Appends a frame of at most `ROOM` bytes, whose header has no extended length.
+#[inline(always)]
+fn append_short<const ROOM: usize>(to: &mut Vec<u8>, header: Header, payload: &[u8]) {
+    let start = to.len();
+    to.extend_from_slice(&[0; ROOM]);
+    let frame = &mut to[start..start + ROOM];
+    let len = header.write_short(frame);
+    let (key, end) = (header.mask.unwrap_or_default(), len + payload.len());
+    Mask::new(key).copy_to(payload, &mut frame[len..end]);
+    to.truncate(start + end);
 }
