@@ -58,7 +58,8 @@ impl Outbox {
     ///
     /// What went out at once says nothing of the peer: it may all be in the transport's own buffers.
     pub(crate) fn watch(&mut self) -> bool {
-        let Some(backlog) = &mut self.backlog else { return false };
+        let waits = self.len() > 0;
+        let Some(backlog) = self.backlog.as_mut().filter(|_| waits) else { return false };
         mem::replace(&mut backlog.watched, true) & mem::take(&mut backlog.moved)
     }
 
@@ -183,15 +184,28 @@ impl Outbox {
         if count < self.len() {
             return self.backlog.get_or_insert_default().advance(&self.bytes, count);
         }
-        self.backlog = None;
         self.bytes.clear();
         if self.bytes.capacity() > retain {
             self.bytes = Vec::new();
+        }
+        if let Some(backlog) = &mut self.backlog
+            && !backlog.clear(retain - self.bytes.capacity())
+        {
+            self.backlog = None;
         }
     }
 }
 
 impl Backlog {
+    /// Makes this one as it was at first, to be used again; `false` if it holds more than `retain` bytes of heap.
+    fn clear(&mut self, retain: usize) -> bool {
+        let mut splices = mem::take(&mut self.splices);
+        splices.clear();
+        let held = size_of::<Self>() + splices.capacity() * size_of::<Splice>();
+        *self = Self { splices, ..Self::default() };
+        held <= retain
+    }
+
     /// Where `bytes` would have to be moved to take `more`, leaves those behind that have gone out. They are at least
     /// half, so a byte moves a few times at most.
     fn compact(&mut self, bytes: &mut Vec<u8>, more: usize) {

@@ -41,11 +41,11 @@ pub(crate) fn draw(results: &[Result], folder: &Path) -> std::result::Result<(),
 fn chart(sizes: &[&Result], path: &Path) -> std::result::Result<(), Box<dyn Error>> {
     let root = SVGBackend::new(path, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
+    let (left, names) = root.split_horizontally(SIZE.0 - 180);
     let last = sizes.len() as i32 - 1;
-    let mut chart = ChartBuilder::on(&root)
+    let mut chart = ChartBuilder::on(&left)
         .caption(format!("{}: time as a multiple of the limit's", sizes[0].group), ("sans-serif", 18))
         .margin(12)
-        .margin_right(190)
         .x_label_area_size(28)
         .y_label_area_size(40)
         .build_cartesian_2d(0..last, (0.8..MOST).log_scale().base(2.0))?;
@@ -58,24 +58,19 @@ fn chart(sizes: &[&Result], path: &Path) -> std::result::Result<(), Box<dyn Erro
         .y_label_formatter(&|times| format!("{times}"))
         .draw()?;
     let mut colours = COLOURS.iter();
-    for row in sizes[0].rows.iter().filter(|row| row.name != LIMIT) {
+    for (line, row) in sizes[0].rows.iter().filter(|row| row.name != LIMIT).enumerate() {
         let (colour, width) = if is_peer(row.name) { (*colours.next().unwrap_or(&BLACK), 1) } else { (OURS, 3) };
+        let style = ShapeStyle { color: colour.to_rgba(), filled: true, stroke_width: width };
         let times = |(at, result): (usize, &&Result)| {
             result.figures(row.name).map(|figures| (at as i32, figures.to_limit.clamp(0.8, MOST)))
         };
-        let points: Vec<_> = sizes.iter().enumerate().filter_map(times).collect();
+        let points = sizes.iter().enumerate().filter_map(times);
+        chart.draw_series(LineSeries::new(points, style).point_size(width + 1))?;
         let mark = if row.note.is_empty() { "" } else { " \u{2020}" };
-        let style = ShapeStyle { color: colour.to_rgba(), filled: true, stroke_width: width };
-        chart
-            .draw_series(LineSeries::new(points, style).point_size(width + 1))?
-            .label(format!("{}{mark}", row.name))
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
+        let y = 60 + 22 * line as i32;
+        names.draw(&PathElement::new([(0, y), (18, y)], style))?;
+        names.draw(&Text::new(format!("{}{mark}", row.name), (26, y - 7), ("sans-serif", 13)))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::Coordinate(SIZE.0 as i32 - 230, 30))
-        .border_style(TRANSPARENT)
-        .draw()?;
     root.present()?;
     Ok(())
 }

@@ -35,14 +35,8 @@ impl Content {
             Self::Text => "Stra\u{df}e, \u{43c}\u{438}\u{440}, \u{4e16}\u{754c}. ",
             _ => "The quick brown fox. ",
         };
-        let mut text = String::with_capacity(size + 3);
-        let mut characters = letters.chars().cycle();
-        while text.len() < size {
-            text.extend(characters.next());
-        }
-        while text.len() > size {
-            text.pop();
-        }
+        let mut text = letters.repeat(size / letters.len() + 1);
+        text.truncate((0..=size).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default());
         text.push_str(&"x".repeat(size - text.len()));
         text.into()
     }

@@ -128,7 +128,7 @@ impl Peer for Shared {
         }
         let mut outbound = connection.outbound();
         while outbound.has_remaining() {
-            let mut slices = [IoSlice::new(&[]); 64];
+            let mut slices = [IoSlice::new(&[]); 16];
             let filled = outbound.chunks_vectored(&mut slices);
             let len = pipe.put_vectored(&slices[..filled]);
             outbound.advance(len);
