@@ -1,6 +1,6 @@
 //! A chart for each group of sizes: how many times the limit each contestant takes.
 
-use crate::measure::LIMIT;
+use crate::measure::{LIMIT, US};
 use crate::report::{Result, is_peer};
 use plotters::prelude::*;
 use std::error::Error;
@@ -20,6 +20,7 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(90, 180, 180),
 ];
 const OURS: RGBColor = RGBColor(20, 30, 60);
+const OURS_OTHERWISE: RGBColor = RGBColor(100, 115, 165);
 
 /// What is slower than this many limits is drawn at the edge.
 const MOST: f64 = 32.0;
@@ -59,7 +60,11 @@ fn chart(sizes: &[&Result], path: &Path) -> std::result::Result<(), Box<dyn Erro
         .draw()?;
     let mut colours = COLOURS.iter();
     for (line, row) in sizes[0].rows.iter().filter(|row| row.name != LIMIT).enumerate() {
-        let (colour, width) = if is_peer(row.name) { (*colours.next().unwrap_or(&BLACK), 1) } else { (OURS, 3) };
+        let (colour, width) = match row.name {
+            US => (OURS, 3),
+            name if is_peer(name) => (*colours.next().unwrap_or(&BLACK), 1),
+            _ => (OURS_OTHERWISE, 2),
+        };
         let style = ShapeStyle { color: colour.to_rgba(), filled: true, stroke_width: width };
         let times = |(at, result): (usize, &&Result)| {
             result.figures(row.name).map(|figures| (at as i32, figures.to_limit.clamp(0.8, MOST)))

@@ -88,7 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if let Some(folder) = arguments.out {
         chart::draw(&results, &folder)?;
-        fs::write(folder.join("figures.json"), format!("{:#}\n", report::json(&results, &idle)))?;
+        fs::write(folder.join("figures.json"), format!("{}\n", report::json(&results, &idle)))?;
         fs::write(folder.join("figures.md"), report::markdown(&results, &idle))?;
     }
     Ok(())
