@@ -375,3 +375,29 @@ fn append_short<const ROOM: usize>(to: &mut Vec<u8>, header: Header, payload: &[
     Mask::new(key).copy_to(payload, &mut frame[len..end]);
     to.truncate(start + end);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_retained_remembers_nothing() {
+        let mut outbox = Outbox::default();
+        outbox.tail(0).extend([0x82, 3, 1, 2, 3]);
+        outbox.advance(1, usize::MAX);
+        assert!(!outbox.watch(), "nothing was watched before");
+        outbox.advance(1, usize::MAX);
+        assert!(outbox.watch());
+        outbox.push_frame(Bytes::from_static(&[0x82, 1, 1]));
+        outbox.advance(6, usize::MAX);
+        assert!(outbox.backlog.is_some(), "it is retained");
+        assert_eq!((outbox.len(), outbox.watch()), (0, false));
+        outbox.tail(0).extend([0x82, 3, 4, 5, 6]);
+        outbox.advance(1, usize::MAX);
+        assert!(!outbox.watch(), "none of this waited at the last call");
+        assert_eq!(outbox.chunk(), [3, 4, 5, 6]);
+        outbox.push_control(Bytes::from_static(&[0x89, 0]));
+        outbox.advance(4, usize::MAX);
+        assert_eq!(outbox.chunk(), [0x89, 0], "behind the frame that has begun");
+    }
+}
