@@ -16,6 +16,9 @@ pub(crate) use inflated::Inflated;
 /// what follows them in one read of a usual buffer.
 const LEAST_TAIL: usize = 64 << 10;
 
+/// What is unmasked, checked and moved at once: it stays in the first-level cache meanwhile.
+const BLOCK: usize = 8 << 10;
+
 /// A message that is not whole yet; idle, it holds no heap.
 pub(crate) enum Assembler {
     /// Checked text, held as a `String` so that nothing of it is checked twice, and its unfinished character.
@@ -39,35 +42,53 @@ impl Assembler {
     }
 
     /// Takes a chunk; the message, if this was its last.
+    #[inline]
     pub(crate) fn push(
         &mut self,
-        chunk: &Chunk<'_>,
+        chunk: Chunk<'_>,
         announced: Announced,
         check_utf8: bool,
     ) -> Result<Option<Message<'static>>, ProtocolError> {
+        let Chunk { mut mask, kind, last, .. } = chunk;
         if chunk.first {
-            self.start(chunk.kind == Kind::Text && check_utf8);
+            self.start(kind == Kind::Text && check_utf8);
         }
         let want = announced.before + chunk.payload.len();
         match self {
             Self::Text(text, utf8) => {
-                let checked = utf8.check(chunk.payload)?;
-                let room = room(text.capacity(), want, announced.most);
-                text.reserve_exact(room.saturating_sub(text.len()));
-                text.extend(checked.head);
-                text.push_str(checked.text);
+                if text.capacity() < want {
+                    text.reserve_exact(room(want, announced.most) - text.len());
+                }
+                for block in chunk.payload.chunks_mut(BLOCK) {
+                    if let Some(mask) = &mut mask {
+                        mask.apply(block);
+                    }
+                    let checked = utf8.check(block)?;
+                    text.extend(checked.head);
+                    text.push_str(checked.text);
+                }
             }
             Self::Bytes(bytes) => {
-                let room = room(bytes.capacity(), want, announced.most);
-                bytes.reserve_exact(room.saturating_sub(bytes.len()));
+                if bytes.capacity() < want {
+                    bytes.reserve_exact(room(want, announced.most) - bytes.len());
+                }
                 // A tail that was lent, or a recycled buffer, is there to be written over.
                 let over = chunk.payload.len().min(bytes.len() - announced.before);
                 let (over, rest) = chunk.payload.split_at(over);
-                bytes[announced.before..announced.before + over.len()].copy_from_slice(over);
-                bytes.extend_from_slice(rest);
+                let there = &mut bytes[announced.before..announced.before + over.len()];
+                match &mut mask {
+                    Some(mask) => mask.copy_to(over, there),
+                    None => there.copy_from_slice(over),
+                }
+                if !rest.is_empty() {
+                    match &mut mask {
+                        Some(mask) => mask.copy(rest, bytes),
+                        None => bytes.extend_from_slice(rest),
+                    }
+                }
             }
         }
-        if chunk.last { self.finish(chunk.kind, want).map(Some) } else { Ok(None) }
+        if last { self.finish(kind, want).map(Some) } else { Ok(None) }
     }
 
     /// Begins a message; a recycled buffer is kept.
@@ -186,7 +207,7 @@ impl Assembler {
             return None;
         }
         if bytes.capacity() == filled {
-            let room = room(filled, filled + 1, most);
+            let room = room(filled + 1, most);
             bytes.reserve_exact(room.saturating_sub(bytes.len()));
         }
         let end = bytes.capacity().min(filled + left);
@@ -213,6 +234,6 @@ impl Default for Assembler {
 /// The capacity for `want` bytes of a message that may have `most`.
 ///
 /// Thrice what arrived: with the buffer it is moved from, that is at most four times.
-fn room(capacity: usize, want: usize, most: usize) -> usize {
-    if want <= capacity { capacity } else { want.saturating_mul(3).min(most).max(want) }
+fn room(want: usize, most: usize) -> usize {
+    want.saturating_mul(3).min(most).max(want)
 }

@@ -177,7 +177,12 @@ impl Connection {
         match self.receiver.whole_message(input) {
             Some(Ok(message)) => Ok(Some(message.into())),
             Some(Err(error)) => self.settle(Err(error)),
-            None => self.receive_any(input),
+            None if self.receiver.is_done(input) => Ok(None),
+            None => match self.receiver.within(input) {
+                Some(Ok(())) => Ok(None),
+                Some(Err(error)) => self.settle(Err(error)),
+                None => self.receive_any(input),
+            },
         }
     }
 

@@ -25,9 +25,11 @@ pub(crate) enum Decoded<'a> {
     Control(OpCode, Cow<'a, [u8]>),
 }
 
-/// Part of a data frame's payload, unmasked.
+/// Part of a data frame's payload.
 pub(crate) struct Chunk<'a> {
     pub(crate) payload: &'a mut [u8],
+    /// What the payload is still masked with: who touches it first unmasks it.
+    pub(crate) mask: Option<Mask>,
     pub(crate) kind: Kind,
     pub(crate) compressed: bool,
     /// The message starts here.
@@ -36,6 +38,24 @@ pub(crate) struct Chunk<'a> {
     pub(crate) frame_end: bool,
     /// The message ends here.
     pub(crate) last: bool,
+}
+
+impl<'a> Chunk<'a> {
+    /// The payload, unmasked where it lies.
+    #[inline]
+    pub(crate) fn unmasked(self) -> &'a mut [u8] {
+        if let Some(mut mask) = self.mask {
+            mask.apply(self.payload);
+        }
+        self.payload
+    }
+
+    /// Unmasks the payload where it lies.
+    pub(crate) fn unmask(&mut self) {
+        if let Some(mut mask) = self.mask.take() {
+            mask.apply(self.payload);
+        }
+    }
 }
 
 /// How many bytes of a payload to take at once.
@@ -123,6 +143,23 @@ impl Decoder {
         Some((kind, payload, compressed))
     }
 
+    /// Takes all of an `input` that lies within a plain payload, and neither begins nor ends it: the other common case, of
+    /// messages that reads cut.
+    #[inline(always)]
+    pub(crate) fn within<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<Chunk<'a>> {
+        let State::Payload { opcode, started, ref mut mask, ref mut remaining, .. } = self.state else { return None };
+        let Some(Message { kind, compressed: false }) = self.message else { return None };
+        // A control frame has no part here, for it starts nothing; nor has the front of a message.
+        if !(started || opcode == OpCode::Continuation) || input.is_empty() || input.len() as u64 >= *remaining {
+            return None;
+        }
+        let payload = mem::take(input);
+        let of_payload = (self.role == Role::Server).then_some(*mask);
+        mask.skip(payload.len());
+        *remaining -= payload.len() as u64;
+        Some(Chunk { payload, mask: of_payload, kind, compressed: false, first: false, frame_end: false, last: false })
+    }
+
     /// Takes from the front of `input` what makes the next chunk or control frame; `None` when all input is taken.
     /// Whether messages may be `compressed` was negotiated.
     pub(crate) fn next<'a>(
@@ -162,20 +199,23 @@ impl Decoder {
                 return Ok(Some(header));
             }
         }
-        // They are 14 at most, so a byte at a time is still linear.
-        while !input.is_empty() {
-            let State::Header { spill, len } = &mut self.state else { return Ok(None) };
-            spill[usize::from(*len)] = take(input, 1)[0];
-            *len += 1;
-            let (spill, len) = (*spill, usize::from(*len));
-            if let Some((start, rest)) = spill[..len].split_first_chunk() {
-                let start = Start::parse(*start)?;
-                if rest.is_empty() {
-                    self.check(start, config, compressed)?;
-                }
-                if let Some((header, _)) = start.finish(rest)? {
-                    return Ok(Some(header));
-                }
+        // The first two bytes say how many there are.
+        while let State::Header { spill, len } = &mut self.state {
+            let have = usize::from(*len);
+            let want = if have < 2 { 2 } else { Start::header_len(spill[1]) };
+            let more = input.len().min(want - have);
+            spill[have..have + more].copy_from_slice(take(input, more));
+            *len += more as u8;
+            if have + more < want {
+                return Ok(None);
+            }
+            let (spill, [first, second, ..]) = (*spill, *spill);
+            let start = Start::parse([first, second])?;
+            if want == 2 {
+                self.check(start, config, compressed)?;
+            }
+            if let Some((header, _)) = start.finish(&spill[2..want])? {
+                return Ok(Some(header));
             }
         }
         Ok(None)
@@ -241,9 +281,8 @@ impl Decoder {
         let Message { kind, compressed } = self.message?;
         let here = here.min(if compressed { most.compressed } else { most.plain });
         let payload = take(input, here);
-        if self.role == Role::Server {
-            mask.apply(payload);
-        }
+        let of_payload = (self.role == Role::Server).then_some(*mask);
+        mask.skip(here);
         *remaining -= here as u64;
         let frame_end = *remaining == 0;
         let first = opcode != OpCode::Continuation && !mem::replace(started, true);
@@ -254,7 +293,7 @@ impl Decoder {
         if last {
             self.message = None;
         }
-        Some(Decoded::Data(Chunk { payload, kind, compressed, first, frame_end, last }))
+        Some(Decoded::Data(Chunk { payload, mask: of_payload, kind, compressed, first, frame_end, last }))
     }
 
     /// Takes `here` bytes of a control frame's payload; the frame once it is whole, `None` before.

@@ -1,6 +1,7 @@
 //! Frame headers (RFC 6455 §5.2): bytes to a [`Header`] and back, and whole frames made at compile time.
 
 use crate::error::ProtocolError;
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
 
@@ -101,6 +102,26 @@ impl Header {
         Start::parse(*start)?.finish(rest)
     }
 
+    /// Appends the header's bytes.
+    pub(crate) fn append(&self, to: &mut Vec<u8>) {
+        let header = self.encode();
+        let end = to.len() + usize::from(header.len);
+        to.extend_from_slice(&header.bytes);
+        to.truncate(end);
+    }
+
+    /// Writes a header that has no extended length to the front of `room`; its own length.
+    #[inline(always)]
+    pub(crate) fn write_short(&self, room: &mut [u8]) -> usize {
+        let [first, second, k0, k1, k2, k3, ..] = room else { return 0 };
+        *first = (self.fin as u8) << 7 | self.rsv << 4 | self.opcode as u8;
+        *second = self.length as u8;
+        let Some(key) = self.mask else { return 2 };
+        *second |= MASKED;
+        [*k0, *k1, *k2, *k3] = key;
+        6
+    }
+
     /// The header's bytes, with the length in its shortest form.
     #[inline]
     pub const fn encode(&self) -> HeaderBytes {
@@ -164,6 +185,16 @@ impl Start {
             }
         }
         Ok(Self { fin, rsv: first >> 4 & 0b111, opcode, masked: second & MASKED != 0, length })
+    }
+
+    /// How many bytes a header with this `second` byte has.
+    pub(crate) const fn header_len(second: u8) -> usize {
+        let extended = match second & !MASKED {
+            LENGTH_16 => 2,
+            LENGTH_64 => 8,
+            _ => 0,
+        };
+        2 + extended + if second & MASKED != 0 { 4 } else { 0 }
     }
 
     /// The header, of whose bytes the `rest` follows, and its own length; `None` while bytes are missing.

@@ -31,6 +31,7 @@ pub mod testing;
 mod timer;
 pub mod utf8;
 mod writer;
+mod xor;
 
 /// The crate of [`Buf`](bytes::Buf) and [`Bytes`](bytes::Bytes), which are part of this one's interface.
 pub use bytes;

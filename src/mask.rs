@@ -1,11 +1,9 @@
 //! Masking (RFC 6455 §5.3) and where masking keys come from (§10.3).
 
+use crate::xor;
 use alloc::vec::Vec;
 use core::fmt;
 use siphasher::sip::SipHasher24;
-
-/// How much is copied before it is masked: it is still in the first-level cache then.
-const BLOCK: usize = 8 << 10;
 
 /// A masking key at some place of a payload, so that a payload may come in parts.
 ///
@@ -36,31 +34,28 @@ impl Mask {
     /// Masks the next bytes of the payload in place.
     #[inline]
     pub fn apply(&mut self, bytes: &mut [u8]) {
-        let key = u32::from_le_bytes(self.key);
-        let wide = u64::from(key) << 32 | u64::from(key);
-        let (words, rest) = bytes.as_chunks_mut::<8>();
-        for word in words {
-            *word = (u64::from_le_bytes(*word) ^ wide).to_le_bytes();
-        }
-        let (halves, rest) = rest.as_chunks_mut::<4>();
-        for half in halves {
-            *half = (u32::from_le_bytes(*half) ^ key).to_le_bytes();
-        }
-        for (byte, key) in rest.iter_mut().zip(self.key) {
-            *byte ^= key;
-        }
-        self.key = key.rotate_right(8 * rest.len() as u32).to_le_bytes();
+        xor::apply(bytes, self.key);
+        self.skip(bytes.len());
+    }
+
+    /// Leaves the next bytes of the payload as they are.
+    #[inline]
+    pub(crate) fn skip(&mut self, len: usize) {
+        self.key = xor::turned(self.key, len);
+    }
+
+    /// Masks the next bytes of the payload from one place to another of the same length.
+    #[inline]
+    pub(crate) fn copy_to(&mut self, bytes: &[u8], to: &mut [u8]) {
+        xor::copy(bytes, to, self.key);
+        self.skip(bytes.len());
     }
 
     /// Appends the next bytes of the payload to `to`, masked, touching them once.
     #[inline]
     pub fn copy(&mut self, bytes: &[u8], to: &mut Vec<u8>) {
-        to.reserve(bytes.len());
-        for block in bytes.chunks(BLOCK) {
-            let start = to.len();
-            to.extend_from_slice(block);
-            self.apply(&mut to[start..]);
-        }
+        xor::append(bytes, to, self.key);
+        self.skip(bytes.len());
     }
 }
 
@@ -148,7 +143,7 @@ mod tests {
     #[test]
     fn fast_is_slow_at_every_length_and_offset() {
         let key = [0x37, 0xfa, 0x21, 0x3d];
-        let payload: Vec<u8> = (0..300).map(|i| (i * 7) as u8).collect();
+        let payload: Vec<u8> = (0..400).map(|i| (i * 7) as u8).collect();
         for start in 0..70 {
             for end in start..payload.len() {
                 let mut expected = payload.clone();
@@ -165,18 +160,29 @@ mod tests {
                 mask.copy(&payload[..start], &mut copy);
                 mask.copy(&payload[start..end], &mut copy);
                 assert_eq!(copy, expected[..end], "{start} to {end}");
+
+                let mut mask = Mask::new(key);
+                let mut over = payload.clone();
+                mask.copy_to(&payload[..start], &mut over[..start]);
+                mask.copy_to(&payload[start..end], &mut over[start..end]);
+                assert_eq!(over, expected, "{start} to {end}");
             }
         }
     }
 
     #[test]
     fn a_copy_of_many_blocks() {
-        let payload = vec![0; 3 * BLOCK + 5];
+        let payload = vec![0; 0x6005];
         let mut copy = Vec::new();
         Mask::new([1, 2, 3, 4]).copy(&payload, &mut copy);
         let mut expected = payload;
         slow(&mut expected, [1, 2, 3, 4], 0);
         assert_eq!(copy, expected);
+        let mut over = vec![7; copy.len()];
+        Mask::new([1, 2, 3, 4]).copy_to(&vec![0; copy.len()], &mut over);
+        assert_eq!(over, expected);
+        Mask::new([1, 2, 3, 4]).apply(&mut over);
+        assert_eq!(over, vec![0; copy.len()]);
     }
 
     #[test]

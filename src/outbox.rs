@@ -61,7 +61,8 @@ impl Outbox {
     ///
     /// What went out at once says nothing of the peer: it may all be in the transport's own buffers.
     pub(crate) fn watch(&mut self) -> bool {
-        let Some(backlog) = &mut self.backlog else { return false };
+        let waits = self.len() > 0;
+        let Some(backlog) = self.backlog.as_mut().filter(|_| waits) else { return false };
         mem::replace(&mut backlog.watched, true) & mem::take(&mut backlog.moved)
     }
 
@@ -183,15 +184,28 @@ impl Outbox {
         if count < self.len() {
             return self.backlog.get_or_insert_default().advance(&self.bytes, count);
         }
-        self.backlog = None;
         self.bytes.clear();
         if self.bytes.capacity() > retain {
             self.bytes = Vec::new();
+        }
+        if let Some(backlog) = &mut self.backlog
+            && !backlog.clear(retain - self.bytes.capacity())
+        {
+            self.backlog = None;
         }
     }
 }
 
 impl Backlog {
+    /// Makes this one as it was at first, to be used again; `false` if it holds more than `retain` bytes of heap.
+    fn clear(&mut self, retain: usize) -> bool {
+        let mut splices = mem::take(&mut self.splices);
+        splices.clear();
+        let held = size_of::<Self>() + splices.capacity() * size_of::<Splice>();
+        *self = Self { splices, ..Self::default() };
+        held <= retain
+    }
+
     /// Where `bytes` would have to be moved to take `more`, leaves those behind that have gone out. They are at least
     /// half, so a byte moves a few times at most.
     fn compact(&mut self, bytes: &mut Vec<u8>, more: usize) {
@@ -287,16 +301,19 @@ pub struct Outgoing<'a> {
 
 impl<'a> Outgoing<'a> {
     /// `retain` is the capacity in bytes to keep when all is sent, `sent` counts the bytes that are.
+    #[inline]
     pub(crate) fn new(outbox: &'a mut Outbox, retain: usize, sent: &'a mut u64) -> Self {
         Self { outbox, retain, sent }
     }
 }
 
 impl Buf for Outgoing<'_> {
+    #[inline]
     fn remaining(&self) -> usize {
         self.outbox.len()
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
         self.outbox.chunk()
     }
@@ -313,6 +330,7 @@ impl Buf for Outgoing<'_> {
 
     /// # Panics
     /// If `count` is more than remains: that many bytes cannot have gone out.
+    #[inline]
     fn advance(&mut self, count: usize) {
         assert!(count <= self.remaining(), "advanced past the end of what waits");
         self.outbox.advance(count, self.retain);
@@ -331,9 +349,56 @@ pub(crate) fn control_frame(opcode: OpCode, payload: &[u8], mask: Option<[u8; 4]
 /// Appends a frame, its payload masked if the header has a key.
 #[inline]
 pub(crate) fn append_frame(to: &mut Vec<u8>, header: Header, payload: &[u8]) {
-    to.extend_from_slice(&header.encode());
-    match header.mask {
-        Some(key) => Mask::new(key).copy(payload, to),
-        None => to.extend_from_slice(payload),
+    const SMALL: usize = 64;
+    const SHORT: usize = 136;
+    // Room of a constant size and moves within it cost less than copies of one that varies.
+    match payload.len() {
+        0..=58 => append_short::<SMALL>(to, header, payload),
+        59..=125 => append_short::<SHORT>(to, header, payload),
+        _ => {
+            header.append(to);
+            match header.mask {
+                Some(key) => Mask::new(key).copy(payload, to),
+                None => to.extend_from_slice(payload),
+            }
+        }
+    }
+}
+
+/// Appends a frame of at most `ROOM` bytes, whose header has no extended length.
+#[inline(always)]
+fn append_short<const ROOM: usize>(to: &mut Vec<u8>, header: Header, payload: &[u8]) {
+    let start = to.len();
+    to.extend_from_slice(&[0; ROOM]);
+    let frame = &mut to[start..start + ROOM];
+    let len = header.write_short(frame);
+    let (key, end) = (header.mask.unwrap_or_default(), len + payload.len());
+    Mask::new(key).copy_to(payload, &mut frame[len..end]);
+    to.truncate(start + end);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_retained_remembers_nothing() {
+        let mut outbox = Outbox::default();
+        outbox.tail(0).extend([0x82, 3, 1, 2, 3]);
+        outbox.advance(1, usize::MAX);
+        assert!(!outbox.watch(), "nothing was watched before");
+        outbox.advance(1, usize::MAX);
+        assert!(outbox.watch());
+        outbox.push_frame(Bytes::from_static(&[0x82, 1, 1]));
+        outbox.advance(6, usize::MAX);
+        assert!(outbox.backlog.is_some(), "it is retained");
+        assert_eq!((outbox.len(), outbox.watch()), (0, false));
+        outbox.tail(0).extend([0x82, 3, 4, 5, 6]);
+        outbox.advance(1, usize::MAX);
+        assert!(!outbox.watch(), "none of this waited at the last call");
+        assert_eq!(outbox.chunk(), [3, 4, 5, 6]);
+        outbox.push_control(Bytes::from_static(&[0x89, 0]), Part::Control);
+        outbox.advance(4, usize::MAX);
+        assert_eq!(outbox.chunk(), [0x89, 0], "behind the frame that has begun");
     }
 }

@@ -94,7 +94,11 @@ impl Receiver {
         match self.whole_message(input) {
             Some(Ok(message)) => Ok(Some(message.into())),
             Some(Err(error)) => Err(error),
-            None => self.receive_any(input),
+            None if self.is_done(input) => Ok(None),
+            None => match self.within(input) {
+                Some(result) => result.map(|()| None),
+                None => self.receive_any(input),
+            },
         }
     }
 
@@ -118,6 +122,30 @@ impl Receiver {
             self.end();
         }
         Some(message)
+    }
+
+    /// Whether there is nothing to say of an `input`, for it is empty, and no more than the input at hand was owed: only
+    /// pieces are.
+    #[inline]
+    pub(crate) fn is_done(&self, input: &[u8]) -> bool {
+        input.is_empty() && self.mode != Mode::Piece
+    }
+
+    /// The other common case: an `input` within a message that is put together. Whether it was that.
+    #[inline(always)]
+    pub(crate) fn within(&mut self, input: &mut &mut [u8]) -> Option<Result<(), ProtocolError>> {
+        if self.mode != Mode::Message || self.discarding {
+            return None;
+        }
+        let chunk = self.decoder.within(input)?;
+        let len = chunk.payload.len();
+        self.bytes += len as u64;
+        let announced = self.announced(len);
+        let result = self.assembler.push(chunk, announced, self.config.check_utf8);
+        if result.is_err() {
+            self.end();
+        }
+        Some(result.map(|_| ()))
     }
 
     /// Every case of [`receive`](Self::receive).
@@ -145,7 +173,10 @@ impl Receiver {
                 match receiver.decode(input, Mode::Relay)? {
                     None => return Ok(None),
                     Some(Decoded::Control(opcode, payload)) => return Ok(Some(receiver.control(opcode, payload)?)),
-                    Some(Decoded::Data(chunk)) if receiver.mode == Mode::Relay => to.relay(&chunk)?,
+                    Some(Decoded::Data(mut chunk)) if receiver.mode == Mode::Relay => {
+                        chunk.unmask();
+                        to.relay(&chunk)?;
+                    }
                     Some(Decoded::Data(chunk)) => {
                         if let Some(event) = receiver.data(chunk)? {
                             return Ok(Some(event));
@@ -190,6 +221,9 @@ impl Receiver {
 
     fn next<'a>(&mut self, input: &mut &'a mut [u8], mode: Mode) -> Result<Option<Event<'a>>, ProtocolError> {
         loop {
+            if self.is_done(input) {
+                return Ok(None);
+            }
             match self.decode(input, mode)? {
                 #[cfg(feature = "deflate")]
                 None if self.mode == Mode::Piece && self.decoder.in_compressed() => return Ok(self.inflated_piece()),
@@ -220,13 +254,15 @@ impl Receiver {
         Ok(decoded)
     }
 
-    fn data<'a>(&mut self, chunk: Chunk<'a>) -> Result<Option<Event<'a>>, ProtocolError> {
+    #[cfg_attr(not(feature = "deflate"), allow(unused_mut))]
+    fn data<'a>(&mut self, mut chunk: Chunk<'a>) -> Result<Option<Event<'a>>, ProtocolError> {
         if self.mode == Mode::Relay {
             // Its front was passed on, so the rest is of no use here.
             return Ok(None);
         }
         #[cfg(feature = "deflate")]
         if chunk.compressed {
+            chunk.unmask();
             return self.inflate(&chunk);
         }
         let check_utf8 = self.config.check_utf8;
@@ -234,10 +270,10 @@ impl Receiver {
             return Ok(self.piece(chunk, check_utf8)?.map(Event::Piece));
         }
         if chunk.first && chunk.last {
-            return Ok(Some(message(chunk.kind, chunk.payload, check_utf8)?.into()));
+            return Ok(Some(message(chunk.kind, chunk.unmasked(), check_utf8)?.into()));
         }
         let announced = self.announced(chunk.payload.len());
-        Ok(self.assembler.push(&chunk, announced, check_utf8)?.map(Event::from))
+        Ok(self.assembler.push(chunk, announced, check_utf8)?.map(Event::from))
     }
 
     /// Where a chunk of `len` bytes that was just decoded lies in its message.
@@ -254,26 +290,27 @@ impl Receiver {
     /// The piece that a chunk makes, unless it is a few bytes of a character that ends nothing.
     fn piece<'a>(&mut self, chunk: Chunk<'a>, check_utf8: bool) -> Result<Option<Piece<'a>>, ProtocolError> {
         self.started &= !chunk.first;
-        let payload = &*chunk.payload;
-        let data = match chunk.kind {
+        let Chunk { kind, first, frame_end, last, .. } = chunk;
+        let payload = &*chunk.unmasked();
+        let data = match kind {
             Kind::Binary => Message::Binary(Cow::Borrowed(payload)),
             Kind::Text if !check_utf8 => Message::Unchecked(Cow::Borrowed(payload)),
             Kind::Text => {
-                if chunk.first {
+                if first {
                     self.assembler.start(true);
                 }
-                let checked = self.assembler.check(payload, chunk.last)?;
+                let checked = self.assembler.check(payload, last)?;
                 Message::Text(match checked.head {
                     Some(head) => Cow::Owned(head.into()),
                     None => Cow::Borrowed(checked.text),
                 })
             }
         };
-        if data.as_bytes().is_empty() && !chunk.frame_end {
+        if data.as_bytes().is_empty() && !frame_end {
             return Ok(None);
         }
         let first = !mem::replace(&mut self.started, true);
-        Ok(Some(Piece { data, first, frame_end: chunk.frame_end, last: chunk.last }))
+        Ok(Some(Piece { data, first, frame_end, last }))
     }
 
     #[cold]
@@ -324,7 +361,12 @@ impl Receiver {
             receiver.bytes += len as u64;
             let decoded =
                 receiver.decoder.next(&mut input, &receiver.config, receiver.negotiated.is_compressed(), Most::ALL)?;
-            let Some(Decoded::Data(Chunk { last: true, kind, .. })) = decoded else { return Ok(None) };
+            let Some(Decoded::Data(chunk)) = decoded else { return Ok(None) };
+            let (kind, last) = (chunk.kind, chunk.last);
+            chunk.unmasked();
+            if !last {
+                return Ok(None);
+            }
             receiver.assembler.finish(kind, filled + len).map(|message| Some(message.into()))
         })
     }

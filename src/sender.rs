@@ -373,6 +373,7 @@ impl Sender {
 
     // ---- frames
 
+    #[inline]
     fn mask(&self) -> Option<[u8; 4]> {
         (self.role == Role::Client).then(|| self.keys.mask(self.frames))
     }
@@ -505,6 +506,7 @@ impl Sender {
     }
 
     /// As [`Connection::outbound`](crate::Connection::outbound).
+    #[inline]
     pub fn outbound(&mut self) -> Outgoing<'_> {
         Outgoing::new(&mut self.outbox, self.config.outbound.retain, &mut self.bytes)
     }

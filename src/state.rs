@@ -98,12 +98,21 @@ impl Facts {
     /// [`NotOpen`](SendError::NotOpen) before the opening handshake is done, [`Closing`](SendError::Closing) after.
     #[inline]
     pub(crate) fn check_open(self) -> Result<(), SendError> {
-        if !self.open {
-            Err(SendError::NotOpen)
-        } else if self.close != OwnClose::None || self.is_ending() {
-            Err(SendError::Closing)
-        } else {
+        /// Of an open connection to which nothing else has happened.
+        const OPEN: Facts = Facts {
+            open: true,
+            close: OwnClose::None,
+            close_received: false,
+            failed: false,
+            eof: false,
+            expired: false,
+        };
+        if self == OPEN {
             Ok(())
+        } else if !self.open {
+            Err(SendError::NotOpen)
+        } else {
+            Err(SendError::Closing)
         }
     }
 

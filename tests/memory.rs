@@ -351,3 +351,24 @@ fn with_fixed_buffers_nothing_is_allocated_for_messages() {
         }
     }
 }
+
+#[test]
+fn with_retained_capacity_nothing_is_allocated_to_send_by_reference() {
+    let shared = Bytes::from_static(&[7; 1000]);
+    let send = |end: &mut Connection| {
+        for _ in 0..3 {
+            end.send_shared(Kind::Binary, shared.clone()).unwrap();
+        }
+        let len = end.counters().queued;
+        end.outbound().advance(len);
+    };
+    for (retain, is_kept) in [(0, false), (100, false), (4096, true), (usize::MAX, true)] {
+        let mut config = Config::default();
+        config.outbound.retain = retain;
+        let mut end = open_with(Role::Server, config);
+        let ((), heap) = used(|| send(&mut end));
+        assert!(heap.held <= isize::try_from(retain).unwrap_or(isize::MAX), "{} of {retain} bytes", heap.held);
+        let ((), heap) = used(|| (0..10).for_each(|_| send(&mut end)));
+        assert_eq!((heap.calls == 0, heap.held), (is_kept, 0), "{retain} bytes retained");
+    }
+}
