@@ -200,8 +200,30 @@ mod tests {
 
     #[test]
     fn names() {
-        assert_eq!(Code::from(1009).to_string(), "1009 (message too big)");
-        assert_eq!(Code::from(4321).to_string(), "4321 (application)");
-        assert_eq!(Code::from(2).to_string(), "2");
+        for (code, text) in [
+            (2, "2"),
+            (1000, "1000 (normal closure)"),
+            (1001, "1001 (going away)"),
+            (1002, "1002 (protocol error)"),
+            (1003, "1003 (unsupported data)"),
+            (1004, "1004"),
+            (1005, "1005 (no status code)"),
+            (1006, "1006 (abnormal closure)"),
+            (1007, "1007 (invalid payload)"),
+            (1008, "1008 (policy violation)"),
+            (1009, "1009 (message too big)"),
+            (1010, "1010 (mandatory extension)"),
+            (1011, "1011 (internal error)"),
+            (1012, "1012 (service restart)"),
+            (1013, "1013 (try again later)"),
+            (1014, "1014 (bad gateway)"),
+            (1015, "1015 (TLS failure)"),
+            (1016, "1016"),
+            (3000, "3000 (library)"),
+            (4321, "4321 (application)"),
+            (5000, "5000"),
+        ] {
+            assert_eq!(Code::from(code).to_string(), text);
+        }
     }
 }

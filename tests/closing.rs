@@ -563,3 +563,21 @@ fn states_have_the_names_of_the_rfc() {
     let names = [State::Connecting, State::Open, State::Closing, State::Closed].map(|state| state.to_string());
     assert_eq!(names, ["connecting", "open", "closing", "closed"]);
 }
+
+#[test]
+fn nothing_is_answered_behind_our_close_frame() {
+    for role in BOTH {
+        let mut end = open(role);
+        end.close(Code::NORMAL, "").unwrap();
+        assert_eq!(frame_in(&mut end, 0x89, b"ping"), (vec![ping(b"ping")], None));
+        assert_eq!(sent(&mut end), [close_frame(1000)]);
+        assert_eq!(frame_in(&mut end, 0x89, b"ping"), (vec![ping(b"ping")], None));
+        assert_eq!(sent(&mut end), []);
+
+        // Nor is it behind the end of the transport, where nobody reads.
+        let mut end = open(role);
+        assert_eq!(end.receive_eof(), Err(ProtocolError::UnexpectedEof));
+        assert_eq!((end.ping(b""), end.send_text("")), (Err(SendError::Closing), Err(SendError::Closing)));
+        assert_eq!(sent(&mut end), []);
+    }
+}
