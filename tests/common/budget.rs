@@ -28,7 +28,7 @@ const HELD: usize = 256 << 10;
 /// The most bytes of memory that a connection holds at any time.
 pub(crate) fn budget(config: &Config, load: Load) -> usize {
     let receiving = (load.received.saturating_mul(4)).min(2 * config.limits.message);
-    let sending = 3 * (2 * config.outbound.hard + load.sent) + 160 * load.beside;
+    let sending = 3 * (2 * config.outbound.hard + load.sent) + 240 * load.beside;
     let opening = if load.opening { 3 * (config.limits.head + HELD) } else { 0 };
     let compressed = if load.compressed { codecs(config, load) } else { 0 };
     size_of::<Connection>() + SMALL + receiving + sending + opening + compressed
