@@ -396,7 +396,7 @@ impl Client {
                 return Ok(true);
             }
         }
-        match wrote.and_then(|wrote| Ok(self.read()? || wrote)) {
+        match wrote.and_then(|wrote| self.exchange(wrote)) {
             Ok(moved) => Ok(moved),
             Err(error) => {
                 self.ended = true;
@@ -407,6 +407,12 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Reads, and writes what that owes: a pong, or the answer to a close.
+    fn exchange(&mut self, wrote: bool) -> io::Result<bool> {
+        let read = self.read()?;
+        Ok(self.write()? | read | wrote)
     }
 
     fn write(&mut self) -> io::Result<bool> {

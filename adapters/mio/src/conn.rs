@@ -36,7 +36,11 @@ pub(crate) struct Remote<'a, S> {
 
 impl<S> Remote<'_, S> {
     fn act(&self, act: Act<S>) -> Result<Sent, SendError> {
-        self.shared.act(self.id, act, true)
+        match (&act, self.snapshot.ready_state) {
+            (Act::Send(_) | Act::Close(..), State::Connecting) => Err(SendError::NotOpen),
+            (Act::Send(_) | Act::Close(..), State::Closing | State::Closed) => Err(SendError::Closing),
+            _ => self.shared.act(self.id, act, true),
+        }
     }
 }
 

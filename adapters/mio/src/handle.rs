@@ -107,9 +107,12 @@ pub(crate) enum Command<S> {
     Shutdown(Duration),
 }
 
+type OnceTask<S> = dyn FnOnce(&mut Conn<'_, S>) + Send;
+type EachTask<S> = dyn Fn(&mut Conn<'_, S>) + Send + Sync;
+
 /// A call for one connection.
 pub(crate) enum Task<S> {
-    Once(Box<dyn FnOnce(&mut Conn<'_, S>) + Send>),
+    Once(Box<OnceTask<S>>),
     Each(Arc<Each<S>>),
 }
 
@@ -124,7 +127,7 @@ impl<S> Task<S> {
 
 /// A call for all connections, and what follows the last of them.
 pub(crate) struct Each<S> {
-    task: Box<dyn Fn(&mut Conn<'_, S>) + Send + Sync>,
+    task: Box<EachTask<S>>,
     finish: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
