@@ -101,10 +101,9 @@ impl Handler for Shared {
         self.0.keep(conn.state_mut());
         if let Some(error) = closed.error
             && !self.0.stopping.load(Relaxed)
+            && self.0.failed.fetch_add(1, Relaxed) == 0
         {
-            if self.0.failed.fetch_add(1, Relaxed) == 0 {
-                eprintln!("load: {error}");
-            }
+            eprintln!("load: {error}");
         }
     }
 }

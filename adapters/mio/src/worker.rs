@@ -337,34 +337,35 @@ impl<H: Handler> Worker<H> {
                     self.admit(index, socket, peer);
                 }
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => {
-                        self.listeners[index].ready = false;
-                        return;
-                    }
+                    ErrorKind::WouldBlock => return self.listeners[index].ready = false,
                     // Of that one connection.
                     ErrorKind::Interrupted | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {}
-                    // Too many open files, most likely.
-                    _ if self.shed(index) => {}
-                    _ => {
-                        self.accept_at = Some(self.local.now + ACCEPT_PAUSE);
-                        return;
-                    }
+                    // Too many open files, most likely. Some systems say so even if there is nobody to accept.
+                    _ => match self.shed(index) {
+                        Ok(()) => {}
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            return self.listeners[index].ready = false;
+                        }
+                        Err(_) => return self.accept_at = Some(self.local.now + ACCEPT_PAUSE),
+                    },
                 },
             }
         }
     }
 
-    /// Turns one connection away by help of the spare descriptor; whether that went well.
-    fn shed(&mut self, index: usize) -> bool {
-        let Some(spare_one) = self.spare.take() else {
-            self.spare = spare();
-            return false;
-        };
-        drop(spare_one);
-        let shed = self.listeners[index].accept().is_ok();
-        self.local.stats.refused += u64::from(shed);
+    /// Turns one connection away by help of the spare descriptor.
+    fn shed(&mut self, index: usize) -> io::Result<()> {
+        match self.spare.take() {
+            Some(spare_one) => drop(spare_one),
+            None => {
+                self.spare = spare();
+                return Err(ErrorKind::Other.into());
+            }
+        }
+        let turned_away = self.listeners[index].accept().map(drop);
+        self.local.stats.refused += u64::from(turned_away.is_ok());
         self.spare = spare();
-        shed
+        turned_away
     }
 
     fn admit(&mut self, index: usize, socket: Socket, peer: Option<SocketAddr>) {

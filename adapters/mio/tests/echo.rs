@@ -21,7 +21,7 @@ fn messages_come_back() {
     }
     // Around the lengths where headers, buffers and direct reads change.
     for len in [0, 1, 125, 126, 65_535, 65_536, 262_130, 262_144, 262_160, 1 << 20] {
-        let bytes: Vec<u8> = (0..len).map(|i| (i * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..len).map(|i| ((i * 31) >> 3) as u8).collect();
         client.send_binary(&bytes).unwrap();
         assert_eq!(client.receive().unwrap(), Some(Message::Binary(bytes.into())), "{len} bytes");
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{start, text};
-use sockless_mio::{Client, Code, Conn, Error, Handler, Id, Message, SendError, Server};
+use sockless_mio::{Client, Code, Conn, Error, Handler, Id, Message, SendError, Sent, Server};
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -80,7 +80,15 @@ fn what_cannot_go_out_is_reported() {
     .unwrap();
     let deaf_id = comes.recv_timeout(common::PATIENCE).unwrap();
     let message = vec![0; 1 << 20];
-    while server.handle().send_binary(deaf_id, &message).is_ok() {}
+    // Until the system's buffers are full, and ours.
+    let mut queued = false;
+    common::eventually("it is refused", || match server.handle().send_binary(deaf_id, &message) {
+        Ok(sent) => {
+            queued |= sent == Sent::Queued;
+            false
+        }
+        Err(_) => queued,
+    });
     client.send_text("hello").unwrap();
     assert_eq!(client.receive().unwrap(), Some(text("hello")));
     server.handle().shutdown(Duration::from_millis(200));
@@ -90,5 +98,5 @@ fn what_cannot_go_out_is_reported() {
     assert_eq!(report.closed, 1);
     let [(id, bytes)] = report.undelivered[..] else { panic!("{report:?}") };
     assert_eq!(id, deaf_id);
-    assert!(bytes > 1 << 20, "{bytes}");
+    assert!(bytes > 0);
 }

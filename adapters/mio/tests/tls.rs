@@ -81,7 +81,7 @@ fn beside_plain_tcp() {
         let described = r#"Some("TLSv1_3") Some("localhost") Some("http/1.1")"#;
         assert_eq!(client.receive().unwrap(), Some(text(described)));
         for len in [0, 1, 16_384, 65_536, 1 << 20] {
-            let bytes: Vec<u8> = (0..len).map(|i| (i * 31 >> 3) as u8).collect();
+            let bytes: Vec<u8> = (0..len).map(|i| ((i * 31) >> 3) as u8).collect();
             client.send_binary(&bytes).unwrap();
             assert_eq!(client.receive().unwrap(), Some(Message::Binary(bytes.into())), "{len} bytes");
         }
