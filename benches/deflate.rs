@@ -49,9 +49,9 @@ fn deflater(deflate: &Deflate) -> zlib_rs::Deflate {
 
 /// Deflates a message into `out`; the payload.
 fn compress<'a>(codec: &mut zlib_rs::Deflate, message: &str, out: &'a mut [u8]) -> &'a [u8] {
-    codec.reset();
-    codec.compress(message.as_bytes(), out, DeflateFlush::SyncFlush).unwrap();
-    &out[..codec.total_out() as usize - TAIL.len()]
+    let before = codec.total_out();
+    codec.compress(message.as_bytes(), out, DeflateFlush::FullFlush).unwrap();
+    &out[..(codec.total_out() - before) as usize - TAIL.len()]
 }
 
 fn connection(role: Role) -> Connection {

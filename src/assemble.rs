@@ -1,11 +1,16 @@
 //! Chunks to messages: whole ones lent as they lie, cut ones put together.
 
+#[cfg(feature = "deflate")]
+mod inflated;
+
 use crate::decode::Chunk;
 use crate::error::ProtocolError;
 use crate::event::{Kind, Message};
 use crate::utf8::{Checked, Utf8};
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::mem;
+#[cfg(feature = "deflate")]
+pub(crate) use inflated::Inflated;
 
 /// A driver reads straight into a message only if at least this many of its bytes are still to come: fewer come with
 /// what follows them in one read of a usual buffer.
@@ -79,75 +84,6 @@ impl Assembler {
         };
     }
 
-    /// Appends to a message whose length no header says: it was inflated, and has `most` bytes at most.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn append(
-        &mut self,
-        inflated: &[u8],
-        most: usize,
-        front: &mut Option<Self>,
-    ) -> Result<(), ProtocolError> {
-        let checked = match self {
-            Self::Text(_, utf8) => Some(utf8.check(inflated)?),
-            Self::Bytes(_) => None,
-        };
-        let len = |checked: Checked<'_>| checked.head.map_or(0, char::len_utf8) + checked.text.len();
-        self.make_room(checked.map_or(inflated.len(), len), most, front);
-        match (self, checked) {
-            (Self::Text(text, _), Some(checked)) => {
-                text.extend(checked.head);
-                text.push_str(checked.text);
-            }
-            (Self::Bytes(bytes), _) => bytes.extend_from_slice(inflated),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Makes room for `added` bytes. The buffer grows while it and the one that it is moved to have `most` bytes together;
-    /// then it is put aside as the `front`, and a buffer for the rest takes its place.
-    #[cfg(feature = "deflate")]
-    fn make_room(&mut self, added: usize, most: usize, front: &mut Option<Self>) {
-        let (len, capacity) = match self {
-            Self::Text(text, _) => (text.len(), text.capacity()),
-            Self::Bytes(bytes) => (bytes.len(), bytes.capacity()),
-        };
-        if len + added <= capacity {
-            return;
-        }
-        let mut room = (len + added).max(capacity.saturating_mul(2).min(most.saturating_sub(capacity)));
-        if len > 0 && capacity + room > most && front.is_none() {
-            let rest = match self {
-                Self::Text(_, utf8) => Self::Text(String::new(), mem::take(utf8)),
-                Self::Bytes(_) => Self::new(),
-            };
-            *front = Some(mem::replace(self, rest));
-            room = added.max(most.saturating_sub(len)) + len;
-        }
-        match self {
-            Self::Text(text, _) => text.reserve_exact(room - len),
-            Self::Bytes(bytes) => bytes.reserve_exact(room - len),
-        }
-    }
-
-    /// Puts what was put aside before what was appended since.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn join(&mut self, front: Option<Self>) {
-        let Some(front) = front else { return };
-        match (mem::replace(self, front), self) {
-            (Self::Text(back, state), Self::Text(text, utf8)) => {
-                text.reserve_exact(back.len());
-                text.push_str(&back);
-                *utf8 = state;
-            }
-            (Self::Bytes(back), Self::Bytes(bytes)) => {
-                bytes.reserve_exact(back.len());
-                bytes.extend_from_slice(&back);
-            }
-            _ => {}
-        }
-    }
-
     /// Begins a message that is inflated; a recycled buffer is kept, but nothing in it.
     #[cfg(feature = "deflate")]
     pub(crate) fn start_empty(&mut self, text: bool) {
@@ -173,6 +109,47 @@ impl Assembler {
         match self {
             Self::Text(text, _) => text.len(),
             Self::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Text(text, _) => text.capacity(),
+            Self::Bytes(bytes) => bytes.capacity(),
+        }
+    }
+
+    #[cfg(feature = "deflate")]
+    fn reserve(&mut self, additional: usize) {
+        match self {
+            Self::Text(text, _) => text.reserve_exact(additional),
+            Self::Bytes(bytes) => bytes.reserve_exact(additional),
+        }
+    }
+
+    /// One for what follows, with the unfinished character.
+    #[cfg(feature = "deflate")]
+    fn split_off(&mut self) -> Self {
+        match self {
+            Self::Text(_, utf8) => Self::Text(String::new(), mem::take(utf8)),
+            Self::Bytes(_) => Self::new(),
+        }
+    }
+
+    /// Whether a text has just begun.
+    #[cfg(feature = "deflate")]
+    #[inline]
+    pub(crate) fn is_empty_text(&self) -> bool {
+        matches!(self, Self::Text(text, utf8) if text.is_empty() && utf8.missing() == 0)
+    }
+
+    /// The buffer of a text.
+    #[cfg(feature = "deflate")]
+    #[inline]
+    pub(crate) fn take_text(&mut self) -> String {
+        match mem::take(self) {
+            Self::Text(text, _) => text,
+            Self::Bytes(_) => String::new(),
         }
     }
 
@@ -230,11 +207,7 @@ impl Assembler {
 
     /// Takes a spent buffer for the next message that has to be put together.
     pub(crate) fn recycle(&mut self, spent: Vec<u8>) {
-        let held = match self {
-            Self::Text(text, _) => text.capacity(),
-            Self::Bytes(bytes) => bytes.capacity(),
-        };
-        if held < spent.capacity() {
+        if self.capacity() < spent.capacity() {
             *self = Self::Bytes(spent);
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! The codec is zlib-rs itself, not under flate2, which hides the memory level.
 
-use crate::assemble::Assembler;
+use crate::assemble::{Assembler, Inflated};
 use crate::error::ProtocolError;
 use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
 use core::fmt;
@@ -13,11 +13,19 @@ use zlib_rs::{DeflateConfig, DeflateFlush, InflateFlush, Method, Status, Strateg
 /// What ends every compressed message, and is left out of it (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
-/// Bytes that are inflated in one step.
-const STEP: usize = 12 << 10;
+/// Bytes that are inflated in one step, where they are not inflated in place: 16 KiB, and what keeps the codec on its
+/// quick path up to there. With its state of 47.5 KiB, that is as much as fits into 64 KiB.
+const STEP: usize = (16 << 10) + LAST;
 
-/// The most compressed bytes that are inflated together with the tail.
+/// The most compressed bytes that are inflated together with the tail; of longer messages, the last few. They lie at the
+/// end of the step, until they are inflated to its front.
 const END: usize = 1 << 10;
+
+/// Room for each byte that is inflated in place; most messages need less.
+const RATIO: usize = 4;
+
+/// The codec leaves its quick path 258 bytes before the end of its room.
+const LAST: usize = 264;
 
 /// Bytes behind the tail: with so many at hand, the codec takes its quick path up to the end.
 const SPARE: usize = 16;
@@ -167,11 +175,12 @@ impl Pool {
         self.with(|codecs| codecs.deflated.count(plain, compressed));
     }
 
+    #[inline]
     pub(crate) fn inflater(&self) -> Box<Inflater> {
         self.with(|codecs| codecs.inflaters.pop()).unwrap_or_else(Inflater::new)
     }
 
-    /// A deflater whose window has `window_bits`.
+    /// A deflater whose window has `window_bits`; it knows no message.
     pub(crate) fn deflater(&self, window_bits: u8, deflate: &Deflate) -> Box<Deflater> {
         let key = (window_bits, deflate.level, deflate.mem_level);
         self.with(|codecs| {
@@ -182,6 +191,7 @@ impl Pool {
     }
 
     /// Takes an inflater back, and counts its message.
+    #[inline]
     pub(crate) fn give_inflater(&self, mut inflater: Box<Inflater>) {
         inflater.reset();
         self.with(|codecs| {
@@ -204,7 +214,7 @@ impl Pool {
     }
 
     fn with<T>(&self, then: impl FnOnce(&mut Codecs) -> T) -> T {
-        // A codec is reset before it is used again, so one that a panic left is as good as any.
+        // Only codecs that know no message are in it, whatever panicked.
         then(&mut self.0.codecs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -238,8 +248,7 @@ pub(crate) struct Inflater {
     taken: usize,
     /// What was put aside of the message under way.
     pub(crate) front: Option<Assembler>,
-    /// The end of a message, its tail, and bytes that belong to no message.
-    end: [u8; END + TAIL.len() + SPARE],
+    step: [u8; STEP],
 }
 
 /// The codec of an [`Inflater`].
@@ -249,15 +258,14 @@ struct Inflate {
     given: usize,
     /// A block that says it is the last was, and nothing came behind it.
     ended: bool,
-    step: [u8; STEP],
 }
 
 impl Inflater {
     fn new() -> Box<Self> {
         // It inflates what was deflated with any window.
         let codec = zlib_rs::Inflate::new(false, 15);
-        let stream = Inflate { codec, given: 0, ended: false, step: [0; STEP] };
-        Box::new(Self { stream, taken: 0, front: None, end: [0; END + TAIL.len() + SPARE] })
+        let stream = Inflate { codec, given: 0, ended: false };
+        Box::new(Self { stream, taken: 0, front: None, step: [0; STEP] })
     }
 
     fn reset(&mut self) {
@@ -269,86 +277,122 @@ impl Inflater {
         (self.taken, self.stream.given, self.stream.ended) = (0, 0, false);
     }
 
-    /// Inflates `input`, handing on what comes out in steps, until that is more than `most` bytes of a message.
+    /// Inflates `input` to `output`, until that is more than `most` bytes of a message.
     pub(crate) fn inflate(
         &mut self,
         mut input: &[u8],
         most: usize,
-        mut give: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
+        output: &mut Inflated<'_>,
     ) -> Result<(), ProtocolError> {
         self.taken += input.len();
-        let mut full = false;
+        let (mut filled, mut full) = (0, false);
         while full || !input.is_empty() {
-            let (taken, given) = self.stream.step(input, InflateFlush::SyncFlush, most, &mut give)?;
-            input = &input[taken..];
-            // What did not fit into a step is still to come.
-            full = given == STEP;
+            let step = self.stream.step(input, InflateFlush::SyncFlush, &mut self.step, &mut filled, most, output)?;
+            input = &input[step.taken..];
+            // What did not fit is still to come.
+            full = step.full;
         }
-        Ok(())
+        output.append(&self.step[..filled])
     }
 
     /// Inflates the end of a message, and what its sender left out (RFC 7692 §7.2.2). One that ends inside a block is
-    /// found out.
+    /// found out. How much of it is left in the step, not appended to `output`: all of a short one.
+    #[inline]
     pub(crate) fn finish(
         &mut self,
         input: &[u8],
         most: usize,
-        mut give: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
-    ) -> Result<(), ProtocolError> {
+        output: &mut Inflated<'_>,
+    ) -> Result<usize, ProtocolError> {
         let (front, back) = input.split_at(input.len().saturating_sub(END));
-        self.inflate(front, most, &mut give)?;
+        if !front.is_empty() {
+            self.inflate(front, most, output)?;
+        }
+        self.taken += back.len();
         let end = back.len() + TAIL.len();
-        let input = &mut self.end[..end + SPARE];
+        let (step, input) = self.step.split_at_mut(STEP - SPARE - end);
         input[..back.len()].copy_from_slice(back);
         input[back.len()..end].copy_from_slice(&TAIL);
         input[end..].fill(0xFF);
-        self.taken += back.len();
+        let mut filled = 0;
         // Some send nothing for nothing, instead of an empty block.
         let mut at = if self.taken == 0 { end } else { 0 };
         while at < end && !(self.stream.ended && at == back.len()) {
-            let (taken, given) = self.stream.step(&input[at..], InflateFlush::Block, most, &mut give)?;
-            at += taken;
-            // Between two blocks, unless the step is full; and the tail makes a block that is empty.
-            if at > back.len() && given < STEP && (at, given) != (end, 0) {
+            let step = self.stream.step(&input[at..], InflateFlush::Block, step, &mut filled, most, output)?;
+            at += step.taken;
+            // No step goes from one block to the next, and the tail makes one that is empty.
+            if at > back.len() && (at, step.given) != (end, 0) {
+                output.append(&self.step[..filled])?;
                 return Err(ProtocolError::CorruptDeflate);
             }
         }
-        Ok(())
+        Ok(filled)
+    }
+
+    /// The first bytes of the step.
+    #[inline]
+    pub(crate) fn step(&self, filled: usize) -> &[u8] {
+        &self.step[..filled]
     }
 }
 
+/// What one call of the codec did.
+struct Step {
+    taken: usize,
+    given: usize,
+    /// There was no room for more.
+    full: bool,
+}
+
 impl Inflate {
-    /// One call of the codec: how many bytes it took, and how many it gave.
+    /// One call of the codec: in place, or to what is not `filled` of `step`, which is appended to `output` when there is
+    /// little room left.
+    #[inline]
     fn step(
         &mut self,
         input: &[u8],
         flush: InflateFlush,
+        step: &mut [u8],
+        filled: &mut usize,
         most: usize,
-        give: &mut impl FnMut(&[u8]) -> Result<(), ProtocolError>,
-    ) -> Result<(usize, usize), ProtocolError> {
+        output: &mut Inflated<'_>,
+    ) -> Result<Step, ProtocolError> {
         let (before, out) = (self.codec.total_in(), self.codec.total_out());
-        let status = self.codec.decompress(input, &mut self.step, flush);
+        let room = most.saturating_sub(self.given);
+        let want = input.len().saturating_mul(RATIO).saturating_add(LAST);
+        let in_place = if want <= room { output.in_place(want) } else { None };
+        let is_in_place = in_place.is_some();
+        let buffer = in_place.unwrap_or(&mut step[*filled..]);
+        let status = self.codec.decompress(input, buffer, flush);
         let taken = (self.codec.total_in() - before) as usize;
         let given = (self.codec.total_out() - out) as usize;
+        let unused = buffer.len() - given;
         self.ended = status == Ok(Status::StreamEnd);
         if self.ended {
             // RFC 7692 §7.2.3.4: a block may say that it is the last, and others follow.
             self.codec.reset(false);
         }
-        // What comes out before an error counts, so that no cutting of the input makes it another.
-        let room = most.saturating_sub(self.given);
         self.given += given;
-        if given > 0 {
-            give(&self.step[..given.min(room)])?;
-            if given > room {
+        let corrupt = match status {
+            Ok(Status::BufError) => !input.is_empty(),
+            Ok(_) => false,
+            Err(_) => true,
+        };
+        if is_in_place {
+            output.give_back(unused);
+        } else {
+            *filled += given;
+            let over = given.saturating_sub(room);
+            if over > 0 || corrupt || unused < LAST {
+                // What comes out before an error counts, so that no cutting of the input makes it another.
+                output.append(&step[..*filled - over])?;
+                *filled = 0;
+            }
+            if over > 0 {
                 return Err(ProtocolError::MessageTooLong);
             }
         }
-        match status {
-            Ok(Status::BufError) if !input.is_empty() => Err(ProtocolError::CorruptDeflate),
-            Ok(_) => Ok((taken, given)),
-            Err(_) => Err(ProtocolError::CorruptDeflate),
-        }
+        if corrupt { Err(ProtocolError::CorruptDeflate) } else { Ok(Step { taken, given, full: unused == 0 }) }
     }
 }
 
@@ -385,20 +429,21 @@ impl Deflater {
         }
     }
 
-    /// Deflates a whole message; `None`, after which the codec wants a reset, if it would not get shorter.
-    pub(crate) fn message(&mut self, payload: &[u8]) -> Option<&[u8]> {
-        let len = self.deflate(payload);
+    /// Deflates a whole message; `None` if it would not get shorter. With `takeover` the next one may refer to it, else the
+    /// codec forgets it.
+    pub(crate) fn message(&mut self, payload: &[u8], takeover: bool) -> Option<&[u8]> {
+        let len = self.deflate(payload, takeover);
         self.out[..len].strip_suffix(&TAIL).filter(|deflated| deflated.len() < payload.len())
     }
 
-    /// Deflates a fragment of a message, which may grow.
-    pub(crate) fn fragment(&mut self, payload: &[u8], last: bool) -> &[u8] {
+    /// Deflates a fragment of a message, which may grow; `takeover` as for a message.
+    pub(crate) fn fragment(&mut self, payload: &[u8], last: bool, takeover: bool) -> &[u8] {
         match (payload, last) {
             ([], false) => &[],
             // An empty block that is not compressed, without the tail that the peer adds.
             ([], true) => &[0x00],
             _ => {
-                let len = self.deflate(payload);
+                let len = self.deflate(payload, takeover);
                 let deflated = &self.out[..len];
                 if last { deflated.strip_suffix(&TAIL).unwrap_or(deflated) } else { deflated }
             }
@@ -406,18 +451,20 @@ impl Deflater {
     }
 
     /// Deflates into `out`, up to a byte boundary; the bytes that makes.
-    fn deflate(&mut self, payload: &[u8]) -> usize {
+    fn deflate(&mut self, payload: &[u8], takeover: bool) -> usize {
         // Level 1 makes 9 bits of 8 at worst, and other levels add a few bytes to each block. All of it must fit: a reset
         // does not make zlib-rs forget output that did not.
         let room = payload.len() + payload.len() / 8 + payload.len() / 64 + 64;
         if self.out.len() < room {
             self.out = vec![0; room];
         }
+        // What a full flush makes it forget takes a third less time than a reset.
+        let flush = if takeover { DeflateFlush::SyncFlush } else { DeflateFlush::FullFlush };
         let mut len = 0;
         // The codec counts in 32 bits.
         for part in payload.chunks(1 << 30) {
             let before = self.codec.total_out();
-            let status = self.codec.compress(part, &mut self.out[len..room], DeflateFlush::SyncFlush);
+            let status = self.codec.compress(part, &mut self.out[len..room], flush);
             len += (self.codec.total_out() - before) as usize;
             debug_assert!(status == Ok(Status::Ok) && len < room, "{status:?}: {len} of {room} bytes");
         }

@@ -17,6 +17,9 @@ mod error;
 mod event;
 pub mod frame;
 pub mod handshake;
+#[cfg(doc)]
+#[doc = include_str!("../docs/limits.md")]
+pub mod limits {}
 pub mod mask;
 mod outbox;
 mod prepared;

@@ -41,8 +41,9 @@ struct Splice {
     part: Part,
 }
 
+/// What a splice is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(crate) enum Part {
     /// The payload of the frame whose header ends here.
     Payload,
     /// A whole data frame.
@@ -51,6 +52,8 @@ enum Part {
     Control,
     /// The answer to a ping, of which only the newest matters (RFC 6455 §5.5.3).
     Pong,
+    /// A ping of the keepalive's, which wants an answer to the newest.
+    Ping,
 }
 
 impl Outbox {
@@ -105,21 +108,18 @@ impl Outbox {
         }
     }
 
-    /// Puts a control frame ahead of the data frames that have not begun to go out, behind other control frames.
-    pub(crate) fn push_control(&mut self, frame: Bytes) {
-        self.backlog.get_or_insert_default().insert(&self.bytes, frame, Part::Control);
-    }
-
-    /// The same for the answer to a ping; it takes the place of one that has not begun to go out.
-    pub(crate) fn push_pong(&mut self, frame: Bytes) {
+    /// Puts a control frame ahead of the data frames that have not begun to go out, behind other control frames. One of
+    /// which only the newest matters takes the place of one that has not begun to go out.
+    pub(crate) fn push_control(&mut self, frame: Bytes, part: Part) {
         let backlog = self.backlog.get_or_insert_default();
         let controls = backlog.controls(&self.bytes);
-        match backlog.splices.range_mut(controls).find(|splice| splice.part == Part::Pong) {
-            Some(pong) => {
-                backlog.spliced = backlog.spliced - pong.data.len() + frame.len();
-                pong.data = frame;
+        let older = |splice: &&mut Splice| part != Part::Control && splice.part == part;
+        match backlog.splices.range_mut(controls).find(older) {
+            Some(splice) => {
+                backlog.spliced = backlog.spliced - splice.data.len() + frame.len();
+                splice.data = frame;
             }
-            None => backlog.insert(&self.bytes, frame, Part::Pong),
+            None => backlog.insert(&self.bytes, frame, part),
         }
     }
 
@@ -219,7 +219,7 @@ impl Backlog {
 
     /// The splices that are control frames and have not begun to go out: they are together, behind the frame that has.
     fn controls(&self, bytes: &[u8]) -> Range<usize> {
-        let is_control = |splice: &&Splice| matches!(splice.part, Part::Control | Part::Pong);
+        let is_control = |splice: &&Splice| !matches!(splice.part, Part::Payload | Part::Frame);
         let start = self.begun(bytes);
         start..start + self.splices.iter().skip(start).take_while(is_control).count()
     }
@@ -322,7 +322,8 @@ impl Buf for Outgoing<'_> {
 
 /// A control frame of its own, masked if there is a `mask`.
 pub(crate) fn control_frame(opcode: OpCode, payload: &[u8], mask: Option<[u8; 4]>) -> Bytes {
-    let mut frame = Vec::with_capacity(6 + payload.len());
+    // No more than that, so that it becomes `Bytes` as it is.
+    let mut frame = Vec::with_capacity(mask.map_or(2, |_| 6) + payload.len());
     append_frame(&mut frame, Header { fin: true, rsv: 0, opcode, mask, length: payload.len() as u64 }, payload);
     frame.into()
 }

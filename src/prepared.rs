@@ -100,9 +100,8 @@ impl Prepared {
     pub(crate) fn deflated(&self, deflate: &Deflate) -> Option<&Bytes> {
         let make = || {
             let mut deflater = deflate.pool.deflater(Deflate::WINDOW_BITS, deflate);
-            deflater.reset();
             let payload = self.payload();
-            let deflated = deflater.message(payload);
+            let deflated = deflater.message(payload, false);
             let len = deflated.map_or(payload.len(), <[u8]>::len);
             let frame = deflated.map(|deflated| frame(self.kind(), RSV1, deflated));
             deflate.pool.give_deflater(deflater, payload.len(), len);

@@ -12,7 +12,7 @@ use crate::error::{HandshakeError, ProtocolError, SendError};
 use crate::event::{Fact, Kind, Message};
 use crate::frame::{ControlPayload, Header, OpCode, RSV1};
 use crate::mask::{Keys, Mask, Seed};
-use crate::outbox::{Outbox, Outgoing, append_frame, control_frame};
+use crate::outbox::{Outbox, Outgoing, Part, append_frame, control_frame};
 use crate::prepared::{self, Prepared};
 use crate::receiver::Traffic;
 use crate::state::{Facts, OwnClose, State, Transport, Wants};
@@ -316,13 +316,13 @@ impl Sender {
         let payload = ControlPayload::new(payload).ok_or(SendError::LongControl)?;
         self.facts.check_open()?;
         self.check_room()?;
-        self.push_control(opcode, &payload);
+        self.push_control(opcode, &payload, Part::Control);
         Ok(())
     }
 
-    fn push_control(&mut self, opcode: OpCode, payload: &[u8]) {
+    fn push_control(&mut self, opcode: OpCode, payload: &[u8], part: Part) {
         let frame = control_frame(opcode, payload, self.mask());
-        self.outbox.push_control(frame);
+        self.outbox.push_control(frame, part);
         self.count(1);
     }
 
@@ -440,9 +440,7 @@ impl Sender {
             Fact::Ping(payload) => {
                 // A close frame that waits for a message to end does not keep the pong (RFC 6455 §5.5.2).
                 if self.config.answer_pings && self.facts.open && !self.facts.is_ending() {
-                    let frame = control_frame(OpCode::Pong, &payload, self.mask());
-                    self.outbox.push_pong(frame);
-                    self.count(1);
+                    self.push_control(OpCode::Pong, &payload, Part::Pong);
                 }
             }
             Fact::Pong(payload) => {
@@ -484,7 +482,7 @@ impl Sender {
             None => return Ok(()),
             Some(Due::Ping) => {
                 let payload = self.timer.ping_payload();
-                self.push_control(OpCode::Ping, &payload);
+                self.push_control(OpCode::Ping, &payload, Part::Ping);
                 return Ok(());
             }
             Some(Due::Close) => {

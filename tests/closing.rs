@@ -349,6 +349,13 @@ fn opening_scenes() -> Vec<Scene> {
             assert!(feed(end, b"\r\n\r\n", usize::MAX).1.is_some());
         }),
         scene("server, accepted", server(), Err(ProtocolError::UnexpectedEof), accept),
+        scene("server, accepted, with frames", server(), Err(ProtocolError::UnexpectedEof), |end| {
+            let mut request = [REQUEST, b"\x81\x80abcd"].concat();
+            let mut input = &mut request[..];
+            let Ok(Some(Event::Request(request))) = end.receive(&mut input) else { panic!("no request") };
+            assert_eq!(end.receive(&mut input), Ok(None));
+            end.accept(request.accept()).unwrap();
+        }),
         scene("server, refused but not told", server(), Err(HandshakeError::NotUpgrade.into()), |end| {
             let mut request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
             let Ok(Some(Event::Request(request))) = end.receive(&mut &mut request[..]) else { panic!("no request") };
@@ -549,4 +556,10 @@ proptest! {
         let told = terminals(if client { Role::Client } else { Role::Server }, &ops);
         prop_assert_eq!(told.len(), 1, "{:?}", told);
     }
+}
+
+#[test]
+fn states_have_the_names_of_the_rfc() {
+    let names = [State::Connecting, State::Open, State::Closing, State::Closed].map(|state| state.to_string());
+    assert_eq!(names, ["connecting", "open", "closing", "closed"]);
 }

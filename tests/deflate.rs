@@ -29,6 +29,12 @@ fn fragments(role: Role, first: u8, payload: &[u8], size: usize) -> Vec<u8> {
     (0..count).flat_map(|index| frame_to(role, first_byte(index), parts.next().unwrap_or_default())).collect()
 }
 
+/// A frame of which this much has come, and the rest never does.
+fn begun(role: Role, first: u8, payload: &[u8]) -> Vec<u8> {
+    let frame = frame_to(role, first, payload);
+    [&header_to(role, first, 1 << 30), &frame[frame.len() - payload.len()..]].concat()
+}
+
 /// Every way in which bytes reach a connection: all ends, with takeover and without, in frames and reads of any length.
 fn every_way(payloads: &[(u8, &[u8])], expected: (Vec<Event<'static>>, Option<ProtocolError>)) {
     for role in BOTH {
@@ -300,6 +306,21 @@ fn corrupt_data_fails_with_1007() {
 }
 
 #[test]
+fn corrupt_data_is_found_when_it_comes() {
+    for role in BOTH {
+        for takeover in EITHER {
+            let bad = b"\xf2\x48\xcd\xc9\xc9\x07\x18";
+            for stream in [begun(role, 0xC2, bad), frame_to(role, 0x42, bad)] {
+                for cut in CUTS {
+                    let failed = (vec![], Some(ProtocolError::CorruptDeflate));
+                    assert_eq!(feed(&mut compressed(role, takeover), &stream, cut), failed);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_message_that_ends_inside_a_block_is_corrupt() {
     let words = lines(300);
     let payloads = [
@@ -307,6 +328,8 @@ fn a_message_that_ends_inside_a_block_is_corrupt() {
         deflated(b"Hello, hello, hello"),
         Encoder::new(0, 15).message(b"stored"),
         [Encoder::new(9, 15).part(words.as_bytes()), deflated(b"Hello")].concat(),
+        // Each bit that is 0 is 258 bytes, so what was left out of a message makes thousands.
+        [&b"\xec\xc1\x31\x01\x00\x00\x00\xc2\xa0\xf5\x4f\x6d\x0d\x0f\xa0"[..], &[0; 100]].concat(),
         Bits::default().block(true, 1).letter(b'a').end().bytes(),
     ];
     let (mut whole, mut corrupt) = (0, 0);
@@ -338,12 +361,7 @@ fn text_fails_at_the_first_byte_that_cannot_continue() {
                 [("a", &b"\xff"[..]), ("a\u{20ac}", b"\xe2\x82b"), ("", b"\xc0"), ("\u{1d11e}", b"\xed\xa0")]
             {
                 let front = Encoder::new(6, 15).part(&[good.as_bytes(), bad].concat());
-                // The rest never comes.
-                let stream = [
-                    header_to(role, 0xC1, 1 << 20),
-                    frame_to(role, 0, &front).split_off(header_to(role, 0, front.len() as u64).len()),
-                ]
-                .concat();
+                let stream = begun(role, 0xC1, &front);
                 for cut in CUTS {
                     let mut connection = compressed(role, takeover);
                     let failed = (vec![], Some(ProtocolError::InvalidUtf8));
@@ -430,10 +448,7 @@ fn the_limit_counts_what_comes_out_while_it_does() {
         for takeover in EITHER {
             for limit in [1, 1000, 8191, 8192, 8193, 50_000] {
                 let fits = deflated(&vec![b'x'; limit]);
-                // The rest never comes.
-                let over = Encoder::new(6, 15).part(&vec![b'x'; limit + 1]);
-                let header = header_to(role, 0, over.len() as u64).len();
-                let over = [header_to(role, 0xC1, 1 << 30), frame_to(role, 0, &over).split_off(header)].concat();
+                let over = begun(role, 0xC1, &Encoder::new(6, 15).part(&vec![b'x'; limit + 1]));
                 for cut in [1, 2, usize::MAX] {
                     let mut connection = limited(role, takeover, limit);
                     let stream = [frame_to(role, 0xC2, &fits), over.clone()].concat();
@@ -916,4 +931,26 @@ proptest! {
         prop_assert!(events == expected.collect::<Vec<_>>());
         prop_assert_eq!(error, (events.len() < count).then_some(ProtocolError::InvalidUtf8));
     }
+}
+
+#[test]
+fn text_that_is_not_checked_comes_in_pieces_as_it_is() {
+    let words = lines(100);
+    for role in BOTH {
+        let mut config = Config::default();
+        (config.deflate, config.check_utf8) = (Some(always()), false);
+        let mut end = Connection::open(role, params(false).into(), config, SEED);
+        let mut stream = frame_to(role, 0xC1, &deflated(words.as_bytes()));
+        let Ok(Some(Event::Piece(piece))) = end.receive_piece(&mut &mut stream[..]) else { panic!("a piece") };
+        assert_eq!(piece.data, Message::Unchecked(words.as_bytes().into()));
+        assert!(piece.first && piece.last);
+    }
+}
+
+#[test]
+fn a_pool_is_equal_to_itself_and_tells_how_many_it_keeps() {
+    let (pool, other) = (Pool::new(3), Pool::new(3));
+    assert_eq!(pool, pool.clone());
+    assert_ne!(pool, other);
+    assert_eq!(format!("{pool:?}"), "Pool { most: 3, .. }");
 }

@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use sockless::ProtocolError::{self, *};
+use sockless::frame::{OpCode, framed};
 use sockless::{Config, Role, SendError, State, Transport};
 use std::time::Duration;
 
@@ -416,4 +417,30 @@ fn a_fault_after_our_own_close_frame_is_not_answered_with_another() {
         assert_eq!(feed(&mut connection, &bytes, 1), (vec![text("late")], Some(ReservedOpcode(3))));
         assert_eq!(sent(&mut connection), [(0x88, b"\x03\xe9bye".to_vec())]);
     }
+}
+
+/// `framed` at run time, where it can be held against frames of any length.
+#[test]
+fn frames_made_at_compile_time_are_like_any_other() {
+    fn check<const N: usize>(opcode: OpCode, len: usize) {
+        let payload: Vec<u8> = (0..len).map(|i| i as u8).collect();
+        assert_eq!(framed::<N>(opcode, &payload)[..], server_frame(0x80 | opcode as u8, &payload));
+    }
+    check::<2>(OpCode::Text, 0);
+    check::<127>(OpCode::Ping, 125);
+    check::<130>(OpCode::Binary, 126);
+    check::<{ 0xFFFF + 4 }>(OpCode::Binary, 0xFFFF);
+    check::<{ 0x1_0000 + 10 }>(OpCode::Text, 0x1_0000);
+}
+
+#[test]
+#[should_panic = "N is not the length of the frame"]
+fn a_frame_made_at_compile_time_has_the_length_of_its_payload() {
+    framed::<9>(OpCode::Text, b"abc");
+}
+
+#[test]
+#[should_panic = "control frame too long"]
+fn a_control_frame_made_at_compile_time_is_short() {
+    framed::<130>(OpCode::Ping, &[0; 126]);
 }

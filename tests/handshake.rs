@@ -700,3 +700,63 @@ fn partly_written_heads_are_whole_in_the_end() {
     }
     assert_eq!(out, RESPONSE);
 }
+
+#[test]
+fn a_rejection_says_what_its_status_means() {
+    for (status, reason) in [
+        (200, "OK"),
+        (204, "No Content"),
+        (301, "Moved Permanently"),
+        (302, "Found"),
+        (303, "See Other"),
+        (304, "Not Modified"),
+        (307, "Temporary Redirect"),
+        (308, "Permanent Redirect"),
+        (400, "Bad Request"),
+        (401, "Unauthorized"),
+        (403, "Forbidden"),
+        (404, "Not Found"),
+        (405, "Method Not Allowed"),
+        (408, "Request Timeout"),
+        (409, "Conflict"),
+        (410, "Gone"),
+        (426, "Upgrade Required"),
+        (429, "Too Many Requests"),
+        (431, "Request Header Fields Too Large"),
+        (500, "Internal Server Error"),
+        (501, "Not Implemented"),
+        (502, "Bad Gateway"),
+        (503, "Service Unavailable"),
+        (504, "Gateway Timeout"),
+        (505, "HTTP Version Not Supported"),
+        (418, ""),
+    ] {
+        let (mut server, _) = asked(any_origin(), REQUEST);
+        server.reject(status, &[], b"").unwrap();
+        let text = text_out(&mut server);
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} {reason}\r\n")), "{text}");
+    }
+}
+
+#[test]
+fn the_head_of_a_response_can_be_read_alone() {
+    let limits = Limits::default();
+    let response = Response::parse(RESPONSE.as_bytes(), &limits).unwrap();
+    assert_eq!((response.status(), response.subprotocol()), (101, Some("chat")));
+    assert_eq!(response.header("upgrade"), Some(&b"websocket"[..]));
+    for bad in ["", "HTTP/1.1 200 OK\r\n", &format!("{RESPONSE}x"), &RESPONSE.replace("101", "099")] {
+        assert_eq!(Response::parse(bad.as_bytes(), &limits), Err(HandshakeError::Malformed), "{bad}");
+    }
+}
+
+#[test]
+fn the_first_subprotocol_is_taken_if_there_is_one() {
+    for (offer, chosen) in [("Sec-WebSocket-Protocol: chat, superchat\r\n", Some("chat")), ("", None)] {
+        let request = REQUEST.replace("Sec-WebSocket-Protocol: chat, superchat\r\n", offer);
+        let (mut server, request) = asked(any_origin(), request);
+        server.accept(request.accept_first_subprotocol()).unwrap();
+        let text = text_out(&mut server);
+        let response = Response::parse(text.as_bytes(), &Limits::default()).unwrap();
+        assert_eq!(response.subprotocol(), chosen);
+    }
+}

@@ -489,3 +489,19 @@ fn a_message_ends_in_a_buffer_of_its_own_size_or_little_more() {
         }
     }
 }
+
+#[test]
+fn a_buffer_is_taken_after_text_in_pieces_too() {
+    let mut connection = open(Role::Server);
+    let mut stream = client_frame(0x81, "\u{20ac}".as_bytes());
+    let piece = connection.receive_piece(&mut &mut stream[..]);
+    assert!(matches!(piece, Ok(Some(Event::Piece(piece))) if piece.last));
+    connection.recycle(vec![b'z'; 5000]);
+    let stream = [client_frame(0x02, b"ab"), client_frame(0x80, b"cd")].concat();
+    let (result, used) = heap::used(|| {
+        let mut stream = stream.clone();
+        connection.receive(&mut &mut stream[..]).map(|event| event.map(Event::into_owned))
+    });
+    assert_eq!(result, Ok(Some(binary(b"abcd"))));
+    assert_eq!(used.asked, stream.len(), "only the copy of the stream");
+}

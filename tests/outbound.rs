@@ -154,6 +154,15 @@ fn more_than_waits_cannot_have_gone_out() {
 #[test]
 fn slices_for_a_vectored_write_are_the_chunks() {
     for role in BOTH {
+        // What was never cut is one slice, and nothing is none.
+        let mut end = open(role);
+        assert_eq!(end.outbound().chunks_vectored(&mut [IoSlice::new(&[])]), 0);
+        end.send_text("a").unwrap();
+        let mut slices = [IoSlice::new(&[]); 2];
+        let outgoing = end.outbound();
+        assert_eq!(outgoing.chunks_vectored(&mut slices), 1);
+        assert_eq!(*slices[0], *outgoing.chunk());
+
         let whole = outbound(&mut waiting(role));
         for split in 0..=whole.len() {
             let mut end = waiting(role);

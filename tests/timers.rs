@@ -541,3 +541,22 @@ fn a_handshake_that_hangs_ends_for_both() {
     assert!(pair.client.is_closed() && pair.server.is_closed());
     assert_eq!((pair.client.take(), pair.server.take()), (vec![], vec![]));
 }
+
+#[test]
+fn a_peer_that_speaks_but_never_reads_makes_one_ping_wait_and_no_more() {
+    for role in BOTH {
+        let mut end = open_with(role, keepalive(Keepalive { ping: Some(s(20)), pong: Some(s(10)), ..OFF }));
+        end.handle_timeout(s(0)).unwrap();
+        for round in 1..=1000 {
+            assert_eq!(end.handle_timeout(s(20 * round)), Ok(None));
+            frame_in(&mut end, 0x8A, b"not an answer");
+            assert_eq!(end.handle_timeout(s(20 * round)), Ok(None));
+        }
+        let pings = sent(&mut end);
+        assert!(matches!(&pings[..], [(0x89, payload)] if payload[..] == [1000_u16 as u8]), "{pings:?}");
+        // The newest is the one that is answered.
+        frame_in(&mut end, 0x8A, &pings[0].1);
+        assert_eq!(end.handle_timeout(s(20_001)), Ok(None));
+        assert_eq!(end.counters().round_trip, Some(s(1)));
+    }
+}

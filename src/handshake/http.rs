@@ -31,7 +31,9 @@ use http::{StatusCode, Version};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn accept<T>(request: &http::Request<T>, config: &Config) -> Result<Accept, HandshakeError> {
-    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let uri = request.uri();
+    // Only a target in absolute form overrules `Host` (RFC 9112 §3.2.2): one that is a host alone is for CONNECT.
+    let authority = uri.scheme().and(uri.authority()).map(|authority| authority.as_str());
     let mut opening = Opening::new(authority);
     for (name, value) in request.headers() {
         opening.field(name.as_str(), value.as_bytes());
@@ -157,6 +159,25 @@ mod tests {
         assert_eq!(check(get().header("Origin", "http://b")), Err(HandshakeError::Origin));
         assert_eq!(check(get()), Err(HandshakeError::Key));
         assert_eq!(check(get().header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")), Ok(()));
+    }
+
+    #[test]
+    fn the_target_overrules_the_host_in_absolute_form_only() {
+        let text = "GET TARGET HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nOrigin: http://b\r\n\r\n";
+        for (target, verdict) in [
+            ("/", Err(HandshakeError::Origin)),
+            ("http://b/", Ok(())),
+            ("http://a/", Err(HandshakeError::Origin)),
+            // What stands alone is a host for CONNECT.
+            ("b", Err(HandshakeError::Origin)),
+        ] {
+            let bytes = text.replace("TARGET", target).into_bytes();
+            let request = Request::parse(bytes, &Config::DEFAULT).unwrap();
+            assert_eq!(request.check(), verdict, "{target}");
+            let converted = http::Request::try_from(&request).unwrap();
+            assert_eq!(accept(&converted, &Config::DEFAULT).map(|_| ()), verdict, "{target}");
+        }
     }
 
     #[test]

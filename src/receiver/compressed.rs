@@ -1,10 +1,13 @@
 //! The compressed messages of the receiving half (RFC 7692 §7.2.2).
 
 use super::{Mode, Receiver};
+use crate::assemble::Inflated;
 use crate::decode::Chunk;
 use crate::error::ProtocolError;
 use crate::event::{Event, Kind, Message, Piece};
 use crate::frame::RSV1;
+use crate::utf8::whole_text;
+use alloc::borrow::Cow;
 use core::mem;
 
 /// Bytes above which inflated pieces are handed out.
@@ -12,19 +15,31 @@ const LEAST_PIECE: usize = 16 << 10;
 
 impl Receiver {
     /// Takes a message that came whole.
-    #[inline(never)]
+    #[inline]
     pub(super) fn inflate_whole(&mut self, kind: Kind, payload: &[u8]) -> Result<Message<'static>, ProtocolError> {
-        let most = self.config.limits.message;
-        self.inflate_part(kind, payload, (true, true), most)?;
-        let len = self.assembler.len();
-        self.assembler.finish(kind, len)
+        let filled = self.inflate_part(kind, payload, (true, true), self.config.limits.message)?;
+        let message = if let (Some(inflater), true) = (&self.inflater, self.assembler.is_empty_text()) {
+            // Most are short, and have nothing to be put together from.
+            let mut text = self.assembler.take_text();
+            text.push_str(whole_text(inflater.step(filled))?);
+            Message::Text(Cow::Owned(text))
+        } else {
+            self.append_last(filled)?;
+            self.assembler.finish(kind, usize::MAX)?
+        };
+        self.end_inflating();
+        Ok(message)
     }
 
     /// Takes a chunk of a message; the message, or a piece of it, when there is one.
     pub(super) fn inflate(&mut self, chunk: &Chunk<'_>) -> Result<Option<Event<'static>>, ProtocolError> {
         // Pieces are short anyway.
         let room = if self.mode == Mode::Piece { usize::MAX } else { self.config.limits.message };
-        self.inflate_part(chunk.kind, chunk.payload, (chunk.first, chunk.last), room)?;
+        let filled = self.inflate_part(chunk.kind, chunk.payload, (chunk.first, chunk.last), room)?;
+        if chunk.last {
+            self.append_last(filled)?;
+            self.end_inflating();
+        }
         match self.mode {
             Mode::Piece => self.inflated_part(chunk),
             _ if chunk.last => {
@@ -36,14 +51,16 @@ impl Receiver {
     }
 
     /// Inflates a part of a message, which may be its `first`, its `last` or both, to a buffer that grows to `room` bytes.
+    /// Of the last, as many bytes as are returned stay in the inflater.
+    #[inline(never)]
     fn inflate_part(
         &mut self,
         kind: Kind,
         payload: &[u8],
         (first, last): (bool, bool),
         room: usize,
-    ) -> Result<(), ProtocolError> {
-        let (Some(params), Some(deflate)) = (self.negotiated.deflate, &self.config.deflate) else {
+    ) -> Result<usize, ProtocolError> {
+        let (Some(_), Some(deflate)) = (self.negotiated.deflate, &self.config.deflate) else {
             return Err(ProtocolError::ReservedBits(RSV1));
         };
         let most = self.config.limits.message;
@@ -54,21 +71,38 @@ impl Receiver {
             inflater.start();
             assembler.start_empty(kind == Kind::Text && self.config.check_utf8);
         }
-        let mut front = inflater.front.take();
-        let append = |inflated: &[u8]| assembler.append(inflated, room, &mut front);
-        if last {
-            inflater.finish(payload, most, append)?;
-            assembler.join(front);
-            if params.peer_takeover {
-                deflate.pool.count_inflated(inflater);
-            } else if let Some(inflater) = self.inflater.take() {
-                deflate.pool.give_inflater(inflater);
-            }
+        let mut output = Inflated { assembler, front: inflater.front.take(), most: room };
+        let filled = if last {
+            inflater.finish(payload, most, &mut output)?
         } else {
-            inflater.inflate(payload, most, append)?;
-            inflater.front = front;
-        }
+            inflater.inflate(payload, most, &mut output)?;
+            0
+        };
+        inflater.front = output.front;
+        Ok(filled)
+    }
+
+    /// Puts a message together with its last bytes, which are in the inflater.
+    fn append_last(&mut self, filled: usize) -> Result<(), ProtocolError> {
+        let Some(inflater) = &mut self.inflater else { return Ok(()) };
+        let most = self.config.limits.message;
+        let mut output = Inflated { assembler: &mut self.assembler, front: inflater.front.take(), most };
+        output.append(inflater.step(filled))?;
+        output.join();
         Ok(())
+    }
+
+    /// A message has ended.
+    #[inline]
+    fn end_inflating(&mut self) {
+        let (Some(params), Some(deflate)) = (self.negotiated.deflate, &self.config.deflate) else { return };
+        if params.peer_takeover {
+            if let Some(inflater) = &self.inflater {
+                deflate.pool.count_inflated(inflater);
+            }
+        } else if let Some(inflater) = self.inflater.take() {
+            deflate.pool.give_inflater(inflater);
+        }
     }
 
     /// What has been inflated, once it is much or ends something.

@@ -47,15 +47,14 @@ impl Sender {
         }
     }
 
-    /// A deflater that goes on after the messages before, or one that knows none.
-    fn take_deflater(&mut self) -> Option<Box<Deflater>> {
+    /// A deflater that goes on after the messages before, or one that knows none; and whether it is to remember.
+    fn take_deflater(&mut self) -> Option<(Box<Deflater>, bool)> {
         let (params, deflate) = self.params()?;
-        if params.takeover && self.deflater.is_some() {
-            return self.deflater.take();
+        let takeover = params.takeover;
+        if takeover && self.deflater.is_some() {
+            return self.deflater.take().zip(Some(takeover));
         }
-        let mut deflater = deflate.pool.deflater(params.window_bits, deflate);
-        deflater.reset();
-        Some(deflater)
+        Some((deflate.pool.deflater(params.window_bits, deflate), takeover))
     }
 
     fn give_deflater(&mut self, mut deflater: Box<Deflater>, plain: usize, deflated: usize) {
@@ -76,18 +75,20 @@ impl Sender {
             Compress::Always => true,
             Compress::Never => false,
         };
-        let Some(mut deflater) = wanted.then(|| self.take_deflater()).flatten() else {
+        let Some((mut deflater, takeover)) = wanted.then(|| self.take_deflater()).flatten() else {
             return self.frames_of(kind, 0, payload);
         };
-        match deflater.message(payload) {
+        match deflater.message(payload, takeover) {
             Some(deflated) => {
                 let len = deflated.len();
                 self.frames_of(kind, RSV1, deflated);
                 self.give_deflater(deflater, payload.len(), len);
             }
             None => {
-                // The peer does not get to see what the deflater has seen: later messages must not refer to it.
-                deflater.reset();
+                if takeover {
+                    // The peer does not get to see what the deflater has seen: later messages must not refer to it.
+                    deflater.reset();
+                }
                 self.frames_of(kind, 0, payload);
                 self.give_deflater(deflater, payload.len(), payload.len());
             }
@@ -97,10 +98,10 @@ impl Sender {
     /// Appends a fragment of a compressed message. Without context takeover it refers to no fragment before it, so that
     /// no codec is held for the next.
     pub(super) fn deflate_fragment(&mut self, kind: Kind, bytes: &[u8], last: bool) {
-        let Some(mut deflater) = self.take_deflater() else {
+        let Some((mut deflater, takeover)) = self.take_deflater() else {
             return self.fragment(kind, false, false, bytes, last);
         };
-        let deflated = deflater.fragment(bytes, last);
+        let deflated = deflater.fragment(bytes, last, takeover);
         let len = deflated.len();
         self.fragment(kind, false, true, deflated, last);
         self.give_deflater(deflater, bytes.len(), len);

@@ -11,8 +11,8 @@ pub(crate) struct Load {
     pub(crate) received: usize,
     /// Bytes of the largest message that the caller sent, framed.
     pub(crate) sent: usize,
-    /// Control frames of the caller's that wait.
-    pub(crate) controls: usize,
+    /// What waits beside the buffer: control frames of the caller's, and messages by reference.
+    pub(crate) beside: usize,
     /// Whether the opening handshake is under way.
     pub(crate) opening: bool,
     /// Whether compression is negotiated.
@@ -28,7 +28,7 @@ const HELD: usize = 256 << 10;
 /// The most bytes of memory that a connection holds at any time.
 pub(crate) fn budget(config: &Config, load: Load) -> usize {
     let receiving = (load.received.saturating_mul(4)).min(2 * config.limits.message);
-    let sending = 3 * (2 * config.outbound.hard + load.sent) + 128 * load.controls;
+    let sending = 3 * (2 * config.outbound.hard + load.sent) + 160 * load.beside;
     let opening = if load.opening { 3 * (config.limits.head + HELD) } else { 0 };
     let compressed = if load.compressed { codecs(config, load) } else { 0 };
     size_of::<Connection>() + SMALL + receiving + sending + opening + compressed

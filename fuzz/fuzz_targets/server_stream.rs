@@ -1,0 +1,8 @@
+//! Bytes of a client, after the handshake.
+
+#![no_main]
+
+use sockless::Role;
+use sockless_fuzz::stream::{Input, check};
+
+libfuzzer_sys::fuzz_target!(|input: Input<'_>| check(Role::Server, &input));

@@ -1,0 +1,17 @@
+//! What the fuzz targets share; each of them is one call of a function here.
+
+#![forbid(unsafe_op_in_unsafe_fn)]
+
+pub mod differential;
+pub mod extensions;
+pub mod feed;
+pub mod frames;
+pub mod heads;
+pub mod inflate;
+pub mod pair;
+pub mod relay;
+pub mod settings;
+pub mod stream;
+
+#[path = "../../tests/common/heap.rs"]
+mod heap;
