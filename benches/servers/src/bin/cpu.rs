@@ -213,7 +213,11 @@ impl Driver {
     fn drain(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let (request, reply) = (self.request_len as u64, self.reply_len as u64);
-        while self.peers.iter().any(|peer| peer.sent % request > 0 || peer.received * request != peer.sent * reply) {
+        while self
+            .peers
+            .iter()
+            .any(|peer| !peer.sent.is_multiple_of(request) || peer.received * request != peer.sent * reply)
+        {
             self.step(false)?;
             if Instant::now() > deadline {
                 return Err(io::Error::new(ErrorKind::TimedOut, "answers are missing"));
@@ -231,7 +235,7 @@ impl Driver {
                 self.peers[number].blocked = false;
             }
             self.read(number)?;
-            if more || self.peers[number].sent % self.request_len as u64 > 0 {
+            if more || !self.peers[number].sent.is_multiple_of(self.request_len as u64) {
                 self.write_up_to(number, if more { self.depth } else { 0 })?;
             }
         }
