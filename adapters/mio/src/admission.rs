@@ -1,0 +1,128 @@
+//! Limits on the connections from one address.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Counts the connections of each address, for all workers of a server.
+pub(crate) struct Admission {
+    /// Connections at once.
+    pub(crate) most: Option<u32>,
+    /// New connections in a time.
+    pub(crate) rate: Option<(u32, Duration)>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    visitors: HashMap<IpAddr, Visitor>,
+    /// When there are more, those that no longer matter are looked for.
+    sweep_at: usize,
+}
+
+struct Visitor {
+    open: u32,
+    /// When the time that is counted began, and how many came since.
+    since: Duration,
+    came: u32,
+}
+
+impl Admission {
+    pub(crate) fn new(most: Option<u32>, rate: Option<(u32, Duration)>) -> Self {
+        Self { most, rate, table: Mutex::new(Table { visitors: HashMap::new(), sweep_at: 1024 }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_off(&self) -> bool {
+        self.most.is_none() && self.rate.is_none()
+    }
+
+    /// Takes in a connection at the time `now`, or not. A Unix socket has no address, and no limit.
+    pub(crate) fn enter(&self, peer: Option<SocketAddr>, now: Duration) -> bool {
+        let Some(peer) = peer.filter(|_| !self.is_off()) else { return true };
+        let mut table = self.lock();
+        if table.visitors.len() > table.sweep_at {
+            let window = self.rate.map_or(Duration::ZERO, |(_, window)| window);
+            table.visitors.retain(|_, visitor| visitor.open > 0 || now < visitor.since + window);
+            table.sweep_at = (2 * table.visitors.len()).max(1024);
+        }
+        let new = Visitor { open: 0, since: now, came: 0 };
+        let visitor = table.visitors.entry(peer.ip().to_canonical()).or_insert(new);
+        if let Some((most, window)) = self.rate {
+            if now >= visitor.since + window {
+                (visitor.since, visitor.came) = (now, 0);
+            }
+            if visitor.came >= most {
+                return false;
+            }
+        }
+        if self.most.is_some_and(|most| visitor.open >= most) {
+            return false;
+        }
+        visitor.open += 1;
+        visitor.came += 1;
+        true
+    }
+
+    /// A connection that was taken in has gone.
+    pub(crate) fn leave(&self, peer: Option<SocketAddr>) {
+        let Some(peer) = peer.filter(|_| !self.is_off()) else { return };
+        let mut table = self.lock();
+        let address = peer.ip().to_canonical();
+        if let Some(visitor) = table.visitors.get_mut(&address) {
+            visitor.open = visitor.open.saturating_sub(1);
+            if visitor.open == 0 && self.rate.is_none() {
+                table.visitors.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(last: u8) -> Option<SocketAddr> {
+        Some(SocketAddr::from(([10, 0, 0, last], 4000)))
+    }
+
+    const S: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn so_many_at_once() {
+        let admission = Admission::new(Some(2), None);
+        assert!(admission.enter(peer(1), S) && admission.enter(peer(1), S));
+        assert!(!admission.enter(peer(1), S));
+        assert!(admission.enter(peer(2), S));
+        admission.leave(peer(1));
+        assert!(admission.enter(peer(1), S));
+        for last in [1, 1, 2] {
+            admission.leave(peer(last));
+        }
+        assert!(admission.lock().visitors.is_empty());
+    }
+
+    #[test]
+    fn so_many_in_a_time() {
+        let admission = Admission::new(None, Some((2, S)));
+        assert!(admission.enter(peer(1), S) && admission.enter(peer(1), S));
+        admission.leave(peer(1));
+        assert!(!admission.enter(peer(1), S + S / 2));
+        assert!(admission.enter(peer(1), S + S));
+    }
+
+    #[test]
+    fn the_table_forgets() {
+        let admission = Admission::new(None, Some((1, S)));
+        for number in 0..10_000_u32 {
+            let peer = Some(SocketAddr::from((number.to_be_bytes(), 1)));
+            assert!(admission.enter(peer, S * number));
+            admission.leave(peer);
+        }
+        assert!(admission.lock().visitors.len() <= 1026);
+    }
+}

@@ -1,0 +1,151 @@
+//! The settings of a server.
+
+use crate::handler::Handler;
+use crate::server::Server;
+use rustls::{ClientConfig, ServerConfig};
+use sockless::Config;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// The settings of a [`Server`], from [`Server::builder`].
+#[derive(Clone)]
+#[must_use]
+pub struct Builder {
+    pub(crate) settings: Settings,
+}
+
+#[derive(Clone)]
+pub(crate) struct Settings {
+    /// Where to listen, and whether with TLS.
+    pub(crate) listen: Vec<(String, bool)>,
+    pub(crate) workers: usize,
+    pub(crate) config: Config,
+    pub(crate) max_connections: usize,
+    pub(crate) per_address: Option<u32>,
+    pub(crate) rate: Option<(u32, Duration)>,
+    pub(crate) backlog: i32,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) client_tls: Option<Arc<ClientConfig>>,
+    pub(crate) pool: Option<(usize, usize)>,
+    pub(crate) nodelay: bool,
+    pub(crate) read_buffer: usize,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            settings: Settings {
+                listen: Vec::new(),
+                workers: thread::available_parallelism().map_or(1, usize::from),
+                config: Config::default(),
+                max_connections: usize::MAX,
+                per_address: None,
+                rate: None,
+                backlog: 1024,
+                tls: None,
+                client_tls: None,
+                pool: None,
+                nodelay: true,
+                read_buffer: 256 << 10,
+            },
+        }
+    }
+}
+
+impl Builder {
+    /// Listens on an address, such as `127.0.0.1:9001`, `[::]:80` or `unix:/run/chat.sock`; port 0 is any free port. May
+    /// be called several times. Without it the server is an event loop for clients only.
+    pub fn listen(mut self, address: impl fmt::Display) -> Self {
+        self.settings.listen.push((address.to_string(), false));
+        self
+    }
+
+    /// The same with TLS, for which [`tls`](Self::tls) says the certificate.
+    pub fn listen_tls(mut self, address: impl fmt::Display) -> Self {
+        self.settings.listen.push((address.to_string(), true));
+        self
+    }
+
+    /// The certificate and the key, or any other setting of TLS: see [`tls::server`](crate::tls::server).
+    pub fn tls(mut self, config: Arc<ServerConfig>) -> Self {
+        self.settings.tls = Some(config);
+        self
+    }
+
+    /// The TLS of connections that [`Handle::connect`](crate::Handle::connect) makes; by default it trusts whom Mozilla
+    /// trusts.
+    pub fn client_tls(mut self, config: Arc<ClientConfig>) -> Self {
+        self.settings.client_tls = Some(config);
+        self
+    }
+
+    /// Threads with an event loop each; by default one for each core.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.settings.workers = workers.max(1);
+        self
+    }
+
+    /// The settings of every connection: limits, timers, what may wait to go out, origins, compression.
+    ///
+    /// [`Outbound::retain`](sockless::Outbound::retain) is the adapter's own matter: it lends one outbox to all.
+    pub fn config(mut self, config: Config) -> Self {
+        self.settings.config = config;
+        self
+    }
+
+    /// Connections that a worker has at once at most; more are closed as they come. No limit by default but that of
+    /// descriptors.
+    pub fn max_connections(mut self, per_worker: usize) -> Self {
+        self.settings.max_connections = per_worker;
+        self
+    }
+
+    /// Connections at once from one address.
+    pub fn max_connections_per_address(mut self, most: u32) -> Self {
+        self.settings.per_address = Some(most);
+        self
+    }
+
+    /// New connections from one address in a time; more are closed as they come.
+    pub fn connection_rate(mut self, most: u32, per: Duration) -> Self {
+        self.settings.rate = Some((most, per));
+        self
+    }
+
+    /// Connections that the system keeps until they are accepted. 1024 by default.
+    pub fn backlog(mut self, connections: u16) -> Self {
+        self.settings.backlog = connections.into();
+        self
+    }
+
+    /// Calls the handler in a pool of `threads`, for handlers that block. When `backlog` calls wait, those whose
+    /// connections they are of are not read any more.
+    pub fn pool(mut self, threads: usize, backlog: usize) -> Self {
+        self.settings.pool = Some((threads.max(1), backlog.max(1)));
+        self
+    }
+
+    /// Whether what is small goes out at once (`TCP_NODELAY`); on by default.
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
+        self.settings.nodelay = nodelay;
+        self
+    }
+
+    /// Bytes of the buffer that a worker reads all its connections with. 256 KiB by default.
+    pub fn read_buffer(mut self, bytes: usize) -> Self {
+        self.settings.read_buffer = bytes.max(4096);
+        self
+    }
+
+    /// Listens: from here on connections wait to be served, by [`Server::run`] or [`Server::start`].
+    ///
+    /// # Errors
+    /// An address that is no address, is in use or may not be used; [`listen_tls`](Self::listen_tls) without
+    /// [`tls`](Self::tls).
+    pub fn bind<H: Handler>(self, handler: H) -> io::Result<Server<H>> {
+        Server::bind(self.settings, handler)
+    }
+}

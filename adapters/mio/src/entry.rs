@@ -1,0 +1,434 @@
+//! A connection as its worker holds it: the protocol, the socket, the application's state, and what is known of them.
+
+use crate::conn::Conn;
+use crate::handle::{Act, Audience, Id, Sent, Shared};
+use crate::handler::{Answer, Call, CloseError, Closed, Handler, call};
+use crate::pool::{Session, Snapshot};
+use crate::stats::Stats;
+use crate::stream::{Received, Stream};
+use crate::topics::{Subscriptions, Topics};
+use sockless::bytes::Buf;
+use sockless::{Connection, Event, Role, SendError, State};
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where the application's state is.
+pub(crate) enum Place<S> {
+    Here(S),
+    /// With the pool, and what the pool has still to do with it.
+    Pool(Arc<Session<S>>),
+}
+
+/// All that a connection at rest takes.
+pub(crate) struct Entry<S> {
+    pub(crate) connection: Connection,
+    pub(crate) stream: Stream,
+    pub(crate) place: Place<S>,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) id: Id,
+    /// The tick of the wheel that it waits for; 0 is none.
+    pub(crate) armed: u32,
+    pub(crate) flags: Flags,
+    /// Client: the socket is not connected yet; what else there is to try.
+    pub(crate) dialing: Option<Box<Dialing>>,
+    /// Why writing has failed.
+    pub(crate) broken: Option<Box<io::Error>>,
+}
+
+/// Addresses that have not been tried yet, the next one last.
+pub(crate) struct Dialing {
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+/// Facts about an entry, one each.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Flags {
+    /// There may be bytes to read.
+    pub(crate) readable: bool,
+    /// The socket has told that its end is near, so bytes are read up to it.
+    pub(crate) read_closed: bool,
+    /// The socket takes no more, until it tells.
+    pub(crate) blocked: bool,
+    /// The handler has paused reading.
+    pub(crate) paused: bool,
+    /// The pool has enough to do with it.
+    pub(crate) stalled: bool,
+    /// The handler has been told that it is open; that it has ended.
+    pub(crate) opened: bool,
+    pub(crate) told: bool,
+    /// The handler has been told that much waits.
+    pub(crate) pressed: bool,
+    /// Other threads have been told that something waits.
+    pub(crate) published: bool,
+    /// The outbox is the worker's.
+    pub(crate) lent: bool,
+    /// It is in the worker's list of those to look after at the end of the turn.
+    pub(crate) dirty: bool,
+    /// The write side is shut down.
+    pub(crate) shut: bool,
+    /// It is over, but TLS still holds its last bytes.
+    pub(crate) lingering: bool,
+    /// The socket is of no more use.
+    pub(crate) dead: bool,
+    /// It counts in the table of addresses.
+    pub(crate) admitted: bool,
+}
+
+/// What a worker has besides its connections, for those who hold one of them.
+pub(crate) struct Local<S> {
+    pub(crate) worker: u16,
+    pub(crate) shared: Arc<Shared<S>>,
+    pub(crate) topics: Topics,
+    /// Messages for others, to be delivered when the handler has returned.
+    pub(crate) deliveries: Vec<(Audience, sockless::Prepared)>,
+    /// Those to look after at the end of the turn.
+    pub(crate) dirty: Vec<u32>,
+    pub(crate) stats: Stats,
+    pub(crate) now: Duration,
+    /// Lent to whichever connection is busy.
+    pub(crate) outbox: Vec<u8>,
+    /// An answer of the handler's that could not be written.
+    pub(crate) mistake: Option<SendError>,
+}
+
+/// Capacity in bytes that the lent outbox keeps.
+const MOST_LENT: usize = 1 << 20;
+
+/// Bytes; a longer queue takes the lent outbox along instead of being copied out of it.
+const MOST_MOVED: usize = 64 << 10;
+
+impl<S> Entry<S> {
+    #[inline]
+    pub(crate) fn state(&self) -> &S {
+        match &self.place {
+            Place::Here(state) => state,
+            Place::Pool(_) => unreachable!("the handler runs in the pool"),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn state_mut(&mut self) -> &mut S {
+        match &mut self.place {
+            Place::Here(state) => state,
+            Place::Pool(_) => unreachable!("the handler runs in the pool"),
+        }
+    }
+
+    /// What becomes of a message, for the caller and the statistics.
+    #[inline]
+    pub(crate) fn outcome(&self, local: &mut Local<S>, sent: Result<(), SendError>) -> Result<Sent, SendError> {
+        sent?;
+        local.stats.messages_sent += 1;
+        Ok(if self.flags.blocked { Sent::Queued } else { Sent::Now })
+    }
+
+    /// Has it looked after at the end of the turn.
+    pub(crate) fn touch(&mut self, local: &mut Local<S>) {
+        if !self.flags.dirty {
+            self.flags.dirty = true;
+            local.dirty.push(self.id.key);
+        }
+    }
+
+    /// Whether reading is wanted, and may bring something.
+    pub(crate) fn may_read(&self) -> bool {
+        let Flags { readable, paused, stalled, .. } = self.flags;
+        readable && !paused && !stalled && self.dialing.is_none() && self.connection.wants().read
+    }
+
+    pub(crate) fn queued(&mut self) -> usize {
+        self.connection.outbound().remaining()
+    }
+
+    /// Does what other threads, or the handler, have asked for; not the calls of a handler.
+    pub(crate) fn act(&mut self, local: &mut Local<S>, act: Act<S>) {
+        match act {
+            Act::Send(parcel) => {
+                let sent = parcel.send(&mut self.connection);
+                if self.outcome(local, sent).is_err() {
+                    local.stats.dropped += 1;
+                }
+            }
+            // It is closing already, then.
+            Act::Close(code, reason) => _ = self.connection.close(code, &reason),
+            Act::Abort(code) => self.connection.abort(code),
+            Act::Pause => self.flags.paused = true,
+            Act::Resume => self.flags.paused = false,
+            Act::Unstall => self.flags.stalled = false,
+            Act::Subscribe(topic) => {
+                if self.flags.opened && !self.flags.told || self.connection.state() == State::Connecting {
+                    local.topics.subscribe(self.id.key, &mut self.subscriptions, &topic);
+                }
+            }
+            Act::Unsubscribe(topic) => {
+                local.topics.unsubscribe(self.id.key, &mut self.subscriptions, &topic);
+            }
+            Act::Limits(limits) => self.connection.set_limits(limits),
+            Act::Answer(answer) => self.answer(local, answer),
+            Act::Run(_) => unreachable!("a call of the handler's"),
+        }
+        self.touch(local);
+    }
+
+    fn answer(&mut self, local: &mut Local<S>, answer: Answer) {
+        let written = match answer {
+            Answer::Accept(accept) => self.connection.accept(accept),
+            Answer::Reject { status, headers, body } => {
+                let headers: Vec<_> = headers.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+                self.connection.reject(status, &headers, &body)
+            }
+        };
+        if let Err(error) = written {
+            local.mistake = Some(error);
+            // There may be no request any more: it has been given up.
+            _ = self.connection.reject(500, &[], b"");
+        }
+    }
+}
+
+/// Receiving, and what the handler is told of it.
+impl<S: Send + 'static> Entry<S> {
+    /// Reads once, and tells the handler what came.
+    pub(crate) fn read<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, buffer: &mut [u8]) {
+        self.lend(local);
+        // While a large message is under way, the socket fills it where it lies.
+        let (received, is_tail) = match self.connection.tail() {
+            Some(tail) => (self.stream.read(tail), true),
+            None => (self.stream.read(buffer), false),
+        };
+        match received {
+            Ok(Received { len: 0, .. }) => {
+                self.flags.readable = false;
+                let result = self.connection.receive_eof();
+                self.told(handler, local, result);
+            }
+            Ok(Received { len, more }) => {
+                local.stats.bytes_received += len as u64;
+                self.flags.readable = more || self.flags.read_closed;
+                if is_tail {
+                    let result = self.connection.receive_tail(len);
+                    self.told(handler, local, result);
+                } else {
+                    self.receive(handler, local, &mut buffer[..len]);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.flags.readable = false,
+            Err(error) => self.fail(handler, local, error),
+        }
+    }
+
+    /// Takes bytes that were read, or none, to go on with those that were held.
+    pub(crate) fn receive<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, mut input: &mut [u8]) {
+        loop {
+            match self.connection.receive(&mut input) {
+                Ok(Some(event)) => self.event(handler, local, event),
+                Ok(None) => return,
+                Err(error) => return self.end(handler, local, error.into()),
+            }
+        }
+    }
+
+    /// Takes what a call of the connection's has found.
+    fn told<H: Handler<State = S>>(
+        &mut self,
+        handler: &H,
+        local: &mut Local<S>,
+        result: Result<Option<Event<'_>>, sockless::ProtocolError>,
+    ) {
+        match result {
+            Ok(Some(event)) => self.event(handler, local, event),
+            Ok(None) => {}
+            Err(error) => self.end(handler, local, error.into()),
+        }
+    }
+
+    #[inline]
+    fn event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>) {
+        let message = match event {
+            Event::Text(text) => sockless::Message::Text(text),
+            Event::Binary(bytes) => sockless::Message::Binary(bytes),
+            Event::Unchecked(text) => sockless::Message::Unchecked(text),
+            event => return self.rare_event(handler, local, event),
+        };
+        local.stats.messages_received += 1;
+        self.call(handler, local, Call::Message(message));
+    }
+
+    #[cold]
+    fn rare_event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>) {
+        match event {
+            Event::Request(request) => {
+                self.call(handler, local, Call::Request(request));
+                self.answered(handler, local);
+            }
+            Event::Open(response) => {
+                self.call(handler, local, Call::Response(response));
+                self.answered(handler, local);
+            }
+            Event::Rejected(response) => {
+                let error = CloseError::Rejected(response.status());
+                self.call(handler, local, Call::Response(response));
+                self.end(handler, local, Closed::abnormal(Some(error)));
+            }
+            Event::Ping(payload) => {
+                self.call(handler, local, Call::Ping(payload));
+                // The pong goes out at once: the next ping's would take its place.
+                self.flush(local);
+            }
+            Event::Pong(payload) => self.call(handler, local, Call::Pong(payload)),
+            Event::Close(close) => self.end(handler, local, close.into()),
+            _ => {}
+        }
+    }
+
+    /// A request has perhaps been answered; if so, the connection may be open.
+    pub(crate) fn answered<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>) {
+        if let Some(mistake) = local.mistake.take() {
+            self.call(handler, local, Call::Error(mistake.into()));
+        }
+        if !self.flags.opened && self.connection.state() == State::Open {
+            self.flags.opened = true;
+            local.stats.open += 1;
+            local.stats.opened += 1;
+            self.call(handler, local, Call::Open);
+        }
+    }
+
+    /// The socket has failed.
+    pub(crate) fn fail<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, error: io::Error) {
+        self.flags.dead = true;
+        self.flags.readable = false;
+        // What the handler is told is the reason of it.
+        _ = self.connection.receive_eof();
+        self.end(handler, local, Closed::abnormal(Some(error.into())));
+    }
+
+    /// The connection has ended: tells the handler, once.
+    pub(crate) fn end<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, closed: Closed) {
+        if std::mem::replace(&mut self.flags.told, true) {
+            return;
+        }
+        local.topics.remove(self.id.key, &mut self.subscriptions);
+        local.stats.open -= u64::from(self.flags.opened);
+        if self.flags.opened || self.connection.role() == Role::Client {
+            self.call(handler, local, Call::Close(closed));
+        }
+        // A handler may have subscribed once more.
+        local.topics.remove(self.id.key, &mut self.subscriptions);
+    }
+
+    /// Calls the handler, here or in the pool.
+    #[inline]
+    pub(crate) fn call<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, what: Call<'_, S>) {
+        match &self.place {
+            Place::Here(_) => call(handler, &mut Conn::on_loop(self, local), what),
+            Place::Pool(session) => {
+                let snapshot = Snapshot::new(self);
+                self.flags.stalled |= session.clone().push(what.into_owned(), snapshot);
+            }
+        }
+    }
+
+    /// Tells the handler when the peer has begun to take less than it is sent, and when all has gone.
+    pub(crate) fn press<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>) {
+        let queued = self.queued();
+        if queued > 0 || self.flags.published {
+            self.flags.published = queued > 0;
+            local.shared.mailboxes[usize::from(self.id.worker)].set_queued(self.id.key, queued);
+        }
+        if self.flags.told || !self.flags.opened {
+            return;
+        }
+        // More than the soft limit waits, or the peer would be read.
+        let pressed = queued > 0 && (self.flags.pressed || !self.connection.wants().read);
+        if pressed != self.flags.pressed {
+            self.flags.pressed = pressed;
+            self.call(handler, local, if pressed { Call::Backpressure } else { Call::Drain });
+            self.touch(local);
+        }
+    }
+
+    /// Tells the connection the time, and the handler what came of it.
+    pub(crate) fn tell_time<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>) {
+        let result = self.connection.handle_timeout(local.now);
+        if !matches!(result, Ok(None)) {
+            self.told(handler, local, result);
+        }
+    }
+}
+
+/// What goes out.
+impl<S> Entry<S> {
+    /// Lends the worker's outbox to a connection that holds none.
+    fn lend(&mut self, local: &mut Local<S>) {
+        if !self.flags.lent && self.queued() == 0 {
+            self.connection.swap_outbox(&mut local.outbox);
+            self.flags.lent = true;
+        }
+    }
+
+    /// Writes what is outbound, as far as the socket takes it.
+    pub(crate) fn flush(&mut self, local: &mut Local<S>) {
+        if self.dialing.is_some() || self.flags.blocked || self.flags.dead || self.broken.is_some() {
+            return;
+        }
+        match self.write(local) {
+            Ok(all) => self.flags.blocked = !all,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.flags.blocked = true,
+            Err(error) => {
+                // What the peer said before it went may still be read.
+                self.flags.readable = true;
+                self.broken = Some(Box::new(error));
+            }
+        }
+    }
+
+    /// Whether all has left.
+    fn write(&mut self, local: &mut Local<S>) -> io::Result<bool> {
+        loop {
+            let mut outbound = self.connection.outbound();
+            let remaining = outbound.remaining();
+            if remaining == 0 {
+                return self.stream.flush();
+            }
+            let chunk = outbound.chunk();
+            let (written, offered) = if chunk.len() == remaining {
+                (self.stream.write(&[IoSlice::new(chunk)])?, remaining)
+            } else {
+                let mut slices = [IoSlice::new(&[]); 64];
+                let count = outbound.chunks_vectored(&mut slices);
+                let offered = slices[..count].iter().map(|slice| slice.len()).sum();
+                (self.stream.write(&slices[..count])?, offered)
+            };
+            outbound.advance(written);
+            local.stats.bytes_sent += written as u64;
+            if written < offered && self.stream.tls().is_none() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Takes the worker's outbox back, or what is left of an own one that has served.
+    pub(crate) fn take_back(&mut self, local: &mut Local<S>) {
+        let queued = self.queued();
+        match (std::mem::take(&mut self.flags.lent), queued) {
+            (true, 0) => {
+                self.connection.swap_outbox(&mut local.outbox);
+                if local.outbox.capacity() > MOST_LENT {
+                    local.outbox = Vec::new();
+                }
+            }
+            (false, 0) => self.connection.swap_outbox(&mut Vec::new()),
+            (true, ..=MOST_MOVED) => {
+                let mut own = Vec::with_capacity(queued);
+                self.connection.swap_outbox(&mut own);
+                local.outbox = own;
+            }
+            // A large one it keeps, or has kept.
+            (_, _) => {}
+        }
+    }
+}

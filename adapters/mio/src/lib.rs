@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod admission;
+mod builder;
+mod client;
+mod conn;
+mod entry;
+mod handle;
+mod handler;
+mod listener;
+mod pool;
+mod server;
+mod stats;
+mod stream;
+pub mod tls;
+mod topics;
+mod wheel;
+mod worker;
+
+pub use builder::Builder;
+pub use client::{Client, ClientBuilder, ClientError};
+pub use conn::{Conn, TlsInfo};
+pub use handle::{Handle, Id, Sent};
+pub use handler::{Answer, CloseError, Closed, Error, Handler};
+pub use listener::Address;
+pub use rustls;
+pub use server::{Report, Running, Server};
+pub use sockless;
+pub use sockless::{ClientRequest, Code, Config, Kind, Message, Prepared, Request, Response, SendError, State};
+pub use stats::Stats;

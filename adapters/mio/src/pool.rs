@@ -1,0 +1,152 @@
+//! The pool of threads that handlers run in, if they are asked to: one call of a connection at a time, in order.
+
+use crate::conn::{Conn, Remote, TlsInfo, describe};
+use crate::entry::Entry;
+use crate::handle::{Act, Id, Shared};
+use crate::handler::{Call, Handler, call};
+use sockless::{Counters, State};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Calls that wait for one connection before it is not read any more.
+const MOST_PER_CONNECTION: usize = 64;
+
+/// The queue of connections that have something to do, and the bound on all that waits.
+pub(crate) struct Pool<S> {
+    ready: Mutex<Ready<S>>,
+    wake: Condvar,
+    /// Calls that wait, in all connections.
+    waiting: AtomicUsize,
+    backlog: usize,
+    pub(crate) shared: Arc<Shared<S>>,
+}
+
+struct Ready<S> {
+    sessions: VecDeque<Arc<Session<S>>>,
+    closed: bool,
+}
+
+/// A connection as the pool holds it.
+pub(crate) struct Session<S> {
+    id: Id,
+    pool: Arc<Pool<S>>,
+    work: Mutex<Work<S>>,
+}
+
+struct Work<S> {
+    jobs: VecDeque<(Call<'static, S>, Snapshot)>,
+    /// Away while a thread uses it.
+    state: Option<S>,
+    /// In the queue of the pool, or with a thread.
+    busy: bool,
+    /// The loop waits to be told that there is room.
+    stalled: bool,
+}
+
+/// What was known of a connection when an event came.
+pub(crate) struct Snapshot {
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) tls: Option<TlsInfo>,
+    pub(crate) ready_state: State,
+    pub(crate) counters: Counters,
+}
+
+impl Snapshot {
+    pub(crate) fn new<S>(entry: &Entry<S>) -> Self {
+        Self {
+            peer: entry.peer,
+            tls: entry.stream.tls().map(describe),
+            ready_state: entry.connection.state(),
+            counters: entry.connection.counters(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No handler is called while one of these is locked.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S: Send + 'static> Pool<S> {
+    pub(crate) fn new(backlog: usize, shared: Arc<Shared<S>>) -> Arc<Self> {
+        let ready = Mutex::new(Ready { sessions: VecDeque::new(), closed: false });
+        Arc::new(Self { ready, wake: Condvar::new(), waiting: AtomicUsize::new(0), backlog, shared })
+    }
+
+    fn enqueue(&self, session: Arc<Session<S>>) {
+        lock(&self.ready).sessions.push_back(session);
+        self.wake.notify_one();
+    }
+
+    /// Lets the threads end when all is done.
+    pub(crate) fn close(&self) {
+        lock(&self.ready).closed = true;
+        self.wake.notify_all();
+    }
+
+    /// A thread of the pool.
+    pub(crate) fn run<H: Handler<State = S>>(&self, handler: &H) {
+        loop {
+            let mut ready = lock(&self.ready);
+            let session = loop {
+                if let Some(session) = ready.sessions.pop_front() {
+                    break session;
+                }
+                if ready.closed {
+                    return;
+                }
+                ready = self.wake.wait(ready).unwrap_or_else(PoisonError::into_inner);
+            };
+            drop(ready);
+            session.step(handler);
+        }
+    }
+}
+
+impl<S: Send + 'static> Session<S> {
+    pub(crate) fn new(id: Id, state: S, pool: Arc<Pool<S>>) -> Arc<Self> {
+        let work = Work { jobs: VecDeque::new(), state: Some(state), busy: false, stalled: false };
+        Arc::new(Self { id, pool, work: Mutex::new(work) })
+    }
+
+    /// Leaves a call to the pool; whether the connection should not be read until the pool has caught up.
+    pub(crate) fn push(self: Arc<Self>, call: Call<'static, S>, snapshot: Snapshot) -> bool {
+        let waiting = self.pool.waiting.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut work = lock(&self.work);
+        work.jobs.push_back((call, snapshot));
+        work.stalled |= waiting >= self.pool.backlog || work.jobs.len() >= MOST_PER_CONNECTION;
+        let stalled = work.stalled;
+        let idle = !std::mem::replace(&mut work.busy, true);
+        drop(work);
+        if idle {
+            self.pool.clone().enqueue(self);
+        }
+        stalled
+    }
+
+    /// Does the first of what waits; then it is the others' turn.
+    fn step<H: Handler<State = S>>(self: Arc<Self>, handler: &H) {
+        let mut work = lock(&self.work);
+        if let (Some((what, snapshot)), Some(mut state)) = (work.jobs.pop_front(), work.state.take()) {
+            drop(work);
+            let remote = Remote { id: self.id, state: &mut state, snapshot: &snapshot, shared: &self.pool.shared };
+            call(handler, &mut Conn::in_pool(remote), what);
+            self.pool.waiting.fetch_sub(1, Ordering::Relaxed);
+            work = lock(&self.work);
+            work.state = Some(state);
+        }
+        work.busy = !work.jobs.is_empty();
+        let more = work.busy;
+        let unstall = !more && std::mem::take(&mut work.stalled);
+        drop(work);
+        if unstall {
+            // Refused only if the connection is gone.
+            _ = self.pool.shared.act(self.id, Act::Unstall, true);
+        }
+        if more {
+            self.pool.clone().enqueue(self);
+        }
+    }
+}

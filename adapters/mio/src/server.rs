@@ -1,0 +1,168 @@
+//! A server: its workers, from the first to the last.
+
+use crate::admission::Admission;
+use crate::builder::{Builder, Settings};
+use crate::handle::{Handle, Id, Mailbox, Shared};
+use crate::handler::Handler;
+use crate::listener::{Address, Listener};
+use crate::pool::Pool;
+use crate::worker::{WAKE, Worker};
+use mio::{Poll, Waker};
+use std::io;
+use std::panic::resume_unwind;
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+/// A server that listens, and does nothing yet.
+pub struct Server<H: Handler> {
+    workers: Vec<Worker<H>>,
+    addresses: Vec<Address>,
+    handler: Arc<H>,
+    pool: Option<(Arc<Pool<H::State>>, usize)>,
+    shared: Arc<Shared<H::State>>,
+}
+
+/// A server that runs in threads of its own.
+///
+/// Dropped, it runs on; end it with [`Handle::shutdown`], and wait with [`join`](Self::join).
+pub struct Running<S> {
+    workers: Vec<JoinHandle<Report>>,
+    pool: Option<Arc<Pool<S>>>,
+    threads: Vec<JoinHandle<()>>,
+    addresses: Vec<Address>,
+    handle: Handle<S>,
+}
+
+/// How a shutdown went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Connections that closed by the rules, all that waited for them having gone out.
+    pub closed: usize,
+    /// Connections that had not closed when patience ended, and the bytes that still waited for each.
+    pub undelivered: Vec<(Id, usize)>,
+}
+
+/// The settings to begin with; [`Builder::bind`] ends them.
+impl Server<fn(&mut crate::Conn<'_>, crate::Message<'_>) -> Result<(), crate::Error>> {
+    /// The settings of a server, for any handler.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
+impl<H: Handler> Server<H> {
+    pub(crate) fn bind(mut settings: Settings, handler: H) -> io::Result<Self> {
+        let (handler, count) = (Arc::new(handler), settings.workers);
+        let listen = std::mem::take(&mut settings.listen);
+        if settings.tls.is_none() && listen.iter().any(|(_, tls)| *tls) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS without a certificate"));
+        }
+        let mut addresses = Vec::new();
+        let mut listeners: Vec<Vec<Listener>> = (0..count).map(|_| Vec::new()).collect();
+        for (address, tls) in listen {
+            let (address, bound) = Listener::bind(&Address::resolve(&address)?, tls, settings.backlog, count)?;
+            addresses.push(address);
+            for (of_worker, listener) in listeners.iter_mut().zip(bound) {
+                of_worker.push(listener);
+            }
+        }
+        let polls = (0..count).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
+        let mailboxes = polls.iter().map(|poll| Ok(Mailbox::new(Waker::new(poll.registry(), WAKE)?)));
+        let mailboxes = mailboxes.collect::<io::Result<_>>()?;
+        let client_tls = settings.client_tls.take().map_or_else(OnceLock::new, Into::into);
+        let shared = Arc::new(Shared { mailboxes, hard: settings.config.outbound.hard, client_tls });
+        let pool = settings.pool.map(|(threads, backlog)| (Pool::new(backlog, shared.clone()), threads));
+        let admission = Arc::new(Admission::new(settings.per_address, settings.rate));
+        let started = Instant::now();
+        let mut workers = Vec::new();
+        for (number, (poll, listeners)) in polls.into_iter().zip(listeners).enumerate() {
+            let pool = pool.as_ref().map(|(pool, _)| pool.clone());
+            let (handler, shared, admission) = (handler.clone(), shared.clone(), admission.clone());
+            workers.push(Worker::new(number, poll, listeners, handler, &settings, shared, admission, pool, started)?);
+        }
+        Ok(Self { workers, addresses, handler, pool, shared })
+    }
+
+    /// Where it listens, in the order of the settings; a port of 0 has become a real one.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Speaks to it from anywhere.
+    pub fn handle(&self) -> Handle<H::State> {
+        Handle { shared: self.shared.clone() }
+    }
+
+    /// Serves, in threads of its own.
+    ///
+    /// # Errors
+    /// Threads that cannot be started.
+    pub fn start(self) -> io::Result<Running<H::State>> {
+        let Self { workers, addresses, handler, pool, shared } = self;
+        let mut running =
+            Running { workers: vec![], pool: None, threads: vec![], addresses, handle: Handle { shared } };
+        if let Some((pool, threads)) = pool {
+            for number in 0..threads {
+                let (pool, handler) = (pool.clone(), handler.clone());
+                let name = format!("sockless-pool-{number}");
+                running.threads.push(thread::Builder::new().name(name).spawn(move || pool.run(&*handler))?);
+            }
+            running.pool = Some(pool);
+        }
+        for (number, worker) in workers.into_iter().enumerate() {
+            let name = format!("sockless-{number}");
+            running.workers.push(thread::Builder::new().name(name).spawn(|| worker.run())?);
+        }
+        Ok(running)
+    }
+
+    /// Serves until [`Handle::shutdown`].
+    ///
+    /// # Errors
+    /// Threads that cannot be started.
+    pub fn run(self) -> io::Result<Report> {
+        Ok(self.start()?.join())
+    }
+}
+
+impl<S> Running<S> {
+    /// Where it listens.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Speaks to it from anywhere.
+    pub fn handle(&self) -> &Handle<S> {
+        &self.handle
+    }
+}
+
+impl<S: Send + 'static> Running<S> {
+    /// Waits until it has shut down, and the pool has done all that it was given.
+    ///
+    /// # Panics
+    /// If a worker has.
+    pub fn join(self) -> Report {
+        let mut report = Report::default();
+        for worker in self.workers {
+            let Report { closed, undelivered } = worker.join().unwrap_or_else(|panic| resume_unwind(panic));
+            report.closed += closed;
+            report.undelivered.extend(undelivered);
+        }
+        if let Some(pool) = self.pool {
+            pool.close();
+        }
+        for thread in self.threads {
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        }
+        for address in &self.addresses {
+            if let Address::Unix(path) = address {
+                // Whoever has removed it has saved the work.
+                _ = std::fs::remove_file(path);
+            }
+        }
+        report
+    }
+}

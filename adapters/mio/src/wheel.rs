@@ -1,0 +1,117 @@
+//! The timer wheel of a worker: coarse, and free while nothing is due.
+
+use std::time::Duration;
+
+/// How exact deadlines are.
+const TICK: Duration = Duration::from_millis(50);
+
+/// 51 s of ticks: what is due later goes around again.
+const SLOTS: u64 = 1024;
+
+/// Keys by the tick that they are due at, counted from the start of the clock.
+///
+/// A key is never taken out: whoever arms one remembers the tick, and passes over a key that comes at another.
+pub(crate) struct Wheel {
+    slots: Vec<Vec<u32>>,
+    /// The tick that was told last; all up to it are done.
+    now: u32,
+    /// No tick before this one has a key.
+    next: Option<u32>,
+}
+
+impl Wheel {
+    pub(crate) fn new() -> Self {
+        Self { slots: vec![Vec::new(); SLOTS as usize], now: 0, next: None }
+    }
+
+    /// The tick that was told last.
+    pub(crate) fn now(&self) -> u32 {
+        self.now
+    }
+
+    /// The tick for a deadline: never before it, always in the future, and no further than the wheel goes around.
+    pub(crate) fn tick(&self, deadline: Duration) -> u32 {
+        let tick = u32::try_from(deadline.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX);
+        tick.clamp(self.now + 1, self.now + SLOTS as u32 - 1)
+    }
+
+    /// Lets `key` be due at `tick`.
+    pub(crate) fn arm(&mut self, key: u32, tick: u32) {
+        self.slots[slot(tick)].push(key);
+        self.next = Some(self.next.map_or(tick, |next| next.min(tick)));
+    }
+
+    /// How long to wait at most.
+    pub(crate) fn timeout(&self, now: Duration) -> Option<Duration> {
+        Some((TICK * self.next?).saturating_sub(now))
+    }
+
+    /// Tells the time; gives the keys that have come due to `due`.
+    pub(crate) fn advance(&mut self, now: Duration, due: &mut Vec<u32>) {
+        let now = u32::try_from(now.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX).max(self.now);
+        let before = std::mem::replace(&mut self.now, now);
+        let Some(next) = self.next.filter(|next| *next <= now) else { return };
+        // All that is armed lies within one turn of the wheel from the last time told.
+        for tick in next..=now.min(before + SLOTS as u32) {
+            due.append(&mut self.slots[slot(tick)]);
+            // Room that a burst has taken is given back.
+            self.slots[slot(tick)] = Vec::new();
+        }
+        self.next = (now + 1..now + SLOTS as u32).find(|tick| !self.slots[slot(*tick)].is_empty());
+    }
+}
+
+fn slot(tick: u32) -> usize {
+    (u64::from(tick) % SLOTS) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due(wheel: &mut Wheel, millis: u64) -> Vec<u32> {
+        let mut due = Vec::new();
+        wheel.advance(Duration::from_millis(millis), &mut due);
+        due
+    }
+
+    fn arm(wheel: &mut Wheel, key: u32, millis: u64) -> u32 {
+        let tick = wheel.tick(Duration::from_millis(millis));
+        wheel.arm(key, tick);
+        tick
+    }
+
+    #[test]
+    fn never_early_and_at_most_a_tick_late() {
+        let mut wheel = Wheel::new();
+        arm(&mut wheel, 1, 120);
+        arm(&mut wheel, 2, 101);
+        arm(&mut wheel, 3, 250);
+        assert_eq!(wheel.timeout(Duration::ZERO), Some(Duration::from_millis(150)));
+        assert_eq!(due(&mut wheel, 149), []);
+        assert_eq!(due(&mut wheel, 150), [1, 2]);
+        assert_eq!(wheel.timeout(Duration::from_millis(150)), Some(Duration::from_millis(100)));
+        assert_eq!(due(&mut wheel, 10_000), [3]);
+        assert_eq!(wheel.timeout(Duration::from_millis(10_000)), None);
+    }
+
+    #[test]
+    fn what_is_far_off_comes_early_to_be_armed_again() {
+        let mut wheel = Wheel::new();
+        let tick = arm(&mut wheel, 1, 3_600_000);
+        assert_eq!(tick, 1023);
+        assert_eq!(due(&mut wheel, 60_000), [1]);
+        // And a past deadline is due at the next tick.
+        assert_eq!(arm(&mut wheel, 2, 0), 1201);
+        assert_eq!(due(&mut wheel, 60_050), [2]);
+    }
+
+    #[test]
+    fn a_long_sleep_loses_nothing() {
+        let mut wheel = Wheel::new();
+        for key in 0..100 {
+            arm(&mut wheel, key, u64::from(key) * 500);
+        }
+        assert_eq!(due(&mut wheel, 10_000_000).len(), 100);
+    }
+}

@@ -1,0 +1,605 @@
+//! A worker: one thread's event loop over its listeners and connections.
+
+use crate::admission::Admission;
+use crate::builder::Settings;
+use crate::client::Target;
+use crate::entry::{Dialing, Entry, Flags, Local, Place};
+use crate::handle::{Act, Audience, Command, Id, Shared, Task};
+use crate::handler::{Call, Closed, Handler};
+use crate::listener::Listener;
+use crate::pool::{Pool, Session};
+use crate::server::Report;
+use crate::stats::Stats;
+use crate::stream::{Socket, Stream};
+use crate::topics::Topics;
+use crate::wheel::Wheel;
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Poll, Token};
+use rustls::{ServerConfig, ServerConnection};
+use slab::Slab;
+use sockless::{Config, Connection, Prepared, Seed, SharedConfig, Transport};
+use std::io::{self, ErrorKind};
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Says that the mailbox has something.
+pub(crate) const WAKE: Token = Token(usize::MAX);
+
+/// Tokens from here on are those of listeners, below are keys of connections.
+const LISTENERS: usize = usize::MAX / 2;
+
+/// Events told at once.
+const EVENTS: usize = 1024;
+
+/// Connections accepted in one turn from one listener, so that those there are have theirs.
+const ACCEPTS: usize = 64;
+
+/// How long accepting pauses when the system has no more descriptors to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long TLS may take to write its last bytes to a peer that does not read.
+const LINGER: Duration = Duration::from_secs(10);
+
+pub(crate) struct Worker<H: Handler> {
+    poll: Poll,
+    handler: Arc<H>,
+    listeners: Vec<Listener>,
+    entries: Slab<Entry<H::State>>,
+    local: Local<H::State>,
+    wheel: Wheel,
+    /// What every connection is read with.
+    buffer: Box<[u8]>,
+    /// Those that have more to read at once.
+    again: Vec<u32>,
+    /// Kept to be given up when there are no descriptors left, to turn away whom there is none for.
+    spare: Option<socket2::Socket>,
+    /// When accepting goes on.
+    accept_at: Option<Duration>,
+    /// When patience ends, in a shutdown.
+    stop_at: Option<Duration>,
+    admission: Arc<Admission>,
+    pool: Option<Arc<Pool<H::State>>>,
+    config: SharedConfig,
+    tls: Option<Arc<ServerConfig>>,
+    nodelay: bool,
+    max_connections: usize,
+    started: Instant,
+    closed: usize,
+}
+
+impl<H: Handler> Worker<H> {
+    #[allow(clippy::too_many_arguments)] // They are its fields.
+    pub(crate) fn new(
+        number: usize,
+        poll: Poll,
+        mut listeners: Vec<Listener>,
+        handler: Arc<H>,
+        settings: &Settings,
+        shared: Arc<Shared<H::State>>,
+        admission: Arc<Admission>,
+        pool: Option<Arc<Pool<H::State>>>,
+        started: Instant,
+    ) -> io::Result<Self> {
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            listener.register(poll.registry(), Token(LISTENERS + index))?;
+        }
+        let local = Local {
+            worker: number as u16,
+            shared,
+            topics: Topics::default(),
+            deliveries: Vec::new(),
+            dirty: Vec::new(),
+            stats: Stats::default(),
+            now: Duration::ZERO,
+            outbox: Vec::new(),
+            mistake: None,
+        };
+        Ok(Self {
+            poll,
+            handler,
+            listeners,
+            entries: Slab::new(),
+            local,
+            wheel: Wheel::new(),
+            buffer: vec![0; settings.read_buffer].into(),
+            again: Vec::new(),
+            spare: spare(),
+            accept_at: None,
+            stop_at: None,
+            admission,
+            pool,
+            config: own_config(&settings.config),
+            tls: settings.tls.clone(),
+            nodelay: settings.nodelay,
+            max_connections: settings.max_connections,
+            started,
+            closed: 0,
+        })
+    }
+
+    /// Serves until it is told to shut down.
+    pub(crate) fn run(mut self) -> Report {
+        let mut events = Events::with_capacity(EVENTS);
+        let (mut commands, mut due) = (Vec::new(), Vec::new());
+        while !self.is_done() {
+            if let Err(error) = self.poll.poll(&mut events, self.timeout())
+                && error.kind() != ErrorKind::Interrupted
+            {
+                // No file descriptor of ours can be so wrong that waiting for it fails.
+                panic!("waiting for events: {error}");
+            }
+            self.local.now = self.started.elapsed();
+            self.turn(&events, &mut commands, &mut due);
+        }
+        self.report()
+    }
+
+    /// How long nothing needs to be done, if nothing happens.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.again.is_empty() || self.accept_at.is_none() && self.listeners.iter().any(|listener| listener.ready) {
+            return Some(Duration::ZERO);
+        }
+        let now = self.started.elapsed();
+        let until = |time: Option<Duration>| time.map(|time| time.saturating_sub(now));
+        [self.wheel.timeout(now), until(self.accept_at), until(self.stop_at)].into_iter().flatten().min()
+    }
+
+    fn turn(&mut self, events: &Events, commands: &mut Vec<Command<H::State>>, due: &mut Vec<u32>) {
+        let mut again = mem::take(&mut self.again);
+        for event in events {
+            match event.token() {
+                WAKE => self.local.shared.mailboxes[usize::from(self.local.worker)].take(commands),
+                Token(index) if index >= LISTENERS => {
+                    if let Some(listener) = self.listeners.get_mut(index - LISTENERS) {
+                        listener.ready = true;
+                    }
+                }
+                Token(key) => self.ready(key, event),
+            }
+        }
+        for key in again.drain(..) {
+            self.serve(key as usize);
+        }
+        if self.again.is_empty() {
+            self.again = again; // for its capacity
+        }
+        if self.accept_at.is_some_and(|at| at <= self.local.now) {
+            self.accept_at = None;
+        }
+        for index in 0..self.listeners.len() {
+            if self.listeners[index].ready && self.accept_at.is_none() {
+                self.accept(index);
+            }
+        }
+        for command in commands.drain(..) {
+            self.command(command);
+        }
+        self.wheel.advance(self.local.now, due);
+        for key in due.drain(..) {
+            self.due(key as usize);
+        }
+        self.look_after();
+        self.local.shared.mailboxes[usize::from(self.local.worker)].stats.store(self.local.stats);
+    }
+
+    // ---- connections
+
+    /// Something happened to a connection's socket. The key may have got another connection meanwhile, to which it means
+    /// nothing.
+    fn ready(&mut self, key: usize, event: &Event) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let flags = &mut entry.flags;
+        flags.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        flags.read_closed |= event.is_read_closed() || event.is_error();
+        if event.is_writable() || event.is_write_closed() || event.is_error() {
+            flags.blocked = false;
+            if entry.dialing.is_some() {
+                self.dialed(key);
+            }
+        }
+        self.serve(key);
+    }
+
+    /// Reads once if there is something, writes, and sees what is to be done next.
+    fn serve(&mut self, key: usize) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        if entry.may_read() {
+            entry.read(&*self.handler, &mut self.local, &mut self.buffer);
+            self.deliver_all();
+        }
+        self.settle(key);
+    }
+
+    /// A timer has come, perhaps for a connection that is gone.
+    fn due(&mut self, key: usize) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        if entry.armed == 0 || entry.armed > self.wheel.now() {
+            return;
+        }
+        entry.armed = 0;
+        if entry.flags.lingering {
+            entry.flags.dead = true;
+        }
+        self.settle(key);
+    }
+
+    /// Looks after those that others have written to.
+    fn look_after(&mut self) {
+        while !self.local.dirty.is_empty() {
+            let mut dirty = mem::take(&mut self.local.dirty);
+            for key in dirty.drain(..) {
+                if let Some(entry) = self.entries.get_mut(key as usize) {
+                    entry.flags.dirty = false;
+                    self.settle(key as usize);
+                }
+            }
+            if self.local.dirty.is_empty() {
+                self.local.dirty = dirty; // for its capacity
+            }
+        }
+    }
+
+    /// Writes what waits, minds the clock, and does with the socket what the connection wants.
+    fn settle(&mut self, key: usize) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let (handler, local) = (&*self.handler, &mut self.local);
+        // A peer that is not read cannot answer a ping.
+        let timed = !entry.flags.paused && !entry.flags.stalled;
+        if timed {
+            entry.tell_time(handler, local);
+        }
+        entry.flush(local);
+        if timed && entry.connection.poll_timeout().is_some_and(|deadline| deadline <= local.now) {
+            // What has gone out has begun another phase.
+            entry.tell_time(handler, local);
+            entry.flush(local);
+        }
+        if entry.broken.is_some() && !entry.may_read() {
+            let error = entry.broken.take().map_or_else(|| ErrorKind::BrokenPipe.into(), |error| *error);
+            entry.fail(handler, local, error);
+        }
+        entry.press(handler, local);
+        entry.take_back(local);
+        self.settle_transport(key);
+        self.deliver_all();
+    }
+
+    fn settle_transport(&mut self, key: usize) {
+        let entry = &mut self.entries[key];
+        let wants = entry.connection.wants();
+        let mut deadline = wants.deadline;
+        match wants.transport {
+            _ if entry.flags.dead => return self.close(key),
+            Transport::Open => {}
+            // TLS has still to write the last that the connection has said.
+            Transport::Close if entry.flags.blocked && !wants.write && entry.queued() == 0 => {
+                if mem::replace(&mut entry.flags.lingering, true) {
+                    return;
+                }
+                deadline = Some(self.local.now + LINGER);
+            }
+            Transport::Close => return self.close(key),
+            Transport::Shutdown => {
+                if !entry.flags.blocked && !mem::replace(&mut entry.flags.shut, true) {
+                    entry.stream.shutdown();
+                }
+            }
+        }
+        if entry.may_read() {
+            self.again.push(key as u32);
+        }
+        if let Some(deadline) = deadline.filter(|_| !entry.flags.paused && !entry.flags.stalled) {
+            let tick = self.wheel.tick(deadline);
+            if entry.armed == 0 || tick < entry.armed {
+                entry.armed = tick;
+                self.wheel.arm(key as u32, tick);
+            }
+        }
+    }
+
+    /// Lets a connection go.
+    fn close(&mut self, key: usize) {
+        let entry = &mut self.entries[key];
+        // What the application ended without waiting for the peer.
+        entry.end(&*self.handler, &mut self.local, Closed::abnormal(None));
+        entry.stream.say_goodbye();
+        let mut entry = self.entries.remove(key);
+        if entry.flags.lent {
+            // Back to where it belongs, empty.
+            entry.connection.swap_outbox(&mut self.local.outbox);
+        }
+        // What is closed is deregistered all the same.
+        _ = entry.stream.deregister(self.poll.registry());
+        self.local.shared.mailboxes[usize::from(self.local.worker)].retire(key as u32);
+        if entry.flags.admitted {
+            self.admission.leave(entry.peer);
+        }
+        self.local.stats.connections -= 1;
+        if self.stop_at.is_some() {
+            self.closed += 1;
+        }
+        if self.entries.is_empty() {
+            // After a burst, its room is given back.
+            self.entries = Slab::new();
+        }
+    }
+
+    // ---- new connections
+
+    fn accept(&mut self, index: usize) {
+        for _ in 0..ACCEPTS {
+            match self.listeners[index].accept() {
+                Ok((socket, peer)) => {
+                    self.local.stats.accepted += 1;
+                    self.admit(index, socket, peer);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return self.listeners[index].ready = false,
+                    // Of that one connection.
+                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {}
+                    // Too many open files, most likely. Some systems say so even if there is nobody to accept.
+                    _ => match self.shed(index) {
+                        Ok(()) => {}
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            return self.listeners[index].ready = false;
+                        }
+                        Err(_) => return self.accept_at = Some(self.local.now + ACCEPT_PAUSE),
+                    },
+                },
+            }
+        }
+    }
+
+    /// Turns one connection away by help of the spare descriptor.
+    fn shed(&mut self, index: usize) -> io::Result<()> {
+        match self.spare.take() {
+            Some(spare_one) => drop(spare_one),
+            None => {
+                self.spare = spare();
+                return Err(ErrorKind::Other.into());
+            }
+        }
+        let turned_away = self.listeners[index].accept().map(drop);
+        self.local.stats.refused += u64::from(turned_away.is_ok());
+        self.spare = spare();
+        turned_away
+    }
+
+    fn admit(&mut self, index: usize, socket: Socket, peer: Option<SocketAddr>) {
+        let admitted = self.entries.len() < self.max_connections
+            && self.handler.on_accept(peer)
+            && self.admission.enter(peer, self.local.now);
+        if !admitted {
+            self.local.stats.refused += 1;
+            return;
+        }
+        let tls = match self.tls.as_ref().filter(|_| self.listeners[index].tls) {
+            None => None,
+            Some(config) => match ServerConnection::new(config.clone()) {
+                Ok(session) => Some(session.into()),
+                Err(_) => return self.admission.leave(peer),
+            },
+        };
+        let stream = Stream::new(socket, tls);
+        if self.nodelay {
+            stream.set_nodelay();
+        }
+        let connection = Connection::server(self.config.clone());
+        if let Some(key) = self.insert(connection, stream, peer, None, Flags { admitted: true, ..Flags::default() }) {
+            // Most have sent their request by now.
+            self.serve(key);
+        } else {
+            self.admission.leave(peer);
+        }
+    }
+
+    /// Takes a connection into the table; `None` if its socket cannot be watched.
+    fn insert(
+        &mut self,
+        connection: Connection,
+        mut stream: Stream,
+        peer: Option<SocketAddr>,
+        dialing: Option<Box<Dialing>>,
+        flags: Flags,
+    ) -> Option<usize> {
+        let slot = self.entries.vacant_entry();
+        let key = slot.key();
+        stream.register(self.poll.registry(), Token(key)).ok()?;
+        let mailbox = &self.local.shared.mailboxes[usize::from(self.local.worker)];
+        let id = Id { worker: self.local.worker, key: key as u32, generation: mailbox.open(key as u32) };
+        let place = match &self.pool {
+            None => Place::Here(H::State::default()),
+            Some(pool) => Place::Pool(Session::new(id, H::State::default(), pool.clone())),
+        };
+        slot.insert(Entry {
+            connection,
+            stream,
+            place,
+            subscriptions: Vec::new(),
+            peer,
+            id,
+            armed: 0,
+            flags: Flags { readable: true, ..flags },
+            dialing,
+            broken: None,
+        });
+        self.local.stats.connections += 1;
+        Some(key)
+    }
+
+    /// Goes on with a connection to a server.
+    fn connect(&mut self, target: Target, prepare: Task<H::State>) {
+        let Target { request, stream, peer, addresses } = target;
+        let connection = Connection::client(&request, self.config.clone(), Seed::random());
+        let dialing = Some(Box::new(Dialing { addresses }));
+        // The request was checked, so what fails is to watch one more socket.
+        let key = connection.ok().and_then(|it| self.insert(it, stream, Some(peer), dialing, Flags::default()));
+        let Some(entry) = key.and_then(|key| self.entries.get_mut(key)) else {
+            self.local.stats.refused += 1;
+            return;
+        };
+        entry.call(&*self.handler, &mut self.local, Call::Task(prepare));
+        entry.touch(&mut self.local);
+    }
+
+    /// A socket that connects has come to an outcome, perhaps.
+    fn dialed(&mut self, key: usize) {
+        let entry = &mut self.entries[key];
+        match entry.stream.connected() {
+            None => {}
+            Some(Ok(())) => {
+                entry.dialing = None;
+                if self.nodelay {
+                    entry.stream.set_nodelay();
+                }
+            }
+            Some(Err(error)) => self.redial(key, error),
+        }
+    }
+
+    /// Tries the next address, if there is one.
+    fn redial(&mut self, key: usize, error: io::Error) {
+        let entry = &mut self.entries[key];
+        let next = entry.dialing.as_mut().and_then(|dialing| dialing.addresses.pop());
+        let Some(next) = next else { return entry.fail(&*self.handler, &mut self.local, error) };
+        let dialed = TcpStream::connect(next).and_then(|socket| entry.stream.replace(socket, &self.poll, Token(key)));
+        entry.peer = Some(next);
+        if let Err(error) = dialed {
+            self.redial(key, error);
+        }
+    }
+
+    // ---- what other threads and handlers want
+
+    fn command(&mut self, command: Command<H::State>) {
+        match command {
+            Command::To(id, act) => self.act(id, act),
+            Command::Publish(audience, message) => self.deliver(&audience, &message),
+            Command::Connect(target, prepare) => self.connect(*target, prepare),
+            Command::Shutdown(patience) => self.shut_down(patience),
+            Command::Each(each) => {
+                for key in self.open_keys() {
+                    let entry = &mut self.entries[key as usize];
+                    entry.call(&*self.handler, &mut self.local, Call::Task(Task::Each(each.clone())));
+                    entry.touch(&mut self.local);
+                }
+            }
+        }
+        self.deliver_all();
+    }
+
+    fn act(&mut self, id: Id, act: Act<H::State>) {
+        let entry = self.entries.get_mut(id.key as usize).filter(|entry| entry.id == id);
+        let Some(entry) = entry else {
+            self.local.stats.dropped += u64::from(matches!(act, Act::Send(_)));
+            return;
+        };
+        match act {
+            Act::Run(task) => {
+                entry.call(&*self.handler, &mut self.local, Call::Task(task));
+                entry.touch(&mut self.local);
+            }
+            Act::Answer(_) => {
+                entry.act(&mut self.local, act);
+                entry.answered(&*self.handler, &mut self.local);
+                // Go on with what came behind the request.
+                entry.receive(&*self.handler, &mut self.local, &mut []);
+            }
+            act => entry.act(&mut self.local, act),
+        }
+    }
+
+    /// Those that are open.
+    fn open_keys(&self) -> Vec<u32> {
+        let open = self.entries.iter().filter(|(_, entry)| entry.flags.opened && !entry.flags.told);
+        open.map(|(key, _)| key as u32).collect()
+    }
+
+    /// Delivers what handlers have for others.
+    fn deliver_all(&mut self) {
+        while !self.local.deliveries.is_empty() {
+            let mut deliveries = mem::take(&mut self.local.deliveries);
+            for (audience, message) in deliveries.drain(..) {
+                self.deliver(&audience, &message);
+            }
+            if self.local.deliveries.is_empty() {
+                self.local.deliveries = deliveries; // for its capacity
+            }
+        }
+    }
+
+    fn deliver(&mut self, audience: &Audience, message: &Prepared) {
+        let keys = match &audience.topic {
+            Some(topic) => self.local.topics.members(topic).collect(),
+            None => self.open_keys(),
+        };
+        for key in keys {
+            let entry = &mut self.entries[key as usize];
+            if !entry.flags.opened || audience.except == Some(entry.id) {
+                continue;
+            }
+            let sent = entry.connection.send_prepared(message);
+            if entry.outcome(&mut self.local, sent).is_err() {
+                self.local.stats.dropped += 1;
+            }
+            entry.touch(&mut self.local);
+        }
+    }
+
+    // ---- the end
+
+    fn shut_down(&mut self, patience: Duration) {
+        self.stop_at = Some(self.local.now + patience);
+        self.listeners.clear();
+        let keys: Vec<_> = self.entries.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let entry = &mut self.entries[key];
+            if entry.flags.opened {
+                entry.flags.paused = false;
+                if !entry.flags.told {
+                    entry.call(&*self.handler, &mut self.local, Call::Shutdown);
+                }
+            } else {
+                entry.flags.dead = true;
+            }
+            entry.touch(&mut self.local);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.stop_at.is_some_and(|at| self.entries.is_empty() || at <= self.started.elapsed())
+    }
+
+    /// What became of the connections; those that are left are let go.
+    fn report(mut self) -> Report {
+        let closed = self.closed;
+        let mut undelivered = Vec::new();
+        let keys: Vec<_> = self.entries.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let entry = &mut self.entries[key];
+            undelivered.push((entry.id, entry.queued()));
+            self.close(key);
+        }
+        self.local.shared.mailboxes[usize::from(self.local.worker)].stats.store(self.local.stats);
+        Report { closed, undelivered }
+    }
+}
+
+/// The configuration of a worker's connections: its outbox is lent, and it has its own pool of codecs.
+fn own_config(config: &Config) -> SharedConfig {
+    let mut config = config.clone();
+    config.outbound.retain = usize::MAX;
+    #[cfg(feature = "deflate")]
+    if let Some(deflate) = &mut config.deflate {
+        deflate.pool = sockless::Pool::default();
+    }
+    config.into()
+}
+
+/// A descriptor of no other use.
+fn spare() -> Option<socket2::Socket> {
+    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).ok()
+}

@@ -1,0 +1,73 @@
+//! A server for a test, and what is asked of it.
+#![allow(dead_code, unreachable_pub)] // Each test uses some of it.
+
+use sockless_mio::{Builder, Client, Handle, Handler, Message, Running, Stats};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// The longest that anything here is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server that runs.
+pub struct Started<S> {
+    running: Running<S>,
+}
+
+pub fn start<H: Handler>(builder: Builder, handler: H) -> Started<H::State> {
+    Started { running: builder.bind(handler).unwrap().start().unwrap() }
+}
+
+impl<S: Send + 'static> Started<S> {
+    pub fn address(&self) -> SocketAddr {
+        self.running.addresses()[0].tcp().unwrap()
+    }
+
+    pub fn url(&self) -> String {
+        format!("ws://{}/", self.address())
+    }
+
+    pub fn handle(&self) -> &Handle<S> {
+        self.running.handle()
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(&self.url()).unwrap()
+    }
+
+    /// Waits until the statistics say so.
+    pub fn eventually(&self, what: &str, mut holds: impl FnMut(&Stats) -> bool) {
+        let started = Instant::now();
+        loop {
+            let stats = self.handle().stats();
+            if holds(&stats) {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "{what}: {stats:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Shuts the server down; all that is left closes in time.
+    pub fn stop(self) {
+        let report = self.stop_within(Duration::ZERO);
+        drop(report);
+    }
+
+    pub fn stop_within(self, patience: Duration) -> sockless_mio::Report {
+        self.handle().shutdown(patience);
+        self.running.join()
+    }
+}
+
+pub fn text(text: &str) -> Message<'static> {
+    Message::Text(text.to_owned().into())
+}
+
+/// Waits until it holds.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,73 @@
+//! Descriptors: none is leaked, and when there are none left, load is shed and the server lives on.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use common::{eventually, start, text};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sockless_mio::{Client, Conn, Error, Message, Server};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
+
+fn echo(conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
+    conn.send(message)?;
+    Ok(())
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// One test: descriptors are the whole process's.
+#[test]
+fn descriptors_come_back_and_run_out() {
+    let before = descriptors();
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(2), echo);
+    for _ in 0..20 {
+        let clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+        drop(clients);
+        for _ in 0..20 {
+            drop(TcpStream::connect(server.address()).unwrap());
+        }
+    }
+    server.eventually("all are gone", |stats| stats.connections == 0 && stats.accepted == 800);
+    server.stop();
+    eventually("no descriptor is left", || descriptors() == before);
+
+    // Now with few of them, most taken by others.
+    let limit = getrlimit(Resource::Nofile);
+    let few = 64;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(few), maximum: limit.maximum }).unwrap();
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1), echo);
+    let mut friend = server.connect();
+    friend.send_text("first").unwrap();
+    assert_eq!(friend.receive().unwrap(), Some(text("first")));
+    // A client that is accepted takes two in this process: leave just enough to connect with, and none to accept with.
+    let mut mine = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        mine.push(file);
+    }
+    for _ in 0..50 {
+        mine.pop();
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        // Turned away at once, not left to wait.
+        match stream.read(&mut [0; 16]) {
+            Ok(0) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            other => panic!("{other:?}"),
+        }
+        drop(stream);
+        mine.push(File::open("/dev/null").unwrap());
+    }
+    server.eventually("they are counted", |stats| stats.refused == 50 && stats.connections == 1);
+    friend.send_text("still there?").unwrap();
+    assert_eq!(friend.receive().unwrap(), Some(text("still there?")));
+    drop(mine);
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let mut client: Client = server.connect();
+    client.send_text("back to normal").unwrap();
+    assert_eq!(client.receive().unwrap(), Some(text("back to normal")));
+    server.stop();
+}

@@ -1,0 +1,152 @@
+//! Peers that don't read: what a send says, how much is kept, and that nobody else suffers.
+
+mod common;
+
+use common::{eventually, start, text};
+use sockless_mio::{Conn, Error, Handler, Id, Message, Prepared, SendError, Sent, Server, sockless};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
+
+/// Echoes, and tells who has come and who takes too little.
+struct Watch {
+    told: Mutex<Sender<(Id, &'static str)>>,
+}
+
+impl Watch {
+    fn tell(&self, conn: &Conn<'_>, what: &'static str) {
+        self.told.lock().unwrap().send((conn.id(), what)).unwrap();
+    }
+}
+
+impl Handler for Watch {
+    type State = ();
+
+    fn on_open(&self, conn: &mut Conn<'_>) {
+        self.tell(conn, "open");
+    }
+
+    fn on_message(&self, conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
+        conn.send(message)?;
+        Ok(())
+    }
+
+    fn on_backpressure(&self, conn: &mut Conn<'_>) {
+        assert!(conn.queued() > sockless::Outbound::SOFT);
+        self.tell(conn, "pressed");
+    }
+
+    fn on_drain(&self, conn: &mut Conn<'_>) {
+        assert_eq!(conn.queued(), 0);
+        self.tell(conn, "drained");
+    }
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+#[test]
+fn a_send_says_what_becomes_of_it() {
+    let (told_by, told) = channel();
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1), Watch { told: Mutex::new(told_by) });
+    let handle = server.handle();
+    let mut slow = TcpStream::connect(server.address()).unwrap();
+    slow.write_all(REQUEST).unwrap();
+    let (id, what) = told.recv_timeout(common::PATIENCE).unwrap();
+    assert_eq!(what, "open");
+
+    // Until the system's buffers are full, and then ours.
+    let message = vec![b'x'; 100_000];
+    let mut taken: u64 = 0;
+    let mut queued = false;
+    eventually("it is refused", || {
+        loop {
+            match handle.send_binary(id, &message) {
+                Ok(sent) => {
+                    taken += 1;
+                    queued |= sent == Sent::Queued;
+                }
+                Err(error) => {
+                    assert_eq!(error, SendError::Full);
+                    // The system takes some more, now and then.
+                    return queued && handle.queued(id).unwrap() > sockless::Outbound::HARD;
+                }
+            }
+        }
+    });
+    let most = sockless::Outbound::HARD + 2 * message.len();
+    assert!(handle.queued(id).unwrap() < most, "{:?}", handle.queued(id));
+    assert_eq!(told.recv_timeout(common::PATIENCE).unwrap(), (id, "pressed"));
+    assert!(told.try_recv().is_err());
+
+    // A broadcast passes it over, and reaches the others.
+    let mut other = server.connect();
+    assert_eq!(told.recv_timeout(common::PATIENCE).unwrap().1, "open");
+    handle.broadcast(&Prepared::text("all")).unwrap();
+    assert_eq!(other.receive().unwrap(), Some(text("all")));
+    server.eventually("one was passed over", |stats| stats.dropped >= 1);
+
+    // When it reads after all, it gets everything that was taken, in order and whole.
+    let mut expected = taken * (10 + 100_000);
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        slow.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let mut frame = vec![0; 10 + 100_000];
+    while expected > 0 {
+        slow.read_exact(&mut frame).unwrap();
+        assert_eq!(frame[..10], [0x82, 127, 0, 0, 0, 0, 0, 1, 0x86, 0xA0]);
+        assert!(frame[10..].iter().all(|byte| *byte == b'x'));
+        expected -= frame.len() as u64;
+    }
+    assert_eq!(told.recv_timeout(common::PATIENCE).unwrap(), (id, "drained"));
+    eventually("nothing waits", || handle.queued(id) == Some(0));
+    assert_eq!(handle.send_text(id, "again"), Ok(Sent::Now));
+    server.stop();
+}
+
+/// A hundred peers that send and never read.
+#[test]
+fn others_are_unharmed() {
+    let (told_by, _told) = channel();
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1), Watch { told: Mutex::new(told_by) });
+    let mut frame = vec![0x82, 0xFE, 0x40, 0, 0, 0, 0, 0];
+    frame.resize(8 + 0x4000, b'y');
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.write_all(REQUEST).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        slow.push((stream, 0));
+    }
+    server.eventually("all are open", |stats| stats.open == 100);
+    let mut client = server.connect();
+    // They flood it for as long as it lets them; each is read no more when its own echoes wait.
+    let mut sent = 0_u64;
+    eventually("none is read any more", || {
+        let before = sent;
+        for (stream, offset) in &mut slow {
+            while let Ok(n) = stream.write(&frame[*offset..]) {
+                *offset = (*offset + n) % frame.len();
+                sent += n as u64;
+            }
+        }
+        client.send_text("still there?").unwrap();
+        assert_eq!(client.receive().unwrap(), Some(text("still there?")));
+        before == sent
+    });
+    for number in 0..1000 {
+        client.send_text(&number.to_string()).unwrap();
+        assert_eq!(client.receive().unwrap(), Some(text(&number.to_string())));
+    }
+    // What is kept for each is bounded, so nothing had to be refused.
+    let stats = server.handle().stats();
+    assert_eq!((stats.open, stats.dropped), (101, 0));
+    assert!(stats.bytes_received - stats.bytes_sent < 101 * (4 << 20), "{stats:?}");
+    drop(slow);
+    server.eventually("all but one are gone", |stats| stats.connections == 1);
+    server.stop();
+}

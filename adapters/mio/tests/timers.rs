@@ -1,0 +1,147 @@
+//! The timers of the core, driven by the wheel; and pausing. Nothing here measures time: deadlines only have to come.
+
+mod common;
+
+use common::{start, text};
+use sockless_mio::sockless::{HandshakeError, ProtocolError};
+use sockless_mio::{Client, CloseError, Closed, Code, Config, Conn, Error, Handler, Message, Server};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+struct Tell {
+    closed: Sender<Option<ProtocolError>>,
+    pongs: Sender<Vec<u8>>,
+}
+
+impl Handler for Tell {
+    type State = ();
+
+    fn on_message(&self, conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
+        match message.as_bytes() {
+            b"pause" => {
+                conn.pause();
+                let (id, handle) = (conn.id(), conn.handle());
+                conn.send_text("paused")?;
+                // Somebody else resumes it.
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(300));
+                    _ = handle.run(id, |conn| {
+                        _ = conn.send_text("resumed");
+                        conn.resume();
+                    });
+                });
+            }
+            _ => _ = conn.send(message)?,
+        }
+        Ok(())
+    }
+
+    fn on_pong(&self, _: &mut Conn<'_>, payload: &[u8]) {
+        _ = self.pongs.send(payload.to_vec());
+    }
+
+    fn on_close(&self, _: &mut Conn<'_>, closed: Closed) {
+        let error = match closed.error {
+            Some(CloseError::Protocol(error)) => Some(error),
+            _ => None,
+        };
+        _ = self.closed.send(error);
+    }
+}
+
+const SOON: Option<Duration> = Some(Duration::from_millis(100));
+
+#[test]
+fn a_handshake_that_does_not_end() {
+    let mut config = Config::default();
+    config.keepalive.handshake = SOON;
+    let server =
+        start(Server::builder().listen("127.0.0.1:0").workers(1).config(config), |_: &mut Conn<'_>, _: Message<'_>| {
+            Ok(())
+        });
+    for begun in ["", "GET / HTTP/1.1\r\nHost: x\r\n"] {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        stream.write_all(begun.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+    server.eventually("both are gone", |stats| stats.connections == 0 && stats.accepted == 2);
+    server.stop();
+}
+
+#[test]
+fn silence_is_pinged_and_then_ended() {
+    let mut config = Config::default();
+    (config.keepalive.ping, config.keepalive.pong) = (SOON, SOON);
+    let (closed, closes) = channel();
+    let (pongs_by, pongs) = channel();
+    let server =
+        start(Server::builder().listen("127.0.0.1:0").workers(1).config(config), Tell { closed, pongs: pongs_by });
+    // One that answers lives on.
+    let mut client = server.connect();
+    for _ in 0..3 {
+        assert!(client.receive_timeout(Duration::from_millis(120)).is_err());
+    }
+    assert!(pongs.recv_timeout(common::PATIENCE).is_ok());
+    client.send_text("here").unwrap();
+    assert_eq!(client.receive().unwrap(), Some(text("here")));
+    // One that doesn't is told, and closed.
+    let error = closes.recv_timeout(common::PATIENCE).unwrap();
+    assert_eq!(error, Some(ProtocolError::PongTimeout));
+    assert_eq!(client.receive().unwrap(), None);
+    assert_eq!(client.closed().map(|close| close.code), Some(Code::INTERNAL_ERROR));
+    server.stop();
+}
+
+#[test]
+fn a_close_that_is_not_answered() {
+    let mut config = Config::default();
+    config.keepalive.close = SOON;
+    let (closed, closes) = channel();
+    let server =
+        start(Server::builder().listen("127.0.0.1:0").workers(1).config(config), Tell { closed, pongs: channel().0 });
+    let client = server.connect();
+    let (told, tells) = channel();
+    let each = move |conn: &mut Conn<'_>| _ = conn.close(Code::NORMAL, "");
+    server.handle().each(each, move || told.send(()).unwrap()).unwrap();
+    tells.recv_timeout(common::PATIENCE).unwrap();
+    assert_eq!(closes.recv_timeout(common::PATIENCE).unwrap(), Some(ProtocolError::CloseTimeout));
+    server.eventually("it is gone", |stats| stats.connections == 0);
+    drop(client);
+    server.stop();
+}
+
+/// While it is paused, nothing is read and no deadline counts.
+#[test]
+fn a_pause() {
+    let mut config = Config::default();
+    (config.keepalive.ping, config.keepalive.pong) = (Some(Duration::from_millis(50)), Some(Duration::from_millis(50)));
+    let server = start(
+        Server::builder().listen("127.0.0.1:0").workers(1).config(config),
+        Tell { closed: channel().0, pongs: channel().0 },
+    );
+    let mut client = server.connect();
+    client.send_text("pause").unwrap();
+    assert_eq!(client.receive().unwrap(), Some(text("paused")));
+    client.send_text("unread").unwrap();
+    assert_eq!(client.receive().unwrap(), Some(text("resumed")));
+    assert_eq!(client.receive().unwrap(), Some(text("unread")));
+    server.stop();
+}
+
+#[test]
+fn a_client_that_waits_in_vain() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", silent.local_addr().unwrap());
+    let error = Client::builder(&url).timeout(Duration::from_millis(100)).connect().unwrap_err();
+    assert!(matches!(error, sockless_mio::ClientError::TimedOut), "{error}");
+    let mut config = Config::default();
+    config.keepalive.handshake = SOON;
+    let error = Client::builder(&url).config(config).connect().unwrap_err();
+    let wanted = ProtocolError::Handshake(HandshakeError::Timeout);
+    assert!(matches!(error, sockless_mio::ClientError::Protocol(error) if error == wanted), "{error}");
+}

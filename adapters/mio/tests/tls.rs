@@ -1,0 +1,184 @@
+//! TLS, for both kinds of client.
+
+mod common;
+
+use common::{eventually, start, text};
+use sockless_mio::{Client, ClientRequest, Closed, Code, Conn, Error, Handler, Message, Server, rustls, tls};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+
+/// A certificate for `localhost` and its key, made for this run, in files that end with it.
+struct Certificate {
+    folder: PathBuf,
+}
+
+impl Certificate {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("sockless-mio-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(folder.join("certificate.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        Self { folder }
+    }
+
+    fn server(&self) -> Arc<rustls::ServerConfig> {
+        tls::server(self.folder.join("certificate.pem"), self.folder.join("key.pem")).unwrap()
+    }
+
+    fn client(&self) -> Arc<rustls::ClientConfig> {
+        tls::client_trusting(self.folder.join("certificate.pem")).unwrap()
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Answers `tls?` with what is known of it, and echoes the rest.
+struct Describe;
+
+impl Handler for Describe {
+    type State = ();
+
+    fn on_message(&self, conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
+        if message.as_bytes() == b"tls?" {
+            let described = match conn.tls() {
+                None => "none".to_owned(),
+                Some(tls) => {
+                    let protocol = tls.protocol.map(|name| String::from_utf8_lossy(&name).into_owned());
+                    format!("{:?} {:?} {:?}", tls.version, tls.server_name, protocol)
+                }
+            };
+            conn.send_text(&described)?;
+        } else {
+            conn.send(message)?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn beside_plain_tcp() {
+    let certificate = Certificate::new("tls");
+    for pool in [false, true] {
+        let builder = Server::builder().listen("127.0.0.1:0").listen_tls("127.0.0.1:0").workers(2);
+        let builder = builder.tls(certificate.server());
+        let builder = if pool { builder.pool(2, 100) } else { builder };
+        let running = builder.bind(Describe).unwrap().start().unwrap();
+        let ports: Vec<_> = running.addresses().iter().map(|address| address.tcp().unwrap().port()).collect();
+        let mut plain = Client::connect(&format!("ws://127.0.0.1:{}/", ports[0])).unwrap();
+        plain.send_text("tls?").unwrap();
+        assert_eq!(plain.receive().unwrap(), Some(text("none")));
+        let url = format!("wss://localhost:{}/", ports[1]);
+        let mut client = Client::builder(&url).tls(certificate.client()).connect().unwrap();
+        client.send_text("tls?").unwrap();
+        let described = r#"Some("TLSv1_3") Some("localhost") Some("http/1.1")"#;
+        assert_eq!(client.receive().unwrap(), Some(text(described)));
+        for len in [0, 1, 16_384, 65_536, 1 << 20] {
+            let bytes: Vec<u8> = (0..len).map(|i| ((i * 31) >> 3) as u8).collect();
+            client.send_binary(&bytes).unwrap();
+            assert_eq!(client.receive().unwrap(), Some(Message::Binary(bytes.into())), "{len} bytes");
+        }
+        for number in 0..1000 {
+            client.send_text(&number.to_string()).unwrap();
+        }
+        for number in 0..1000 {
+            assert_eq!(client.receive().unwrap(), Some(text(&number.to_string())));
+        }
+        let close = client.close(Code::NORMAL, "").unwrap();
+        assert_eq!(close.code, Code::NORMAL);
+        // Who is not trusted is refused, and so is who does not speak TLS.
+        assert!(Client::connect(&url).is_err());
+        let mut raw = TcpStream::connect(("127.0.0.1", ports[1])).unwrap();
+        raw.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        raw.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut alert = Vec::new();
+        _ = raw.read_to_end(&mut alert);
+        assert!(!alert.starts_with(b"HTTP"), "{alert:?}");
+        drop((raw, plain, client));
+        eventually("all are gone", || running.handle().stats().connections == 0);
+        running.handle().shutdown(common::PATIENCE);
+        assert_eq!(running.join().undelivered, []);
+    }
+}
+
+/// A peer that does not read: what TLS and the outbox hold goes out when it does.
+#[test]
+fn a_slow_peer() {
+    let certificate = Certificate::new("slow");
+    let server = start(
+        Server::builder().listen_tls("127.0.0.1:0").workers(1).tls(certificate.server()),
+        |conn: &mut Conn<'_>, message: Message<'_>| {
+            let answer = message.as_bytes().repeat(1000);
+            for _ in 0..200 {
+                if conn.send_binary(&answer).is_err() {
+                    break;
+                }
+            }
+            conn.close(Code::NORMAL, "that was all")?;
+            Ok(())
+        },
+    );
+    let url = format!("wss://localhost:{}/", server.address().port());
+    let mut client = Client::builder(&url).tls(certificate.client()).connect().unwrap();
+    client.send_text(&"0123456789".repeat(10)).unwrap();
+    server.eventually("it has begun", |stats| stats.messages_sent > 10);
+    let mut count = 0;
+    while let Some(message) = client.receive().unwrap() {
+        assert_eq!(message.as_bytes().len(), 100_000);
+        count += 1;
+    }
+    assert_eq!(count, server.handle().stats().messages_sent);
+    assert_eq!(client.closed().map(|close| &*close.reason), Some("that was all"));
+    server.stop();
+}
+
+/// The event loop's own client.
+struct Caller {
+    heard: Sender<String>,
+}
+
+impl Handler for Caller {
+    type State = ();
+
+    fn on_open(&self, conn: &mut Conn<'_>) {
+        conn.send_text("hello").unwrap();
+    }
+
+    fn on_message(&self, conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
+        self.heard.send(String::from_utf8_lossy(message.as_bytes()).into_owned()).unwrap();
+        conn.close(Code::NORMAL, "")?;
+        Ok(())
+    }
+
+    fn on_close(&self, _: &mut Conn<'_>, closed: Closed) {
+        self.heard.send(format!("{} {}", u16::from(closed.code), closed.error.is_some())).unwrap();
+    }
+}
+
+#[test]
+fn from_an_event_loop() {
+    let certificate = Certificate::new("loop");
+    let server = start(Server::builder().listen_tls("127.0.0.1:0").workers(1).tls(certificate.server()), Describe);
+    let url = format!("wss://localhost:{}/", server.address().port());
+    let (heard_by, heard) = channel();
+    let caller =
+        start(Server::builder().workers(1).client_tls(certificate.client()), Caller { heard: heard_by.clone() });
+    caller.handle().connect(&ClientRequest::new(&url).unwrap(), |_| {}).unwrap();
+    for wanted in ["hello", "1000 false"] {
+        assert_eq!(heard.recv_timeout(common::PATIENCE).unwrap(), wanted);
+    }
+    // One that trusts others does not speak to it.
+    let stranger = start(Server::builder().workers(1), Caller { heard: heard_by });
+    stranger.handle().connect(&ClientRequest::new(&url).unwrap(), |_| {}).unwrap();
+    assert_eq!(heard.recv_timeout(common::PATIENCE).unwrap(), "1006 true");
+    caller.stop();
+    stranger.stop();
+    server.stop();
+}

@@ -1,0 +1,37 @@
+//! Unix sockets.
+#![cfg(unix)]
+
+mod common;
+
+use common::{start, text};
+use sockless_mio::{Client, Conn, Error, Message, Server};
+
+fn who(conn: &mut Conn<'_>, _: Message<'_>) -> Result<(), Error> {
+    let peer = format!("{:?}", conn.peer());
+    conn.send_text(&peer)?;
+    Ok(())
+}
+
+#[test]
+fn beside_tcp() {
+    let path = std::env::temp_dir().join(format!("sockless-mio-{}.sock", std::process::id()));
+    let listen = format!("unix:{}", path.display());
+    let server = start(Server::builder().listen("127.0.0.1:0").listen(&listen).workers(2), who);
+    for _ in 0..10 {
+        let mut client = Client::connect_unix(&path, "ws://localhost/").unwrap();
+        client.send_text("who am I?").unwrap();
+        assert_eq!(client.receive().unwrap(), Some(text("None")));
+    }
+    let mut client = server.connect();
+    client.send_text("who am I?").unwrap();
+    assert!(matches!(client.receive().unwrap(), Some(Message::Text(who)) if who.starts_with("Some(127.0.0.1:")));
+    // In use it is not taken away.
+    assert!(Server::builder().listen(&listen).bind(who).is_err());
+    server.stop();
+    assert!(!path.exists());
+    // What a server has left that was killed is.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let server = start(Server::builder().listen(&listen).workers(1), who);
+    Client::connect_unix(&path, "ws://localhost/").unwrap();
+    server.stop();
+}
