@@ -360,7 +360,8 @@ impl Inflate {
         let (before, out) = (self.codec.total_in(), self.codec.total_out());
         let room = most.saturating_sub(self.given);
         let want = input.len().saturating_mul(RATIO).saturating_add(LAST);
-        let in_place = if want <= room { output.in_place(want) } else { None };
+        // What is in the step comes first.
+        let in_place = if *filled == 0 && want <= room { output.in_place(want) } else { None };
         let is_in_place = in_place.is_some();
         let buffer = in_place.unwrap_or(&mut step[*filled..]);
         let status = self.codec.decompress(input, buffer, flush);

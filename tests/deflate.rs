@@ -443,6 +443,25 @@ fn rsv1_marks_the_first_frame_of_a_message_and_nothing_else() {
 // ---- limits
 
 #[test]
+fn a_message_of_many_blocks_comes_whole_whatever_its_limit() {
+    // What does not get smaller lies in blocks that are not compressed, and every part ends one.
+    let plain: Vec<u8> =
+        (0..3000_u32).flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 7).to_le_bytes()).take(4000).collect();
+    for part in [50, 333, 1018] {
+        let mut encoder = Encoder::new(1, 15);
+        let mut payload: Vec<u8> = plain.chunks(part).flat_map(|part| encoder.part(part)).collect();
+        payload.truncate(payload.len() - 4);
+        for role in BOTH {
+            for limit in (4000..40_000).step_by(71) {
+                let stream = frame_to(role, 0xC2, &payload);
+                let whole = (vec![Event::Binary(plain.clone().into())], None);
+                assert_eq!(feed(&mut limited(role, false, limit), &stream, usize::MAX), whole, "{part}, {limit}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_limit_counts_what_comes_out_while_it_does() {
     for role in BOTH {
         for takeover in EITHER {
