@@ -132,6 +132,8 @@ fn options() -> Result<Option<Builder>, Error> {
             _ => return Err(argument.unexpected().into()),
         }
     }
+    // One read may bring more messages behind the longest: their echoes have to wait, not to be refused.
+    config.outbound.hard = config.outbound.hard.max(config.limits.message);
     if let (Some(certificate), Some(key)) = (certificate, key) {
         builder = builder.tls(tls::server(certificate, key)?);
     }
