@@ -16,7 +16,7 @@ use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -52,6 +52,8 @@ struct Shared<W> {
     facts: Mutex<VecDeque<Fact>>,
     /// Bytes that the receiver has heard; deadlines depend on it.
     heard: AtomicU64,
+    /// A sender has left something to be written since the receiver looked.
+    fed: AtomicBool,
     /// What the receiver is to do, as the last turn left it.
     turn: AtomicU8,
     /// A deadline that ended the connection.
@@ -76,6 +78,7 @@ pub(crate) fn new<R, W>(read: R, io: W, reading: Reading, writing: Writing) -> (
         side: Mutex::new(Side { io, writing }),
         facts: Mutex::default(),
         heard: AtomicU64::new(reading.receiver().traffic().bytes),
+        fed: AtomicBool::new(false),
         turn: AtomicU8::new(turn as u8),
         failed: OnceLock::new(),
         alarm,
@@ -319,6 +322,7 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
 
     fn sent(&self, all: bool, command: impl FnOnce(&mut Writing) -> Result<(), Error>) -> Sent<'_, W> {
         let taken = self.shared.with(command);
+        self.shared.fed.store(true, Ordering::Release);
         Sent { shared: &self.shared, taken, all }
     }
 
@@ -365,6 +369,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
     }
 
     fn turn(&mut self) -> Result<Turn, ProtocolError> {
+        if self.shared.fed.load(Ordering::Acquire) && self.shared.fed.swap(false, Ordering::AcqRel) {
+            self.shared.alarm.mark();
+        }
         self.shared.turn();
         match self.shared.failed.get() {
             Some(error) if !self.reading.has_failed() => Err(*error),
@@ -393,7 +400,7 @@ impl<W: AsyncWrite + Unpin, M: Into<Message>> Sink<M> for Sender<W> {
     }
 
     fn start_send(self: Pin<&mut Self>, message: M) -> Result<(), Error> {
-        self.shared.with(|writing| writing.push(message.into()))
+        self.sent(false, |writing| writing.push(message.into())).taken
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
