@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake, ready};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 
 /// The half that receives. It answers pings and closes, and keeps the deadlines, whether or not anybody uses the other.
 ///
@@ -37,6 +37,9 @@ pub struct Receiver<R, W> {
 pub struct Sender<W> {
     shared: Arc<Shared<W>>,
 }
+
+/// The halves of a connection whose stream [`tokio::io::split`] has parted.
+pub type Halves<S> = (Receiver<ReadHalf<S>, WriteHalf<S>>, Sender<WriteHalf<S>>);
 
 impl<W> Clone for Sender<W> {
     fn clone(&self) -> Self {

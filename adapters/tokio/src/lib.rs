@@ -24,7 +24,7 @@ mod writing;
 pub use bytestring::ByteString;
 pub use client::{Client, connect};
 pub use error::{ConnectError, Error, ProxyError};
-pub use halves::{Receiver, Sender, Sent};
+pub use halves::{Halves, Receiver, Sender, Sent};
 pub use message::{Event, Message, Piece};
 pub use proxy::Proxy;
 pub use server::{Incoming, Reject, accept, accept_with};

@@ -3,7 +3,7 @@
 use crate::alarm::Alarm;
 use crate::drive::Drive;
 use crate::error::Error;
-use crate::halves::{self, Receiver, Sender};
+use crate::halves::{self, Halves, Receiver, Sender};
 use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Read, Reading};
 use crate::writer::Writer;
@@ -20,7 +20,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
-use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 /// An open WebSocket connection over a stream of bytes `S`, such as a `TcpStream`.
@@ -364,7 +364,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// The stream is parted by [`tokio::io::split`], whose halves exclude each other while they are polled. A stream with
     /// a better way is parted by [`split_with`](Self::split_with), as `socket.split_with(TcpStream::into_split)`.
-    pub fn split(self) -> (Receiver<ReadHalf<S>, WriteHalf<S>>, Sender<WriteHalf<S>>) {
+    pub fn split(self) -> Halves<S> {
         self.split_with(tokio::io::split)
     }
 
