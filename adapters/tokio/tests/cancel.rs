@@ -79,6 +79,7 @@ fn poll<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
 }
 
 /// One end of a connection, whole or in halves.
+#[allow(clippy::large_enum_variant)] // There are two of it.
 enum End {
     Whole(WebSocket<Choppy>),
     Halves(Receiver<ReadHalf<Choppy>, WriteHalf<Choppy>>, Sender<WriteHalf<Choppy>>),
