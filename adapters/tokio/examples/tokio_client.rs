@@ -10,7 +10,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use sockless_tokio::sockless::{Close, Code, Config, Kind, SendError};
 use sockless_tokio::tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
-use sockless_tokio::{Client, ClientStream, ConnectError, Error, Event, Message, Proxy, Roots, Tls, WebSocket};
+use sockless_tokio::{Client, ConnectError, Error, Event, Message, NetStream, Proxy, Roots, Tls, WebSocket};
 use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
@@ -214,7 +214,7 @@ async fn run(Options { url, client, task }: Options) -> Result<(), Failure> {
 }
 
 /// Sends lines and prints messages.
-async fn talk(socket: &mut WebSocket<ClientStream>, binary: bool, ping: bool) -> Result<(), Failure> {
+async fn talk(socket: &mut WebSocket<NetStream>, binary: bool, ping: bool) -> Result<(), Failure> {
     const PING: &[u8] = b"client";
     let started = Instant::now();
     if ping {
@@ -253,7 +253,7 @@ async fn talk(socket: &mut WebSocket<ClientStream>, binary: bool, ping: bool) ->
     }
 }
 
-async fn say(socket: &mut WebSocket<ClientStream>, mut line: Vec<u8>, binary: bool) -> Result<(), Failure> {
+async fn say(socket: &mut WebSocket<NetStream>, mut line: Vec<u8>, binary: bool) -> Result<(), Failure> {
     if line.last() == Some(&b'\r') {
         line.pop();
     }
@@ -278,7 +278,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Sends a file as one message, in fragments, so that it is never held as a whole.
-async fn send(socket: &mut WebSocket<ClientStream>, file: PathBuf) -> Result<(), Failure> {
+async fn send(socket: &mut WebSocket<NetStream>, file: PathBuf) -> Result<(), Failure> {
     let mut file = tokio::fs::File::open(file).await?;
     let bar = progress(file.metadata().await?.len());
     let mut buffer = vec![0; 64 << 10];
@@ -297,7 +297,7 @@ async fn send(socket: &mut WebSocket<ClientStream>, file: PathBuf) -> Result<(),
 }
 
 /// Writes a message to a file as it comes.
-async fn save(socket: &mut WebSocket<ClientStream>, file: PathBuf) -> Result<(), Failure> {
+async fn save(socket: &mut WebSocket<NetStream>, file: PathBuf) -> Result<(), Failure> {
     let mut file = tokio::fs::File::create(file).await?;
     // How long it will get is not known: it may come in fragments.
     let bar = progress(0);
@@ -324,7 +324,7 @@ fn progress(len: u64) -> ProgressBar {
 }
 
 /// Sends messages back, and closes after `count` of them, unless that is 0.
-async fn echo(socket: &mut WebSocket<ClientStream>, count: u64) -> Result<(), Error> {
+async fn echo(socket: &mut WebSocket<NetStream>, count: u64) -> Result<(), Error> {
     let mut echoed = 0;
     while let Some(message) = socket.recv().await? {
         socket.feed(message).await?;

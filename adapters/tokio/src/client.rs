@@ -4,10 +4,12 @@ use crate::dial::dial;
 use crate::error::ConnectError;
 use crate::opening::Opening;
 use crate::proxy::Proxy;
+use crate::reconnect::{Backoff, Reconnecting};
 use crate::redirect::{is_redirect, is_same_origin, target};
-use crate::stream::ClientStream;
+use crate::stream::NetStream;
 #[cfg(feature = "tls")]
 use crate::tls::{self, Tls};
+use crate::trace;
 use crate::websocket::WebSocket;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sockless::handshake::SubprotocolPolicy;
@@ -35,7 +37,7 @@ use tokio::net::TcpStream;
 /// # Ok(())
 /// # }
 /// ```
-pub async fn connect(url: &str) -> Result<WebSocket<ClientStream>, ConnectError> {
+pub async fn connect(url: &str) -> Result<WebSocket<NetStream>, ConnectError> {
     Ok(Client::new(url).connect().await?.0)
 }
 
@@ -189,8 +191,13 @@ impl Client {
     ///
     /// # Cancel safety
     /// Dropped, the future gives up what it had begun, and no connection is left.
-    pub async fn connect(&self) -> Result<(WebSocket<ClientStream>, Response<'static>), ConnectError> {
+    pub async fn connect(&self) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
         self.in_time(self.follow()).await
+    }
+
+    /// A client that connects again whenever its connection is lost; it begins when it is first asked for something.
+    pub fn reconnecting(&self, backoff: Backoff) -> Reconnecting {
+        Reconnecting::new(self.clone(), backoff)
     }
 
     /// Opens a connection over a stream that is there already; nothing is dialled, no TLS is added, and no redirect is
@@ -217,8 +224,15 @@ impl Client {
     }
 
     /// Connects, and follows redirects.
-    async fn follow(&self) -> Result<(WebSocket<ClientStream>, Response<'static>), ConnectError> {
+    async fn follow(&self) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
         let first = self.request(&self.url, true)?;
+        trace::connect(self.follow_from(&first), first.host(), first.port()).await
+    }
+
+    async fn follow_from(
+        &self,
+        first: &ClientRequest,
+    ) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
         let (mut url, mut request) = (self.url.clone(), first.clone());
         let mut left = self.redirects;
         loop {
@@ -231,7 +245,8 @@ impl Client {
                     };
                     left = left.checked_sub(1).ok_or_else(lost)?;
                     url = target(&url, &response).ok_or_else(lost)?;
-                    let trusted = is_same_origin(&first, &ClientRequest::new(&url).map_err(|_| lost())?);
+                    trace::event!(DEBUG, url, "redirected");
+                    let trusted = is_same_origin(first, &ClientRequest::new(&url).map_err(|_| lost())?);
                     request = self.request(&url, trusted)?;
                 }
                 result => return result,
@@ -257,23 +272,23 @@ impl Client {
         Ok(request)
     }
 
-    async fn dial(&self, request: &ClientRequest) -> Result<ClientStream, ConnectError> {
+    async fn dial(&self, request: &ClientRequest) -> Result<NetStream, ConnectError> {
         let (host, port) = (request.host(), request.port());
         let stream = match &self.proxy {
             Some(proxy) => proxy.dial(host, port).await?,
             None => dial(host, port).await?,
         };
         stream.set_nodelay(self.nodelay).map_err(ConnectError::Tcp)?;
-        if request.is_secure() { self.secure(host, stream).await } else { Ok(ClientStream::Tcp(stream)) }
+        if request.is_secure() { self.secure(host, stream).await } else { Ok(NetStream::Tcp(stream)) }
     }
 
     #[cfg(feature = "tls")]
-    async fn secure(&self, host: &str, stream: TcpStream) -> Result<ClientStream, ConnectError> {
+    async fn secure(&self, host: &str, stream: TcpStream) -> Result<NetStream, ConnectError> {
         tls::handshake(self.tls.as_ref(), host, stream).await
     }
 
     #[cfg(not(feature = "tls"))]
-    async fn secure(&self, _: &str, _: TcpStream) -> Result<ClientStream, ConnectError> {
+    async fn secure(&self, _: &str, _: TcpStream) -> Result<NetStream, ConnectError> {
         Err(ConnectError::NoTls)
     }
 

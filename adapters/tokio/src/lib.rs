@@ -12,11 +12,14 @@ mod message;
 mod opening;
 mod proxy;
 mod reading;
+mod reconnect;
 mod redirect;
+mod serve;
 mod server;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
+mod trace;
 mod websocket;
 mod writer;
 mod writing;
@@ -27,10 +30,12 @@ pub use error::{ConnectError, Error, ProxyError};
 pub use halves::{Halves, Receiver, Sender, Sent};
 pub use message::{Event, Message, Piece};
 pub use proxy::Proxy;
+pub use reconnect::{Backoff, Change, Reconnecting};
+pub use serve::{Open, Peer, Server};
 pub use server::{Incoming, Reject, accept, accept_with};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
-pub use stream::ClientStream;
+pub use stream::NetStream;
 #[cfg(feature = "tls")]
 pub use tls::{Roots, Tls};
 #[cfg(feature = "tls")]

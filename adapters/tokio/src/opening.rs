@@ -2,6 +2,7 @@
 
 use crate::buffer;
 use crate::error::Error;
+use crate::trace;
 use crate::websocket::WebSocket;
 use bytes::Buf;
 use sockless::{Connection, Event, ProtocolError, bytes};
@@ -114,6 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
     /// The connection, once it is open.
     pub(crate) fn open(self, subprotocol: Option<&str>) -> Result<WebSocket<S>, Error> {
         let Self { connection, stream, rest, started } = self;
+        trace::event!(DEBUG, role = ?connection.role(), subprotocol, "open");
         WebSocket::from_core(stream, connection, rest, started, subprotocol)
             .ok_or(Error::Send(sockless::SendError::NotOpen))
     }

@@ -3,6 +3,7 @@
 use crate::buffer;
 use crate::error::Error;
 use crate::message::Event;
+use crate::trace;
 use sockless::{Close, Fact, ProtocolError, Receiver};
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -123,6 +124,7 @@ impl Reading {
         self.receiver.end();
         self.more = false;
         if !mem::replace(&mut self.failed, true) {
+            trace::event!(DEBUG, %error, "failed");
             self.error = Some(error);
         }
     }
@@ -132,12 +134,15 @@ impl Reading {
     }
 
     pub(crate) fn handle_close(&mut self, close: &Close<'static>) {
+        trace::event!(DEBUG, code = %close.code, reason = %close.reason, "peer closes");
         self.close = Some(Box::new(close.clone()));
     }
 
     /// The connection and its transport have ended.
     pub(crate) fn set_over(&mut self) {
-        self.over = true;
+        if !mem::replace(&mut self.over, true) {
+            trace::event!(DEBUG, received = self.receiver.traffic().bytes, "over");
+        }
         self.more = false;
     }
 

@@ -1,4 +1,4 @@
-//! The stream that a client gets.
+//! The stream that a client or a server gets from the network.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,15 +9,15 @@ use tokio::net::TcpStream;
 /// TCP, or TLS over it.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum ClientStream {
+pub enum NetStream {
     /// For `ws`.
     Tcp(TcpStream),
     /// For `wss`.
     #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
 }
 
-impl ClientStream {
+impl NetStream {
     /// The TCP stream at the bottom, to see its addresses or set its options.
     pub fn tcp(&self) -> &TcpStream {
         match self {
@@ -44,13 +44,13 @@ macro_rules! forward {
     };
 }
 
-impl AsyncRead for ClientStream {
+impl AsyncRead for NetStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         forward!(self, stream => stream.poll_read(cx, buf))
     }
 }
 
-impl AsyncWrite for ClientStream {
+impl AsyncWrite for NetStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         forward!(self, stream => stream.poll_write(cx, buf))
     }

@@ -1,7 +1,7 @@
 //! TLS by rustls, with ring.
 
 use crate::error::ConnectError;
-use crate::stream::ClientStream;
+use crate::stream::NetStream;
 use std::sync::{Arc, OnceLock};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -112,9 +112,9 @@ fn settings(error: rustls::Error) -> ConnectError {
 }
 
 /// TLS over a connection to `host`.
-pub(crate) async fn handshake(tls: Option<&Tls>, host: &str, stream: TcpStream) -> Result<ClientStream, ConnectError> {
+pub(crate) async fn handshake(tls: Option<&Tls>, host: &str, stream: TcpStream) -> Result<NetStream, ConnectError> {
     let Tls(config) = tls.cloned().or_else(Tls::default).ok_or(ConnectError::NoTls)?;
     let name = ServerName::try_from(host.to_owned()).map_err(|error| ConnectError::TlsSettings(error.into()))?;
     let stream = TlsConnector::from(config).connect(name, stream).await.map_err(ConnectError::Tls)?;
-    Ok(ClientStream::Tls(Box::new(stream)))
+    Ok(NetStream::Tls(Box::new(stream.into())))
 }

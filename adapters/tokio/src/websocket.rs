@@ -282,6 +282,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.reading.set_over();
     }
 
+    /// Has `work` done with the connection, and closes it behind that: with 1000, or with 1011 (internal error) if it has
+    /// failed.
+    ///
+    /// # Errors
+    /// That of `work`, or else as [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    /// Dropped, the future drops the connection with it.
+    ///
+    /// ```no_run
+    /// # async fn talk() -> Result<(), Box<dyn std::error::Error>> {
+    /// let socket = sockless_tokio::connect("ws://127.0.0.1:9001/").await?;
+    /// let answer = socket.run(async |socket| {
+    ///     socket.send("What?").await?;
+    ///     socket.recv().await
+    /// });
+    /// println!("{:?}", answer.await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn run<T, E: From<Error>>(mut self, work: impl AsyncFnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        match work(&mut self).await {
+            Ok(done) => {
+                self.close(Code::NORMAL, "").await?;
+                Ok(done)
+            }
+            Err(error) => {
+                // The first failure is the one to tell.
+                _ = self.close(Code::INTERNAL_ERROR, "").await;
+                Err(error)
+            }
+        }
+    }
+
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         while ready!(self.poll_event(cx, Mode::Message))?.is_some() {}
         Poll::Ready(Ok(()))
@@ -313,6 +347,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     pub(crate) fn push_part(&mut self, kind: Kind, part: &[u8], last: bool) -> Flush<'_, S> {
         let taken = self.writing.with(|sender| sender.send_fragment(kind, part, last));
         Flush { socket: self, taken, all: last }
+    }
+
+    /// Whether all that was sent is written, and nothing was given up.
+    pub(crate) fn has_written_all(&self) -> bool {
+        self.writing.sender().queued() == 0 && self.writing.check().is_ok()
     }
 
     pub(crate) fn writing(&mut self) -> &mut Writing {
@@ -446,6 +485,13 @@ pub struct Flush<'a, S> {
     socket: &'a mut WebSocket<S>,
     taken: Result<(), Error>,
     all: bool,
+}
+
+impl<S> Flush<'_, S> {
+    /// Whether what was to be sent was not taken.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.taken.is_err()
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Future for Flush<'_, S> {

@@ -109,7 +109,11 @@ impl Writing {
         Ok(command(&mut self.sender)?)
     }
 
-    fn check(&self) -> Result<(), Error> {
+    /// Whether anything can be written.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if not.
+    pub(crate) fn check(&self) -> Result<(), Error> {
         self.broken.map_or(Ok(()), |kind| Err(Error::Io(kind.into())))
     }
 
