@@ -563,6 +563,11 @@ impl Sender {
         self.config.to_mut().outbound = outbound;
     }
 
+    /// The limits of what waits to go out.
+    pub fn outbound_limits(&self) -> Outbound {
+        self.config.outbound
+    }
+
     /// What has gone out.
     pub fn traffic(&self) -> Traffic {
         Traffic { frames: self.frames, bytes: self.bytes }

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Read, Reading, Told};
 use crate::writing::Turn;
-use sockless::{Fact, ProtocolError};
+use sockless::{Fact, ProtocolError, RelayError};
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,7 +22,7 @@ pub(crate) trait Drive {
     }
 
     /// Reads once from the transport.
-    fn poll_read(&mut self, cx: &mut Context<'_>, mode: Mode) -> Poll<io::Result<Read>>;
+    fn poll_read(&mut self, cx: &mut Context<'_>, mode: Mode<'_>) -> Poll<io::Result<Read>>;
 
     /// Tells the writing side what the reading side has found.
     fn tell(&mut self, fact: Fact);
@@ -34,15 +34,15 @@ pub(crate) trait Drive {
     fn turn(&mut self) -> Result<Turn, ProtocolError>;
 
     /// The next event; `None` when the connection and its transport have ended.
-    fn poll_event(&mut self, cx: &mut Context<'_>, mode: Mode) -> Poll<Result<Option<Event>, Error>> {
+    fn poll_event(&mut self, cx: &mut Context<'_>, mut mode: Mode<'_>) -> Poll<Result<Option<Event>, Error>> {
         loop {
-            if let Some(result) = self.reading().next(mode)
+            if let Some(result) = self.reading().next(mode.reborrow())
                 && let Some(event) = self.handle(result)
             {
-                return Poll::Ready(Ok(Some(event)));
+                return Poll::Ready(event.map(Some));
             }
-            match self.step(cx, mode) {
-                Poll::Ready(Some(event)) => return Poll::Ready(Ok(Some(event))),
+            match self.step(cx, mode.reborrow()) {
+                Poll::Ready(Some(event)) => return Poll::Ready(event.map(Some)),
                 Poll::Ready(None) if self.reading().is_over() => {
                     return Poll::Ready(self.reading().outcome().map(|()| None));
                 }
@@ -58,7 +58,7 @@ pub(crate) trait Drive {
     }
 
     /// Does a turn of the writing side, and reads once.
-    fn step(&mut self, cx: &mut Context<'_>, mode: Mode) -> Poll<Option<Event>> {
+    fn step(&mut self, cx: &mut Context<'_>, mode: Mode<'_>) -> Poll<Option<Result<Event, Error>>> {
         if self.reading().is_over() {
             return Poll::Ready(None);
         }
@@ -74,6 +74,9 @@ pub(crate) trait Drive {
                 return Poll::Ready(None);
             }
         }
+        if matches!(mode, Mode::Nothing) {
+            return Poll::Pending;
+        }
         let error = match self.poll_read(cx, mode) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(Read::Some(result))) => return Poll::Ready(self.handle(result)),
@@ -87,7 +90,7 @@ pub(crate) trait Drive {
     }
 
     /// Tells the writing side what matters to it; gives the event.
-    fn handle(&mut self, result: Result<Told, ProtocolError>) -> Option<Event> {
+    fn handle(&mut self, result: Result<Told, RelayError>) -> Option<Result<Event, Error>> {
         match result {
             Ok((event, fact)) => {
                 if let Event::Close(close) = &event {
@@ -100,13 +103,15 @@ pub(crate) trait Drive {
                         self.answer();
                     }
                 }
-                Some(event)
+                Some(Ok(event))
             }
-            Err(error) => {
+            Err(RelayError::Peer(error)) => {
                 self.reading().fail(error.into());
                 self.tell(error.into());
                 None
             }
+            // The other connection's matter.
+            Err(RelayError::Send(error)) => Some(Err(error.into())),
         }
     }
 

@@ -354,7 +354,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         self.shared.alarm.has_rung() && !matches!(self.shared.side.try_lock(), Err(TryLockError::WouldBlock))
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, mode: Mode) -> Poll<io::Result<Read>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, mode: Mode<'_>) -> Poll<io::Result<Read>> {
         let poll = self.reading.poll_read(cx, &mut self.io, mode);
         self.shared.heard.store(self.reading.receiver().traffic().bytes, Ordering::Relaxed);
         poll

@@ -14,6 +14,7 @@ mod proxy;
 mod reading;
 mod reconnect;
 mod redirect;
+mod relay;
 mod serve;
 mod server;
 mod stream;
@@ -31,6 +32,7 @@ pub use halves::{Halves, Receiver, Sender, Sent};
 pub use message::{Event, Message, Piece};
 pub use proxy::Proxy;
 pub use reconnect::{Backoff, Change, Reconnecting};
+pub use relay::relay;
 pub use serve::{Open, Peer, Server};
 pub use server::{Incoming, Reject, accept, accept_with};
 /// The core, whose settings and values are part of this crate's interface.

@@ -4,7 +4,7 @@ use crate::buffer;
 use crate::error::Error;
 use crate::message::Event;
 use crate::trace;
-use sockless::{Close, Fact, ProtocolError, Receiver};
+use sockless::{Close, Fact, Receiver, RelayError};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::pin::Pin;
@@ -12,12 +12,26 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// How messages come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub(crate) enum Mode<'a> {
     /// Whole.
     Message,
     /// In pieces as they arrive.
     Piece,
+    /// Not at all: they go to another connection.
+    Relay(&'a mut sockless::Sender),
+    /// Nothing is read.
+    Nothing,
+}
+
+impl Mode<'_> {
+    pub(crate) fn reborrow(&mut self) -> Mode<'_> {
+        match self {
+            Self::Message => Mode::Message,
+            Self::Piece => Mode::Piece,
+            Self::Relay(to) => Mode::Relay(to),
+            Self::Nothing => Mode::Nothing,
+        }
+    }
 }
 
 /// An event, and what the writing side has to know of it.
@@ -25,7 +39,7 @@ pub(crate) type Told = (Event, Option<Fact>);
 
 /// What a read brought.
 pub(crate) enum Read {
-    Some(Result<Told, ProtocolError>),
+    Some(Result<Told, RelayError>),
     Nothing,
     Eof,
 }
@@ -65,15 +79,15 @@ impl Reading {
     }
 
     /// The next event of what was read before.
-    pub(crate) fn next(&mut self, mode: Mode) -> Option<Result<Told, ProtocolError>> {
-        if !self.more {
+    pub(crate) fn next(&mut self, mode: Mode<'_>) -> Option<Result<Told, RelayError>> {
+        if !self.more || matches!(mode, Mode::Nothing) {
             return None;
         }
         let len = self.rest.len();
         let mut input = &mut self.rest[self.at..];
         let result = receive(&mut self.receiver, &mut input, mode);
         self.at = len - input.len();
-        self.more = matches!(result, Some(Ok(_)));
+        self.more = goes_on(&result);
         if !self.more {
             (self.rest, self.at) = (Vec::new(), 0);
         }
@@ -85,7 +99,7 @@ impl Reading {
         &mut self,
         cx: &mut Context<'_>,
         io: &mut R,
-        mode: Mode,
+        mode: Mode<'_>,
     ) -> Poll<io::Result<Read>> {
         if let Some(tail) = self.receiver.tail() {
             let mut read = ReadBuf::new(tail);
@@ -95,7 +109,7 @@ impl Reading {
                 0 => Read::Eof,
                 len => match self.receiver.receive_tail(len) {
                     Ok(event) => event.and_then(told).map_or(Read::Nothing, |told| Read::Some(Ok(told))),
-                    Err(error) => Read::Some(Err(error)),
+                    Err(error) => Read::Some(Err(error.into())),
                 },
             }));
         }
@@ -104,7 +118,7 @@ impl Reading {
                 return Read::Eof;
             }
             let result = receive(&mut self.receiver, &mut input, mode);
-            self.more = matches!(result, Some(Ok(_)));
+            self.more = goes_on(&result);
             self.rest = input.to_vec();
             result.map_or(Read::Nothing, Read::Some)
         })
@@ -156,15 +170,22 @@ impl Reading {
     }
 }
 
-fn receive(receiver: &mut Receiver, input: &mut &mut [u8], mode: Mode) -> Option<Result<Told, ProtocolError>> {
+fn receive(receiver: &mut Receiver, input: &mut &mut [u8], mode: Mode<'_>) -> Option<Result<Told, RelayError>> {
     let result = match mode {
-        Mode::Message => receiver.receive(input),
-        Mode::Piece => receiver.receive_piece(input),
+        Mode::Message => receiver.receive(input).map_err(RelayError::Peer),
+        Mode::Piece => receiver.receive_piece(input).map_err(RelayError::Peer),
+        Mode::Relay(to) => receiver.relay(input, to),
+        Mode::Nothing => return None,
     };
     match result {
         Ok(event) => told(event?).map(Ok),
         Err(error) => Some(Err(error)),
     }
+}
+
+/// Whether there may be more to tell of what was read.
+fn goes_on(result: &Option<Result<Told, RelayError>>) -> bool {
+    matches!(result, Some(Ok(_) | Err(RelayError::Send(_))))
 }
 
 fn told(event: sockless::Event<'_>) -> Option<Told> {

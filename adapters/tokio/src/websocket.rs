@@ -349,6 +349,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         Flush { socket: self, taken, all: last }
     }
 
+    /// Does the work of the writing side.
+    pub(crate) fn poll_out(&mut self) {
+        match self.turn() {
+            Ok(Turn::Over) => self.reading.set_over(),
+            Ok(_) => {}
+            Err(error) => self.reading.fail(error.into()),
+        }
+    }
+
     /// Whether all that was sent is written, and nothing was given up.
     pub(crate) fn has_written_all(&self) -> bool {
         self.writing.sender().queued() == 0 && self.writing.check().is_ok()
@@ -427,7 +436,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
         self.writing.alarm()
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, mode: Mode) -> Poll<io::Result<Read>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, mode: Mode<'_>) -> Poll<io::Result<Read>> {
         self.reading.poll_read(cx, &mut self.stream, mode)
     }
 

@@ -4,7 +4,7 @@ use crate::alarm::Alarm;
 use crate::error::Error;
 use crate::message::Message;
 use bytes::Buf;
-use sockless::{Code, Kind, Outbound, ProtocolError, SendError, Sender, Transport, bytes};
+use sockless::{Code, Kind, ProtocolError, SendError, Sender, Transport, bytes};
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -130,7 +130,8 @@ impl Writing {
 
     /// Whether so much waits that whoever sends should wait too.
     pub(crate) fn is_high(&self) -> bool {
-        self.sender.queued() > Outbound::SOFT
+        let limits = self.sender.outbound_limits();
+        self.sender.queued() > limits.soft.min(limits.hard)
     }
 
     /// Writes all that waits.
