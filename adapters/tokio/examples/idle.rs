@@ -8,14 +8,13 @@
 //! Linux only. The limit on open files has to allow twice as many in all.
 
 use sockless_tokio::{Server, connect};
-use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 /// Connections that are opened at the same time.
 const AT_ONCE: usize = 100;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), AnyError> {
     match std::env::args().nth(1).as_deref() {
         Some("serve") => serve(),
         Some(count) => measure(count.parse()?),
@@ -25,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The server's process: prints its port, and its memory whenever it is asked by a line.
 #[tokio::main(flavor = "current_thread")]
-async fn serve() -> Result<(), Box<dyn Error>> {
+async fn serve() -> Result<(), AnyError> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?.port());
     tokio::spawn(Server::new().serve(listener, |mut socket, _| async move {
@@ -42,14 +41,14 @@ async fn serve() -> Result<(), Box<dyn Error>> {
 }
 
 /// Resident memory of this process, in bytes.
-fn resident() -> Result<u64, Box<dyn Error>> {
+fn resident() -> Result<u64, AnyError> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn measure(count: usize) -> Result<(), Box<dyn Error>> {
+async fn measure(count: usize) -> Result<(), AnyError> {
     let mut server =
         Command::new(std::env::current_exe()?).arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let result = ask(&mut server, count).await;
@@ -60,14 +59,14 @@ async fn measure(count: usize) -> Result<(), Box<dyn Error>> {
     if per > 4096.0 { Err("more than 4 KiB".into()) } else { Ok(()) }
 }
 
-async fn ask(server: &mut std::process::Child, count: usize) -> Result<f64, Box<dyn Error>> {
+async fn ask(server: &mut std::process::Child, count: usize) -> Result<f64, AnyError> {
     let mut input = server.stdin.take().ok_or("no input")?;
     let mut lines = BufReader::new(server.stdout.take().ok_or("no output")?).lines();
-    let mut line = move || lines.next().ok_or("the server has ended")?;
+    let mut line = move || -> Result<String, AnyError> { Ok(lines.next().ok_or("the server has ended")??) };
     let url = format!("ws://127.0.0.1:{}/", line()?);
     // What the first connection costs is the server's own: its buffer, its timers.
     let mut sockets = vec![talk(&url).await?];
-    let mut memory = move || -> Result<u64, Box<dyn Error>> {
+    let mut memory = move || -> Result<u64, AnyError> {
         writeln!(input)?;
         Ok(line()?.parse()?)
     };
@@ -84,7 +83,7 @@ async fn ask(server: &mut std::process::Child, count: usize) -> Result<f64, Box<
 }
 
 type Socket = sockless_tokio::WebSocket<sockless_tokio::NetStream>;
-type AnyError = Box<dyn Error + Send + Sync>;
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn talk_owned(url: String) -> Result<Socket, AnyError> {
     talk(&url).await
