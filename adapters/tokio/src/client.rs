@@ -192,7 +192,8 @@ impl Client {
     /// # Cancel safety
     /// Dropped, the future gives up what it had begun, and no connection is left.
     pub async fn connect(&self) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
-        self.in_time(self.follow()).await
+        // A task that awaits this has room for it as long as it lives, so there should be little.
+        Box::pin(self.in_time(self.follow())).await
     }
 
     /// A client that connects again whenever its connection is lost; it begins when it is first asked for something.
@@ -213,7 +214,7 @@ impl Client {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let request = self.request(&self.url, true)?;
-        self.in_time(self.open(&request, stream)).await
+        Box::pin(self.in_time(self.open(&request, stream))).await
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {

@@ -222,9 +222,10 @@ impl<D> Server<D> {
             let peer = Peer { address, id: shared.open.0.next.fetch_add(1, Ordering::Relaxed) };
             let (shared, handle) = (shared.clone(), handle.clone());
             let work = async move {
-                match shared.accept(stream, peer).await {
+                // Apart from the task, which lives as long as the connection and would have room for all of it.
+                match Box::pin(shared.accept(stream, peer)).await {
                     Ok((socket, _registered)) => {
-                        if let Err(_error) = handle(socket, peer).await {
+                        if let Err(_error) = Box::pin(handle(socket, peer)).await {
                             trace::event!(INFO, error = %_error, "handler failed");
                         }
                     }

@@ -32,7 +32,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// # }
 /// ```
 pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebSocket<S>, Error> {
-    Incoming::read(stream, Config::default()).await?.accept().await
+    accept_with(stream, Config::default(), |request| Ok(request.accept())).await
 }
 
 /// Takes a connection, and accepts or refuses its request, or answers it as plain HTTP, as `answer` says.
@@ -61,11 +61,15 @@ pub async fn accept_with<S: AsyncRead + AsyncWrite + Unpin>(
     config: impl Into<SharedConfig>,
     answer: impl FnOnce(&Request<'_>) -> Result<Accept, Reject>,
 ) -> Result<WebSocket<S>, Error> {
-    let incoming = Incoming::read(stream, config).await?;
-    match answer(incoming.request()) {
-        Ok(accept) => incoming.accept_as(accept).await,
-        Err(reject) => Err(incoming.reject(reject).await),
-    }
+    let handshake = async move {
+        let incoming = Incoming::read(stream, config).await?;
+        match answer(incoming.request()) {
+            Ok(accept) => incoming.accept_as(accept).await,
+            Err(reject) => Err(incoming.reject(reject).await),
+        }
+    };
+    // A task that awaits this has room for it as long as it lives, so there should be little.
+    Box::pin(handshake).await
 }
 
 /// A connection whose request waits for an answer, for a server that has to think about it.
