@@ -123,7 +123,8 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
 
     /// Leaves the writing side, and wakes the receiver if it has something else to do now.
     fn leave(&self, side: MutexGuard<'_, Side<W>>, turn: Turn) {
-        let changed = self.turn.swap(turn as u8, Ordering::AcqRel) != turn as u8;
+        // The end is final.
+        let changed = !self.is_over() && self.turn.swap(turn as u8, Ordering::AcqRel) != turn as u8;
         drop(side);
         if changed {
             self.alarm.wake_by_ref();
@@ -152,10 +153,7 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
             poll = writing.poll_flush(io);
         }
         // Whether much or little waits, and whether a close frame is out, is the receiver's to know.
-        let turn = match self.turn.load(Ordering::Acquire) {
-            over if over == Turn::Over as u8 => Turn::Over,
-            _ => writing.poll_end(io),
-        };
+        let turn = writing.poll_end(io);
         self.leave(side, turn);
         self.turn();
         match poll {
@@ -235,7 +233,8 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
         self.sent(true, |writing| writing.push(message.into()))
     }
 
-    /// As [`WebSocket::feed`](crate::WebSocket::feed); the receiver writes it, or the next call that sends or flushes.
+    /// As [`WebSocket::feed`](crate::WebSocket::feed). It is written by the next call that sends or flushes, or by the
+    /// receiver the next time that something comes: it is not woken for this.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -319,8 +318,11 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
 
     /// As [`WebSocket::abort`](crate::WebSocket::abort); the [`Receiver`] then says `None`.
     pub fn abort(&self, code: impl Into<Code>) {
-        self.shared.with(|writing| writing.sender_mut().abort(code.into()));
-        self.shared.alarm.wake_by_ref();
+        let mut side = lock(&self.shared.side);
+        let Side { io, writing } = &mut *side;
+        writing.sender_mut().abort(code.into());
+        _ = writing.poll_flush(io);
+        self.shared.leave(side, Turn::Over);
     }
 
     fn sent(&self, all: bool, command: impl FnOnce(&mut Writing) -> Result<(), Error>) -> Sent<'_, W> {

@@ -200,3 +200,16 @@ async fn a_sender_alone_is_told_when_the_other_half_is_gone() {
     drop(wire);
     assert!(matches!(sender.send("gone").await, Err(Error::Io(_))));
 }
+
+#[tokio::test]
+async fn an_abort_of_a_sender_ends_the_receiver() {
+    let (client, mut server) = pair(1 << 10);
+    let (mut receiver, sender) = client.split();
+    let receiving = tokio::spawn(async move { receiver.recv().await });
+    tokio::task::yield_now().await;
+    sender.abort(1011);
+    assert_eq!(receiving.await.unwrap().unwrap(), None);
+    drop(sender);
+    assert_eq!(server.recv().await.unwrap(), None);
+    assert_eq!(server.peer_close().map(|close| u16::from(close.code)), Some(1011));
+}

@@ -1,0 +1,158 @@
+//! Clients that connect, talk and are killed at random, while the server's memory and descriptors are watched.
+//!
+//! ```text
+//! cargo run --release -p sockless-bench-servers --bin churn -- \
+//!     --clients 10000 --seconds 60 target/release/examples/mio_echo --listen {addr}
+//! ```
+
+use sockless_bench_servers::{Server, frames, open};
+use std::error::Error;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const THREADS: usize = 8;
+
+#[derive(Default)]
+struct Totals {
+    opened: AtomicU64,
+    messages: AtomicU64,
+    killed: AtomicU64,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("churn: {error}; usage: churn [--clients N] [--seconds S] COMMAND, with {{addr}} in it");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    use lexopt::prelude::*;
+    let (mut clients, mut seconds, mut command) = (10_000, 60.0, Vec::new());
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("clients") => clients = arguments.value()?.parse()?,
+            Long("seconds") => seconds = arguments.value()?.parse()?,
+            Value(first) => {
+                command.push(first.string()?);
+                for word in arguments.raw_args()? {
+                    command.push(word.string()?);
+                }
+            }
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    let server = Server::start(&command.join(" "))?;
+    talk(&mut open(server.address)?, 100)?;
+    thread::sleep(Duration::from_millis(200));
+    let (base_memory, base_descriptors) = (server.resident()?, server.descriptors()?);
+    println!("base: {} KiB resident, {base_descriptors} descriptors", base_memory >> 10);
+
+    let totals = Totals::default();
+    // Twice the same, so that what the first leaves behind shows in the second.
+    let mut memory = Vec::new();
+    for half in 1..=2 {
+        let deadline = Instant::now() + Duration::from_secs_f64(seconds / 2.0);
+        let result = thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS)
+                .map(|thread| {
+                    let (address, totals) = (server.address, &totals);
+                    let dice = Dice(((half * THREADS + thread) as u64) << 32);
+                    scope.spawn(move || churn(address, clients / THREADS, deadline, dice, totals))
+                })
+                .collect();
+            while Instant::now() < deadline {
+                thread::sleep(Duration::from_secs(5).min(deadline - Instant::now()));
+                println!(
+                    "{:>7} KiB, {:>5} descriptors; {} opened, {} messages, {} killed",
+                    server.resident()? >> 10,
+                    server.descriptors()?,
+                    totals.opened.load(Relaxed),
+                    totals.messages.load(Relaxed),
+                    totals.killed.load(Relaxed),
+                );
+            }
+            threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(ErrorKind::Other.into())))
+        });
+        result?;
+        println!("all survivors of half {half} answered rightly; now they go");
+        let patience = Instant::now() + Duration::from_secs(20);
+        while server.descriptors()? > base_descriptors && Instant::now() < patience {
+            thread::sleep(Duration::from_millis(50));
+        }
+        memory.push(server.resident()?);
+        println!("nobody there: {} KiB, {} descriptors", server.resident()? >> 10, server.descriptors()?);
+    }
+    if server.descriptors()? != base_descriptors {
+        return Err("descriptors are leaked".into());
+    }
+    // An allocator keeps something, but no more the second time.
+    if memory[1] > memory[0] + memory[0] / 10 + (1 << 20) {
+        return Err("memory grows".into());
+    }
+    Ok(())
+}
+
+/// Keeps `most` clients busy until it is time; then those that are left say something once more.
+fn churn(address: SocketAddr, most: usize, deadline: Instant, mut dice: Dice, totals: &Totals) -> io::Result<()> {
+    let mut clients: Vec<Option<TcpStream>> = (0..most).map(|_| None).collect();
+    while Instant::now() < deadline {
+        let number = dice.roll(most as u64) as usize;
+        match (&mut clients[number], dice.roll(10)) {
+            (empty @ None, _) => {
+                *empty = Some(open(address)?);
+                totals.opened.fetch_add(1, Relaxed);
+            }
+            (Some(client), 0..8) => {
+                let len = 1 << dice.roll(17);
+                talk(client, len + dice.roll(len as u64) as usize)?;
+                totals.messages.fetch_add(1, Relaxed);
+            }
+            (client, how) => {
+                kill(client.take(), how == 8, &mut dice)?;
+                totals.killed.fetch_add(1, Relaxed);
+            }
+        }
+    }
+    clients.iter_mut().flatten().try_for_each(|client| talk(client, 1000))
+}
+
+/// Says something, and waits for the answer.
+fn talk(client: &mut TcpStream, len: usize) -> io::Result<()> {
+    let payload: Vec<u8> = (0..len).map(|i| (i * 31 + len) as u8).collect();
+    let (request, reply) = frames(&payload);
+    client.write_all(&request)?;
+    let mut got = vec![0; reply.len()];
+    client.read_exact(&mut got)?;
+    if got == reply { Ok(()) } else { Err(io::Error::new(ErrorKind::InvalidData, "another answer")) }
+}
+
+/// Ends a connection without a close frame: in the middle of a message, or with an answer on its way, by a reset or not.
+fn kill(client: Option<TcpStream>, reset: bool, dice: &mut Dice) -> io::Result<()> {
+    let Some(mut client) = client else { return Ok(()) };
+    let (request, _) = frames(&vec![1; 1 << dice.roll(14)]);
+    let cut = dice.roll(request.len() as u64 + 1) as usize;
+    client.write_all(&request[..cut])?;
+    if reset {
+        socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO))?;
+    }
+    Ok(())
+}
+
+/// Random enough, and the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
