@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 
 const HELP: &str = "\
 Sends each WebSocket message back to where it came from.
@@ -34,6 +35,7 @@ Options:
   --tls CERT KEY       speak TLS by this chain of certificates and this key, both PEM files
   --tls-made CERT      speak TLS by a certificate for 127.0.0.1 and localhost made now, and written to this file for
                        clients to trust; its key is forgotten with the program
+  --threads N          threads to serve with [default: one for each core]
   --help               print this
 
 Requests of any origin are taken, and the first subprotocol that a client offers is chosen.
@@ -45,10 +47,10 @@ struct Options {
     listen: String,
     config: Config,
     tls: Option<TlsAcceptor>,
+    threads: Option<usize>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = match Options::parse() {
         Ok(Some(options)) => options,
         Ok(None) => {
@@ -60,7 +62,12 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match serve(options).await {
+    let runtime = match options.threads {
+        Some(1) => Builder::new_current_thread().enable_all().build(),
+        Some(threads) => Builder::new_multi_thread().worker_threads(threads.max(1)).enable_all().build(),
+        None => Builder::new_multi_thread().enable_all().build(),
+    };
+    match runtime.map_err(AnyError::from).and_then(|runtime| runtime.block_on(serve(options))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tokio_echo: {error}");
@@ -73,7 +80,7 @@ impl Options {
     /// What the arguments say; `None` if they ask for help.
     fn parse() -> Result<Option<Self>, AnyError> {
         use lexopt::prelude::*;
-        let mut options = Self { listen: "127.0.0.1:9001".into(), config: Config::default(), tls: None };
+        let mut options = Self { listen: "127.0.0.1:9001".into(), config: Config::default(), tls: None, threads: None };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -84,6 +91,7 @@ impl Options {
                 Long("deflate-takeover") => deflate(&mut options.config, true)?,
                 Long("tls") => options.tls = Some(tls(arguments.value()?.into(), arguments.value()?.into())?),
                 Long("tls-made") => options.tls = Some(tls_made(arguments.value()?.into())?),
+                Long("threads") => options.threads = Some(arguments.value()?.parse()?),
                 Long("help") | Short('h') => return Ok(None),
                 _ => return Err(argument.unexpected().into()),
             }
