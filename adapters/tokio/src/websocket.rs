@@ -36,6 +36,8 @@ use tokio::time::Instant;
 /// closes, and keeps the deadlines of [`Keepalive`](sockless::Keepalive). So a task that only sends has to receive too,
 /// or to leave that to another by [`split`](Self::split).
 ///
+/// Dropped while it is open, it just hangs up, which its peer sees as an early end; [`close`](Self::close) says goodbye.
+///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), sockless_tokio::Error> {
