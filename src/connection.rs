@@ -11,8 +11,8 @@ use crate::handshake::{self, ClientHandshake, ClientRequest, HeadReader};
 use crate::mask::Seed;
 use crate::outbox::Outgoing;
 use crate::prepared::Prepared;
-use crate::receiver::{Receiver, Traffic};
-use crate::sender::Sender;
+use crate::receiver::Receiver;
+use crate::sender::{Counters, Sender};
 use crate::state::{State, Wants};
 use crate::writer::Writer;
 use alloc::{boxed::Box, vec::Vec};
@@ -44,23 +44,6 @@ pub struct Connection {
     receiver: Receiver,
     sender: Sender,
     opening: Option<Box<Opening>>,
-}
-
-/// What a connection has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// What has been received.
-    pub received: Traffic,
-    /// What has been sent.
-    pub sent: Traffic,
-    /// Bytes that wait to go out.
-    pub queued: usize,
-    /// The most bytes that ever waited to go out at once; it counts to 4 GiB.
-    pub most_queued: u32,
-    /// The time from the latest keepalive ping that was answered to its pong, as exact as the times told to
-    /// [`handle_timeout`](Connection::handle_timeout).
-    pub round_trip: Option<Duration>,
 }
 
 /// Making a connection.
@@ -516,13 +499,7 @@ impl Connection {
 
     /// What the connection has done so far.
     pub fn counters(&self) -> Counters {
-        Counters {
-            received: self.receiver.traffic(),
-            sent: self.sender.traffic(),
-            queued: self.sender.queued(),
-            most_queued: self.sender.most_queued(),
-            round_trip: self.sender.round_trip(),
-        }
+        self.sender.counters(self.receiver.traffic())
     }
 
     /// Changes what the peer may send, from the next frame on.

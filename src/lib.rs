@@ -37,7 +37,7 @@ mod xor;
 pub use bytes;
 pub use close::{Close, Code};
 pub use config::{Config, Keepalive, Limits, Negotiated, Origins, Outbound, SharedConfig};
-pub use connection::{Connection, Counters};
+pub use connection::Connection;
 pub use decode::Role;
 #[cfg(feature = "deflate")]
 pub use deflate::{Compress, Compressed, Deflate, DeflateParams, Pool};
@@ -48,6 +48,6 @@ pub use mask::Seed;
 pub use outbox::Outgoing;
 pub use prepared::Prepared;
 pub use receiver::{Receiver, Traffic};
-pub use sender::Sender;
+pub use sender::{Counters, Sender};
 pub use state::{State, Transport, Wants};
 pub use writer::Writer;

@@ -403,7 +403,8 @@ impl Receiver {
         self.bytes += bytes as u64;
     }
 
-    pub(crate) fn negotiated(&self) -> Negotiated {
+    /// What the opening handshake agreed on.
+    pub fn negotiated(&self) -> Negotiated {
         self.negotiated
     }
 

@@ -51,6 +51,23 @@ pub struct Sender {
     context_lent: bool,
 }
 
+/// What a connection has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// What has been received.
+    pub received: Traffic,
+    /// What has been sent.
+    pub sent: Traffic,
+    /// Bytes that wait to go out.
+    pub queued: usize,
+    /// The most bytes that ever waited to go out at once; it counts to 4 GiB.
+    pub most_queued: u32,
+    /// The time from the latest keepalive ping that was answered to its pong, as exact as the times told to
+    /// [`handle_timeout`](crate::Connection::handle_timeout).
+    pub round_trip: Option<Duration>,
+}
+
 #[derive(Clone)]
 struct Fragmented {
     kind: Kind,
@@ -546,6 +563,11 @@ impl Sender {
         self.config.to_mut().outbound = outbound;
     }
 
+    /// The limits of what waits to go out.
+    pub fn outbound_limits(&self) -> Outbound {
+        self.config.outbound
+    }
+
     /// What has gone out.
     pub fn traffic(&self) -> Traffic {
         Traffic { frames: self.frames, bytes: self.bytes }
@@ -559,6 +581,17 @@ impl Sender {
     /// The most bytes that ever waited to go out at once; it counts to 4 GiB.
     pub fn most_queued(&self) -> u32 {
         self.most_queued
+    }
+
+    /// All of it together, for a connection whose receiving half has `received` so much.
+    pub fn counters(&self, received: Traffic) -> Counters {
+        Counters {
+            received,
+            sent: self.traffic(),
+            queued: self.queued(),
+            most_queued: self.most_queued(),
+            round_trip: self.round_trip(),
+        }
     }
 
     /// The time from the latest keepalive ping that was answered to its pong.

@@ -1,0 +1,185 @@
+//! An echo server, plain or with TLS.
+//!
+//! ```text
+//! cargo run --release -p sockless-tokio --features tls --example tokio_echo
+//! ```
+//!
+//! `echo` is all that there is to an echo: receiving also writes what waits, so the echoes of messages that came
+//! together go out together.
+
+use sockless_tokio::sockless::{Config, Origins};
+use sockless_tokio::tokio_rustls::TlsAcceptor;
+use sockless_tokio::tokio_rustls::rustls::ServerConfig;
+use sockless_tokio::tokio_rustls::rustls::crypto::ring;
+use sockless_tokio::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use sockless_tokio::{Error, Reject, accept_with};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+
+const HELP: &str = "\
+Sends each WebSocket message back to where it came from.
+
+Usage: tokio_echo [OPTIONS]
+
+Options:
+  --listen ADDR        where to listen, port 0 for any free port [default: 127.0.0.1:9001]
+  --max-message BYTES  refuse longer messages with 1009 [default: 1048576]
+  --max-fragments N    refuse messages in more fragments with 1008 [default: 4096]
+  --deflate            take compressed messages, and send such
+  --deflate-takeover   the same, each message compressed by help of those before it
+  --tls CERT KEY       speak TLS by this chain of certificates and this key, both PEM files
+  --tls-made CERT      speak TLS by a certificate for 127.0.0.1 and localhost made now, and written to this file for
+                       clients to trust; its key is forgotten with the program
+  --threads N          threads to serve with [default: one for each core]
+  --help               print this
+
+Requests of any origin are taken, and the first subprotocol that a client offers is chosen.
+";
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+struct Options {
+    listen: String,
+    config: Config,
+    tls: Option<TlsAcceptor>,
+    threads: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    let options = match Options::parse() {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("tokio_echo: {error}; see --help");
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match options.threads {
+        Some(1) => Builder::new_current_thread().enable_all().build(),
+        Some(threads) => Builder::new_multi_thread().worker_threads(threads.max(1)).enable_all().build(),
+        None => Builder::new_multi_thread().enable_all().build(),
+    };
+    match runtime.map_err(AnyError::from).and_then(|runtime| runtime.block_on(serve(options))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tokio_echo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Options {
+    /// What the arguments say; `None` if they ask for help.
+    fn parse() -> Result<Option<Self>, AnyError> {
+        use lexopt::prelude::*;
+        let mut options = Self { listen: "127.0.0.1:9001".into(), config: Config::default(), tls: None, threads: None };
+        let mut arguments = lexopt::Parser::from_env();
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("listen") => options.listen = arguments.value()?.string()?,
+                Long("max-message") => options.config.limits.message = arguments.value()?.parse()?,
+                Long("max-fragments") => options.config.limits.fragments = arguments.value()?.parse()?,
+                Long("deflate") => deflate(&mut options.config, false)?,
+                Long("deflate-takeover") => deflate(&mut options.config, true)?,
+                Long("tls") => options.tls = Some(tls(arguments.value()?.into(), arguments.value()?.into())?),
+                Long("tls-made") => options.tls = Some(tls_made(arguments.value()?.into())?),
+                Long("threads") => options.threads = Some(arguments.value()?.parse()?),
+                Long("help") | Short('h') => return Ok(None),
+                _ => return Err(argument.unexpected().into()),
+            }
+        }
+        options.config.origins = Origins::Any;
+        Ok(Some(options))
+    }
+}
+
+/// Turns compression on, with or without context takeover.
+#[cfg(feature = "deflate")]
+fn deflate(config: &mut Config, takeover: bool) -> Result<(), AnyError> {
+    use sockless_tokio::sockless::Deflate;
+    config.deflate = Some(Deflate { takeover, peer_takeover: takeover, ..Deflate::default() });
+    Ok(())
+}
+
+#[cfg(not(feature = "deflate"))]
+fn deflate(_: &mut Config, _: bool) -> Result<(), AnyError> {
+    Err("built without compression; it needs `--features deflate`".into())
+}
+
+fn tls(chain: PathBuf, key: PathBuf) -> Result<TlsAcceptor, AnyError> {
+    let chain = CertificateDer::pem_file_iter(chain)?.collect::<Result<Vec<_>, _>>()?;
+    acceptor(chain, PrivateKeyDer::from_pem_file(key)?)
+}
+
+fn tls_made(file: PathBuf) -> Result<TlsAcceptor, AnyError> {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".into(), "localhost".into()])?;
+    std::fs::write(file, made.cert.pem())?;
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())?;
+    acceptor(vec![made.cert.into()], key)
+}
+
+fn acceptor(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<TlsAcceptor, AnyError> {
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+async fn serve(options: Options) -> Result<(), AnyError> {
+    let listener = TcpListener::bind(&options.listen).await?;
+    println!("listening on {}", listener.local_addr()?);
+    let Options { config, tls, .. } = options;
+    let config = Arc::new(config);
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Too many open files, most likely; they get fewer with time.
+                eprintln!("tokio_echo: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (config, tls) = (config.clone(), tls.clone());
+        tokio::spawn(async move {
+            // Each write is all that there is to say, so nothing is won by holding it back.
+            let ended = match (stream.set_nodelay(true), tls) {
+                (Err(error), _) => Err(error.into()),
+                (Ok(()), None) => echo(stream, config).await,
+                (Ok(()), Some(tls)) => match tls.accept(stream).await {
+                    Ok(stream) => echo(stream, config).await,
+                    Err(error) => Err(error.into()),
+                },
+            };
+            match ended {
+                Ok(()) | Err(Error::Refused(200)) => {}
+                Err(error) => eprintln!("{peer}: {error}"),
+            }
+        });
+    }
+}
+
+async fn echo<S: AsyncRead + AsyncWrite + Unpin>(stream: S, config: Arc<Config>) -> Result<(), Error> {
+    let mut socket = accept_with(stream, config, |request| {
+        // A bad request for a WebSocket is accepted too, and then refused with the status that fits.
+        if request.is_upgrade() {
+            Ok(request.accept_first_subprotocol())
+        } else {
+            Err(Reject::new(200).header("Content-Type", "text/plain").body("An echo server for WebSockets.\n"))
+        }
+    })
+    .await?;
+    while let Some(message) = socket.recv().await? {
+        socket.feed(message).await?;
+    }
+    Ok(())
+}

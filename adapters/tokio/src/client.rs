@@ -1,0 +1,322 @@
+//! The client: from a URL to an open connection.
+
+use crate::dial::dial;
+use crate::error::ConnectError;
+use crate::opening::Opening;
+use crate::proxy::Proxy;
+use crate::reconnect::{Backoff, Reconnecting};
+use crate::redirect::{is_redirect, is_same_origin, target};
+use crate::stream::NetStream;
+#[cfg(feature = "tls")]
+use crate::tls::{self, Tls};
+use crate::trace;
+use crate::websocket::WebSocket;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use sockless::handshake::SubprotocolPolicy;
+use sockless::{ClientRequest, Connection, Event, Response, Seed, SharedConfig};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// Connects to a `ws://` or `wss://` URL with the default settings; [`Client`] has the others.
+///
+/// # Errors
+/// As [`Client::connect`].
+///
+/// # Cancel safety
+/// Dropped, the future gives up what it had begun, and no connection is left.
+///
+/// ```no_run
+/// # async fn talk() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut socket = sockless_tokio::connect("ws://127.0.0.1:9001/").await?;
+/// socket.send("Hello").await?;
+/// println!("{:?}", socket.recv().await?);
+/// socket.close(1000, "").await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn connect(url: &str) -> Result<WebSocket<NetStream>, ConnectError> {
+    Ok(Client::new(url).connect().await?.0)
+}
+
+/// A client's settings. It connects as often as it is told to.
+///
+/// ```no_run
+/// # async fn talk() -> Result<(), Box<dyn std::error::Error>> {
+/// use sockless_tokio::Client;
+///
+/// let client = Client::new("wss://example.com/chat").header("Origin", "https://example.com").subprotocol("chat");
+/// let (mut socket, response) = client.connect().await?;
+/// assert_eq!(response.status(), 101);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    url: String,
+    config: SharedConfig,
+    headers: Vec<(String, String)>,
+    subprotocols: Vec<String>,
+    policy: SubprotocolPolicy,
+    adjust: Option<Arc<Adjust>>,
+    proxy: Option<Proxy>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
+    redirects: u32,
+    timeout: Option<Duration>,
+    nodelay: bool,
+}
+
+type Adjust = dyn Fn(ClientRequest) -> ClientRequest + Send + Sync;
+
+/// Fields that are meant for one server alone.
+const SECRETS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
+impl Client {
+    /// 30 s for all that [`connect`](Self::connect) does: a name to look up, several addresses to try, a proxy and TLS.
+    pub const TIMEOUT: Option<Duration> = Some(Duration::from_secs(30));
+
+    /// A client for a `ws://` or `wss://` URL. A user and a password in it become basic authorisation.
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.into(),
+            config: SharedConfig::default(),
+            headers: Vec::new(),
+            subprotocols: Vec::new(),
+            policy: SubprotocolPolicy::default(),
+            adjust: None,
+            proxy: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+            redirects: 0,
+            timeout: Self::TIMEOUT,
+            nodelay: true,
+        }
+    }
+
+    /// Replaces the URL, for clients that differ in nothing else.
+    #[must_use]
+    pub fn url(mut self, url: &str) -> Self {
+        self.url = url.into();
+        self
+    }
+
+    /// Replaces the core's settings: limits, deadlines, compression.
+    #[must_use]
+    pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
+        self.config = config.into();
+        self
+    }
+
+    /// Adds a field to the request.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds basic authorisation (RFC 7617).
+    #[must_use]
+    pub fn basic_auth(self, user: &str, password: &str) -> Self {
+        let credentials = STANDARD.encode(format!("{user}:{password}"));
+        self.header("Authorization", &format!("Basic {credentials}"))
+    }
+
+    /// Offers a subprotocol; the one offered first is liked best.
+    #[must_use]
+    pub fn subprotocol(mut self, name: &str) -> Self {
+        self.subprotocols.push(name.into());
+        self
+    }
+
+    /// What becomes of the handshake if the server chooses none of them.
+    #[must_use]
+    pub fn subprotocol_policy(mut self, policy: SubprotocolPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Changes each request last, before it is sent: method, target, `Host`.
+    #[must_use]
+    pub fn adjust(mut self, adjust: impl Fn(ClientRequest) -> ClientRequest + Send + Sync + 'static) -> Self {
+        self.adjust = Some(Arc::new(adjust));
+        self
+    }
+
+    /// Connects through a proxy.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Replaces the TLS settings, which are the platform's roots, or Mozilla's, by the features `platform-roots` and
+    /// `webpki-roots`.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: impl Into<Tls>) -> Self {
+        self.tls = Some(tls.into());
+        self
+    }
+
+    /// Follows so many redirects; by default none. Credentials and cookies go to the first server only, and none leads
+    /// from `wss` to `ws`.
+    #[must_use]
+    pub fn redirects(mut self, most: u32) -> Self {
+        self.redirects = most;
+        self
+    }
+
+    /// Replaces the time for all that [`connect`](Self::connect) does. The opening handshake has a bound of its own in
+    /// [`Keepalive::handshake`](sockless::Keepalive::handshake).
+    #[must_use]
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// Whether TCP sends small segments at once, which is on: a message is all that there is to say.
+    #[must_use]
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
+        self.nodelay = nodelay;
+        self
+    }
+
+    /// Connects; gives the server's response too.
+    ///
+    /// # Errors
+    /// The first thing that fails, as [`ConnectError`] has it.
+    ///
+    /// # Cancel safety
+    /// Dropped, the future gives up what it had begun, and no connection is left.
+    pub async fn connect(&self) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
+        // A task that awaits this has room for it as long as it lives, so there should be little.
+        Box::pin(self.in_time(self.follow())).await
+    }
+
+    /// A client that connects again whenever its connection is lost; it begins when it is first asked for something.
+    pub fn reconnecting(&self, backoff: Backoff) -> Reconnecting {
+        Reconnecting::new(self.clone(), backoff)
+    }
+
+    /// Opens a connection over a stream that is there already; nothing is dialled, no TLS is added, and no redirect is
+    /// followed.
+    ///
+    /// # Errors
+    /// [`ConnectError::Request`], [`ConnectError::Rejected`], [`ConnectError::Handshake`] or [`ConnectError::Timeout`].
+    ///
+    /// # Cancel safety
+    /// Dropped, the future drops the stream with it.
+    pub async fn connect_over<S>(&self, stream: S) -> Result<(WebSocket<S>, Response<'static>), ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let request = self.request(&self.url, true)?;
+        Box::pin(self.in_time(self.open(&request, stream))).await
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
+        match self.timeout {
+            Some(time) => tokio::time::timeout(time, work).await.unwrap_or(Err(ConnectError::Timeout)),
+            None => work.await,
+        }
+    }
+
+    /// Connects, and follows redirects.
+    async fn follow(&self) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
+        let first = self.request(&self.url, true)?;
+        trace::connect(self.follow_from(&first), first.host(), first.port()).await
+    }
+
+    async fn follow_from(
+        &self,
+        first: &ClientRequest,
+    ) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
+        let (mut url, mut request) = (self.url.clone(), first.clone());
+        let mut left = self.redirects;
+        loop {
+            let stream = self.dial(&request).await?;
+            match self.open(&request, stream).await {
+                Err(ConnectError::Rejected(response)) if self.redirects > 0 && is_redirect(&response) => {
+                    let lost = || {
+                        let location = response.header("location").unwrap_or_default();
+                        ConnectError::Redirect(String::from_utf8_lossy(location).into_owned())
+                    };
+                    left = left.checked_sub(1).ok_or_else(lost)?;
+                    url = target(&url, &response).ok_or_else(lost)?;
+                    trace::event!(DEBUG, url, "redirected");
+                    let trusted = is_same_origin(first, &ClientRequest::new(&url).map_err(|_| lost())?);
+                    request = self.request(&url, trusted)?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// The request for a URL, with the fields that are meant for its server.
+    fn request(&self, url: &str, trusted: bool) -> Result<ClientRequest, ConnectError> {
+        let mut request = ClientRequest::new(url)?.with_subprotocol_policy(self.policy);
+        for (name, value) in &self.headers {
+            if trusted || !SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
+                request = request.header(name, value);
+            }
+        }
+        for name in &self.subprotocols {
+            request = request.subprotocol(name);
+        }
+        if let Some(adjust) = &self.adjust {
+            request = adjust(request);
+        }
+        request.check()?;
+        Ok(request)
+    }
+
+    async fn dial(&self, request: &ClientRequest) -> Result<NetStream, ConnectError> {
+        let (host, port) = (request.host(), request.port());
+        let stream = match &self.proxy {
+            Some(proxy) => proxy.dial(host, port).await?,
+            None => dial(host, port).await?,
+        };
+        stream.set_nodelay(self.nodelay).map_err(ConnectError::Tcp)?;
+        if request.is_secure() { self.secure(host, stream).await } else { Ok(NetStream::Tcp(stream)) }
+    }
+
+    #[cfg(feature = "tls")]
+    async fn secure(&self, host: &str, stream: TcpStream) -> Result<NetStream, ConnectError> {
+        tls::handshake(self.tls.as_ref(), host, stream).await
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn secure(&self, _: &str, _: TcpStream) -> Result<NetStream, ConnectError> {
+        Err(ConnectError::NoTls)
+    }
+
+    async fn open<S>(
+        &self,
+        request: &ClientRequest,
+        stream: S,
+    ) -> Result<(WebSocket<S>, Response<'static>), ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let connection = Connection::client(request, self.config.clone(), Seed::random())?;
+        let mut opening = Opening::new(connection, stream);
+        loop {
+            match opening.event().await? {
+                Event::Open(response) => return Ok((opening.open(response.subprotocol())?, response)),
+                Event::Rejected(response) => return Err(ConnectError::Rejected(Box::new(response))),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    /// Leaves out what carries passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Client");
+        debug.field("proxy", &self.proxy).field("redirects", &self.redirects).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,99 @@
+//! Why an open connection, or its opening handshake, failed.
+
+use sockless::{HandshakeError, ProtocolError, Response, SendError};
+use std::io;
+use thiserror::Error;
+
+/// Why a connection failed, told apart by who is to blame.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The transport's fault.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The peer's fault, or that of the network between; a close frame has told the peer.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// The caller's mistake, which harms nothing.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// Server: the request was refused with this status, or answered as plain HTTP.
+    #[error("request answered with status {0}")]
+    Refused(u16),
+}
+
+impl From<HandshakeError> for Error {
+    fn from(error: HandshakeError) -> Self {
+        Self::Protocol(error.into())
+    }
+}
+
+/// Why a client did not get a connection.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL, a header or another part of the request is not fit to be sent.
+    #[error(transparent)]
+    Request(#[from] SendError),
+    /// A `wss` URL without the feature `tls`, or without any roots.
+    #[error("wss needs TLS with roots: a feature of them, or `Client::tls`")]
+    NoTls,
+    /// A TLS setting, such as a certificate, that cannot be used; or a host that no certificate can name.
+    #[error("TLS settings: {0}")]
+    TlsSettings(Box<dyn std::error::Error + Send + Sync>),
+    /// The host's name has no address.
+    #[error("host not found: {0}")]
+    Resolve(io::Error),
+    /// None of the host's addresses takes a connection; this is the last one's reason.
+    #[error("not connected: {0}")]
+    Tcp(io::Error),
+    /// The proxy, its address or its answer.
+    #[error("proxy: {0}")]
+    Proxy(#[from] ProxyError),
+    /// The TLS handshake failed: the certificate, most likely.
+    #[error("TLS: {0}")]
+    Tls(io::Error),
+    /// The server answered with another status than 101; a redirect too, where they are not followed.
+    #[error("server answered with status {}", .0.status())]
+    Rejected(Box<Response<'static>>),
+    /// A redirect that cannot be followed, or one too many.
+    #[error("redirect to {0:?} not followed")]
+    Redirect(String),
+    /// The opening handshake failed.
+    #[error(transparent)]
+    Handshake(Error),
+    /// [`Client::timeout`](crate::Client::timeout) has passed.
+    #[error("not connected in time")]
+    Timeout,
+}
+
+impl From<Error> for ConnectError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Send(error) => Self::Request(error),
+            error => Self::Handshake(error),
+        }
+    }
+}
+
+/// What is wrong with a proxy.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// Not an `http://` or `socks5://` URL with a host; or `socks5://` without the feature `socks`.
+    #[error("not a URL of a proxy that can be used")]
+    Url,
+    /// It cannot be reached, or hung up.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It answered CONNECT with this status.
+    #[error("answered with status {0}")]
+    Refused(u16),
+    /// Its answer is not HTTP, or more than the answer.
+    #[error("bad answer to CONNECT")]
+    Answer,
+    /// SOCKS5 failed.
+    #[cfg(feature = "socks")]
+    #[error(transparent)]
+    Socks(#[from] tokio_socks::Error),
+}

@@ -1,0 +1,46 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod alarm;
+mod buffer;
+mod client;
+mod dial;
+mod drive;
+mod error;
+mod halves;
+mod message;
+mod opening;
+mod proxy;
+mod reading;
+mod reconnect;
+mod redirect;
+mod relay;
+mod serve;
+mod server;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
+mod trace;
+mod websocket;
+mod writer;
+mod writing;
+
+pub use bytestring::ByteString;
+pub use client::{Client, connect};
+pub use error::{ConnectError, Error, ProxyError};
+pub use halves::{Halves, Receiver, Sender, Sent};
+pub use message::{Event, Message, Piece};
+pub use proxy::Proxy;
+pub use reconnect::{Backoff, Change, Reconnecting};
+pub use relay::relay;
+pub use serve::{Open, Peer, Server};
+pub use server::{Incoming, Reject, accept, accept_with};
+/// The core, whose settings and values are part of this crate's interface.
+pub use sockless;
+pub use stream::NetStream;
+#[cfg(feature = "tls")]
+pub use tls::{Roots, Tls};
+#[cfg(feature = "tls")]
+pub use tokio_rustls;
+pub use websocket::{Closer, Closing, Flush, WebSocket};
+pub use writer::Writer;

@@ -1,0 +1,101 @@
+//! Two connections joined, for a proxy.
+
+use crate::drive::Drive;
+use crate::error::Error;
+use crate::message::Event;
+use crate::reading::Mode;
+use crate::websocket::WebSocket;
+use sockless::{Code, State};
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Passes all that comes on either connection on to the other, until both have ended: messages neither joined nor
+/// inflated nor checked, each read's part of a frame as a fragment of its own (RFC 6455 §5.4). Pings are answered here, and a
+/// close is passed on with its code and reason. Gives how each ended.
+///
+/// Where `one` takes nothing, `other` is not read meanwhile, and the other way round.
+///
+/// Compression is negotiated on each connection by itself. Where messages may come compressed, the connection that they
+/// go to must have agreed on a window as large, and on context takeover where the peer has it; else both are closed with
+/// 1011 (internal error), and [`SendError::Extension`](sockless::SendError::Extension) is how the first ended.
+///
+/// # Cancel safety
+/// Dropped, the future drops both connections with it.
+pub async fn relay<A, B>(mut one: WebSocket<A>, mut other: WebSocket<B>) -> (Result<(), Error>, Result<(), Error>)
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut first, mut second, mut failed) = (None, None, None);
+    poll_fn(|cx| {
+        loop {
+            let mut moved = false;
+            if first.is_none()
+                && let Poll::Ready(end) = poll_way(&mut one, &mut other, &mut failed, cx)
+            {
+                (first, moved) = (Some(end), true);
+            }
+            if second.is_none()
+                && let Poll::Ready(end) = poll_way(&mut other, &mut one, &mut failed, cx)
+            {
+                (second, moved) = (Some(end), true);
+            }
+            // What the second way brought is for the first to be written, and what an end left to be said.
+            one.poll_out();
+            other.poll_out();
+            if first.is_some() && second.is_some() {
+                return Poll::Ready(());
+            }
+            moved |=
+                first.is_none() && one.state() == State::Closed || second.is_none() && other.state() == State::Closed;
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
+    (failed.map_or(first.unwrap_or(Ok(())), Err), second.unwrap_or(Ok(())))
+}
+
+/// Passes on what comes `from` one connection, until that has ended. What cannot be passed on has `failed`, and both are
+/// closed.
+fn poll_way<A, B>(
+    from: &mut WebSocket<A>,
+    to: &mut WebSocket<B>,
+    failed: &mut Option<Error>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Error>>
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        let full = to.poll_drained(cx, false).is_pending();
+        let open = to.state() == State::Open;
+        let mode = match (open, full) {
+            (true, true) => Mode::Nothing,
+            (true, false) => Mode::Relay(to.writing().sender_mut()),
+            // What still comes has nowhere to go.
+            (false, _) => Mode::Piece,
+        };
+        let ended = match std::task::ready!(from.poll_event(cx, mode)) {
+            Ok(Some(Event::Close(close))) => {
+                _ = to.start_close(close.code, &close.reason);
+                continue;
+            }
+            Ok(Some(_)) => continue,
+            Err(error @ Error::Send(_)) => {
+                failed.get_or_insert(error);
+                _ = from.start_close(Code::INTERNAL_ERROR, "");
+                _ = to.start_close(Code::INTERNAL_ERROR, "");
+                continue;
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        // Where no close frame was passed on.
+        _ = to.start_close(Code::AWAY, "");
+        return Poll::Ready(ended);
+    }
+}

@@ -1,0 +1,347 @@
+//! A server over TCP: limits, TLS, and an end in which nothing is lost.
+
+use crate::error::Error;
+use crate::server::{Incoming, Reject};
+use crate::stream::NetStream;
+use crate::trace;
+use crate::websocket::{Closer, WebSocket};
+use sockless::{Accept, Request, SharedConfig};
+use std::collections::HashMap;
+use std::future::{self, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+use std::{fmt, io};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// After an error of the listener, such as too many open files, it is tried again; they get fewer with time.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A server's settings, and the part of its work that is the same in all servers.
+///
+/// ```no_run
+/// use sockless_tokio::{Error, Reject, Server};
+///
+/// # async fn run() -> std::io::Result<()> {
+/// let server = Server::new()
+///     .connections(10_000)
+///     .answer(|request, _| match request.path() {
+///         "/chat" => Ok(request.accept_first_subprotocol()),
+///         _ => Err(Reject::new(404)),
+///     })
+///     .shutdown(async { _ = tokio::signal::ctrl_c().await });
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:9001").await?;
+/// let left = server
+///     .serve(listener, |mut socket, _peer| async move {
+///         while let Some(message) = socket.recv().await? {
+///             socket.feed(message).await?;
+///         }
+///         Ok::<_, Error>(())
+///     })
+///     .await;
+/// assert_eq!(left, 0);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Server<D = future::Pending<()>> {
+    shared: Shared,
+    most: usize,
+    admit: Option<Box<Admit>>,
+    grace: Duration,
+    shutdown: D,
+}
+
+type Admit = dyn FnMut(SocketAddr) -> bool + Send;
+type Answer = dyn Fn(&Request<'_>, SocketAddr) -> Result<Accept, Reject> + Send + Sync;
+
+struct Shared {
+    config: SharedConfig,
+    answer: Box<Answer>,
+    nodelay: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<tokio_rustls::TlsAcceptor>,
+    open: Open,
+}
+
+/// The open connections of a [`Server`]; clones are of the same.
+#[derive(Clone, Default)]
+pub struct Open(Arc<Registry>);
+
+#[derive(Default)]
+struct Registry {
+    next: AtomicU64,
+    /// All have been asked to close.
+    going: AtomicBool,
+    closers: Mutex<HashMap<u64, Closer>>,
+}
+
+/// What a handler is told of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Peer {
+    /// The client's address.
+    pub address: SocketAddr,
+    /// The connection's number, which no other of this server has.
+    pub id: u64,
+}
+
+impl Server {
+    /// 10 s for connections to end when the server shuts down, as for a closing handshake.
+    pub const GRACE: Duration = Duration::from_secs(10);
+
+    /// A server that accepts every good request, any number of connections, and never shuts down.
+    pub fn new() -> Self {
+        Self {
+            shared: Shared {
+                config: SharedConfig::default(),
+                answer: Box::new(|request, _| Ok(request.accept())),
+                nodelay: true,
+                #[cfg(feature = "tls")]
+                tls: None,
+                open: Open::default(),
+            },
+            most: Semaphore::MAX_PERMITS,
+            admit: None,
+            grace: Self::GRACE,
+            shutdown: future::pending(),
+        }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<D> Server<D> {
+    /// Replaces the core's settings: limits, deadlines, origins, compression.
+    #[must_use]
+    pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
+        self.shared.config = config.into();
+        self
+    }
+
+    /// Replaces what requests are answered with; see [`accept_with`](crate::accept_with).
+    #[must_use]
+    pub fn answer<A>(mut self, answer: A) -> Self
+    where
+        A: Fn(&Request<'_>, SocketAddr) -> Result<Accept, Reject> + Send + Sync + 'static,
+    {
+        self.shared.answer = Box::new(answer);
+        self
+    }
+
+    /// Has at most so many connections at once; others wait in the listener's backlog.
+    #[must_use]
+    pub fn connections(mut self, most: usize) -> Self {
+        self.most = most.min(Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// Hangs up at once on clients that `admit` does not let in: for lists of addresses, and limits to their rate.
+    #[must_use]
+    pub fn admit(mut self, admit: impl FnMut(SocketAddr) -> bool + Send + 'static) -> Self {
+        self.admit = Some(Box::new(admit));
+        self
+    }
+
+    /// Speaks TLS.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: tokio_rustls::TlsAcceptor) -> Self {
+        self.shared.tls = Some(tls);
+        self
+    }
+
+    /// Whether TCP sends small segments at once, which is on: a message is all that there is to say.
+    #[must_use]
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
+        self.shared.nodelay = nodelay;
+        self
+    }
+
+    /// Shuts down when `signal` is done, be it a signal of the system or a message of another task.
+    #[must_use]
+    pub fn shutdown<E: Future>(self, signal: E) -> Server<E> {
+        let Self { shared, most, admit, grace, shutdown: _ } = self;
+        Server { shared, most, admit, grace, shutdown: signal }
+    }
+
+    /// Replaces the time that connections have to end when the server shuts down.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// The open connections, to count them and to close them from elsewhere.
+    pub fn open(&self) -> Open {
+        self.shared.open.clone()
+    }
+
+    /// Serves until the shutdown: has `handle` do the work of each connection, in a task of its own.
+    ///
+    /// Then nothing more is accepted, and every connection is asked to close with 1001 (going away), behind all that was
+    /// sent on it before. Handlers see that as `None` from [`recv`](WebSocket::recv). Those that have not returned when
+    /// the grace is over are dropped; gives how many.
+    pub async fn serve<H, F, E>(self, listener: TcpListener, handle: H) -> usize
+    where
+        H: Fn(WebSocket<NetStream>, Peer) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+        D: Future,
+    {
+        let Self { shared, most, mut admit, grace, shutdown } = self;
+        let (shared, handle) = (Arc::new(shared), Arc::new(handle));
+        let room = Arc::new(Semaphore::new(most));
+        let mut tasks = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let next = next(&listener, &room);
+            let (stream, address, permit) = match or_done(next, shutdown.as_mut()).await {
+                Some(Ok(next)) => next,
+                Some(Err(_error)) => {
+                    trace::event!(WARN, error = %_error, "not accepted");
+                    sleep(PAUSE).await;
+                    continue;
+                }
+                None => break,
+            };
+            while tasks.try_join_next().is_some() {}
+            if !admit.as_mut().is_none_or(|admit| admit(address)) {
+                trace::event!(DEBUG, peer = %address, "not admitted");
+                continue;
+            }
+            let peer = Peer { address, id: shared.open.0.next.fetch_add(1, Ordering::Relaxed) };
+            let (shared, handle) = (shared.clone(), handle.clone());
+            let work = async move {
+                // Apart from the task, which lives as long as the connection and would have room for all of it.
+                match Box::pin(shared.accept(stream, peer)).await {
+                    Ok((socket, _registered)) => {
+                        if let Err(_error) = Box::pin(handle(socket, peer)).await {
+                            trace::event!(INFO, error = %_error, "handler failed");
+                        }
+                    }
+                    Err(_error) => trace::event!(DEBUG, error = %_error, "not opened"),
+                }
+                drop(permit);
+            };
+            tasks.spawn(trace::connection(work, address, peer.id));
+        }
+        drop(listener);
+        shared.open.go_away();
+        let all = async { while tasks.join_next().await.is_some() {} };
+        _ = timeout(grace, all).await;
+        tasks.len()
+    }
+}
+
+/// The next connection, once there is room for it.
+async fn next(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, address) = listener.accept().await?;
+    Ok((stream, address, permit))
+}
+
+/// What `work` gives, or `None` if `done` is done before.
+async fn or_done<T>(work: impl Future<Output = T>, mut done: Pin<&mut impl Future>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match done.as_mut().poll(cx) {
+        Poll::Ready(_) => Poll::Ready(None),
+        Poll::Pending => work.as_mut().poll(cx).map(Some),
+    })
+    .await
+}
+
+impl Shared {
+    async fn accept(&self, stream: TcpStream, peer: Peer) -> Result<(WebSocket<NetStream>, Registered), Error> {
+        stream.set_nodelay(self.nodelay)?;
+        let stream = self.secure(stream).await?;
+        let incoming = Incoming::read(stream, self.config.clone()).await?;
+        let socket = match (self.answer)(incoming.request(), peer.address) {
+            Ok(accept) => incoming.accept_as(accept).await?,
+            Err(reject) => return Err(incoming.reject(reject).await),
+        };
+        let registered = self.open.register(peer.id, socket.closer());
+        Ok((socket, registered))
+    }
+
+    #[cfg(feature = "tls")]
+    async fn secure(&self, stream: TcpStream) -> Result<NetStream, Error> {
+        let Some(tls) = &self.tls else { return Ok(NetStream::Tcp(stream)) };
+        let handshake = tls.accept(stream);
+        let stream = match self.config.keepalive.handshake {
+            Some(time) => timeout(time, handshake).await.map_err(io::Error::from)??,
+            None => handshake.await?,
+        };
+        Ok(NetStream::Tls(Box::new(stream.into())))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn secure(&self, stream: TcpStream) -> Result<NetStream, Error> {
+        Ok(NetStream::Tcp(stream))
+    }
+}
+
+impl Open {
+    /// How many connections are open.
+    pub fn count(&self) -> usize {
+        self.closers().len()
+    }
+
+    /// Asks the connection of this number, of [`Peer::id`], to close with 1001; whether there is one.
+    pub fn close(&self, id: u64) -> bool {
+        let closer = self.closers().get(&id).cloned();
+        closer.inspect(Closer::go_away).is_some()
+    }
+
+    fn go_away(&self) {
+        self.0.going.store(true, Ordering::SeqCst);
+        let closers: Vec<_> = self.closers().values().cloned().collect();
+        closers.iter().for_each(Closer::go_away);
+    }
+
+    fn register(&self, id: u64, closer: Closer) -> Registered {
+        self.closers().insert(id, closer.clone());
+        // It may have opened just when all the others were asked to close.
+        if self.0.going.load(Ordering::SeqCst) {
+            closer.go_away();
+        }
+        Registered(self.clone(), id)
+    }
+
+    fn closers(&self) -> MutexGuard<'_, HashMap<u64, Closer>> {
+        self.0.closers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").field("count", &self.count()).finish()
+    }
+}
+
+impl<D> fmt::Debug for Server<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("most", &self.most).field("grace", &self.grace).finish_non_exhaustive()
+    }
+}
+
+/// An entry among the open connections, as long as the handler is at work.
+struct Registered(Open, u64);
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.0.closers().remove(&self.1);
+    }
+}

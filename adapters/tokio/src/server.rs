@@ -1,0 +1,195 @@
+//! The server's side of the opening handshake.
+
+use crate::error::Error;
+use crate::opening::Opening;
+use crate::websocket::WebSocket;
+use sockless::{Accept, Config, Connection, Event, Request, SharedConfig};
+use std::fmt;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Takes a connection with the default settings, and accepts its request.
+///
+/// # Errors
+/// [`Error::Protocol`] for a request that is not a good one, which has been told to the client, or none in time;
+/// [`Error::Io`].
+///
+/// # Cancel safety
+/// Dropped, the future drops the stream with it.
+///
+/// ```no_run
+/// # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:9001").await?;
+/// loop {
+///     let (stream, _) = listener.accept().await?;
+///     tokio::spawn(async move {
+///         let mut socket = sockless_tokio::accept(stream).await?;
+///         while let Some(message) = socket.recv().await? {
+///             socket.send(message).await?;
+///         }
+///         Ok::<_, sockless_tokio::Error>(())
+///     });
+/// }
+/// # }
+/// ```
+pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebSocket<S>, Error> {
+    accept_with(stream, Config::default(), |request| Ok(request.accept())).await
+}
+
+/// Takes a connection, and accepts or refuses its request, or answers it as plain HTTP, as `answer` says.
+///
+/// # Errors
+/// As [`accept`], and [`Error::Refused`] for a request that `answer` refused; [`Error::Send`] for an answer that cannot
+/// be given.
+///
+/// # Cancel safety
+/// As [`accept`].
+///
+/// ```no_run
+/// use sockless_tokio::{Reject, accept_with, sockless::Config};
+///
+/// # async fn serve(stream: tokio::net::TcpStream) -> Result<(), sockless_tokio::Error> {
+/// let socket = accept_with(stream, Config::default(), |request| match request.path() {
+///     "/chat" => Ok(request.accept_first_subprotocol().header("Set-Cookie", "seen=1")),
+///     _ => Err(Reject::new(404)),
+/// })
+/// .await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn accept_with<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    config: impl Into<SharedConfig>,
+    answer: impl FnOnce(&Request<'_>) -> Result<Accept, Reject>,
+) -> Result<WebSocket<S>, Error> {
+    let handshake = async move {
+        let incoming = Incoming::read(stream, config).await?;
+        match answer(incoming.request()) {
+            Ok(accept) => incoming.accept_as(accept).await,
+            Err(reject) => Err(incoming.reject(reject).await),
+        }
+    };
+    // A task that awaits this has room for it as long as it lives, so there should be little.
+    Box::pin(handshake).await
+}
+
+/// A connection whose request waits for an answer, for a server that has to think about it.
+///
+/// Dropped without one, it hangs up.
+pub struct Incoming<S> {
+    opening: Opening<S>,
+    request: Request<'static>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
+    /// Takes a connection, and reads its request.
+    ///
+    /// # Errors
+    /// As [`accept`].
+    ///
+    /// # Cancel safety
+    /// As [`accept`].
+    pub async fn read(stream: S, config: impl Into<SharedConfig>) -> Result<Self, Error> {
+        let mut opening = Opening::new(Connection::server(config), stream);
+        loop {
+            if let Event::Request(request) = opening.event().await? {
+                return Ok(Self { opening, request });
+            }
+        }
+    }
+
+    /// The request.
+    pub fn request(&self) -> &Request<'static> {
+        &self.request
+    }
+
+    /// The stream.
+    pub fn stream(&self) -> &S {
+        self.opening.stream()
+    }
+
+    /// Accepts the request as it is. One that is not good is refused, with the status that fits.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] for such a request; [`Error::Io`].
+    ///
+    /// # Cancel safety
+    /// As [`accept`].
+    pub async fn accept(self) -> Result<WebSocket<S>, Error> {
+        let accept = self.request.accept();
+        self.accept_as(accept).await
+    }
+
+    /// Accepts the request with an answer made from it by [`Request::accept`], which may choose a subprotocol and add
+    /// fields.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept), and [`Error::Send`] for an answer that cannot be given; the client is told of 500.
+    ///
+    /// # Cancel safety
+    /// As [`accept`].
+    pub async fn accept_as(mut self, accept: Accept) -> Result<WebSocket<S>, Error> {
+        let subprotocol = accept.chosen_subprotocol().map(String::from);
+        if let Err(error) = self.opening.connection.accept(accept) {
+            self.reject(Reject::new(500)).await;
+            return Err(error.into());
+        }
+        if let Err(error) = self.opening.connection.receive(&mut &mut [][..]) {
+            self.opening.finish().await;
+            return Err(error.into());
+        }
+        self.opening.answer().await?;
+        self.opening.open(subprotocol.as_deref())
+    }
+
+    /// Refuses the request, or answers it as plain HTTP. The error says what became of it: [`Error::Refused`] if it was
+    /// sent, or [`Error::Send`] if it cannot be.
+    ///
+    /// # Cancel safety
+    /// As [`accept`].
+    pub async fn reject(mut self, reject: Reject) -> Error {
+        let Reject { status, headers, body } = reject;
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        match self.opening.connection.reject(status, &headers, &body) {
+            Ok(()) => {
+                self.opening.finish().await;
+                Error::Refused(status)
+            }
+            Err(error) => error.into(),
+        }
+    }
+}
+
+impl<S> fmt::Debug for Incoming<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+/// Another answer than a WebSocket: a refusal, a redirect, or the answer to plain HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Reject {
+    /// An answer with this status, 200 to 599.
+    pub fn new(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Replaces the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+}

@@ -1,0 +1,550 @@
+//! A connection over any stream of bytes.
+
+use crate::alarm::Alarm;
+use crate::drive::Drive;
+use crate::error::Error;
+use crate::halves::{self, Halves, Receiver, Sender};
+use crate::message::{Event, Message, Piece};
+use crate::reading::{Mode, Read, Reading};
+use crate::writer::Writer;
+use crate::writing::{Turn, Writing};
+use futures_core::Stream;
+use futures_sink::Sink;
+use sockless::{
+    Close, Code, Connection, Counters, Fact, Kind, Limits, Negotiated, Prepared, ProtocolError, Role, Seed,
+    SharedConfig, State,
+};
+use std::future::poll_fn;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::{fmt, io};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+/// An open WebSocket connection over a stream of bytes `S`, such as a `TcpStream`.
+///
+/// It comes from [`accept`](crate::accept), from [`connect`](crate::connect), or from [`open`](Self::open) after a
+/// handshake done elsewhere.
+///
+/// **Every future of it may be dropped** at any time and nothing is lost or told twice: what has come and what is to go
+/// is kept in the connection, never in the future. Those that send take their message when they are *called*; the
+/// future is only the wait for it to be written.
+///
+/// **Whoever receives drives the connection**: [`recv`](Self::recv) also writes what waits to go out, answers pings and
+/// closes, and keeps the deadlines of [`Keepalive`](sockless::Keepalive). So a task that only sends has to receive too,
+/// or to leave that to another by [`split`](Self::split).
+///
+/// Dropped while it is open, it just hangs up, which its peer sees as an early end; [`close`](Self::close) says goodbye.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), sockless_tokio::Error> {
+/// # let (client, server) = tokio::io::duplex(1024);
+/// # let open = |stream, role| {
+/// #     let (negotiated, config, seed) = (Default::default(), sockless::Config::default(), sockless::Seed::random());
+/// #     sockless_tokio::WebSocket::open(stream, role, negotiated, config, seed, b"")
+/// # };
+/// # let (mut socket, mut peer) = (open(client, sockless::Role::Client), open(server, sockless::Role::Server));
+/// # tokio::spawn(async move { while let Ok(Some(message)) = peer.recv().await { _ = peer.send(message).await; } });
+/// socket.send("Hello").await?;
+/// assert_eq!(socket.recv().await?, Some("Hello".into()));
+/// socket.close(1000, "").await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct WebSocket<S> {
+    stream: S,
+    reading: Reading,
+    writing: Writing,
+    subprotocol: Option<Box<str>>,
+}
+
+/// Making a connection.
+impl<S> WebSocket<S> {
+    /// An open connection, after a handshake done elsewhere: `negotiated` is what it agreed on, `rest` the bytes that
+    /// were read behind it. `seed` matters for a client only; use [`Seed::random`].
+    pub fn open(
+        stream: S,
+        role: Role,
+        negotiated: Negotiated,
+        config: impl Into<SharedConfig>,
+        seed: Seed,
+        rest: &[u8],
+    ) -> Self {
+        let connection = Connection::open(role, negotiated, config, seed);
+        match Self::from_core(stream, connection, rest.into(), Instant::now(), None) {
+            Some(socket) => socket,
+            None => unreachable!("it was just opened"),
+        }
+    }
+
+    /// `None` if the connection is not open.
+    pub(crate) fn from_core(
+        stream: S,
+        connection: Connection,
+        rest: Vec<u8>,
+        started: Instant,
+        subprotocol: Option<&str>,
+    ) -> Option<Self> {
+        let (receiver, sender) = connection.split().ok()?;
+        let (reading, writing) = (Reading::new(receiver, rest), Writing::new(sender, started));
+        Some(Self { stream, reading, writing, subprotocol: subprotocol.map(Box::from) })
+    }
+
+    /// The stream.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// The stream, to set its options; reading from it or writing to it breaks the connection.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+}
+
+/// Receiving.
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// The next message; `None` when the connection has ended by a closing handshake, and the stream with it.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] or [`Error::Io`], once, when the connection has failed; the close frame that is due has been
+    /// sent by then. `None` follows.
+    ///
+    /// # Cancel safety
+    /// Dropped, the future has lost nothing: the next call goes on where it was.
+    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// The same as messages, pings, pongs and the close frame, as soon as each comes.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    /// As [`recv`](Self::recv).
+    pub async fn recv_event(&mut self) -> Result<Option<Event>, Error> {
+        poll_fn(|cx| self.poll_event(cx, Mode::Message)).await
+    }
+
+    /// The next part of a message, as it arrives: for messages of any size in constant memory, or to see fragments.
+    ///
+    /// A message stays with the method that its first byte came to; of one whose first parts were taken here,
+    /// [`recv`](Self::recv) leaves the rest out.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    /// As [`recv`](Self::recv).
+    pub async fn recv_piece(&mut self) -> Result<Option<Piece>, Error> {
+        poll_fn(|cx| self.poll_piece(cx)).await
+    }
+
+    /// [`recv`](Self::recv), polled.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        Drive::poll_recv(self, cx)
+    }
+}
+
+/// Sending. A message is taken when the method is called, and the future waits for it to be written.
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// Sends a message, and waits until it and all before it is written.
+    ///
+    /// # Errors
+    /// [`Error::Send`]: [`Closing`](sockless::SendError::Closing), [`FragmentUnderWay`](sockless::SendError::FragmentUnderWay) while a
+    /// [`writer`](Self::writer) has not finished, or [`Full`](sockless::SendError::Full), only if such futures were dropped until
+    /// [`Outbound::hard`](sockless::Outbound::hard) bytes waited; the message was not taken then. [`Error::Io`] if the
+    /// stream takes no more.
+    ///
+    /// # Cancel safety
+    /// The message is taken by the call, before the future is polled. Dropping the future loses nothing: any later call
+    /// that sends or receives writes on.
+    pub fn send(&mut self, message: impl Into<Message>) -> Flush<'_, S> {
+        let taken = self.writing.push(message.into());
+        Flush { socket: self, taken, all: true }
+    }
+
+    /// Sends a message, and waits only while very much is not yet written; the next call that sends, flushes or receives
+    /// writes it. So many small messages go out together.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub fn feed(&mut self, message: impl Into<Message>) -> Flush<'_, S> {
+        let taken = self.writing.push(message.into());
+        Flush { socket: self, taken, all: false }
+    }
+
+    /// Sends a message that was framed before, by reference; as [`feed`](Self::feed).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub fn send_prepared(&mut self, message: &Prepared) -> Flush<'_, S> {
+        let taken = self.writing.with(|sender| sender.send_prepared(message));
+        Flush { socket: self, taken, all: true }
+    }
+
+    /// Sends a message, compressed or not as the caller has it, where compression is negotiated.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_with(&mut self, message: &sockless::Message<'_>, compress: sockless::Compress) -> Flush<'_, S> {
+        let taken = self.writing.with(|sender| sender.send_with(message, compress));
+        Flush { socket: self, taken, all: true }
+    }
+
+    /// A message to be sent in parts, each as it is known. It is an `AsyncWrite` too.
+    pub fn writer(&mut self, kind: Kind) -> Writer<'_, S> {
+        Writer::new(self, kind)
+    }
+
+    /// Sends a ping of at most 125 bytes, ahead of messages that wait.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and [`LongControl`](sockless::SendError::LongControl).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub fn ping(&mut self, payload: &[u8]) -> Flush<'_, S> {
+        let taken = self.writing.with(|sender| sender.ping(payload));
+        Flush { socket: self, taken, all: true }
+    }
+
+    /// Sends a pong that answers nothing, or one of the caller's own where
+    /// [`answer_pings`](sockless::Config::answer_pings) is off.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub fn pong(&mut self, payload: &[u8]) -> Flush<'_, S> {
+        let taken = self.writing.with(|sender| sender.pong(payload));
+        Flush { socket: self, taken, all: true }
+    }
+
+    /// Writes all that waits.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the stream takes no more; [`Error::Protocol`] if it took nothing for so long that the connection
+    /// has failed.
+    ///
+    /// # Cancel safety
+    /// Dropped, the future has lost nothing.
+    pub fn flush(&mut self) -> Flush<'_, S> {
+        Flush { socket: self, taken: Ok(()), all: true }
+    }
+
+    /// Closes the connection: what waits goes out, then a close frame with this code, such as 1000, and a reason of at
+    /// most 123 bytes. Waits until the peer has answered and the stream is shut down, or
+    /// [`Keepalive::close`](sockless::Keepalive::close) has passed. Messages that come meanwhile are dropped; who wants
+    /// them calls [`start_close`](Self::start_close) and goes on receiving.
+    ///
+    /// # Errors
+    /// [`Error::Send`] for a code or a reason that cannot be sent, and then nothing happens; else as
+    /// [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    /// The handshake begins by the call. Dropped, the future has done part of it, and the next call of `close` or of
+    /// [`recv`](Self::recv) goes on.
+    pub fn close(&mut self, code: impl Into<Code>, reason: &str) -> Closing<'_, S> {
+        let started = self.writing.close(code.into(), reason);
+        Closing { socket: self, started }
+    }
+
+    /// Starts the closing handshake: nothing more may be sent, and what the peer still says may be received.
+    ///
+    /// # Errors
+    /// [`Error::Send`] for a code or a reason that cannot be sent.
+    pub fn start_close(&mut self, code: impl Into<Code>, reason: &str) -> Result<(), Error> {
+        self.writing.close(code.into(), reason)
+    }
+
+    /// Ends the connection without waiting for anything: what has not begun to go out is dropped, and a close frame with
+    /// this code is tried to be sent.
+    pub fn abort(&mut self, code: impl Into<Code>) {
+        self.writing.sender_mut().abort(code.into());
+        self.reading.receiver_mut().end();
+        _ = self.writing.poll_flush(&mut self.stream);
+        self.reading.set_over();
+    }
+
+    /// Has `work` done with the connection, and closes it behind that: with 1000, or with 1011 (internal error) if it has
+    /// failed.
+    ///
+    /// # Errors
+    /// That of `work`, or else as [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    /// Dropped, the future drops the connection with it.
+    ///
+    /// ```no_run
+    /// # async fn talk() -> Result<(), Box<dyn std::error::Error>> {
+    /// let socket = sockless_tokio::connect("ws://127.0.0.1:9001/").await?;
+    /// let answer = socket.run(async |socket| {
+    ///     socket.send("What?").await?;
+    ///     socket.recv().await
+    /// });
+    /// println!("{:?}", answer.await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn run<T, E: From<Error>>(mut self, work: impl AsyncFnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        match work(&mut self).await {
+            Ok(done) => {
+                self.close(Code::NORMAL, "").await?;
+                Ok(done)
+            }
+            Err(error) => {
+                // The first failure is the one to tell.
+                _ = self.close(Code::INTERNAL_ERROR, "").await;
+                Err(error)
+            }
+        }
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        while ready!(self.poll_event(cx, Mode::Message))?.is_some() {}
+        Poll::Ready(Ok(()))
+    }
+
+    pub(crate) fn poll_drained(&mut self, cx: &mut Context<'_>, all: bool) -> Poll<Result<(), Error>> {
+        if !all && !self.writing.is_high() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Poll::Ready(result) = self.writing.poll_flush(&mut self.stream) {
+            return Poll::Ready(result);
+        }
+        self.writing.alarm().wait_to_write(cx.waker());
+        // The peer takes nothing, which it must not do for ever.
+        match self.turn() {
+            Ok(Turn::Over) => self.reading.set_over(),
+            Ok(_) => {}
+            Err(error) => {
+                self.reading.fail(error.into());
+                return Poll::Ready(Err(error.into()));
+            }
+        }
+        match self.writing.poll_flush(&mut self.stream) {
+            Poll::Pending if self.reading.is_over() => Poll::Ready(Err(ProtocolError::CloseTimeout.into())),
+            poll => poll,
+        }
+    }
+
+    pub(crate) fn push_part(&mut self, kind: Kind, part: &[u8], last: bool) -> Flush<'_, S> {
+        let taken = self.writing.with(|sender| sender.send_fragment(kind, part, last));
+        Flush { socket: self, taken, all: last }
+    }
+
+    /// Does the work of the writing side.
+    pub(crate) fn poll_out(&mut self) {
+        match self.turn() {
+            Ok(Turn::Over) => self.reading.set_over(),
+            Ok(_) => {}
+            Err(error) => self.reading.fail(error.into()),
+        }
+    }
+
+    /// Whether all that was sent is written, and nothing was given up.
+    pub(crate) fn has_written_all(&self) -> bool {
+        self.writing.sender().queued() == 0 && self.writing.check().is_ok()
+    }
+
+    pub(crate) fn writing(&mut self) -> &mut Writing {
+        &mut self.writing
+    }
+}
+
+/// The state.
+impl<S> WebSocket<S> {
+    /// The subprotocol that was agreed on.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// What else the opening handshake agreed on: with the feature `deflate`, the parameters of compression.
+    pub fn negotiated(&self) -> Negotiated {
+        self.reading.receiver().negotiated()
+    }
+
+    /// The state, as RFC 6455 names it.
+    pub fn state(&self) -> State {
+        if self.reading.is_over() { State::Closed } else { self.writing.sender().state() }
+    }
+
+    /// What the peer's close frame said, once it has come.
+    pub fn peer_close(&self) -> Option<&Close<'static>> {
+        self.reading.close()
+    }
+
+    /// What the connection has done so far.
+    pub fn counters(&self) -> Counters {
+        self.writing.sender().counters(self.reading.receiver().traffic())
+    }
+
+    /// Changes what the peer may send, from the next frame on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.reading.receiver_mut().set_limits(limits);
+    }
+
+    /// A handle by which another task has the connection closed.
+    pub fn closer(&self) -> Closer {
+        Closer(self.writing.alarm().clone())
+    }
+}
+
+/// Two tasks.
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// Parts the connection into halves for two tasks; see [`Receiver`] and [`Sender`].
+    ///
+    /// The stream is parted by [`tokio::io::split`], whose halves exclude each other while they are polled. A stream with
+    /// a better way is parted by [`split_with`](Self::split_with), as `socket.split_with(TcpStream::into_split)`.
+    pub fn split(self) -> Halves<S> {
+        self.split_with(tokio::io::split)
+    }
+
+    /// The same with a stream that `split` parts.
+    pub fn split_with<R, W>(self, split: impl FnOnce(S) -> (R, W)) -> (Receiver<R, W>, Sender<W>)
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let (read, write) = split(self.stream);
+        halves::new(read, write, self.reading, self.writing)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
+    fn reading(&mut self) -> &mut Reading {
+        &mut self.reading
+    }
+
+    fn alarm(&self) -> &Arc<Alarm> {
+        self.writing.alarm()
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, mode: Mode<'_>) -> Poll<io::Result<Read>> {
+        self.reading.poll_read(cx, &mut self.stream, mode)
+    }
+
+    fn tell(&mut self, fact: Fact) {
+        self.writing.sender_mut().handle_fact(fact);
+    }
+
+    fn turn(&mut self) -> Result<Turn, ProtocolError> {
+        let heard = self.reading.receiver().traffic().bytes;
+        self.writing.turn(&mut self.stream, heard)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Drive::poll_recv(&mut *self, cx).map(Result::transpose)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, M: Into<Message>> Sink<M> for WebSocket<S> {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll_drained(cx, false)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: M) -> Result<(), Error> {
+        self.writing.push(message.into())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll_drained(cx, true)
+    }
+
+    /// Closes with 1000, as [`WebSocket::close`].
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.writing.close(Code::NORMAL, "")?;
+        WebSocket::poll_close(&mut self, cx)
+    }
+}
+
+impl<S> fmt::Debug for WebSocket<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("WebSocket");
+        debug.field("state", &self.state()).field("counters", &self.counters()).finish_non_exhaustive()
+    }
+}
+
+/// The wait for what was sent to be written; see the method that gave it.
+#[must_use = "what was sent is written when this is awaited, or by a later call"]
+#[derive(Debug)]
+pub struct Flush<'a, S> {
+    socket: &'a mut WebSocket<S>,
+    taken: Result<(), Error>,
+    all: bool,
+}
+
+impl<S> Flush<'_, S> {
+    /// Whether what was to be sent was not taken.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.taken.is_err()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Flush<'_, S> {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        mem::replace(&mut self.taken, Ok(()))?;
+        let all = self.all;
+        self.socket.poll_drained(cx, all)
+    }
+}
+
+/// The wait for the end of the connection; see [`WebSocket::close`].
+#[must_use = "the closing handshake goes on when this is awaited, or by a later call"]
+#[derive(Debug)]
+pub struct Closing<'a, S> {
+    socket: &'a mut WebSocket<S>,
+    started: Result<(), Error>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Closing<'_, S> {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        mem::replace(&mut self.started, Ok(()))?;
+        self.socket.poll_close(cx)
+    }
+}
+
+/// Has a connection closed from anywhere: from another task, or from a server that shuts down.
+#[derive(Clone)]
+pub struct Closer(pub(crate) Arc<Alarm>);
+
+impl Closer {
+    /// Asks the connection to close with 1001 (going away). It does so as soon as whoever drives it is polled.
+    pub fn go_away(&self) {
+        self.0.go_away();
+    }
+}
+
+impl fmt::Debug for Closer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closer").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,261 @@
+//! The writing side: messages to the transport, deadlines, and the transport's end.
+
+use crate::alarm::Alarm;
+use crate::error::Error;
+use crate::message::Message;
+use bytes::Buf;
+use sockless::{Code, Kind, ProtocolError, SendError, Sender, Transport, bytes};
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+use tokio::io::AsyncWrite;
+use tokio::task::coop::unconstrained;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Bytes; a longer binary message goes out from where it lies. Below, a copy costs less than a reference.
+const LEAST_SHARED: usize = 4 << 10;
+
+/// Frames and payloads written by one call.
+const SLICES: usize = 32;
+
+/// For a transport to shut down, TLS its goodbye included, when all else is done: as long as for a closing handshake.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// What the reading side is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Turn {
+    Read,
+    /// Wait until more has gone out.
+    Wait,
+    /// The transport is to be dropped.
+    Over,
+}
+
+pub(crate) struct Writing {
+    sender: Sender,
+    /// The moment that the core's times count from.
+    started: Instant,
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// When the sleep ends.
+    armed: Option<Duration>,
+    /// Why nothing can be written any more.
+    broken: Option<ErrorKind>,
+    /// The transport may hold back what was written.
+    unflushed: bool,
+    /// The transport's write side was shut down.
+    shut: bool,
+    /// When the end of the transport, the last thing that is waited for, is given up.
+    linger: Option<Duration>,
+    alarm: Arc<Alarm>,
+    /// The alarm's.
+    waker: Waker,
+}
+
+impl Writing {
+    pub(crate) fn new(sender: Sender, started: Instant) -> Self {
+        let alarm = Arc::new(Alarm::default());
+        let waker = alarm.clone().into();
+        Self {
+            sender,
+            started,
+            sleep: None,
+            armed: None,
+            broken: None,
+            unflushed: false,
+            shut: false,
+            linger: None,
+            alarm,
+            waker,
+        }
+    }
+
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    pub(crate) fn sender_mut(&mut self) -> &mut Sender {
+        &mut self.sender
+    }
+
+    pub(crate) fn alarm(&self) -> &Arc<Alarm> {
+        &self.alarm
+    }
+
+    /// Takes a message.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where nothing can be written any more, else [`Error::Send`].
+    pub(crate) fn push(&mut self, message: Message) -> Result<(), Error> {
+        self.check()?;
+        match message {
+            Message::Text(text) if text.len() < LEAST_SHARED => self.sender.send_text(&text)?,
+            Message::Text(text) => self.sender.send_shared(Kind::Text, text.into_bytes())?,
+            Message::Binary(bytes) if bytes.len() < LEAST_SHARED => self.sender.send_binary(&bytes)?,
+            Message::Binary(bytes) => self.sender.send_shared(Kind::Binary, bytes)?,
+            Message::Unchecked(bytes) => self.sender.send(&sockless::Message::Unchecked(bytes[..].into()))?,
+        }
+        Ok(())
+    }
+
+    /// Does something with the sender, if it can still write.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub(crate) fn with<T>(&mut self, command: impl FnOnce(&mut Sender) -> Result<T, SendError>) -> Result<T, Error> {
+        self.check()?;
+        Ok(command(&mut self.sender)?)
+    }
+
+    /// Whether anything can be written.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if not.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.broken.map_or(Ok(()), |kind| Err(Error::Io(kind.into())))
+    }
+
+    /// Starts the closing handshake, unless it has begun.
+    ///
+    /// # Errors
+    /// [`Error::Send`] for what cannot be said.
+    pub(crate) fn close(&mut self, code: Code, reason: &str) -> Result<(), Error> {
+        match self.sender.close(code, reason) {
+            Ok(()) | Err(SendError::Closing) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether so much waits that whoever sends should wait too.
+    pub(crate) fn is_high(&self) -> bool {
+        let limits = self.sender.outbound_limits();
+        self.sender.queued() > limits.soft.min(limits.hard)
+    }
+
+    /// Writes all that waits.
+    pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Poll<Result<(), Error>> {
+        if self.sender.queued() == 0 && !self.unflushed {
+            return Poll::Ready(self.check());
+        }
+        let result = ready!(self.poll_write(io));
+        if let Err(error) = result {
+            self.broken.get_or_insert(error.kind());
+        }
+        if self.broken.is_some() {
+            // Nobody reads what is said here. What was said by the peer may still come, and then the end of it.
+            let rest = self.sender.queued();
+            self.sender.outbound().advance(rest);
+            self.unflushed = false;
+        }
+        Poll::Ready(self.check())
+    }
+
+    fn poll_write<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Poll<io::Result<()>> {
+        let cx = &mut Context::from_waker(&self.waker);
+        while self.broken.is_none() && self.sender.queued() > 0 {
+            let mut outbound = self.sender.outbound();
+            let written = if outbound.chunk().len() < outbound.remaining() && io.is_write_vectored() {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let count = outbound.chunks_vectored(&mut slices);
+                ready!(Pin::new(&mut *io).poll_write_vectored(cx, &slices[..count]))?
+            } else {
+                ready!(Pin::new(&mut *io).poll_write(cx, outbound.chunk()))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
+            }
+            outbound.advance(written);
+            self.unflushed = true;
+        }
+        if self.unflushed {
+            ready!(Pin::new(io).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Keeps the deadlines, writes, and ends the transport as the core wants; what the reading side is to do, which has
+    /// heard so many bytes.
+    ///
+    /// # Errors
+    /// A deadline that ended the connection; its close frame is still to go out.
+    pub(crate) fn turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, heard: u64) -> Result<Turn, ProtocolError> {
+        loop {
+            let rang = self.alarm.take();
+            if rang && self.alarm.must_go_away() {
+                _ = self.sender.close(Code::AWAY, "");
+            }
+            self.keep_time(rang, heard)?;
+            _ = self.poll_flush(io);
+            let turn = self.poll_end(io);
+            if turn == Turn::Over || !self.alarm.has_rung() {
+                return Ok(turn);
+            }
+        }
+    }
+
+    /// Tells the core the time, if it wants to know, and has it told again at the next deadline.
+    fn keep_time(&mut self, rang: bool, heard: u64) -> Result<(), ProtocolError> {
+        if self.deadline() == self.armed && !(rang && self.poll_sleep().is_ready()) {
+            return Ok(());
+        }
+        let result = self.sender.handle_timeout(self.started.elapsed(), heard);
+        self.armed = self.deadline();
+        if let Some(at) = self.armed.and_then(|deadline| self.started.checked_add(deadline)) {
+            match &mut self.sleep {
+                Some(sleep) => sleep.as_mut().reset(at),
+                None => self.sleep = Some(Box::pin(sleep_until(at))),
+            }
+            if self.poll_sleep().is_ready() {
+                self.alarm.mark();
+            }
+        }
+        result
+    }
+
+    /// When the core wants to know the time, or the transport's end is not waited for any longer.
+    fn deadline(&self) -> Option<Duration> {
+        self.sender.poll_timeout().or(self.linger)
+    }
+
+    fn poll_sleep(&mut self) -> Poll<()> {
+        let Some(sleep) = &mut self.sleep else { return Poll::Pending };
+        // A deadline is not put off by a task that has used up its budget.
+        Pin::new(&mut unconstrained(sleep.as_mut())).poll(&mut Context::from_waker(&self.waker))
+    }
+
+    /// Ends the transport as far as the core wants.
+    pub(crate) fn poll_end<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Turn {
+        let wants = self.sender.wants();
+        let turn = if wants.read { Turn::Read } else { Turn::Wait };
+        match wants.transport {
+            Transport::Open => turn,
+            Transport::Shutdown => {
+                _ = self.poll_shutdown(io);
+                turn
+            }
+            // A deadline has passed: nobody waits any longer.
+            Transport::Close if self.sender.queued() > 0 => Turn::Over,
+            Transport::Close if self.poll_shutdown(io).is_ready() => Turn::Over,
+            Transport::Close => {
+                let now = self.started.elapsed();
+                let linger = *self.linger.get_or_insert_with(|| {
+                    self.alarm.mark();
+                    now + LINGER
+                });
+                if linger <= now { Turn::Over } else { Turn::Wait }
+            }
+        }
+    }
+
+    fn poll_shutdown<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Poll<()> {
+        if !self.shut && self.broken.is_none() {
+            // If it fails, the peer is gone already, which reading will tell.
+            _ = ready!(Pin::new(io).poll_shutdown(&mut Context::from_waker(&self.waker)));
+            self.shut = true;
+        }
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,216 @@
+//! What a connection does, over streams in memory.
+
+mod common;
+
+use common::*;
+use sockless_tokio::sockless::{Close, Code, Config, Kind, Prepared, ProtocolError, Role, SendError, State};
+use sockless_tokio::{Error, Event, Message};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+#[tokio::test]
+async fn messages_of_both_kinds_go_both_ways() {
+    let (mut client, mut server) = pair(1 << 16);
+    for message in [Message::text("grüße"), Message::text(""), Message::binary(vec![0; 300_000])] {
+        let (sent, received) = tokio::join!(client.send(message.clone()), server.recv());
+        sent.unwrap();
+        assert_eq!(received.unwrap(), Some(message.clone()));
+        let (sent, received) = tokio::join!(server.send(message.clone()), client.recv());
+        sent.unwrap();
+        assert_eq!(received.unwrap(), Some(message));
+    }
+}
+
+#[tokio::test]
+async fn a_closing_handshake_ends_both() {
+    let (mut client, mut server) = pair(1 << 10);
+    let served = tokio::spawn(async move {
+        assert_eq!(server.recv().await.unwrap(), Some("last".into()));
+        assert_eq!(server.recv().await.unwrap(), None);
+        assert_eq!(server.recv().await.unwrap(), None);
+        assert_eq!(server.state(), State::Closed);
+        server.peer_close().cloned()
+    });
+    client.send("last").await.unwrap();
+    client.close(4000, "done").await.unwrap();
+    assert_eq!(client.state(), State::Closed);
+    assert_eq!(client.recv().await.unwrap(), None);
+    assert!(matches!(client.send("late").await, Err(Error::Send(SendError::Closing))));
+    let close = Close { code: Code::from(4000), reason: "done".into() };
+    assert_eq!(served.await.unwrap(), Some(close.clone()));
+    assert_eq!(client.peer_close().map(|close| close.code), Some(close.code));
+}
+
+#[tokio::test]
+async fn what_cannot_be_said_is_refused_and_harms_nothing() {
+    let (mut client, mut server) = pair(1 << 10);
+    assert!(matches!(client.close(1006, "").await, Err(Error::Send(SendError::CloseCode(1006)))));
+    assert!(matches!(client.ping(&[0; 126]).await, Err(Error::Send(SendError::LongControl))));
+    client.send("still here").await.unwrap();
+    assert_eq!(server.recv().await.unwrap(), Some("still here".into()));
+}
+
+#[tokio::test]
+async fn events_tell_of_pings_pongs_and_the_close() {
+    let (mut client, mut server) = pair(1 << 10);
+    client.ping(b"one").await.unwrap();
+    client.send("two").await.unwrap();
+    client.start_close(Code::AWAY, "three").unwrap();
+    client.flush().await.unwrap();
+    assert_eq!(server.recv_event().await.unwrap(), Some(Event::Ping("one".into())));
+    assert_eq!(server.recv_event().await.unwrap(), Some(Event::Message("two".into())));
+    let close = Close { code: Code::AWAY, reason: "three".into() };
+    assert_eq!(server.recv_event().await.unwrap(), Some(Event::Close(close)));
+    let (ended, pong) = tokio::join!(server.recv_event(), client.recv_event());
+    assert_eq!((ended.unwrap(), pong.unwrap()), (None, Some(Event::Pong("one".into()))));
+    assert!(matches!(client.recv_event().await.unwrap(), Some(Event::Close(_))));
+    drop(server);
+    assert_eq!(client.recv_event().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn pieces_and_a_writer_carry_a_message_of_any_size() {
+    let (mut client, mut server) = pair(1 << 12);
+    let sending = tokio::spawn(async move {
+        let mut writer = client.writer(Kind::Binary);
+        for part in 0..100_u8 {
+            writer.write(&[part; 5000]).await.unwrap();
+        }
+        writer.finish().await.unwrap();
+        // The same through `AsyncWrite`.
+        let mut writer = client.writer(Kind::Text);
+        tokio::io::copy(&mut "grüße".as_bytes(), &mut writer).await.unwrap();
+        writer.shutdown().await.unwrap();
+        client
+    });
+    let (mut bytes, mut frames, mut firsts) = (vec![], 0, 0);
+    loop {
+        let piece = server.recv_piece().await.unwrap().unwrap();
+        bytes.extend_from_slice(piece.data.as_bytes());
+        frames += u32::from(piece.frame_end);
+        firsts += u32::from(piece.first);
+        if piece.last {
+            break;
+        }
+    }
+    let expected: Vec<u8> = (0..100).flat_map(|part| [part; 5000]).collect();
+    assert_eq!((bytes == expected, frames, firsts), (true, 101, 1));
+    assert_eq!(server.recv().await.unwrap(), Some("grüße".into()));
+    drop(sending.await.unwrap());
+}
+
+#[tokio::test]
+async fn an_unfinished_writer_goes_on() {
+    let (mut client, mut server) = pair(1 << 12);
+    client.writer(Kind::Text).write(b"gr\xC3").await.unwrap();
+    assert!(matches!(client.send("other").await, Err(Error::Send(SendError::FragmentUnderWay))));
+    assert!(matches!(client.writer(Kind::Text).write(b"\xFF").await, Err(Error::Send(SendError::InvalidUtf8))));
+    let mut writer = client.writer(Kind::Text);
+    writer.write(b"\xBC\xC3\x9Fe").await.unwrap();
+    writer.finish().await.unwrap();
+    assert_eq!(server.recv().await.unwrap(), Some("grüße".into()));
+}
+
+#[tokio::test]
+async fn prepared_messages_and_counters() {
+    let (mut client, mut server) = pair(1 << 12);
+    let prepared = Prepared::text("tick");
+    server.send_prepared(&prepared).await.unwrap();
+    server.send_prepared(&prepared).await.unwrap();
+    assert_eq!(client.recv().await.unwrap(), Some("tick".into()));
+    assert_eq!(client.recv().await.unwrap(), Some("tick".into()));
+    let (sent, received) = (server.counters().sent, client.counters().received);
+    assert_eq!((sent.frames, sent.bytes), (2, 12));
+    assert_eq!(received, sent);
+}
+
+#[tokio::test]
+async fn what_was_fed_goes_out_together_when_it_is_received_or_flushed() {
+    let (client, mut wire) = duplex(1 << 12);
+    let mut client = open(client, Role::Server, Config::default());
+    for _ in 0..3 {
+        client.feed("a").await.unwrap();
+    }
+    assert_eq!(client.counters().queued, 9);
+    let mut buffer = [0; 64];
+    let received = tokio::select! {
+        biased;
+        _ = client.recv() => panic!("nothing comes"),
+        n = wire.read(&mut buffer) => n.unwrap(),
+    };
+    assert_eq!(&buffer[..received], b"\x81\x01a\x81\x01a\x81\x01a");
+}
+
+#[tokio::test]
+async fn a_breach_of_the_protocol_is_told_once_and_to_the_peer() {
+    let (server, mut wire) = duplex(1 << 12);
+    let mut server = open(server, Role::Server, Config::default());
+    wire.write_all(b"\x81\x81\0\0\0\0a\x83\x80\0\0\0\0").await.unwrap();
+    assert_eq!(server.recv().await.unwrap(), Some("a".into()));
+    let (told, seen) = tokio::join!(server.recv(), async {
+        let mut seen = vec![0; 4];
+        wire.read_exact(&mut seen).await.unwrap();
+        // The write side has been shut down; this end does the same.
+        assert_eq!(wire.read(&mut [0]).await.unwrap(), 0);
+        wire.shutdown().await.unwrap();
+        seen
+    });
+    assert!(matches!(told, Err(Error::Protocol(ProtocolError::ReservedOpcode(3)))));
+    assert_eq!(seen, b"\x88\x02\x03\xea");
+    assert_eq!(server.recv().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_early_end_is_an_error() {
+    let (mut client, server) = pair(1 << 12);
+    drop(server);
+    assert!(matches!(client.recv().await, Err(Error::Protocol(ProtocolError::UnexpectedEof))));
+    assert_eq!(client.recv().await.unwrap(), None);
+    let (mut client, server) = pair(1 << 12);
+    drop(server);
+    assert!(matches!(client.send("a").await, Err(Error::Io(_))));
+    // What was said before is not said again by sending, but by receiving.
+    assert!(client.recv().await.is_err());
+}
+
+#[tokio::test]
+async fn an_abort_waits_for_nothing() {
+    let (mut client, mut server) = pair(1 << 12);
+    client.abort(Code::INTERNAL_ERROR);
+    assert_eq!(client.state(), State::Closed);
+    assert_eq!(client.recv().await.unwrap(), None);
+    drop(client);
+    assert_eq!(server.recv().await.unwrap(), None);
+    assert_eq!(server.peer_close().map(|close| close.code), Some(Code::INTERNAL_ERROR));
+}
+
+#[tokio::test]
+async fn a_closer_works_from_another_task() {
+    let (mut client, mut server) = pair(1 << 12);
+    let closer = server.closer();
+    let served = tokio::spawn(async move { server.recv().await });
+    tokio::task::yield_now().await;
+    tokio::spawn(async move { closer.go_away() });
+    assert_eq!(client.recv().await.unwrap(), None);
+    assert_eq!(client.peer_close().map(|close| close.code), Some(Code::AWAY));
+    assert_eq!(served.await.unwrap().unwrap(), None);
+}
+
+#[tokio::test]
+async fn compressed_connections_and_streams_of_futures() {
+    use futures_util::{SinkExt, StreamExt};
+    let (client, server) = pair(1 << 12);
+    let (mut sink, stream) = client.split_futures();
+    let (mut server_sink, mut server_stream) = server.split_futures();
+    let served = tokio::spawn(async move {
+        while let Some(message) = server_stream.next().await {
+            server_sink.send(message.unwrap()).await.unwrap();
+        }
+    });
+    let received = tokio::spawn(stream.take(50).map(|message| message.unwrap()).collect::<Vec<_>>());
+    for number in 0..50 {
+        sink.send(Message::text(number.to_string())).await.unwrap();
+    }
+    let expected: Vec<_> = (0..50).map(|number| Message::text(number.to_string())).collect();
+    assert_eq!(received.await.unwrap(), expected);
+    served.abort();
+}

@@ -1,0 +1,255 @@
+//! Futures that are dropped at any point lose nothing and tell nothing twice.
+//!
+//! Each schedule polls futures by hand and drops them after any number of polls, over a stream that reads and writes as
+//! little as it likes and is often not ready. What follows from a seed can be run again.
+
+mod common;
+#[path = "../../../tests/common/random.rs"]
+mod random;
+
+use common::*;
+use random::Random;
+use sockless_tokio::sockless::{Code, Config, Kind, Role};
+use sockless_tokio::{Error, Event, Message, Receiver, Sender, WebSocket};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, ReadHalf, WriteHalf, duplex};
+
+/// Schedules of each kind of connection.
+const SCHEDULES: u64 = 10_000;
+
+/// A stream that is often not ready, and then takes or gives a part.
+struct Choppy {
+    stream: DuplexStream,
+    random: Random,
+}
+
+impl Choppy {
+    /// How much to take or give now, of so much.
+    fn now(&mut self, cx: &Context<'_>, len: usize) -> Option<usize> {
+        if self.random.percent(30) {
+            cx.waker().wake_by_ref();
+            return None;
+        }
+        Some(1 + self.random.below(len.max(1)))
+    }
+}
+
+impl AsyncRead for Choppy {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Some(len) = self.now(cx, buf.remaining().min(40)) else { return Poll::Pending };
+        let mut part = vec![0; len.min(buf.remaining())];
+        let mut read = ReadBuf::new(&mut part);
+        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+        buf.put_slice(read.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Choppy {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(len) = self.now(cx, buf.len()) else { return Poll::Pending };
+        Pin::new(&mut self.stream).poll_write(cx, &buf[..len.min(buf.len())])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.now(cx, 1).is_none() {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.now(cx, 1).is_none() {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Polls a future so many times at most, and drops it.
+fn poll<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
+    let mut future = pin!(future);
+    let cx = &mut Context::from_waker(Waker::noop());
+    (0..times).find_map(|_| match future.as_mut().poll(cx) {
+        Poll::Ready(result) => Some(result),
+        Poll::Pending => None,
+    })
+}
+
+/// One end of a connection, whole or in halves.
+#[allow(clippy::large_enum_variant)] // There are two of it.
+enum End {
+    Whole(WebSocket<Choppy>),
+    Halves(Receiver<ReadHalf<Choppy>, WriteHalf<Choppy>>, Sender<WriteHalf<Choppy>>),
+}
+
+/// An end, what it has sent and received, and how it ended.
+struct Side {
+    end: End,
+    sent: Vec<Message>,
+    received: Vec<Message>,
+    /// The parts of a message that comes in pieces.
+    parts: Vec<u8>,
+    pieces: bool,
+    over: bool,
+}
+
+impl Side {
+    fn new(stream: DuplexStream, role: Role, random: &mut Random, halves: bool) -> Self {
+        let choppy = Choppy { stream, random: Random(random.next()) };
+        let socket = open(choppy, role, Config::default());
+        let end = if halves {
+            let (receiver, sender) = socket.split();
+            End::Halves(receiver, sender)
+        } else {
+            End::Whole(socket)
+        };
+        let pieces = random.percent(30);
+        Self { end, sent: vec![], received: vec![], parts: vec![], pieces, over: false }
+    }
+
+    /// Sends the next message by some future that is dropped.
+    fn send(&mut self, random: &mut Random) {
+        let len = if random.percent(3) { random.below(8_000) } else { random.below(60) };
+        let number = self.sent.len();
+        let message = Message::binary([format!("{number} ").into_bytes(), vec![b'.'; len]].concat());
+        self.sent.push(message.clone());
+        let polls = random.below(4);
+        let ended = match (&mut self.end, random.below(3)) {
+            (End::Whole(socket), 0) => poll(socket.send(message), polls),
+            (End::Whole(socket), 1) => poll(socket.feed(message), polls),
+            (End::Whole(socket), _) => {
+                let (front, back) = message.as_bytes().split_at(1);
+                let mut writer = socket.writer(Kind::Binary);
+                [poll(writer.write(front), polls), poll(writer.write(back), polls), poll(writer.finish(), polls)]
+                    .into_iter()
+                    .flatten()
+                    .find(Result::is_err)
+            }
+            (End::Halves(_, sender), 0) => poll(sender.feed(message), polls),
+            (End::Halves(_, sender), _) => poll(sender.clone().send(message), polls),
+        };
+        assert!(!matches!(ended, Some(Err(_))), "{ended:?}");
+    }
+
+    fn ping(&mut self, random: &mut Random) {
+        let polls = random.below(3);
+        _ = match &mut self.end {
+            End::Whole(socket) => poll(socket.ping(b"ping"), polls),
+            End::Halves(_, sender) => poll(sender.ping(b"ping"), polls),
+        };
+    }
+
+    fn flush(&mut self, random: &mut Random) {
+        let polls = random.below(4);
+        _ = match &mut self.end {
+            End::Whole(socket) => poll(socket.flush(), polls),
+            End::Halves(_, sender) => poll(sender.flush(), polls),
+        };
+    }
+
+    /// Receives by some future that is dropped.
+    fn receive(&mut self, random: &mut Random) {
+        let polls = random.below(4);
+        if self.pieces {
+            let piece = match &mut self.end {
+                End::Whole(socket) => poll(socket.recv_piece(), polls),
+                End::Halves(receiver, _) => poll(receiver.recv_piece(), polls),
+            };
+            match piece {
+                None => {}
+                Some(Ok(Some(piece))) => {
+                    assert_eq!(piece.first, self.parts.is_empty());
+                    self.parts.extend_from_slice(piece.data.as_bytes());
+                    if piece.last {
+                        self.received.push(Message::binary(std::mem::take(&mut self.parts)));
+                    }
+                }
+                Some(end) => self.end(end.map(|_| ())),
+            }
+        } else if random.percent(50) {
+            let message = match &mut self.end {
+                End::Whole(socket) => poll(socket.recv(), polls),
+                End::Halves(receiver, _) => poll(receiver.recv(), polls),
+            };
+            match message {
+                None => {}
+                Some(Ok(Some(message))) => self.received.push(message),
+                Some(end) => self.end(end.map(|_| ())),
+            }
+        } else {
+            let event = match &mut self.end {
+                End::Whole(socket) => poll(socket.recv_event(), polls),
+                End::Halves(receiver, _) => poll(receiver.recv_event(), polls),
+            };
+            match event {
+                Some(Ok(Some(Event::Message(message)))) => self.received.push(message),
+                None | Some(Ok(Some(_))) => {}
+                Some(end) => self.end(end.map(|_| ())),
+            }
+        }
+    }
+
+    fn end(&mut self, end: Result<(), Error>) {
+        assert!(end.is_ok(), "{end:?}");
+        self.over = true;
+    }
+
+    fn start_close(&mut self) {
+        match &mut self.end {
+            End::Whole(socket) => socket.start_close(Code::NORMAL, "").expect("it can be said"),
+            End::Halves(_, sender) => _ = poll(sender.close(Code::NORMAL, ""), 1),
+        }
+    }
+}
+
+fn run(seed: u64, halves: bool) {
+    let random = &mut Random(seed);
+    let (one, other) = duplex(1 + random.below(400));
+    let mut sides = [Side::new(one, Role::Client, random, halves), Side::new(other, Role::Server, random, halves)];
+    for _ in 0..random.below(60) {
+        let side = &mut sides[random.below(2)];
+        match random.below(10) {
+            0..3 => side.send(random),
+            3 => side.ping(random),
+            4 => side.flush(random),
+            _ => side.receive(random),
+        }
+    }
+    // A close is the end of what may be sent, so each side waits for the other's messages.
+    let all = |sides: &[Side; 2]| [0, 1].map(|side| sides[side].received.len() == sides[1 - side].sent.len());
+    let mut turns = 0;
+    while all(&sides) != [true, true] {
+        sides.iter_mut().for_each(|side| side.receive(random));
+        turns += 1;
+        assert!(turns < 100_000, "seed {seed}: messages are missing");
+    }
+    sides[random.below(2)].start_close();
+    while !(sides[0].over && sides[1].over) {
+        sides.iter_mut().for_each(|side| side.receive(random));
+        turns += 1;
+        assert!(turns < 100_000, "seed {seed}: it does not end");
+    }
+    for side in [0, 1] {
+        assert!(sides[side].received == sides[1 - side].sent, "seed {seed}: not what was sent");
+    }
+}
+
+fn run_all(halves: bool) {
+    // For the timers to be made; nobody turns them.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let _entered = runtime.enter();
+    (0..SCHEDULES).for_each(|seed| run(seed, halves));
+}
+
+#[test]
+fn ten_thousand_schedules_of_a_whole_connection() {
+    run_all(false);
+}
+
+#[test]
+fn ten_thousand_schedules_of_halves() {
+    run_all(true);
+}

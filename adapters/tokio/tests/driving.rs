@@ -1,0 +1,215 @@
+//! Whoever only receives still answers pings and closes, and keeps the deadlines; whole or by one half.
+
+mod common;
+
+use common::*;
+use sockless_tokio::sockless::{Config, Keepalive, ProtocolError, Role};
+use sockless_tokio::{Error, Message};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+/// An empty masked ping of a client's, and the answer.
+const PING: &[u8] = b"\x89\x81\0\0\0\0p";
+const PONG: &[u8] = b"\x8a\x01p";
+
+type Ended = Result<(), Error>;
+
+/// A server whose task only receives, with or without an idle sender beside it.
+fn reader(config: Config, halves: bool) -> (DuplexStream, JoinHandle<Ended>) {
+    let (server, wire) = duplex(1 << 10);
+    let mut socket = open(server, Role::Server, config);
+    let task = tokio::spawn(async move {
+        if halves {
+            let (mut receiver, sender) = socket.split();
+            while receiver.recv().await?.is_some() {}
+            drop(sender);
+        } else {
+            while socket.recv().await?.is_some() {}
+        }
+        Ok(())
+    });
+    (wire, task)
+}
+
+async fn expect(wire: &mut DuplexStream, bytes: &[u8]) {
+    let mut read = vec![0; bytes.len()];
+    let result = timeout(Duration::from_secs(60), wire.read_exact(&mut read)).await;
+    result.expect("it is written").expect("it is open");
+    assert_eq!(read, bytes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_only_receives_answers_pings_and_the_close() {
+    for halves in [false, true] {
+        let (mut wire, task) = reader(Config::default(), halves);
+        for _ in 0..3 {
+            wire.write_all(PING).await.unwrap();
+            expect(&mut wire, PONG).await;
+        }
+        // Each of many is answered, though they come together.
+        wire.write_all(&PING.repeat(5)).await.unwrap();
+        expect(&mut wire, &PONG.repeat(5)).await;
+        wire.write_all(b"\x88\x82\0\0\0\0\x03\xe8").await.unwrap();
+        expect(&mut wire, b"\x88\x02\x03\xe8").await;
+        assert_eq!(wire.read(&mut [0]).await.unwrap(), 0);
+        task.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_pinged_and_then_ends() {
+    for halves in [false, true] {
+        let started = Instant::now();
+        let (mut wire, task) = reader(Config::default(), halves);
+        expect(&mut wire, b"\x89\x01\x01").await;
+        assert_eq!(started.elapsed().as_secs(), 20);
+        wire.write_all(b"\x8a\x81\0\0\0\0\x01").await.unwrap();
+        expect(&mut wire, b"\x89\x01\x02").await;
+        assert_eq!(started.elapsed().as_secs(), 40);
+        // No pong comes, and a close frame of 1011 says why. The stream is given the time of a closing handshake.
+        expect(&mut wire, b"\x88\x02\x03\xf3").await;
+        assert_eq!(started.elapsed().as_secs(), 60);
+        assert_eq!(wire.read(&mut [0]).await.unwrap(), 0);
+        let ended = task.await.unwrap();
+        assert!(matches!(ended, Err(Error::Protocol(ProtocolError::PongTimeout))), "{ended:?}");
+        assert_eq!(started.elapsed().as_secs(), 70);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_nobody_answers_ends_in_time() {
+    let (client, wire) = duplex(1 << 10);
+    let mut client = open(client, Role::Client, Config::default());
+    let started = Instant::now();
+    let ended = client.close(1000, "").await;
+    assert!(matches!(ended, Err(Error::Protocol(ProtocolError::CloseTimeout))), "{ended:?}");
+    assert_eq!(started.elapsed().as_secs(), 10);
+    drop(wire);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_does_not_put_off_the_deadline_of_a_close() {
+    let (client, mut wire) = duplex(1 << 16);
+    let mut client = open(client, Role::Client, Config::default());
+    let flood = tokio::spawn(async move {
+        let frames = b"\x82\x01a".repeat(20_000);
+        while wire.write_all(&frames).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    });
+    let ended = timeout(Duration::from_secs(11), client.close(1000, "")).await.expect("in time");
+    assert!(matches!(ended, Err(Error::Protocol(ProtocolError::CloseTimeout))), "{ended:?}");
+    drop(client);
+    flood.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_does_not_block_a_sender_for_ever() {
+    let (client, wire) = duplex(1 << 10);
+    let mut client = open(client, Role::Client, Config::default());
+    let started = Instant::now();
+    let ended = client.send(vec![0; 1 << 20]).await;
+    assert!(matches!(ended, Err(Error::Protocol(ProtocolError::PongTimeout))), "{ended:?}");
+    assert_eq!(started.elapsed().as_secs(), 40);
+    drop(wire);
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connections_end_if_the_settings_say_so() {
+    let keepalive = Keepalive { ping: None, idle: Some(Duration::from_secs(7)), ..Keepalive::default() };
+    let started = Instant::now();
+    let (mut wire, task) = reader(Config { keepalive, ..Config::default() }, false);
+    expect(&mut wire, b"\x88\x02\x03\xe9").await;
+    assert_eq!(started.elapsed().as_secs(), 7);
+    drop(wire);
+    assert!(matches!(task.await.unwrap(), Err(Error::Protocol(ProtocolError::IdleTimeout))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn halves_in_two_tasks_echo_while_pings_fly() {
+    const MESSAGES: usize = 20_000;
+    let (client, server) = pair(1 << 12);
+    let (mut server_receiver, server_sender) = server.split();
+    let served = tokio::spawn(async move {
+        while let Some(message) = server_receiver.recv().await? {
+            server_sender.feed(message).await?;
+        }
+        Ok::<_, Error>(())
+    });
+    let (mut receiver, sender) = client.split();
+    let others = [0, 1].map(|_| {
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            for _ in 0..500 {
+                sender.ping(b"p").await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    let closer = sender.clone();
+    let sending = tokio::spawn(async move {
+        for number in 0..MESSAGES {
+            sender.send(number.to_string()).await.unwrap();
+        }
+    });
+    for number in 0..MESSAGES {
+        let message = timeout(Duration::from_secs(60), receiver.recv()).await.expect("it is echoed").unwrap();
+        assert_eq!(message, Some(Message::text(number.to_string())));
+    }
+    sending.await.unwrap();
+    for other in others {
+        other.await.unwrap();
+    }
+    closer.close(1000, "").await.unwrap();
+    assert_eq!(receiver.recv().await.unwrap(), None);
+    served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn messages_of_several_senders_stay_whole() {
+    let (client, mut server) = pair(100);
+    let (mut receiver, sender) = client.split();
+    tokio::spawn(async move { while let Ok(Some(_)) = receiver.recv().await {} });
+    for letter in ["a", "b", "c"] {
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            for _ in 0..100 {
+                sender.send(letter.repeat(333)).await.unwrap();
+            }
+        });
+    }
+    let mut counts = [0; 3];
+    for _ in 0..300 {
+        let message = server.recv().await.unwrap().unwrap();
+        let text = message.as_text().unwrap();
+        assert_eq!(text, text[..1].repeat(333));
+        counts[usize::from(text.as_bytes()[0] - b'a')] += 1;
+    }
+    assert_eq!(counts, [100; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_alone_is_told_when_the_other_half_is_gone() {
+    let (client, mut wire) = duplex(1 << 10);
+    let (receiver, sender) = open(client, Role::Server, Config::default()).split();
+    drop(receiver);
+    sender.send("still").await.unwrap();
+    expect(&mut wire, b"\x81\x05still").await;
+    drop(wire);
+    assert!(matches!(sender.send("gone").await, Err(Error::Io(_))));
+}
+
+#[tokio::test]
+async fn an_abort_of_a_sender_ends_the_receiver() {
+    let (client, mut server) = pair(1 << 10);
+    let (mut receiver, sender) = client.split();
+    let receiving = tokio::spawn(async move { receiver.recv().await });
+    tokio::task::yield_now().await;
+    sender.abort(1011);
+    assert_eq!(receiving.await.unwrap().unwrap(), None);
+    drop(sender);
+    assert_eq!(server.recv().await.unwrap(), None);
+    assert_eq!(server.peer_close().map(|close| u16::from(close.code)), Some(1011));
+}

@@ -1,0 +1,404 @@
+//! Opening handshakes over loopback: servers, clients, TLS, proxies, redirects.
+
+use sockless_tokio::sockless::{Config, HandshakeError, Keepalive, ProtocolError, Request};
+use sockless_tokio::{
+    Client, ConnectError, Error, Incoming, Proxy, ProxyError, Reject, Roots, Tls, accept, accept_with, connect,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+
+/// A port, and a task that does something with each connection to it.
+async fn serve<F>(handle: impl Fn(TcpStream) -> F + Send + 'static) -> (u16, JoinHandle<()>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(handle(stream));
+        }
+    });
+    (port, task)
+}
+
+/// A server that echoes until the client closes.
+async fn echo(stream: TcpStream) {
+    let mut socket = accept(stream).await.unwrap();
+    while let Some(message) = socket.recv().await.unwrap() {
+        socket.send(message).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn connect_and_accept() {
+    let (port, _) = serve(echo).await;
+    for host in ["127.0.0.1", "localhost"] {
+        let mut socket = connect(&format!("ws://{host}:{port}/")).await.unwrap();
+        assert!(socket.stream().tcp().nodelay().unwrap());
+        socket.send("Hello").await.unwrap();
+        assert_eq!(socket.recv().await.unwrap(), Some("Hello".into()));
+        socket.close(1000, "").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn requests_are_inspected_and_answers_added_to() {
+    let (port, _) = serve(|stream| async move {
+        let socket = accept_with(stream, Config::default(), |request: &Request<'_>| {
+            assert_eq!((request.path(), request.query()), ("/chat", Some("room=7")));
+            assert_eq!(request.header("x-color"), Some(&b"blue"[..]));
+            assert_eq!(request.header("authorization"), Some(&b"Basic dXNlcjpzZWNyZXQ="[..]));
+            Ok(request.accept().subprotocol("second").header("Set-Cookie", "seen=1"))
+        });
+        let mut socket = socket.await.unwrap();
+        assert_eq!(socket.subprotocol(), Some("second"));
+        assert_eq!(socket.recv().await.unwrap(), None);
+    })
+    .await;
+    let client = Client::new(&format!("ws://127.0.0.1:{port}/chat?room=7"))
+        .header("X-Color", "blue")
+        .basic_auth("user", "secret")
+        .subprotocol("first")
+        .subprotocol("second");
+    let (mut socket, response) = client.connect().await.unwrap();
+    assert_eq!((response.status(), response.header("set-cookie")), (101, Some(&b"seen=1"[..])));
+    assert_eq!(socket.subprotocol(), Some("second"));
+    socket.close(1000, "").await.unwrap();
+}
+
+#[tokio::test]
+async fn requests_are_refused_and_plain_http_is_answered() {
+    let (port, _) = serve(|stream| async move {
+        let refused = accept_with(stream, Config::default(), |request| match request.path() {
+            "/page" => Err(Reject::new(200).header("Content-Type", "text/html").body("<p>hi")),
+            _ => Err(Reject::new(403).body("no\n")),
+        });
+        assert!(matches!(refused.await, Err(Error::Refused(200 | 403))));
+    })
+    .await;
+    match connect(&format!("ws://127.0.0.1:{port}/chat")).await {
+        Err(ConnectError::Rejected(response)) => assert_eq!((response.status(), response.body()), (403, &b"no\n"[..])),
+        other => panic!("{other:?}"),
+    }
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n<p>hi"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_server_may_think_before_it_answers_over_any_stream() {
+    let (near, far) = duplex(1 << 12);
+    let served = tokio::spawn(async move {
+        let incoming = Incoming::read(far, Config::default()).await.unwrap();
+        let path = incoming.request().path().to_owned();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let mut socket = incoming.accept().await.unwrap();
+        (path, socket.recv().await.unwrap())
+    });
+    let (mut socket, _) = Client::new("ws://example.com/over").connect_over(near).await.unwrap();
+    socket.send("early").await.unwrap();
+    assert_eq!(served.await.unwrap(), ("/over".into(), Some("early".into())));
+}
+
+#[tokio::test]
+async fn what_comes_right_behind_a_head_is_not_lost() {
+    let (mut wire, far) = duplex(1 << 12);
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    wire.write_all(&[head.as_bytes(), b"\x81\x82\0\0\0\0hi"].concat()).await.unwrap();
+    let mut socket = accept(far).await.unwrap();
+    assert_eq!(socket.recv().await.unwrap(), Some("hi".into()));
+}
+
+#[tokio::test]
+async fn bad_requests_are_refused_with_the_status_that_fits() {
+    let (mut wire, far) = duplex(1 << 12);
+    wire.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let refused = accept(far).await;
+    assert!(matches!(refused, Err(Error::Protocol(ProtocolError::Handshake(HandshakeError::NotUpgrade)))));
+    let mut answer = String::new();
+    wire.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn handshakes_have_deadlines() {
+    let (mut wire, far) = duplex(1 << 12);
+    let late = accept(far).await;
+    assert!(matches!(late, Err(Error::Protocol(ProtocolError::Handshake(HandshakeError::Timeout)))), "{late:?}");
+    let mut answer = String::new();
+    wire.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+
+    let (near, wire) = duplex(1 << 12);
+    let late = Client::new("ws://a/").connect_over(near).await;
+    let Err(ConnectError::Handshake(Error::Protocol(ProtocolError::Handshake(HandshakeError::Timeout)))) = late else {
+        panic!("{late:?}");
+    };
+    drop(wire);
+    let (near, wire) = duplex(1 << 12);
+    let keepalive = Keepalive { handshake: None, ..Keepalive::default() };
+    let client = Client::new("ws://a/").config(Config { keepalive, ..Config::default() });
+    let late = client.timeout(Duration::from_secs(1)).connect_over(near).await;
+    assert!(matches!(late, Err(ConnectError::Timeout)), "{late:?}");
+    drop(wire);
+}
+
+// ---- TLS
+
+/// A certificate made now for 127.0.0.1, and its key.
+fn made() -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".into(), "localhost".into()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    (made.cert.into(), key)
+}
+
+async fn serve_tls(config: ServerConfig) -> (u16, JoinHandle<()>) {
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    serve(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let Ok(mut socket) = accept(stream).await else { return };
+            while let Ok(Some(message)) = socket.recv().await {
+                socket.send(message).await.unwrap();
+            }
+        }
+    })
+    .await
+}
+
+fn tls_server() -> tokio_rustls::rustls::ConfigBuilder<ServerConfig, tokio_rustls::rustls::WantsVerifier> {
+    let provider = Arc::new(ring::default_provider());
+    ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap()
+}
+
+#[tokio::test]
+async fn tls_with_roots_of_ones_own() {
+    let (certificate, key) = made();
+    let server = tls_server().with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
+    let (port, _) = serve_tls(server).await;
+    let tls = Tls::new(Roots::Own(vec![certificate])).unwrap();
+    for host in ["127.0.0.1", "localhost"] {
+        let client = Client::new(&format!("wss://{host}:{port}/")).tls(tls.clone());
+        let (mut socket, _) = client.connect().await.unwrap();
+        socket.send(vec![7; 300_000]).await.unwrap();
+        assert_eq!(socket.recv().await.unwrap(), Some(vec![7; 300_000].into()));
+        socket.close(1000, "").await.unwrap();
+    }
+    // Nobody else is trusted, and the default roots don't know this server.
+    let (other, _) = made();
+    let stranger = Client::new(&format!("wss://127.0.0.1:{port}/")).tls(Tls::new(Roots::Own(vec![other])).unwrap());
+    assert!(matches!(stranger.connect().await, Err(ConnectError::Tls(_))));
+    assert!(matches!(connect(&format!("wss://127.0.0.1:{port}/")).await, Err(ConnectError::Tls(_))));
+    let webpki = Client::new(&format!("wss://127.0.0.1:{port}/")).tls(Tls::new(Roots::Webpki).unwrap());
+    assert!(matches!(webpki.connect().await, Err(ConnectError::Tls(_))));
+}
+
+#[tokio::test]
+async fn tls_with_a_client_certificate() {
+    let (certificate, key) = made();
+    let (identity, identity_key) = made();
+    let mut trusted = RootCertStore::empty();
+    trusted.add(identity.clone()).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider).build().unwrap();
+    let server = tls_server().with_client_cert_verifier(verifier);
+    let server = server.with_single_cert(vec![certificate.clone()], key).unwrap();
+    let (port, _) = serve_tls(server).await;
+    let roots = Roots::Own(vec![certificate]);
+    let known = Tls::with_identity(roots.clone(), vec![identity], identity_key).unwrap();
+    let client = Client::new(&format!("wss://127.0.0.1:{port}/"));
+    let (mut socket, _) = client.clone().tls(known).connect().await.unwrap();
+    socket.send("known").await.unwrap();
+    assert_eq!(socket.recv().await.unwrap(), Some("known".into()));
+    assert!(client.tls(Tls::new(roots).unwrap()).connect().await.is_err());
+}
+
+// ---- proxies
+
+/// A proxy that takes CONNECT and passes bytes on, or refuses those without the right credentials.
+async fn http_proxy(credentials: Option<&'static str>) -> u16 {
+    serve(move |mut stream| async move {
+        let mut head = vec![];
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        let authority = head.strip_prefix("CONNECT ").and_then(|rest| rest.split_once(' ')).unwrap().0.to_owned();
+        assert!(head.contains(&format!("\r\nHost: {authority}\r\n")));
+        if credentials.is_some_and(|wanted| !head.contains(&format!("\r\nProxy-Authorization: Basic {wanted}\r\n"))) {
+            stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.unwrap();
+            return;
+        }
+        let mut upstream = TcpStream::connect(authority).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        _ = tokio::io::copy_bidirectional(&mut stream, &mut upstream).await;
+    })
+    .await
+    .0
+}
+
+#[tokio::test]
+async fn http_proxies() {
+    let (port, _) = serve(echo).await;
+    let client = Client::new(&format!("ws://localhost:{port}/"));
+    let proxy = http_proxy(Some("dXM6ZXI6IHNlY3JldA==")).await; // "us:er: secret"
+    let open = Proxy::new(&format!("http://127.0.0.1:{proxy}")).unwrap();
+    let refused = client.clone().proxy(open).connect().await;
+    assert!(matches!(refused, Err(ConnectError::Proxy(ProxyError::Refused(407)))), "{refused:?}");
+    let known = Proxy::new(&format!("http://us%3Aer:%20secret@127.0.0.1:{proxy}")).unwrap();
+    assert!(!format!("{known:?}").contains("secret"));
+    let (mut socket, _) = client.proxy(known).connect().await.unwrap();
+    socket.send("through").await.unwrap();
+    assert_eq!(socket.recv().await.unwrap(), Some("through".into()));
+    for url in ["", "127.0.0.1:1", "https://a", "http://", "http:///a", "ftp://a"] {
+        assert!(matches!(Proxy::new(url), Err(ProxyError::Url)), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn tls_through_a_proxy() {
+    let (certificate, key) = made();
+    let server = tls_server().with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
+    let (port, _) = serve_tls(server).await;
+    let proxy = Proxy::new(&format!("http://127.0.0.1:{}", http_proxy(None).await)).unwrap();
+    let client = Client::new(&format!("wss://localhost:{port}/")).proxy(proxy);
+    let (mut socket, _) = client.tls(Tls::new(Roots::Own(vec![certificate])).unwrap()).connect().await.unwrap();
+    socket.send("through").await.unwrap();
+    assert_eq!(socket.recv().await.unwrap(), Some("through".into()));
+}
+
+/// A SOCKS5 proxy (RFC 1928), without authentication or with a user and a password (RFC 1929).
+async fn socks_proxy(credentials: Option<(&'static str, &'static str)>) -> u16 {
+    serve(move |mut stream| async move {
+        let mut start = [0; 2];
+        stream.read_exact(&mut start).await.unwrap();
+        let mut methods = vec![0; start[1].into()];
+        stream.read_exact(&mut methods).await.unwrap();
+        let method = if credentials.is_some() { 2 } else { 0 };
+        assert!(methods.contains(&method));
+        stream.write_all(&[5, method]).await.unwrap();
+        if let Some((user, password)) = credentials {
+            assert_eq!(stream.read_u8().await.unwrap(), 1);
+            for wanted in [user, password] {
+                let mut text = vec![0; stream.read_u8().await.unwrap().into()];
+                stream.read_exact(&mut text).await.unwrap();
+                assert_eq!(text, wanted.as_bytes());
+            }
+            stream.write_all(&[1, 0]).await.unwrap();
+        }
+        let mut request = [0; 5];
+        stream.read_exact(&mut request).await.unwrap();
+        // CONNECT to a name.
+        assert_eq!(request[..4], [5, 1, 0, 3]);
+        let mut name = vec![0; request[4].into()];
+        stream.read_exact(&mut name).await.unwrap();
+        let port = stream.read_u16().await.unwrap();
+        let mut upstream = TcpStream::connect((str::from_utf8(&name).unwrap(), port)).await.unwrap();
+        stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+        _ = tokio::io::copy_bidirectional(&mut stream, &mut upstream).await;
+    })
+    .await
+    .0
+}
+
+#[tokio::test]
+async fn socks_proxies() {
+    let (port, _) = serve(echo).await;
+    for credentials in [None, Some(("user", "secret"))] {
+        let proxy = socks_proxy(credentials).await;
+        let user = credentials.map_or(String::new(), |(user, password)| format!("{user}:{password}@"));
+        let proxy = Proxy::new(&format!("socks5://{user}127.0.0.1:{proxy}")).unwrap();
+        let client = Client::new(&format!("ws://localhost:{port}/")).proxy(proxy);
+        let (mut socket, _) = client.connect().await.unwrap();
+        socket.send("through").await.unwrap();
+        assert_eq!(socket.recv().await.unwrap(), Some("through".into()));
+    }
+}
+
+// ---- redirects
+
+/// A server that redirects `/N` to `/N-1`, and echoes at `/0`; elsewhere it leads to `away`.
+async fn redirecting(away: String) -> u16 {
+    let away = Arc::new(away);
+    serve(move |stream| {
+        let away = away.clone();
+        async move {
+            let answered = accept_with(stream, Config::default(), |request| {
+                assert_eq!(request.header("cookie"), Some(&b"secret"[..]));
+                let to = |location: &str| Err(Reject::new(302).header("Location", location));
+                match request.path()[1..].parse::<u32>() {
+                    Ok(0) => Ok(request.accept()),
+                    Ok(more) => to(&format!("/{}", more - 1)),
+                    Err(_) => to(&away),
+                }
+            });
+            if let Ok(mut socket) = answered.await {
+                while let Some(message) = socket.recv().await.unwrap() {
+                    socket.send(message).await.unwrap();
+                }
+            }
+        }
+    })
+    .await
+    .0
+}
+
+#[tokio::test]
+async fn redirects_are_followed_if_asked_for_and_so_far() {
+    let port = redirecting(String::new()).await;
+    let client = Client::new(&format!("ws://127.0.0.1:{port}/3")).header("Cookie", "secret");
+    match client.connect().await {
+        Err(ConnectError::Rejected(response)) => assert_eq!(response.status(), 302),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(client.clone().redirects(2).connect().await, Err(ConnectError::Redirect(to)) if to == "/0"));
+    let (mut socket, _) = client.redirects(3).connect().await.unwrap();
+    socket.send("arrived").await.unwrap();
+    assert_eq!(socket.recv().await.unwrap(), Some("arrived".into()));
+}
+
+#[tokio::test]
+async fn secrets_stay_with_the_first_server() {
+    let (other, _) = serve(|stream| async move {
+        let answered = accept_with(stream, Config::default(), |request| {
+            assert_eq!((request.header("cookie"), request.header("authorization")), (None, None));
+            assert_eq!(request.header("x-color"), Some(&b"blue"[..]));
+            Ok(request.accept())
+        });
+        answered.await.unwrap().send("yours").await.unwrap();
+    })
+    .await;
+    let port = redirecting(format!("http://127.0.0.1:{other}/b")).await;
+    let client = Client::new(&format!("ws://user:secret@127.0.0.1:{port}/away"));
+    let client = client.header("Cookie", "secret").header("X-Color", "blue").redirects(5);
+    let (mut socket, _) = client.connect().await.unwrap();
+    assert_eq!(socket.recv().await.unwrap(), Some("yours".into()));
+    let port = redirecting("mailto:a@b".into()).await;
+    let client = Client::new(&format!("ws://127.0.0.1:{port}/away")).header("Cookie", "secret").redirects(5);
+    assert!(matches!(client.connect().await, Err(ConnectError::Redirect(to)) if to == "mailto:a@b"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_connected_to_says_why() {
+    assert!(matches!(connect("http://127.0.0.1/").await, Err(ConnectError::Request(_))));
+    let injected = Client::new("ws://127.0.0.1:1/").header("A", "b\r\nC: d");
+    assert!(matches!(injected.connect().await, Err(ConnectError::Request(_))));
+    // A port that was free a moment ago refuses.
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    assert!(matches!(connect(&format!("ws://127.0.0.1:{port}/")).await, Err(ConnectError::Tcp(_))));
+    assert!(matches!(connect("ws://no.such.name.invalid/").await, Err(ConnectError::Resolve(_))));
+}

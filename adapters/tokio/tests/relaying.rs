@@ -1,0 +1,142 @@
+//! A proxy between a client and an upstream.
+
+mod common;
+
+use common::*;
+use sockless_tokio::sockless::{Close, Code, Config, Role, SendError, State};
+use sockless_tokio::{Error, Event, Message, WebSocket, relay};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+
+type Ends = (Result<(), Error>, Result<(), Error>);
+
+/// A client and a server, and a proxy between them.
+fn proxied(capacity: usize) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>, JoinHandle<Ends>) {
+    let (client, near) = pair(capacity);
+    let (far, server) = pair(capacity);
+    (client, server, tokio::spawn(relay(near, far)))
+}
+
+#[tokio::test]
+async fn messages_pings_and_the_close_go_through() {
+    let (mut client, mut server, proxy) = proxied(1 << 10);
+    for len in [0, 1, 5_000, 300_000] {
+        let message = Message::binary(vec![7; len]);
+        let (sent, received) = tokio::join!(client.send(message.clone()), server.recv());
+        sent.unwrap();
+        assert!(received.unwrap() == Some(message.clone()));
+        let (sent, received) = tokio::join!(server.send(message.clone()), client.recv());
+        sent.unwrap();
+        assert!(received.unwrap() == Some(message));
+    }
+    // Pings are answered by the next hop.
+    client.ping(b"near").await.unwrap();
+    assert_eq!(client.recv_event().await.unwrap(), Some(Event::Pong("near".into())));
+    let closing = tokio::spawn(async move { client.close(4000, "done").await });
+    assert_eq!(server.recv().await.unwrap(), None);
+    let close = Close { code: Code::from(4000), reason: "done".into() };
+    assert_eq!(server.peer_close(), Some(&close));
+    closing.await.unwrap().unwrap();
+    drop(server);
+    let (one, other) = proxy.await.unwrap();
+    assert!(one.is_ok() && other.is_ok());
+}
+
+#[tokio::test]
+async fn many_messages_go_both_ways_at_once() {
+    let (client, server, proxy) = proxied(700);
+    let ends = [client, server].map(|socket| {
+        let (mut receiver, sender) = socket.split();
+        let sending = tokio::spawn(async move {
+            for number in 0..500 {
+                sender.send(vec![number as u8; number]).await.unwrap();
+            }
+            sender
+        });
+        tokio::spawn(async move {
+            for number in 0..500 {
+                assert!(receiver.recv().await.unwrap() == Some(vec![number as u8; number].into()));
+            }
+            (receiver, sending.await.unwrap())
+        })
+    });
+    for end in ends {
+        drop(end.await.unwrap());
+    }
+    let (one, other) = proxy.await.unwrap();
+    assert!(one.is_err() && other.is_err(), "both have hung up without a close");
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_not_sent_more() {
+    let (mut client, server, _proxy) = proxied(1 << 10);
+    let mut sent = 0;
+    // Each message is larger than what may wait in the proxy.
+    while tokio::time::timeout(std::time::Duration::from_millis(100), client.send(vec![0; 100_000])).await.is_ok() {
+        sent += 1;
+        assert!(sent < 10, "the proxy takes everything");
+    }
+    drop(server);
+}
+
+#[tokio::test]
+async fn a_lost_upstream_is_told_to_the_client() {
+    let (mut client, server, proxy) = proxied(1 << 10);
+    drop(server);
+    assert_eq!(client.recv().await.unwrap(), None);
+    assert_eq!(client.peer_close().map(|close| close.code), Some(Code::AWAY));
+    drop(client);
+    let (one, other) = proxy.await.unwrap();
+    assert!(one.is_ok() && other.is_err());
+}
+
+#[tokio::test]
+async fn frames_are_neither_joined_nor_inflated() {
+    let (near, mut wire) = duplex(1 << 10);
+    let (far, upstream) = pair(1 << 10);
+    let near = open(near, Role::Server, Config::default());
+    let proxy = tokio::spawn(relay(near, far));
+    let mut server = upstream;
+    wire.write_all(b"\x01\x81\0\0\0\0a").await.unwrap();
+    let piece = server.recv_piece().await.unwrap().unwrap();
+    assert_eq!((piece.data, piece.last), ("a".into(), false));
+    wire.write_all(b"\x80\x81\0\0\0\0b").await.unwrap();
+    let piece = server.recv_piece().await.unwrap().unwrap();
+    assert_eq!((piece.data, piece.last), ("b".into(), true));
+    drop(wire);
+    assert_eq!(server.recv().await.unwrap(), None);
+    assert_eq!(server.state(), State::Closed);
+    drop(server);
+    proxy.await.unwrap().0.unwrap_err();
+}
+
+#[cfg(feature = "deflate")]
+#[tokio::test]
+async fn compressed_messages_pass_as_they_are_or_not_at_all() {
+    use sockless_tokio::sockless::{Compress, Deflate, DeflateParams, Negotiated, Seed};
+    let params = DeflateParams { window_bits: 12, peer_window_bits: 12, takeover: false, peer_takeover: false };
+    let open = |stream, role, compressed: bool| {
+        let negotiated = if compressed { Negotiated::from(params) } else { Negotiated::default() };
+        let config = Config { deflate: Some(Deflate::default()), ..Config::default() };
+        WebSocket::open(stream, role, negotiated, config, Seed::new([7; 16]), b"")
+    };
+    for carried in [true, false] {
+        let ((client, near), (far, mut wire)) = (duplex(1 << 12), duplex(1 << 12));
+        let mut client = open(client, Role::Client, true);
+        let proxy = tokio::spawn(relay(open(near, Role::Server, true), open(far, Role::Client, carried)));
+        let text = "compress me ".repeat(50);
+        client.send_with(&text.as_str().into(), Compress::Always).await.unwrap();
+        if carried {
+            let mut first = [0; 2];
+            wire.read_exact(&mut first).await.unwrap();
+            assert_eq!(first[0], 0xC1, "RSV1 is kept");
+            drop((client, wire));
+            proxy.await.unwrap().0.unwrap_err();
+        } else {
+            assert_eq!(client.recv().await.unwrap(), None);
+            assert_eq!(client.peer_close().map(|close| close.code), Some(Code::INTERNAL_ERROR));
+            drop((client, wire));
+            assert!(matches!(proxy.await.unwrap().0, Err(Error::Send(SendError::Extension))));
+        }
+    }
+}
