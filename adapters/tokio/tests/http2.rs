@@ -1,6 +1,8 @@
 //! WebSockets over HTTP/2 (RFC 8441): a server of hyper, and a client that speaks HTTP/2 only.
 
+use axum::Router;
 use axum::http::{HeaderValue, Request, Response, StatusCode};
+use axum::routing::any;
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http2::SendRequest;
@@ -11,6 +13,7 @@ use sockless_tokio::sockless::handshake::{ClientRequest, extended};
 use sockless_tokio::sockless::{Config, Deflate, DeflateParams, Negotiated, Role, Seed};
 use sockless_tokio::{Error, Message, Refusal, Upgraded, WebSocket, WebSocketUpgrade};
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -40,14 +43,18 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<String>, Infa
 /// A client's end of an HTTP/2 connection to such a server.
 async fn connect() -> SendRequest<Empty<Bytes>> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         builder.enable_connect_protocol().serve_connection(TokioIo::new(stream), service_fn(answer)).await
     });
-    let (sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    connect_to(address).await
+}
+
+async fn connect_to(address: SocketAddr) -> SendRequest<Empty<Bytes>> {
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
     tokio::spawn(connection);
     sender
 }
@@ -127,6 +134,24 @@ async fn two_websockets_share_an_http2_connection() {
     timeout(LONG, one.close(1000, "")).await.expect("in time").unwrap();
     echoes(&mut two, "still here".into()).await;
     timeout(LONG, two.close(1000, "")).await.expect("in time").unwrap();
+}
+
+#[tokio::test]
+async fn axum_takes_them_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let work = |mut socket: WebSocket<Upgraded>| async move {
+        while let Ok(Some(message)) = socket.recv().await {
+            _ = socket.feed(message).await;
+        }
+    };
+    let handler = move |upgrade: WebSocketUpgrade| async move { upgrade.subprotocols(&["chat"]).on_upgrade(work) };
+    let app = Router::new().route("/chat", any(handler));
+    tokio::spawn(async { axum::serve(listener, app).await });
+    let mut sender = connect_to(address).await;
+    let mut socket = open(&mut sender, None).await;
+    echoes(&mut socket, "grüße".into()).await;
+    timeout(LONG, socket.close(1000, "")).await.expect("in time").unwrap();
 }
 
 #[tokio::test]
