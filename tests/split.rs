@@ -321,3 +321,15 @@ proptest! {
         prop_assert_eq!(sender.traffic(), whole.counters().sent);
     }
 }
+
+#[test]
+fn halves_tell_their_driver_what_the_whole_does() {
+    let (mut receiver, mut sender) = halves(Role::Server);
+    let mut input: &mut [u8] = &mut b"\x81\x81\0\0\0\0a".clone();
+    assert!(matches!(receiver.receive(&mut input), Ok(Some(Event::Text(_)))));
+    sender.send_text("ab").unwrap();
+    let counters = sender.counters(receiver.traffic());
+    assert_eq!((counters.received.frames, counters.received.bytes, counters.queued), (1, 7, 4));
+    assert_eq!(sender.outbound_limits(), Config::default().outbound);
+    assert_eq!(receiver.negotiated(), Default::default());
+}

@@ -1,6 +1,11 @@
 //! Echo servers of peers over tokio, on one thread: `peer NAME ADDRESS`, where the name is `bare` for one that echoes bytes
 //! and knows no WebSocket.
 //!
+//! ```text
+//! cargo build --release -p sockless-bench-servers --features peers
+//! target/release/cpu --server 'tungstenite=target/release/peer tungstenite {addr}'
+//! ```
+//!
 //! Each is written as its own documentation has it where that is quickest: with `forward`, which flushes when nothing more
 //! is at hand, if it has a `Stream` and a `Sink`.
 
