@@ -40,7 +40,7 @@ impl Accept {
     /// Chooses one of the subprotocols that the client offers.
     #[must_use]
     pub fn subprotocol(mut self, name: &str) -> Self {
-        if members(&self.offered).any(|offered| offered == name) {
+        if self.offered_subprotocols().any(|offered| offered == name) {
             self.subprotocol = Some(name.into());
         } else {
             self.extra.fail(SendError::Subprotocol);
@@ -58,6 +58,11 @@ impl Accept {
     /// The subprotocol that was chosen.
     pub fn chosen_subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
+    }
+
+    /// The subprotocols that the client offers, the one it likes best first (RFC 6455 §11.3.4).
+    pub fn offered_subprotocols(&self) -> impl Iterator<Item = &str> + Clone {
+        members(&self.offered)
     }
 
     pub(super) fn extra(&self) -> &ExtraFields {
@@ -145,13 +150,17 @@ pub fn write_reject(status: u16, headers: &[(&str, &str)], body: &[u8], out: &mu
 /// ```
 pub fn write_refusal(error: HandshakeError, out: &mut Vec<u8>) {
     let Some(status) = error.status() else { return };
-    let headers: &[(&str, &str)] = match status {
+    let headers = [refusal_fields(status), &[("Content-Type", "text/plain")]].concat();
+    write_response(status, &headers, format!("{error}\n").as_bytes(), out);
+}
+
+/// What a refusal of HTTP/1 has to say besides, by its status.
+pub(super) fn refusal_fields(status: u16) -> &'static [(&'static str, &'static str)] {
+    match status {
         405 => &[("Allow", "GET")],
         426 => &[("Upgrade", "websocket"), ("Connection", "Upgrade, close"), ("Sec-WebSocket-Version", "13")],
         _ => &[],
-    };
-    let headers = [headers, &[("Content-Type", "text/plain")]].concat();
-    write_response(status, &headers, format!("{error}\n").as_bytes(), out);
+    }
 }
 
 fn write_response(status: u16, headers: &[(&str, &str)], body: &[u8], out: &mut Vec<u8>) {

@@ -1,11 +1,13 @@
 //! Conversions to and from the types of the `http` crate, for servers and clients built on hyper, axum and the like.
 
+use super::answer::refusal_fields;
 use super::opening::Opening;
-use super::{Accept, ClientRequest, Request, Response, accept_key};
-use crate::config::Config;
+use super::{Accept, ClientRequest, Request, Response, accept_key, extended};
+use crate::config::{Config, Negotiated};
 use crate::error::{HandshakeError, SendError};
-use alloc::{string::ToString, vec::Vec};
-use http::header::{self, HeaderName, HeaderValue};
+use alloc::string::{String, ToString};
+use alloc::{format, vec::Vec};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, Version};
 
 /// Checks a request that another HTTP/1 server has read, and gives the answer that accepts it, to be added to and
@@ -44,24 +46,103 @@ pub fn accept<T>(request: &http::Request<T>, config: &Config) -> Result<Accept, 
     Ok(Accept::new(Ok(()), Some(accept_key(key)), offered.filter_map(|value| value.to_str().ok())))
 }
 
-/// The response that opens a WebSocket, with an answer to the offered `extensions`.
+/// The same for an extended CONNECT of HTTP/2 or HTTP/3 (RFC 8441 §4), whose `:protocol` the HTTP library has beside the
+/// request.
+///
+/// # Errors
+/// The reason to refuse it, as [`extended::check_request`] has it.
+pub fn accept_extended<T>(
+    request: &http::Request<T>,
+    protocol: Option<&str>,
+    config: &Config,
+) -> Result<Accept, HandshakeError> {
+    let uri = request.uri();
+    let pseudo = [
+        (":method", Some(request.method().as_str())),
+        (":protocol", protocol),
+        (":scheme", uri.scheme_str()),
+        (":authority", uri.authority().map(|authority| authority.as_str())),
+        (":path", uri.path_and_query().map(|path| path.as_str())),
+    ];
+    let pseudo = pseudo.into_iter().filter_map(|(name, value)| Some((name, value?.as_bytes())));
+    let fields = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    extended::check_request(pseudo.chain(fields), config)
+}
+
+/// What a server with these settings agrees on with a request that has these fields, and the extensions for
+/// [`accept_response`] to say so with.
+pub fn choose_extensions(headers: &HeaderMap, config: &Config) -> (Negotiated, Option<String>) {
+    #[cfg(feature = "deflate")]
+    if let Some(deflate) = &config.deflate {
+        let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter().filter_map(|value| value.to_str().ok());
+        if let Some((params, extensions)) = super::deflate::choose(offers.flat_map(super::extension::parse), deflate) {
+            return (params.into(), Some(extensions));
+        }
+    }
+    let _ = (headers, config);
+    Default::default()
+}
+
+/// The response that opens a WebSocket, with an answer to the offered `extensions`: of status 101, or 200 for an
+/// extended CONNECT.
 ///
 /// # Errors
 /// As [`write_accept`](super::write_accept).
 pub fn accept_response(accept: &Accept, extensions: Option<&str>) -> Result<http::Response<()>, SendError> {
     accept.lines(extensions)?;
     let mut response = http::Response::new(());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    let key = HeaderValue::from_bytes(accept.key()?).map_err(|_| SendError::Head)?;
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
+    if let Ok(key) = accept.key() {
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        let key = HeaderValue::from_bytes(key).map_err(|_| SendError::Head)?;
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
+    }
     for (name, value) in accept.fields(extensions).chain(accept.extra().iter()) {
         let name = HeaderName::try_from(name).map_err(|_| SendError::Head)?;
-        headers.append(name, HeaderValue::from_str(value).map_err(|_| SendError::Head)?);
+        response.headers_mut().append(name, HeaderValue::from_str(value).map_err(|_| SendError::Head)?);
     }
     Ok(response)
+}
+
+/// The response that refuses a request of this version because of `error`.
+///
+/// HTTP/2 and HTTP/3 know no upgrade: what is a 426 in HTTP/1 is a 501 there (RFC 9220 §3), but for a wrong
+/// `Sec-WebSocket-Version`, a 400.
+///
+/// ```
+/// use sockless::{HandshakeError, handshake};
+///
+/// let response = handshake::http::refusal(HandshakeError::Version, http::Version::HTTP_11);
+/// assert_eq!((response.status().as_u16(), &response.headers()["Sec-WebSocket-Version"]), (426, &"13".parse()?));
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
+pub fn refusal(error: HandshakeError, version: Version) -> http::Response<String> {
+    let extended = version >= Version::HTTP_2;
+    let status = match error.status() {
+        Some(426) if extended && error == HandshakeError::Version => 400,
+        Some(426) if extended => 501,
+        // Nothing that is found in a request is without one.
+        status => status.unwrap_or(400),
+    };
+    let mut response = http::Response::new(format!("{error}\n"));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if error == HandshakeError::Version {
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
+    if !extended {
+        for (name, value) in refusal_fields(status) {
+            // Whether the connection ends is the HTTP library's to say.
+            let value = if *name == "Connection" { "Upgrade" } else { value };
+            if let Ok(name) = HeaderName::try_from(*name) {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        }
+    }
+    response
 }
 
 impl<T> TryFrom<&http::Request<T>> for ClientRequest {
@@ -178,6 +259,35 @@ mod tests {
             let converted = http::Request::try_from(&request).unwrap();
             assert_eq!(accept(&converted, &Config::DEFAULT).map(|_| ()), verdict, "{target}");
         }
+    }
+
+    #[test]
+    fn refusals_of_an_extended_connect() {
+        let connect = || http::Request::connect("https://a/chat").header("Sec-WebSocket-Version", "13");
+        let check = |request: http::request::Builder, protocol| {
+            accept_extended(&request.body(()).unwrap(), protocol, &Config::DEFAULT).map(|_| ())
+        };
+        assert_eq!(check(connect(), Some("websocket")), Ok(()));
+        assert_eq!(check(connect(), None), Err(HandshakeError::NotUpgrade));
+        assert_eq!(check(connect().method("GET"), Some("websocket")), Err(HandshakeError::Method));
+        assert_eq!(check(connect().uri("a:80"), Some("websocket")), Err(HandshakeError::Malformed));
+        assert_eq!(check(connect().header("Origin", "http://b"), Some("websocket")), Err(HandshakeError::Origin));
+        let told = |error, version| {
+            let response = refusal(error, version);
+            let has = |name| response.headers().contains_key(name);
+            (
+                response.status().as_u16(),
+                has("upgrade") && has("connection"),
+                has("sec-websocket-version"),
+                has("allow"),
+            )
+        };
+        use HandshakeError as E;
+        assert_eq!(told(E::NotUpgrade, Version::HTTP_11), (426, true, true, false));
+        assert_eq!(told(E::Version, Version::HTTP_2), (400, false, true, false));
+        assert_eq!(told(E::NotUpgrade, Version::HTTP_2), (501, false, false, false));
+        assert_eq!(told(E::Method, Version::HTTP_11), (405, false, false, true));
+        assert_eq!(told(E::Origin, Version::HTTP_2), (403, false, false, false));
     }
 
     #[test]

@@ -2,13 +2,20 @@
 #![forbid(unsafe_code)]
 
 mod alarm;
+#[cfg(feature = "axum")]
+mod axum;
 mod buffer;
 mod client;
 mod dial;
 mod drive;
 mod error;
 mod halves;
+mod hub;
+#[cfg(feature = "hyper")]
+mod hyper;
 mod message;
+#[cfg(feature = "nats")]
+mod nats;
 mod opening;
 mod proxy;
 mod reading;
@@ -29,7 +36,12 @@ pub use bytestring::ByteString;
 pub use client::{Client, connect};
 pub use error::{ConnectError, Error, ProxyError};
 pub use halves::{Halves, Receiver, Sender, Sent};
+pub use hub::{Bounds, Delivery, Hub, HubCounts, Member, Slow};
+#[cfg(feature = "hyper")]
+pub use hyper::{Refusal, Upgraded, Upgrading, WebSocketUpgrade};
 pub use message::{Event, Message, Piece};
+#[cfg(feature = "nats")]
+pub use nats::NatsError;
 pub use proxy::Proxy;
 pub use reconnect::{Backoff, Change, Reconnecting};
 pub use relay::relay;

@@ -1,0 +1,164 @@
+//! A [`Hub`] on several nodes, joined by a NATS broker.
+
+use crate::hub::{Bounds, Delivery, Hub, Mailbox, WeakHub};
+use crate::trace;
+use async_nats::client::{RequestError, RequestErrorKind};
+use async_nats::{Client, Message, Subscriber};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_core::Stream;
+use sockless::{Kind, Prepared};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use thiserror::Error;
+
+/// The longest topic that goes to other nodes, in bytes: with the rest of a line of NATS' protocol it stays below the
+/// 4,096 bytes that a broker takes.
+const LONGEST_TOPIC: usize = 2_048;
+
+/// Messages handed to the client before it is waited for.
+const MOST_UNFLUSHED: usize = 16;
+
+/// Why a hub was not joined to a broker.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NatsError {
+    /// The prefix is not one or more tokens of a subject.
+    #[error("not a prefix of subjects")]
+    Prefix,
+    /// The operating system has no randomness to name the node with.
+    #[error(transparent)]
+    Entropy(getrandom::Error),
+    /// The client was closed.
+    #[error(transparent)]
+    Subscribe(#[from] async_nats::SubscribeError),
+    /// The broker does not answer.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+/// Over a NATS broker.
+impl Hub {
+    /// A hub whose topics reach the members of all nodes that join the same broker with the same prefix. When this
+    /// returns, the broker knows of this node.
+    ///
+    /// A message reaches the members of its own node at once, whether or not the broker is there, and they get it once.
+    /// It reaches each other node at most once: what is published while the broker is away waits, within `waiting`,
+    /// and the oldest of what is too much is lost and counted as [`unsent`](crate::HubCounts::unsent). So is a message
+    /// longer than the broker's `max_payload`, or of a topic longer than 2,048 bytes. The client reconnects by itself,
+    /// as its options have it. What other nodes publish while this one is not connected does not come.
+    ///
+    /// A message's subject is `PREFIX.NODE.KIND_TOPIC`, where `NODE` is random, and `KIND_TOPIC` is `t` or `b`, for text
+    /// or binary, and the topic in base64url without padding; its payload is the message's. A program may publish
+    /// so, too, under a name of its own for `NODE`. The option `no_echo` of the client saves the broker the work of
+    /// sending back to this node what it has published.
+    ///
+    /// The connection's task ends with the last clone of the hub and its last member, once what waited is sent.
+    ///
+    /// # Errors
+    /// [`NatsError::Prefix`]; the others if the client cannot subscribe, or the broker does not answer in the client's time
+    /// for requests.
+    ///
+    /// # Cancel safety
+    /// Dropped, the future leaves nothing behind.
+    ///
+    /// ```no_run
+    /// use sockless_tokio::{Bounds, Hub, sockless::Prepared};
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = async_nats::ConnectOptions::new().no_echo().connect("nats://127.0.0.1:4222").await?;
+    /// let waiting = Bounds { messages: 10_000, bytes: 16 << 20 };
+    /// let hub = Hub::over_nats(client, "chat", waiting).await?;
+    /// hub.publish("room", &Prepared::text("to all members on all nodes"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn over_nats(client: Client, prefix: &str, waiting: Bounds) -> Result<Self, NatsError> {
+        let token = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        if prefix.contains(['*', '>']) || !prefix.split('.').all(token) {
+            return Err(NatsError::Prefix);
+        }
+        let incoming = client.subscribe(format!("{prefix}.*.*")).await?;
+        // Whatever answers, the broker has read all that went before.
+        match client.request(client.new_inbox(), Default::default()).await {
+            Err(error) if error.kind() != RequestErrorKind::NoResponders => return Err(error.into()),
+            _ => {}
+        }
+        let node = getrandom::u64().map_err(NatsError::Entropy)?;
+        let own = format!("{prefix}.{node:016x}.");
+        let (hub, outlet) = Self::with_outlet(waiting);
+        let receiving = tokio::spawn(receive(incoming, hub.downgrade(), own.clone()));
+        let weak = hub.downgrade();
+        tokio::spawn(async move {
+            send(client, outlet, weak, own).await;
+            receiving.abort();
+        });
+        Ok(hub)
+    }
+}
+
+/// Gives to the members here what other nodes publish.
+async fn receive(mut incoming: Subscriber, hub: WeakHub, own: String) {
+    while let Some(message) = poll_fn(|cx| Pin::new(&mut incoming).poll_next(cx)).await {
+        if message.subject.starts_with(&own) {
+            continue;
+        }
+        match read(&message) {
+            Some((topic, prepared)) => hub.deliver(&topic, &prepared),
+            None => trace::event!(DEBUG, subject = %message.subject, "not a message of a hub"),
+        }
+    }
+}
+
+/// The topic and the message; `None` for what is not one.
+fn read(message: &Message) -> Option<(String, Prepared)> {
+    let (_, last) = message.subject.rsplit_once('.')?;
+    let (kind, topic) = last.split_at_checked(1)?;
+    let topic = String::from_utf8(URL_SAFE_NO_PAD.decode(topic).ok()?).ok()?;
+    let prepared = match kind {
+        "t" => Prepared::text(std::str::from_utf8(&message.payload).ok()?),
+        "b" => Prepared::binary(&message.payload),
+        _ => return None,
+    };
+    Some((topic, prepared))
+}
+
+/// Gives to the broker what is published here, until the hub is gone and all is sent.
+async fn send(client: Client, outlet: Arc<Mailbox>, hub: WeakHub, own: String) {
+    let mut unflushed = 0;
+    loop {
+        let next = poll_fn(|cx| match outlet.poll_recv(cx) {
+            Poll::Pending if unflushed > 0 => Poll::Ready(None),
+            poll => poll.map(Some),
+        });
+        let next = next.await;
+        if next.is_none() || unflushed >= MOST_UNFLUSHED {
+            // The client would keep any amount while the broker is away; this waits until it is back.
+            _ = client.flush().await;
+            unflushed = 0;
+        }
+        match next {
+            Some(Some(Delivery::Message { topic, message })) => {
+                let sent = match subject(&own, &topic, message.kind()) {
+                    Some(subject) => client.publish(subject, message.payload().to_vec().into()).await.is_ok(),
+                    None => false,
+                };
+                if !sent {
+                    hub.unsent(1);
+                }
+                unflushed += 1;
+            }
+            // The hub has counted them.
+            Some(Some(Delivery::Missed(_))) | None => {}
+            Some(None) => break,
+        }
+    }
+    _ = client.flush().await;
+}
+
+/// The subject of a message of a topic; `None` if it would be too long.
+fn subject(own: &str, topic: &str, kind: Kind) -> Option<String> {
+    let kind = if kind == Kind::Text { 't' } else { 'b' };
+    (topic.len() <= LONGEST_TOPIC).then(|| format!("{own}{kind}{}", URL_SAFE_NO_PAD.encode(topic)))
+}
