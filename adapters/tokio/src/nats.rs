@@ -100,10 +100,11 @@ async fn receive(mut incoming: Subscriber, hub: WeakHub, own: String) {
         if message.subject.starts_with(&own) {
             continue;
         }
-        match read(&message) {
-            Some((topic, prepared)) => hub.deliver(&topic, &prepared),
-            None => trace::event!(DEBUG, subject = %message.subject, "not a message of a hub"),
-        }
+        let Some((topic, prepared)) = read(&message) else {
+            trace::event!(DEBUG, subject = %message.subject, "not a message of a hub");
+            continue;
+        };
+        hub.deliver(&topic, &prepared);
     }
 }
 
