@@ -80,11 +80,7 @@ impl Hub {
             return Err(NatsError::Prefix);
         }
         let incoming = client.subscribe(format!("{prefix}.*.*")).await?;
-        // Whatever answers, the broker has read all that went before.
-        match client.request(client.new_inbox(), Default::default()).await {
-            Err(error) if error.kind() != RequestErrorKind::NoResponders => return Err(error.into()),
-            _ => {}
-        }
+        round_trip(&client).await?;
         let node = getrandom::u64().map_err(NatsError::Entropy)?;
         let own = format!("{prefix}.{node:016x}.");
         let (hub, outlet) = Self::with_outlet(waiting);
@@ -104,10 +100,11 @@ async fn receive(mut incoming: Subscriber, hub: WeakHub, own: String) {
         if message.subject.starts_with(&own) {
             continue;
         }
-        match read(&message) {
-            Some((topic, prepared)) => hub.deliver(&topic, &prepared),
-            None => trace::event!(DEBUG, subject = %message.subject, "not a message of a hub"),
-        }
+        let Some((topic, prepared)) = read(&message) else {
+            trace::event!(DEBUG, subject = %message.subject, "not a message of a hub");
+            continue;
+        };
+        hub.deliver(&topic, &prepared);
     }
 }
 
@@ -154,7 +151,17 @@ async fn send(client: Client, outlet: Arc<Mailbox>, hub: WeakHub, own: String) {
             Some(None) => break,
         }
     }
-    _ = client.flush().await;
+    // A client that hangs up may take back what the broker has not read.
+    _ = round_trip(&client).await;
+}
+
+/// Waits until the broker has read all that this client has sent before.
+async fn round_trip(client: &Client) -> Result<(), RequestError> {
+    match client.request(client.new_inbox(), Default::default()).await {
+        // Nobody listens there, and the broker says so.
+        Err(error) if error.kind() != RequestErrorKind::NoResponders => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The subject of a message of a topic; `None` if it would be too long.
