@@ -203,8 +203,8 @@ impl<S> Conn<'_, S> {
 
 /// Reading.
 impl<S> Conn<'_, S> {
-    /// Stops reading from the peer, until [`resume`](Self::resume). What was read already is still told. No keepalive
-    /// and no other deadline counts meanwhile.
+    /// Stops reading from the peer, until [`resume`](Self::resume). What was read already waits too. No keepalive and no
+    /// other deadline counts meanwhile.
     pub fn pause(&mut self) {
         self.act(Act::Pause);
     }

@@ -36,6 +36,8 @@ pub(crate) struct Entry<S> {
     pub(crate) dialing: Option<Box<Dialing>>,
     /// Why writing has failed.
     pub(crate) broken: Option<Box<io::Error>>,
+    /// The rest of a read, which stopped being wanted within it.
+    pub(crate) held: Option<Box<Vec<u8>>>,
 }
 
 /// Addresses that have not been tried yet, the next one last.
@@ -135,8 +137,11 @@ impl<S> Entry<S> {
 
     /// Whether reading is wanted, and may bring something.
     pub(crate) fn may_read(&self) -> bool {
-        let Flags { readable, paused, stalled, .. } = self.flags;
-        readable && !paused && !stalled && self.dialing.is_none() && self.connection.wants().read
+        (self.flags.readable || self.held.is_some()) && self.dialing.is_none() && self.wants_input()
+    }
+
+    fn wants_input(&self) -> bool {
+        !self.flags.paused && !self.flags.stalled && self.connection.wants().read
     }
 
     pub(crate) fn queued(&mut self) -> usize {
@@ -194,6 +199,9 @@ impl<S: Send + 'static> Entry<S> {
     /// Reads once, and tells the handler what came.
     pub(crate) fn read<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, buffer: &mut [u8]) {
         self.lend(local);
+        if let Some(mut held) = self.held.take() {
+            return self.receive(handler, local, &mut held);
+        }
         // While a large message is under way, the socket fills it where it lies.
         let (received, is_tail) = match self.connection.tail() {
             Some(tail) => (self.stream.read(tail), true),
@@ -227,6 +235,14 @@ impl<S: Send + 'static> Entry<S> {
                 Ok(Some(event)) => self.event(handler, local, event),
                 Ok(None) => return,
                 Err(error) => return self.end(handler, local, error.into()),
+            }
+            if !input.is_empty() && self.flags.opened && !self.flags.told && !self.wants_input() {
+                // Much waits to go out, or the handler has paused.
+                self.flush(local);
+                if !self.wants_input() {
+                    self.held = Some(Box::new(input.to_vec()));
+                    return;
+                }
             }
         }
     }

@@ -425,6 +425,7 @@ impl<H: Handler> Worker<H> {
             flags: Flags { readable: true, ..flags },
             dialing,
             broken: None,
+            held: None,
         });
         self.local.stats.connections += 1;
         Some(key)

@@ -150,3 +150,45 @@ fn others_are_unharmed() {
     server.eventually("all but one are gone", |stats| stats.connections == 1);
     server.stop();
 }
+
+/// Answers with a lot.
+struct Generous;
+
+impl Handler for Generous {
+    type State = ();
+
+    fn on_message(&self, conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
+        let mut answer = vec![b'a'; 1 << 20];
+        answer.extend_from_slice(message.as_bytes());
+        conn.send_binary(&answer)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn what_came_in_one_read_is_answered_as_the_peer_takes_it() {
+    let mut config = sockless::Config::default();
+    (config.outbound.soft, config.outbound.hard) = (1000, 2000);
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1).config(config), Generous);
+    let mut client = TcpStream::connect(server.address()).unwrap();
+    client.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    let mut stream = REQUEST.to_vec();
+    for number in 0..40 {
+        stream.extend([0x82, 0x81, 0, 0, 0, 0, number]);
+    }
+    client.write_all(&stream).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    let len = (1 << 20) + 1;
+    let mut answer = vec![0; 10 + len as usize];
+    for number in 0..40 {
+        client.read_exact(&mut answer).unwrap();
+        let length = u64::to_be_bytes(len);
+        assert_eq!((&answer[..2], &answer[2..10], answer.last()), (&[0x82, 127][..], &length[..], Some(&number)));
+    }
+    server.stop();
+}
