@@ -37,6 +37,7 @@ pub(crate) struct Entry<S> {
     /// Why writing has failed.
     pub(crate) broken: Option<Box<io::Error>>,
     /// The rest of a read, which stopped being wanted within it.
+    #[allow(clippy::box_collection)] // Entries are many, and few hold any.
     pub(crate) held: Option<Box<Vec<u8>>>,
 }
 
