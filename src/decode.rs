@@ -43,10 +43,8 @@ pub(crate) struct Chunk<'a> {
 impl<'a> Chunk<'a> {
     /// The payload, unmasked where it lies.
     #[inline]
-    pub(crate) fn unmasked(self) -> &'a mut [u8] {
-        if let Some(mut mask) = self.mask {
-            mask.apply(self.payload);
-        }
+    pub(crate) fn unmasked(mut self) -> &'a mut [u8] {
+        self.unmask();
         self.payload
     }
 

@@ -361,12 +361,9 @@ impl Receiver {
             receiver.bytes += len as u64;
             let decoded =
                 receiver.decoder.next(&mut input, &receiver.config, receiver.negotiated.is_compressed(), Most::ALL)?;
-            let Some(Decoded::Data(chunk)) = decoded else { return Ok(None) };
-            let (kind, last) = (chunk.kind, chunk.last);
-            chunk.unmasked();
-            if !last {
-                return Ok(None);
-            }
+            let Some(Decoded::Data(mut chunk)) = decoded else { return Ok(None) };
+            chunk.unmask();
+            let Chunk { kind, last: true, .. } = chunk else { return Ok(None) };
             receiver.assembler.finish(kind, filled + len).map(|message| Some(message.into()))
         })
     }

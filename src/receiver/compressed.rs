@@ -17,14 +17,15 @@ impl Receiver {
     /// Takes a message that came whole.
     #[inline]
     pub(super) fn inflate_whole(&mut self, kind: Kind, payload: &[u8]) -> Result<Message<'static>, ProtocolError> {
-        let filled = self.inflate_part(kind, payload, (true, true), self.config.limits.message)?;
+        let room = self.config.limits.message;
+        let filled = self.inflate_part(kind, payload, (true, true), room)?;
         let message = if let (Some(inflater), true) = (&self.inflater, self.assembler.is_empty_text()) {
             // Most are short, and have nothing to be put together from.
             let mut text = self.assembler.take_text();
             text.push_str(whole_text(inflater.step(filled))?);
             Message::Text(Cow::Owned(text))
         } else {
-            self.append_last(filled)?;
+            self.append_last(filled, room)?;
             self.assembler.finish(kind, usize::MAX)?
         };
         self.end_inflating();
@@ -37,7 +38,7 @@ impl Receiver {
         let room = if self.mode == Mode::Piece { usize::MAX } else { self.config.limits.message };
         let filled = self.inflate_part(chunk.kind, chunk.payload, (chunk.first, chunk.last), room)?;
         if chunk.last {
-            self.append_last(filled)?;
+            self.append_last(filled, room)?;
             self.end_inflating();
         }
         match self.mode {
@@ -82,11 +83,10 @@ impl Receiver {
         Ok(filled)
     }
 
-    /// Puts a message together with its last bytes, which are in the inflater.
-    fn append_last(&mut self, filled: usize) -> Result<(), ProtocolError> {
+    /// Puts a message together with its last bytes, which are in the inflater; `room` as for the bytes before.
+    fn append_last(&mut self, filled: usize, room: usize) -> Result<(), ProtocolError> {
         let Some(inflater) = &mut self.inflater else { return Ok(()) };
-        let most = self.config.limits.message;
-        let mut output = Inflated::new(&mut self.assembler, inflater.front.take(), most, false);
+        let mut output = Inflated::new(&mut self.assembler, inflater.front.take(), room, false);
         output.append(inflater.step(filled))?;
         output.join();
         Ok(())
