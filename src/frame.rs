@@ -238,6 +238,9 @@ pub struct HeaderBytes {
 }
 
 impl HeaderBytes {
+    /// No header.
+    pub(crate) const NONE: Self = Self { bytes: [0; MAX_HEADER], len: 0 };
+
     /// Whether `frame` starts with this header.
     pub(crate) const fn starts(&self, frame: &[u8]) -> bool {
         let mut i = 0;

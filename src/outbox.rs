@@ -182,7 +182,7 @@ impl Outbox {
     #[inline]
     fn advance(&mut self, count: usize, retain: usize) {
         if count < self.len() {
-            return self.backlog.get_or_insert_default().advance(&self.bytes, count);
+            return self.step(count);
         }
         self.bytes.clear();
         if self.bytes.capacity() > retain {
@@ -194,6 +194,28 @@ impl Outbox {
             self.backlog = None;
         }
     }
+
+    /// As `advance`, while more is to go out, here or behind.
+    fn step(&mut self, count: usize) {
+        if count > 0 {
+            self.backlog.get_or_insert_default().advance(&self.bytes, count);
+        }
+    }
+
+    /// Takes the rest of a frame that has begun to go out, behind all that waited.
+    fn push_rest(&mut self, rest: [&[u8]; 2]) {
+        let backlog = self.backlog.get_or_insert_default();
+        backlog.sent = 0;
+        self.bytes.clear();
+        extend(&mut self.bytes, rest);
+        backlog.boundary = self.bytes.len();
+    }
+}
+
+fn extend(bytes: &mut Vec<u8>, [header, payload]: [&[u8]; 2]) {
+    bytes.reserve(header.len() + payload.len());
+    bytes.extend_from_slice(header);
+    bytes.extend_from_slice(payload);
 }
 
 impl Backlog {
@@ -304,6 +326,25 @@ impl<'a> Outgoing<'a> {
     #[inline]
     pub(crate) fn new(outbox: &'a mut Outbox, retain: usize, sent: &'a mut u64) -> Self {
         Self { outbox, retain, sent }
+    }
+
+    /// As `advance`, while more is to go out behind all that waits here.
+    pub(crate) fn step(&mut self, count: usize) {
+        self.outbox.step(count);
+        self.count(count);
+    }
+
+    /// So many bytes that never waited here have gone out.
+    pub(crate) fn count(&mut self, count: usize) {
+        *self.sent += count as u64;
+    }
+
+    /// Takes the rest of a frame, header and payload, which has `begun` to go out behind all that waited, or has not.
+    pub(crate) fn keep(&mut self, rest: [&[u8]; 2], begun: bool) {
+        match begun {
+            true => self.outbox.push_rest(rest),
+            false => extend(self.outbox.tail(rest[0].len() + rest[1].len()), rest),
+        }
     }
 }
 

@@ -10,12 +10,13 @@ use crate::decode::{Chunk, Role};
 use crate::deflate::{Compress, Deflater};
 use crate::error::{HandshakeError, ProtocolError, SendError};
 use crate::event::{Fact, Kind, Message};
-use crate::frame::{ControlPayload, Header, OpCode, RSV1};
+use crate::frame::{ControlPayload, Header, HeaderBytes, OpCode, RSV1};
 use crate::mask::{Keys, Mask, Seed};
 use crate::outbox::{Outbox, Outgoing, Part, append_frame, control_frame};
 use crate::prepared::{self, Prepared};
 use crate::receiver::Traffic;
 use crate::state::{Facts, OwnClose, State, Transport, Wants};
+use crate::through::Through;
 use crate::timer::{Due, Phase, Timer};
 use crate::utf8::{self, Utf8};
 use crate::writer::Writer;
@@ -139,13 +140,18 @@ impl Sender {
     #[inline]
     fn send_message(&mut self, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
         self.check_new()?;
+        self.message(kind, payload);
+        Ok(())
+    }
+
+    /// Appends a message, compressed where it is worth it.
+    #[inline]
+    fn message(&mut self, kind: Kind, payload: &[u8]) {
         #[cfg(feature = "deflate")]
         if self.negotiated.is_compressed() {
-            self.deflate(kind, payload, Compress::Auto);
-            return Ok(());
+            return self.deflate(kind, payload, Compress::Auto);
         }
         self.frames_of(kind, 0, payload);
-        Ok(())
     }
 
     /// Appends a message, in as many frames as the configuration says.
@@ -247,12 +253,8 @@ impl Sender {
     }
 
     fn share(&mut self, kind: Kind, bytes: Bytes) {
-        #[cfg(feature = "deflate")]
-        if self.is_worth_deflating(bytes.len()) {
-            return self.deflate(kind, &bytes, Compress::Auto);
-        }
-        if bytes.len() < LEAST_SHARED || self.config.outbound.fragment != 0 {
-            return self.frames_of(kind, 0, &bytes);
+        if self.is_copied(bytes.len()) {
+            return self.message(kind, &bytes);
         }
         let len = bytes.len();
         let (mask, payload) = match self.mask() {
@@ -269,7 +271,32 @@ impl Sender {
         let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask, length: len as u64 }.encode();
         self.outbox.tail(header.len()).extend_from_slice(&header);
         self.outbox.push_payload(payload);
-        self.count(1);
+        self.count(0);
+    }
+
+    /// As [`Connection::send_through`](crate::Connection::send_through).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_through<'a>(&'a mut self, message: &'a Message<'_>) -> Result<Through<'a>, SendError> {
+        let (kind, payload) = (message.kind(), message.as_bytes());
+        if self.role == Role::Client || self.is_copied(payload.len()) {
+            self.send_message(kind, payload)?;
+            return Ok(Through::new(self.outbound(), HeaderBytes::NONE, &[]));
+        }
+        self.check_new()?;
+        let header = self.header(true, 0, kind.opcode(), payload.len()).encode();
+        self.count(header.len() + payload.len());
+        Ok(Through::new(self.outbound(), header, payload))
+    }
+
+    /// Whether a message of `len` bytes does not go out as it is, or costs less when it is copied.
+    fn is_copied(&self, len: usize) -> bool {
+        #[cfg(feature = "deflate")]
+        if self.is_worth_deflating(len) {
+            return true;
+        }
+        len < LEAST_SHARED || self.config.outbound.fragment != 0
     }
 
     /// As [`Connection::send_prepared`](crate::Connection::send_prepared).
@@ -292,11 +319,11 @@ impl Sender {
         match (self.role, self.config.outbound.fragment) {
             (Role::Server, 0) if frame.len() < LEAST_SHARED => {
                 self.outbox.tail(frame.len()).extend_from_slice(frame);
-                self.count(1);
+                self.count(0);
             }
             (Role::Server, 0) => {
                 self.outbox.push_frame(frame.clone());
-                self.count(1);
+                self.count(0);
             }
             _ => {
                 let (kind, rsv, payload) = prepared::parts(frame);
@@ -340,7 +367,7 @@ impl Sender {
     fn push_control(&mut self, opcode: OpCode, payload: &[u8], part: Part) {
         let frame = control_frame(opcode, payload, self.mask());
         self.outbox.push_control(frame, part);
-        self.count(1);
+        self.count(0);
     }
 
     /// As [`Connection::close`](crate::Connection::close).
@@ -404,13 +431,14 @@ impl Sender {
     fn append(&mut self, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
         let header = self.header(fin, rsv, opcode, payload.len());
         append_frame(self.outbox.tail(payload.len() + crate::frame::MAX_HEADER), header, payload);
-        self.count(1);
+        self.count(0);
     }
 
+    /// Counts a frame, of which `lent` bytes are not in the outbox.
     #[inline]
-    fn count(&mut self, frames: u64) {
-        self.frames += frames;
-        let queued = u32::try_from(self.outbox.len()).unwrap_or(u32::MAX);
+    fn count(&mut self, lent: usize) {
+        self.frames += 1;
+        let queued = u32::try_from(self.outbox.len() + lent).unwrap_or(u32::MAX);
         self.most_queued = self.most_queued.max(queued);
     }
 

@@ -48,11 +48,12 @@ fn with_outbound(change: impl FnOnce(&mut Outbound)) -> Config {
 type Send = fn(&mut Connection) -> Result<(), SendError>;
 
 /// Every way to begin a message.
-const SENDS: [(&str, Send); 7] = [
+const SENDS: [(&str, Send); 8] = [
     ("send", |connection| connection.send(&Message::from("x"))),
     ("send_text", |connection| connection.send_text("x")),
     ("send_binary", |connection| connection.send_binary(b"x")),
     ("send_shared", |connection| connection.send_shared(Kind::Binary, Bytes::from_static(b"x"))),
+    ("send_through", |connection| connection.send_through(&Message::from(&[b'x'; 300][..])).map(drop)),
     ("send_prepared", |connection| connection.send_prepared(&Prepared::text("x"))),
     ("send_fragment", |connection| connection.send_fragment(Kind::Binary, b"x", true)),
     ("writer", |connection| {
