@@ -15,7 +15,7 @@ use crate::mask::{Keys, Mask, Seed};
 use crate::outbox::{Outbox, Outgoing, Part, append_frame, control_frame};
 use crate::prepared::{self, Prepared};
 use crate::receiver::Traffic;
-use crate::state::{Facts, OwnClose, State, Transport, Wants};
+use crate::state::{Facts, Happened, OwnClose, State, Transport, Wants};
 use crate::through::Through;
 use crate::timer::{Due, Phase, Timer};
 use crate::utf8::{self, Utf8};
@@ -104,7 +104,7 @@ impl Sender {
     /// The opening handshake is done.
     pub(crate) fn open(&mut self, negotiated: Negotiated) {
         self.negotiated = negotiated;
-        self.facts.open = true;
+        self.facts.set(Happened::Open);
         self.outbox.end_head();
     }
 
@@ -390,14 +390,14 @@ impl Sender {
 
     /// As [`Connection::abort`](crate::Connection::abort).
     pub fn abort(&mut self, code: Code) {
-        if self.facts.open && self.transport() != Transport::Close {
+        if self.facts.has(Happened::Open) && self.transport() != Transport::Close {
             // A close frame that has not begun to go out is dropped too, and none can be behind it.
             if self.outbox.cut() {
                 self.facts.close = OwnClose::None;
             }
             self.reply_close(code);
         }
-        self.facts.failed = true;
+        self.facts.set(Happened::Failed);
     }
 
     /// Sends a close frame unless one was sent (RFC 6455 §5.5.1); a message in fragments ends there.
@@ -418,12 +418,12 @@ impl Sender {
     // ---- frames
 
     #[inline]
-    fn mask(&self) -> Option<[u8; 4]> {
+    fn mask(&mut self) -> Option<[u8; 4]> {
         (self.role == Role::Client).then(|| self.keys.mask(self.frames))
     }
 
     #[inline]
-    fn header(&self, fin: bool, rsv: u8, opcode: OpCode, len: usize) -> Header {
+    fn header(&mut self, fin: bool, rsv: u8, opcode: OpCode, len: usize) -> Header {
         Header { fin, rsv, opcode, mask: self.mask(), length: len as u64 }
     }
 
@@ -485,7 +485,7 @@ impl Sender {
         match fact {
             Fact::Ping(payload) => {
                 // A close frame that waits for a message to end does not keep the pong (RFC 6455 §5.5.2).
-                if self.config.answer_pings && self.facts.open && !self.facts.is_ending() {
+                if self.config.answer_pings && self.facts.has(Happened::Open) && !self.facts.is_ending() {
                     self.push_control(OpCode::Pong, &payload, Part::Pong);
                 }
             }
@@ -495,21 +495,21 @@ impl Sender {
                 self.timer.handle_pong(header + payload.len() as u32, answers);
             }
             Fact::Close(code) => {
-                self.facts.close_received = true;
+                self.facts.set(Happened::CloseReceived);
                 self.reply_close(code);
             }
             Fact::Failed(code) => self.fail(code),
             Fact::Eof => {
-                self.facts.eof = true;
+                self.facts.set(Happened::Eof);
                 self.fragmented = None;
             }
         }
     }
 
     pub(crate) fn fail(&mut self, code: Option<Code>) {
-        self.facts.failed = true;
+        self.facts.set(Happened::Failed);
         match code {
-            Some(code) if self.facts.open => self.reply_close(code),
+            Some(code) if self.facts.has(Happened::Open) => self.reply_close(code),
             _ => {}
         }
     }
@@ -532,10 +532,11 @@ impl Sender {
                 return Ok(());
             }
             Some(Due::Close) => {
-                self.facts.expired = true;
+                self.facts.set(Happened::Expired);
                 self.fragmented = None;
-                let Facts { failed, eof, close_received, .. } = self.facts;
-                return if failed | eof | close_received { Ok(()) } else { Err(ProtocolError::CloseTimeout) };
+                let ended = [Happened::Failed, Happened::Eof, Happened::CloseReceived];
+                let ended = ended.into_iter().any(|what| self.facts.has(what));
+                return if ended { Ok(()) } else { Err(ProtocolError::CloseTimeout) };
             }
             Some(Due::Handshake) => ProtocolError::Handshake(HandshakeError::Timeout),
             Some(Due::Pong) => ProtocolError::PongTimeout,
@@ -566,7 +567,9 @@ impl Sender {
         let transport = self.transport();
         let queued = self.outbox.len();
         Wants {
-            read: transport != Transport::Close && !self.facts.eof && queued <= self.config.outbound.soft,
+            read: transport != Transport::Close
+                && !self.facts.has(Happened::Eof)
+                && queued <= self.config.outbound.soft,
             write: transport != Transport::Close && queued > 0,
             transport,
             deadline: self.poll_timeout(),
@@ -640,6 +643,6 @@ impl Sender {
 
     /// No opening handshake will follow; the transport is of no more use, not even to read.
     pub(crate) fn expire(&mut self) {
-        self.facts.expired = true;
+        self.facts.set(Happened::Expired);
     }
 }
