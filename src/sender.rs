@@ -10,7 +10,7 @@ use crate::decode::{Chunk, Role};
 use crate::deflate::{Compress, Deflater};
 use crate::error::{HandshakeError, ProtocolError, SendError};
 use crate::event::{Fact, Kind, Message};
-use crate::frame::{ControlPayload, Header, HeaderBytes, OpCode, RSV1};
+use crate::frame::{ControlPayload, Header, HeaderBytes, MAX_HEADER, OpCode, RSV1};
 use crate::mask::{Keys, Mask, Seed};
 use crate::outbox::{Outbox, Outgoing, Part, append_frame, control_frame};
 use crate::prepared::{self, Prepared};
@@ -43,6 +43,7 @@ pub struct Sender {
     /// Frames sent; each has its number of the count before it.
     frames: u64,
     bytes: u64,
+    /// Before the latest message, or later.
     most_queued: u32,
     /// With context takeover, from the first compressed message on.
     #[cfg(feature = "deflate")]
@@ -78,6 +79,10 @@ struct Fragmented {
     utf8: Utf8,
     /// The close frame that waits for the message to end.
     close: Option<ControlPayload>,
+}
+
+fn to_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 impl Sender {
@@ -158,19 +163,20 @@ impl Sender {
     #[inline]
     fn frames_of(&mut self, kind: Kind, rsv: u8, payload: &[u8]) {
         match self.config.outbound.fragment {
-            0 => self.append(true, rsv, kind.opcode(), payload),
-            size => {
-                let mut opcode = kind.opcode();
-                let mut rsv = rsv;
-                let mut rest = payload;
-                while rest.len() > size {
-                    let (fragment, behind) = rest.split_at(size);
-                    self.append(false, rsv, opcode, fragment);
-                    (opcode, rsv, rest) = (OpCode::Continuation, 0, behind);
-                }
-                self.append(true, rsv, opcode, rest);
-            }
+            0 => self.append_inline(true, rsv, kind.opcode(), payload),
+            size => self.fragments_of(size, kind, rsv, payload),
         }
+    }
+
+    #[cold]
+    fn fragments_of(&mut self, size: usize, kind: Kind, rsv: u8, payload: &[u8]) {
+        let (mut opcode, mut rsv, mut rest) = (kind.opcode(), rsv, payload);
+        while rest.len() > size {
+            let (fragment, behind) = rest.split_at(size);
+            self.append(false, rsv, opcode, fragment);
+            (opcode, rsv, rest) = (OpCode::Continuation, 0, behind);
+        }
+        self.append(true, rsv, opcode, rest);
     }
 
     /// As [`Connection::send_fragment`](crate::Connection::send_fragment).
@@ -271,7 +277,7 @@ impl Sender {
         let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask, length: len as u64 }.encode();
         self.outbox.tail(header.len()).extend_from_slice(&header);
         self.outbox.push_payload(payload);
-        self.count(0);
+        self.frames += 1;
     }
 
     /// As [`Connection::send_through`](crate::Connection::send_through).
@@ -286,7 +292,8 @@ impl Sender {
         }
         self.check_new()?;
         let header = self.header(true, 0, kind.opcode(), payload.len()).encode();
-        self.count(header.len() + payload.len());
+        self.frames += 1;
+        self.note_queued(header.len() + payload.len());
         Ok(Through::new(self.outbound(), header, payload))
     }
 
@@ -319,11 +326,11 @@ impl Sender {
         match (self.role, self.config.outbound.fragment) {
             (Role::Server, 0) if frame.len() < LEAST_SHARED => {
                 self.outbox.tail(frame.len()).extend_from_slice(frame);
-                self.count(0);
+                self.frames += 1;
             }
             (Role::Server, 0) => {
                 self.outbox.push_frame(frame.clone());
-                self.count(0);
+                self.frames += 1;
             }
             _ => {
                 let (kind, rsv, payload) = prepared::parts(frame);
@@ -365,9 +372,11 @@ impl Sender {
     }
 
     fn push_control(&mut self, opcode: OpCode, payload: &[u8], part: Part) {
+        // It may take the place of a longer one.
+        self.note_queued(0);
         let frame = control_frame(opcode, payload, self.mask());
         self.outbox.push_control(frame, part);
-        self.count(0);
+        self.frames += 1;
     }
 
     /// As [`Connection::close`](crate::Connection::close).
@@ -392,6 +401,7 @@ impl Sender {
     pub fn abort(&mut self, code: Code) {
         if self.facts.has(Happened::Open) && self.transport() != Transport::Close {
             // A close frame that has not begun to go out is dropped too, and none can be behind it.
+            self.note_queued(0);
             if self.outbox.cut() {
                 self.facts.close = OwnClose::None;
             }
@@ -427,19 +437,23 @@ impl Sender {
         Header { fin, rsv, opcode, mask: self.mask(), length: len as u64 }
     }
 
-    #[inline]
     fn append(&mut self, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
-        let header = self.header(fin, rsv, opcode, payload.len());
-        append_frame(self.outbox.tail(payload.len() + crate::frame::MAX_HEADER), header, payload);
-        self.count(0);
+        self.append_inline(fin, rsv, opcode, payload);
     }
 
-    /// Counts a frame, of which `lent` bytes are not in the outbox.
-    #[inline]
-    fn count(&mut self, lent: usize) {
+    /// Where most frames are made; the code is large.
+    #[inline(always)]
+    fn append_inline(&mut self, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
+        let header = self.header(fin, rsv, opcode, payload.len());
+        append_frame(self.outbox.tail(payload.len() + MAX_HEADER), header, payload);
         self.frames += 1;
-        let queued = u32::try_from(self.outbox.len() + lent).unwrap_or(u32::MAX);
-        self.most_queued = self.most_queued.max(queued);
+    }
+
+    /// Notes how much waits, and that `lent` bytes do that are not in the outbox. Whatever takes from the outbox calls it
+    /// before, and what adds to it need not.
+    #[inline]
+    fn note_queued(&mut self, lent: usize) {
+        self.most_queued = self.most_queued.max(to_u32(self.outbox.len() + lent));
     }
 
     #[inline]
@@ -554,6 +568,7 @@ impl Sender {
     /// As [`Connection::outbound`](crate::Connection::outbound).
     #[inline]
     pub fn outbound(&mut self) -> Outgoing<'_> {
+        self.note_queued(0);
         Outgoing::new(&mut self.outbox, self.config.outbound.retain, &mut self.bytes)
     }
 
@@ -611,7 +626,7 @@ impl Sender {
 
     /// The most bytes that ever waited to go out at once; it counts to 4 GiB.
     pub fn most_queued(&self) -> u32 {
-        self.most_queued
+        self.most_queued.max(to_u32(self.outbox.len()))
     }
 
     /// All of it together, for a connection whose receiving half has `received` so much.

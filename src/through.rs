@@ -2,6 +2,8 @@
 
 use crate::frame::HeaderBytes;
 use crate::outbox::Outgoing;
+#[cfg(feature = "std")]
+use crate::outbox::fill;
 use bytes::Buf;
 
 /// All that waits to go out, and behind it a new message whose payload is borrowed, lent as a [`Buf`]: write it with
@@ -49,14 +51,10 @@ impl Buf for Through<'_> {
     }
 
     #[cfg(feature = "std")]
+    #[inline]
     fn chunks_vectored<'b>(&'b self, slices: &mut [std::io::IoSlice<'b>]) -> usize {
-        let mut count = self.queued.chunks_vectored(slices);
-        let rest = self.rest().into_iter().filter(|part| !part.is_empty());
-        for (to, from) in slices[count..].iter_mut().zip(rest) {
-            *to = std::io::IoSlice::new(from);
-            count += 1;
-        }
-        count
+        let count = self.queued.chunks_vectored(slices);
+        count + fill(&mut slices[count..], self.rest())
     }
 
     /// # Panics
