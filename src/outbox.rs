@@ -22,8 +22,7 @@ pub(crate) struct Outbox {
 struct Backlog {
     /// How many of `bytes` have gone out.
     sent: usize,
-    /// The start of some frame in `bytes`, or their end: from where the next boundary is found. Where a head waits, it is
-    /// the head's end.
+    /// The start of the head or of some frame in `bytes`, or their end: from where the next boundary is found.
     boundary: usize,
     /// What was not copied to `bytes`: shared payloads, prepared frames, and control frames that overtake.
     splices: VecDeque<Splice>,
@@ -86,13 +85,6 @@ impl Outbox {
         &mut self.bytes
     }
 
-    /// What waits is the head of the opening handshake: nothing goes ahead of it, and it is not cut.
-    pub(crate) fn end_head(&mut self) {
-        if !self.bytes.is_empty() {
-            self.backlog.get_or_insert_default().boundary = self.bytes.len();
-        }
-    }
-
     /// Appends a payload by reference; its header was just appended.
     pub(crate) fn push_payload(&mut self, data: Bytes) {
         self.push_splice(data, Part::Payload);
@@ -129,10 +121,7 @@ impl Outbox {
     /// Drops every frame that has not begun to go out; whether there was any.
     pub(crate) fn cut(&mut self) -> bool {
         let before = self.len();
-        let Some(backlog) = &mut self.backlog else {
-            self.bytes.clear();
-            return before > 0;
-        };
+        let backlog = self.backlog.get_or_insert_default();
         let begun = backlog.begun(&self.bytes);
         backlog.boundary = backlog.next_boundary(&self.bytes);
         self.bytes.truncate(backlog.boundary);
@@ -276,11 +265,17 @@ impl Backlog {
         usize::from(self.started || self.splices.front().is_some_and(is_payload))
     }
 
-    /// The first index at or behind `sent` where a frame ends and none has begun to go out.
+    /// The first index at or behind `sent` where the head or a frame ends and none has begun to go out.
     fn next_boundary(&self, bytes: &[u8]) -> usize {
         // Of a frame that has begun, the payload is the first splice.
         let payload = self.splices.front().filter(|splice| splice.part == Part::Payload).map(|splice| splice.at);
         let mut boundary = self.boundary;
+        if matches!(bytes.get(boundary), Some(b'G' | b'H')) {
+            // The head of the opening handshake, a request or a response, goes first and whole. No frame begins so: FIN is
+            // not set, and these are no opcodes of fragments.
+            let end = bytes[boundary..].windows(4).position(|four| four == b"\r\n\r\n");
+            boundary = end.map_or(bytes.len(), |end| boundary + end + 4);
+        }
         while boundary < self.sent {
             // These are our own headers; they parse.
             let Ok(Some((header, len))) = Header::parse(&bytes[boundary..]) else { return bytes.len() };

@@ -110,7 +110,6 @@ impl Sender {
     pub(crate) fn open(&mut self, negotiated: Negotiated) {
         self.negotiated = negotiated;
         self.facts.set(Happened::Open);
-        self.outbox.end_head();
     }
 
     // ---- messages

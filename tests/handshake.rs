@@ -760,3 +760,35 @@ fn the_first_subprotocol_is_taken_if_there_is_one() {
         assert_eq!(response.subprotocol(), chosen);
     }
 }
+
+/// A request that comes whole is read in one pass, and one that comes in parts is collected first; both are read alike,
+/// and no line end but CR LF is taken, whatever is put, replaced or left out anywhere.
+#[test]
+fn a_request_is_the_same_whole_and_in_parts() {
+    let run = |head: &[u8], cut| {
+        let mut server = new_server();
+        let result = feed(&mut server, head, cut);
+        (result, outbound(&mut server), server.counters())
+    };
+    let good = REQUEST.as_bytes();
+    let mut spoilt = vec![good.to_vec(), [good, b"\x81\x80\0\0\0\0"].concat(), [good, b"\n"].concat()];
+    for at in 0..good.len() {
+        spoilt.push([&good[..at], &good[at + 1..]].concat());
+        for byte in *b"\r\n\0\t :a\x7f\x80" {
+            spoilt.push([&good[..at], &[byte], &good[at..]].concat());
+            spoilt.push([&good[..at], &[byte], &good[at + 1..]].concat());
+        }
+    }
+    let mut taken = 0;
+    for head in spoilt {
+        let whole = run(&head, usize::MAX);
+        assert_eq!(run(&head, 50), whole, "{}", head.escape_ascii());
+        if let [Event::Request(request)] = &whole.0.0[..] {
+            let lines = request.as_bytes().escape_ascii().to_string();
+            let ends = lines.replace("\\r\\n", "");
+            assert!(!ends.contains("\\r") && !ends.contains("\\n") && !ends.contains("\\x00"), "{lines}");
+            taken += 1;
+        }
+    }
+    assert!(taken > 100, "{taken}");
+}

@@ -62,6 +62,12 @@ impl Connection {
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         let config = self.receiver.config();
         let result = match self.opening.as_deref_mut() {
+            Some(Opening::Request(reader))
+                if reader.is_empty()
+                    && let Some(request) = Request::take(input, config) =>
+            {
+                Ok(Some(self.handle_request(request)))
+            }
             Some(Opening::Request(reader)) => match reader.read(input, &config.limits) {
                 Ok(Some(head)) => Request::from_head(head, config).map(|request| Some(self.handle_request(request))),
                 Ok(None) => Ok(None),
@@ -106,7 +112,9 @@ impl Connection {
 
     fn handle_request<'a>(&mut self, request: Request<'a>) -> Event<'a> {
         let (negotiated, extensions) = handshake::choose(&request, self.receiver.config());
-        self.opening = Some(Box::new(Opening::Answer(Answer { held: Vec::new(), negotiated, extensions })));
+        if let Some(opening) = self.opening.as_deref_mut() {
+            *opening = Opening::Answer(Answer { held: Vec::new(), negotiated, extensions });
+        }
         Event::Request(request)
     }
 

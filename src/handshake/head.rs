@@ -21,6 +21,11 @@ pub(crate) struct HeadReader {
 }
 
 impl HeadReader {
+    /// Whether no head is under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// Takes a head from the front of `input`, its empty line included; `None` asks for more bytes. It is borrowed
     /// where it came in one call.
     ///
@@ -177,15 +182,13 @@ pub(super) const fn slots<'h>() -> Slots<'h> {
     [const { MaybeUninit::uninit() }; Limits::MOST_FIELDS]
 }
 
-/// The verdict on what httparse found in a head of `length` bytes.
-pub(super) fn judge(
-    parsed: Result<httparse::Status<usize>, httparse::Error>,
-    length: usize,
-) -> Result<(), HandshakeError> {
+/// Where the head ends that httparse found; `None` where it does not.
+pub(super) fn end(parsed: Result<httparse::Status<usize>, httparse::Error>) -> Result<Option<usize>, HandshakeError> {
     match parsed {
-        Ok(httparse::Status::Complete(end)) if end == length => Ok(()),
+        Ok(httparse::Status::Complete(end)) => Ok(Some(end)),
+        Ok(httparse::Status::Partial) => Ok(None),
         Err(httparse::Error::TooManyHeaders) => Err(HandshakeError::TooManyFields),
-        _ => Err(HandshakeError::Malformed),
+        Err(_) => Err(HandshakeError::Malformed),
     }
 }
 

@@ -53,23 +53,22 @@ impl<'h> Opening<'h> {
     /// Takes notice of one field.
     pub(super) fn field(&mut self, name: &str, value: &'h [u8]) {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
-        if is("host") {
-            self.host.put(value);
-        } else if is("upgrade") {
-            self.upgrade |= has_token(value, "websocket");
-        } else if is("connection") {
-            self.connection |= has_token(value, "upgrade");
-        } else if is("origin") {
-            self.origin.put(value);
-        } else if is("sec-websocket-key") {
-            self.key.put(value);
-        } else if is("sec-websocket-version") {
-            self.version.put(value);
-        } else if is("sec-websocket-protocol") {
-            self.bad_subprotocols |= !all(text(value).map(members), is_token);
-            self.subprotocols = true;
-        } else if is("sec-websocket-extensions") {
-            self.bad_extensions |= !all(text(value).map(extension::parse), |extension| extension.is_ok());
+        // By length at first, which most fields of no interest differ in.
+        match name.len() {
+            4 if is("host") => self.host.put(value),
+            6 if is("origin") => self.origin.put(value),
+            7 if is("upgrade") => self.upgrade |= has_token(value, "websocket"),
+            10 if is("connection") => self.connection |= has_token(value, "upgrade"),
+            17 if is("sec-websocket-key") => self.key.put(value),
+            21 if is("sec-websocket-version") => self.version.put(value),
+            22 if is("sec-websocket-protocol") => {
+                self.bad_subprotocols |= !all(text(value).map(members), is_token);
+                self.subprotocols = true;
+            }
+            24 if is("sec-websocket-extensions") => {
+                self.bad_extensions |= !all(text(value).map(extension::parse), |extension| extension.is_ok());
+            }
+            _ => {}
         }
     }
 

@@ -38,7 +38,9 @@ impl<'a> Response<'a> {
         let slots = &mut slots[..limits.fields.min(Limits::MOST_FIELDS)];
         let mut parsed = httparse::Response::new(&mut []);
         let result = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, &bytes, slots);
-        head::judge(result, bytes.len())?;
+        if head::end(result)? != Some(bytes.len()) {
+            return Err(HandshakeError::Malformed);
+        }
         match parsed.code {
             // To switch is something that HTTP/1.0 cannot do (RFC 9110 §15.2).
             Some(101) if parsed.version != Some(1) => Err(HandshakeError::HttpVersion),

@@ -34,6 +34,41 @@ pub struct Request<'a> {
     verdict: Result<Key, HandshakeError>,
 }
 
+/// What one pass over a head finds.
+struct Found {
+    /// Where the head ends, past its empty line.
+    end: usize,
+    /// Whether the first line is where the head begins, and every line ends with a CR and an LF: httparse takes an LF
+    /// alone, and empty lines before the first.
+    are_lines_good: bool,
+    upgrade: bool,
+    subprotocols: bool,
+    verdict: Result<Key, HandshakeError>,
+}
+
+impl Found {
+    /// `None` where the head does not end.
+    #[inline]
+    fn read(bytes: &[u8], config: &Config) -> Result<Option<Self>, HandshakeError> {
+        let mut slots = head::slots();
+        let slots = &mut slots[..config.limits.fields.min(Limits::MOST_FIELDS)];
+        let mut parsed = httparse::Request::new(&mut []);
+        let Some(end) = head::end(parsed.parse_with_uninit_headers(bytes, slots))? else { return Ok(None) };
+        let method = parsed.method.unwrap_or_default();
+        let mut opening = Opening::new(split_target(parsed.path.unwrap_or_default()).0);
+        // What httparse gives is a part of what it was given.
+        let before = |part: &str| &bytes[..part.as_ptr().addr() - bytes.as_ptr().addr()];
+        let mut are_lines_good = before(method).is_empty() && bytes[..end].ends_with(b"\r\n\r\n");
+        for field in parsed.headers.iter() {
+            are_lines_good &= before(field.name).ends_with(b"\r\n");
+            opening.field(field.name, field.value);
+        }
+        let verdict = opening.check_http1(method, parsed.version == Some(1), &config.origins);
+        let Opening { upgrade, subprotocols, .. } = opening;
+        Ok(Some(Self { end, are_lines_good, upgrade, subprotocols, verdict }))
+    }
+}
+
 impl<'a> Request<'a> {
     /// Reads the head of a request, up to and with its empty line. Whether it opens a WebSocket is for
     /// [`check`](Self::check) to say, by the rules of `config`.
@@ -49,19 +84,23 @@ impl<'a> Request<'a> {
 
     /// The same for what a [`HeadReader`](super::HeadReader) gave, which has looked for stray line ends already.
     pub(crate) fn from_head(bytes: Cow<'a, [u8]>, config: &Config) -> Result<Self, HandshakeError> {
-        let mut slots = head::slots();
-        let slots = &mut slots[..config.limits.fields.min(Limits::MOST_FIELDS)];
-        let mut parsed = httparse::Request::new(&mut []);
-        head::judge(parsed.parse_with_uninit_headers(&bytes, slots), bytes.len())?;
-        let target = parsed.path.unwrap_or_default();
-        let mut opening = Opening::new(split_target(target).0);
-        for field in parsed.headers.iter() {
-            opening.field(field.name, field.value);
+        match Found::read(&bytes, config)? {
+            Some(found) if found.end == bytes.len() => Ok(Self::found(bytes, found)),
+            _ => Err(HandshakeError::Malformed),
         }
-        let method = parsed.method.unwrap_or_default();
-        let verdict = opening.check_http1(method, parsed.version == Some(1), &config.origins);
-        let (upgrade, subprotocols) = (opening.upgrade, opening.subprotocols);
-        Ok(Self { head: Head { bytes }, upgrade, subprotocols, verdict })
+    }
+
+    /// Takes a request from the front of `input` where all of it is there and its lines end as they should, which most
+    /// do. `None` takes nothing, and leaves it to a [`HeadReader`](super::HeadReader) to say more.
+    pub(crate) fn take(input: &mut &'a mut [u8], config: &Config) -> Option<Self> {
+        let bytes = &input[..config.limits.head.min(input.len())];
+        let found = Found::read(bytes, config).ok()?.filter(|found| found.are_lines_good)?;
+        Some(Self::found(head::take_front(input, found.end).into(), found))
+    }
+
+    fn found(bytes: Cow<'a, [u8]>, found: Found) -> Self {
+        let Found { upgrade, subprotocols, verdict, .. } = found;
+        Self { head: Head { bytes }, upgrade, subprotocols, verdict }
     }
 
     /// Whether this is a handshake that a server may accept (RFC 6455 §4.2.1).

@@ -3,7 +3,7 @@
 use crate::peer::{Peer, Role, Settings};
 use crate::pipe::{Pipe, READ};
 use bytes::{Buf, Bytes};
-use sockless::{Config, Connection, Event, Kind, Negotiated, Outbound, Seed};
+use sockless::{Config, Connection, Event, Kind, Message, Negotiated, Outbound, Seed};
 use std::borrow::Cow;
 use std::io::IoSlice;
 
@@ -19,7 +19,7 @@ pub(crate) struct Shared(Sockless);
 impl Sockless {
     /// Handles events until there were `count` messages, and writes what they made behind each read.
     #[inline]
-    fn run(&mut self, count: usize, mut each: impl FnMut(&mut Connection, &[u8])) {
+    fn run(&mut self, count: usize, mut each: impl FnMut(&mut Connection, &mut Pipe, &[u8])) {
         let Self { connection, pipe, buffer } = self;
         let mut messages = 0;
         while messages < count {
@@ -37,11 +37,11 @@ impl Sockless {
             while let Some(message) = event {
                 let spent = match message {
                     Event::Text(text) => {
-                        each(connection, text.as_bytes());
+                        each(connection, pipe, text.as_bytes());
                         if let Cow::Owned(text) = text { Some(text.into_bytes()) } else { None }
                     }
                     Event::Binary(bytes) => {
-                        each(connection, &bytes);
+                        each(connection, pipe, &bytes);
                         if let Cow::Owned(bytes) = bytes { Some(bytes) } else { None }
                     }
                     other => panic!("{other:?}"),
@@ -62,6 +62,27 @@ fn flush(connection: &mut Connection, pipe: &mut Pipe) {
     let mut outbound = connection.outbound();
     while outbound.has_remaining() {
         let len = pipe.put(outbound.chunk());
+        outbound.advance(len);
+    }
+}
+
+/// Queues a message, or writes one at once that is as large as a read or a write.
+#[inline]
+fn send(connection: &mut Connection, pipe: &mut Pipe, message: &[u8]) {
+    if message.len() < READ {
+        connection.send_binary(message).unwrap();
+    } else {
+        let message = Message::from(message);
+        flush_vectored(connection.send_through(&message).unwrap(), pipe);
+    }
+}
+
+#[inline]
+fn flush_vectored(mut outbound: impl Buf, pipe: &mut Pipe) {
+    while outbound.has_remaining() {
+        let mut slices = [IoSlice::new(&[]); 16];
+        let filled = outbound.chunks_vectored(&mut slices);
+        let len = pipe.put_vectored(&slices[..filled]);
         outbound.advance(len);
     }
 }
@@ -87,20 +108,20 @@ impl Peer for Sockless {
 
     #[inline]
     fn receive(&mut self, count: usize, mut each: impl FnMut(&[u8])) {
-        self.run(count, |_, message| each(message));
+        self.run(count, |_, _, message| each(message));
     }
 
     #[inline]
     fn send(&mut self, payload: &Bytes, count: usize) {
         for _ in 0..count {
-            self.connection.send_binary(payload).unwrap();
+            send(&mut self.connection, &mut self.pipe, payload);
         }
         flush(&mut self.connection, &mut self.pipe);
     }
 
     #[inline]
     fn echo(&mut self, count: usize) {
-        self.run(count, |connection, message| connection.send_binary(message).unwrap());
+        self.run(count, send);
     }
 
     fn lent(&self) -> usize {
@@ -126,13 +147,7 @@ impl Peer for Shared {
         for _ in 0..count {
             connection.send_shared(Kind::Binary, payload.clone()).unwrap();
         }
-        let mut outbound = connection.outbound();
-        while outbound.has_remaining() {
-            let mut slices = [IoSlice::new(&[]); 16];
-            let filled = outbound.chunks_vectored(&mut slices);
-            let len = pipe.put_vectored(&slices[..filled]);
-            outbound.advance(len);
-        }
+        flush_vectored(connection.outbound(), pipe);
     }
 
     fn echo(&mut self, count: usize) {
