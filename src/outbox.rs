@@ -121,7 +121,10 @@ impl Outbox {
     /// Drops every frame that has not begun to go out; whether there was any.
     pub(crate) fn cut(&mut self) -> bool {
         let before = self.len();
-        let backlog = self.backlog.get_or_insert_default();
+        let Some(backlog) = &mut self.backlog else {
+            self.bytes.truncate(behind_head(&self.bytes, 0));
+            return self.len() < before;
+        };
         let begun = backlog.begun(&self.bytes);
         backlog.boundary = backlog.next_boundary(&self.bytes);
         self.bytes.truncate(backlog.boundary);
@@ -269,13 +272,7 @@ impl Backlog {
     fn next_boundary(&self, bytes: &[u8]) -> usize {
         // Of a frame that has begun, the payload is the first splice.
         let payload = self.splices.front().filter(|splice| splice.part == Part::Payload).map(|splice| splice.at);
-        let mut boundary = self.boundary;
-        if matches!(bytes.get(boundary), Some(b'G' | b'H')) {
-            // The head of the opening handshake, a request or a response, goes first and whole. No frame begins so: FIN is
-            // not set, and these are no opcodes of fragments.
-            let end = bytes[boundary..].windows(4).position(|four| four == b"\r\n\r\n");
-            boundary = end.map_or(bytes.len(), |end| boundary + end + 4);
-        }
+        let mut boundary = behind_head(bytes, self.boundary);
         while boundary < self.sent {
             // These are our own headers; they parse.
             let Ok(Some((header, len))) = Header::parse(&bytes[boundary..]) else { return bytes.len() };
@@ -316,6 +313,18 @@ impl Backlog {
         }
         step
     }
+}
+
+/// Where the head of the opening handshake ends that begins `at` here, if one does: it goes out first and whole.
+///
+/// A request begins with a G and a response with an H, and no frame with either: FIN is not set, and these are no opcodes
+/// of fragments.
+fn behind_head(bytes: &[u8], at: usize) -> usize {
+    if !matches!(bytes.get(at), Some(b'G' | b'H')) {
+        return at;
+    }
+    let end = bytes[at..].windows(4).position(|four| four == b"\r\n\r\n");
+    end.map_or(bytes.len(), |end| at + end + 4)
 }
 
 /// What waits to go out, lent as a [`Buf`]: write its chunks, one by one or with `write_vectored`, and `advance` it by

@@ -101,8 +101,9 @@ pub fn write_accept(accept: &Accept, extensions: Option<&str>, out: &mut Vec<u8>
     let lines = accept.lines(extensions)?;
     let key = accept.key()?;
     out.reserve(256 + lines.len());
-    out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
-    out.extend_from_slice(b"Sec-WebSocket-Accept: ");
+    const START: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Accept: ";
+    out.extend_from_slice(START);
     out.extend_from_slice(key);
     out.extend_from_slice(b"\r\n");
     for (name, value) in accept.fields(extensions) {

@@ -10,6 +10,7 @@ pub(super) fn is_token(text: &str) -> bool {
 }
 
 const TCHAR: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+const BASE64: [bool; 256] = table(b"+/");
 const HOST: [bool; 256] = table(b"-._~!$&'()*+;=%:[]");
 
 /// ASCII letters and digits, and `others`.
@@ -37,6 +38,11 @@ pub(super) fn is_host(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| HOST[usize::from(byte)])
 }
 
+/// Whether `text` has only letters of base64 (RFC 4648 §4).
+pub(super) fn is_base64(text: &[u8]) -> bool {
+    text.iter().all(|byte| BASE64[usize::from(*byte)])
+}
+
 /// Whether `text` can be a request's target (RFC 9112 §3.2).
 pub(super) fn is_target(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
@@ -44,7 +50,10 @@ pub(super) fn is_target(text: &str) -> bool {
 
 /// Spaces and tabs around `text` taken off (OWS, RFC 9110 §5.6.3).
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let is_text = |byte: u8| !matches!(byte, b' ' | b'\t');
+    let start = text.bytes().position(is_text).unwrap_or(text.len());
+    let end = text.bytes().rposition(is_text).map_or(start, |last| last + 1);
+    &text[start..end]
 }
 
 /// The parts of `text` between `delimiter`s that are in no quoted string, trimmed.

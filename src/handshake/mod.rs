@@ -117,12 +117,13 @@ pub fn origin_allowed(origins: &Origins, origin: Option<&str>, host: &str) -> bo
 }
 
 fn is_same_host(origin: &str, host: &str) -> Option<bool> {
-    let (scheme, authority) = origin.split_once(':')?;
-    let authority = authority.strip_prefix("//")?;
-    let default = match scheme {
-        scheme if scheme.eq_ignore_ascii_case("http") => 80,
-        scheme if scheme.eq_ignore_ascii_case("https") => 443,
-        _ => return None,
+    let behind = |scheme: &str| {
+        let (start, authority) = origin.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(authority)
+    };
+    let (authority, default) = match behind("https://") {
+        Some(authority) => (authority, 443),
+        None => (behind("http://")?, 80),
     };
     let (name, port) = split_port(host)?;
     if authority.eq_ignore_ascii_case(host) {

@@ -1,6 +1,6 @@
 //! The rules for a request that opens a WebSocket (RFC 6455 §4.2.1), over header fields from any source.
 
-use super::grammar::{is_host, is_token, members};
+use super::grammar::{is_base64, is_host, is_token, members};
 use super::{extension, origin_allowed};
 use crate::config::Origins;
 use crate::error::HandshakeError;
@@ -126,9 +126,7 @@ impl<'h> Opening<'h> {
 /// Whether this is 16 bytes in base64 (RFC 4648 §4): 22 letters, of which the last carries two bits, and the padding.
 fn is_key(key: &Key) -> bool {
     let (letters, padding) = key.split_at(22);
-    letters.iter().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, b'+' | b'/'))
-        && matches!(letters.last(), Some(b'A' | b'Q' | b'g' | b'w'))
-        && padding == b"=="
+    is_base64(letters) && matches!(letters.last(), Some(b'A' | b'Q' | b'g' | b'w')) && padding == b"=="
 }
 
 fn text(value: &[u8]) -> Option<&str> {
