@@ -124,6 +124,15 @@ impl Receiver {
         Some(message)
     }
 
+    /// As [`Connection::missing`](crate::Connection::missing).
+    #[inline]
+    pub fn missing(&self, input: &[u8]) -> usize {
+        if self.discarding {
+            return 0;
+        }
+        self.decoder.missing(input, &self.config, self.negotiated.is_compressed())
+    }
+
     /// Whether there is nothing to say of an `input`, for it is empty, and no more than the input at hand was owed: only
     /// pieces are.
     #[inline]
