@@ -7,6 +7,7 @@ use crate::config::{Limits, Negotiated, Outbound, SharedConfig};
 use crate::decode::Role;
 use crate::error::{HandshakeError, ProtocolError, RelayError, SendError};
 use crate::event::{Event, Fact, Kind, Message};
+use crate::frame;
 use crate::handshake::{self, ClientHandshake, ClientRequest, HeadReader};
 use crate::mask::Seed;
 use crate::outbox::Outgoing;
@@ -278,7 +279,10 @@ impl Connection {
     /// rule or a limit, and behind the end.
     #[inline]
     pub fn missing(&self, input: &[u8]) -> usize {
-        if self.opening.is_some() { 0 } else { self.receiver.missing(input) }
+        match frame::is_whole(input) || self.opening.is_some() {
+            true => 0,
+            false => self.receiver.missing(input),
+        }
     }
 
     /// Where the next bytes belong while a large binary message is put together, so that a driver reads from its socket

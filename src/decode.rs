@@ -142,7 +142,7 @@ impl Decoder {
 
     /// How many bytes behind `input` the frame at its front lacks, as far as is known, if whole it could be lent as it
     /// lies; 0 for every other frame, and for what [`next`](Self::next) has an error for.
-    #[inline]
+    #[cold]
     pub(crate) fn missing(&self, input: &[u8], config: &Config, compressed: bool) -> usize {
         let State::Header { len: 0, .. } = self.state else { return 0 };
         // Nothing is known of a frame by its first byte, but that a second one follows.

@@ -11,7 +11,7 @@ use crate::decode::{Chunk, Decoded, Decoder, Most, Role};
 use crate::deflate::Inflater;
 use crate::error::{ProtocolError, RelayError, SendError};
 use crate::event::{Event, Kind, Message, Piece};
-use crate::frame::OpCode;
+use crate::frame::{self, OpCode};
 use crate::sender::Sender;
 use crate::utf8;
 #[cfg(feature = "deflate")]
@@ -127,10 +127,10 @@ impl Receiver {
     /// As [`Connection::missing`](crate::Connection::missing).
     #[inline]
     pub fn missing(&self, input: &[u8]) -> usize {
-        if self.discarding {
-            return 0;
+        match frame::is_whole(input) || self.discarding {
+            true => 0,
+            false => self.decoder.missing(input, &self.config, self.negotiated.is_compressed()),
         }
-        self.decoder.missing(input, &self.config, self.negotiated.is_compressed())
     }
 
     /// Whether there is nothing to say of an `input`, for it is empty, and no more than the input at hand was owed: only
