@@ -21,6 +21,8 @@ const STEP: usize = (16 << 10) + LAST;
 /// end of the step, until they are inflated to its front.
 const END: usize = 1 << 10;
 
+const REST: usize = 64;
+
 /// Room for each byte that is inflated in place; most messages need less.
 const RATIO: usize = 4;
 
@@ -143,8 +145,12 @@ pub struct Compressed {
 
 impl Compressed {
     fn count(&mut self, plain: usize, compressed: usize) {
-        self.plain += plain as u64;
-        self.compressed += compressed as u64;
+        self.add(Self { plain: plain as u64, compressed: compressed as u64 });
+    }
+
+    fn add(&mut self, other: Self) {
+        self.plain += other.plain;
+        self.compressed += other.compressed;
     }
 }
 
@@ -165,9 +171,9 @@ impl Pool {
         self.with(|codecs| codecs.deflated)
     }
 
-    /// Counts the message of an inflater that its connection keeps.
-    pub(crate) fn count_inflated(&self, inflater: &Inflater) {
-        self.with(|codecs| codecs.inflated.count(inflater.stream.given, inflater.taken));
+    /// Counts the messages of an inflater that its connection keeps.
+    pub(crate) fn count_inflated(&self, inflater: &mut Inflater) {
+        self.with(|codecs| codecs.inflated.add(inflater.messages.take().unwrap_or_default()));
     }
 
     /// Counts a message whose deflater its connection keeps.
@@ -190,12 +196,10 @@ impl Pool {
         .unwrap_or_else(|| Deflater::new(key))
     }
 
-    /// Takes an inflater back, and counts its message.
-    #[inline]
+    /// Takes an inflater back that knows no message any more, and counts those that it inflated.
     pub(crate) fn give_inflater(&self, mut inflater: Box<Inflater>) {
-        inflater.reset();
         self.with(|codecs| {
-            codecs.inflated.count(inflater.stream.given, inflater.taken);
+            codecs.inflated.add(inflater.messages.take().unwrap_or_default());
             if codecs.inflaters.len() < self.0.most {
                 codecs.inflaters.push(inflater);
             }
@@ -246,6 +250,8 @@ pub(crate) struct Inflater {
     stream: Inflate,
     /// Bytes of the message under way that came.
     taken: usize,
+    /// Messages that the pool has not been told of, if there are any.
+    messages: Option<Compressed>,
     /// What was put aside of the message under way.
     pub(crate) front: Option<Assembler>,
     step: [u8; STEP],
@@ -265,16 +271,27 @@ impl Inflater {
         // It inflates what was deflated with any window.
         let codec = zlib_rs::Inflate::new(false, 15);
         let stream = Inflate { codec, given: 0, ended: false };
-        Box::new(Self { stream, taken: 0, front: None, step: [0; STEP] })
-    }
-
-    fn reset(&mut self) {
-        self.stream.codec.reset(false);
+        Box::new(Self { stream, taken: 0, messages: None, front: None, step: [0; STEP] })
     }
 
     /// Begins a message.
     pub(crate) fn start(&mut self) {
         (self.taken, self.stream.given, self.stream.ended) = (0, 0, false);
+    }
+
+    /// Ends a message; with `takeover` the next one may refer to it, else the codec forgets it.
+    #[inline]
+    pub(crate) fn end(&mut self, takeover: bool) {
+        self.messages.get_or_insert_default().count(self.stream.given, self.taken);
+        if !takeover {
+            self.stream.codec.reset(false);
+        }
+    }
+
+    /// Whether it has inflated messages of which the pool has not been told.
+    #[inline]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.messages.is_some()
     }
 
     /// Inflates `input` to `output`, until that is more than `most` bytes of a message.
@@ -304,7 +321,7 @@ impl Inflater {
         most: usize,
         output: &mut Inflated<'_>,
     ) -> Result<usize, ProtocolError> {
-        let (front, back) = input.split_at(input.len().saturating_sub(END));
+        let (front, back) = if input.len() > END { input.split_at(input.len() - REST) } else { input.split_at(0) };
         if !front.is_empty() {
             self.inflate(front, most, output)?;
         }
