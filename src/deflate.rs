@@ -17,11 +17,13 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 /// quick path up to there. With its state of 47.5 KiB, that is as much as fits into 64 KiB.
 const STEP: usize = (16 << 10) + LAST;
 
-/// The most compressed bytes that are inflated together with the tail; of longer messages, the last few. They lie at the
-/// end of the step, until they are inflated to its front.
+/// The most compressed bytes of a message that are inflated together with the tail. They are copied for that, to the
+/// end of the step, so that fewer are where the step takes what comes out too.
 const END: usize = 1 << 10;
+const END_IN_PLACE: usize = 8 << 10;
 
-const REST: usize = 64;
+/// Of a longer message, the last few: what they refer to has left the buffer for the window, and is slower to reach.
+const REST: usize = 16;
 
 /// Room for each byte that is inflated in place; most messages need less.
 const RATIO: usize = 4;
@@ -321,7 +323,9 @@ impl Inflater {
         most: usize,
         output: &mut Inflated<'_>,
     ) -> Result<usize, ProtocolError> {
-        let (front, back) = if input.len() > END { input.split_at(input.len() - REST) } else { input.split_at(0) };
+        let most_at_once = if output.is_text() { END } else { END_IN_PLACE };
+        let front = if input.len() > most_at_once { input.len() - REST } else { 0 };
+        let (front, back) = input.split_at(front);
         if !front.is_empty() {
             self.inflate(front, most, output)?;
         }
