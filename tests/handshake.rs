@@ -768,7 +768,7 @@ fn a_request_is_the_same_whole_and_in_parts() {
     let run = |head: &[u8], cut| {
         let mut server = new_server();
         let result = feed(&mut server, head, cut);
-        (result, outbound(&mut server), server.counters())
+        (result, outbound(&mut server), server.state())
     };
     let good = REQUEST.as_bytes();
     let mut spoilt = vec![good.to_vec(), [good, b"\x81\x80\0\0\0\0"].concat(), [good, b"\n"].concat()];

@@ -137,8 +137,14 @@ impl Peer for Sockless {
 
     #[inline]
     fn send(&mut self, payload: &Bytes, count: usize) {
-        for _ in 0..count {
-            send(&mut self.connection, &mut self.pipe, payload);
+        if payload.len() < READ {
+            for _ in 0..count {
+                self.connection.send_binary(payload).unwrap();
+            }
+        } else {
+            for _ in 0..count {
+                send(&mut self.connection, &mut self.pipe, payload);
+            }
         }
         flush(&mut self.connection, &mut self.pipe);
     }
