@@ -4,7 +4,8 @@ use crate::alarm::Alarm;
 use crate::error::Error;
 use crate::message::Message;
 use bytes::Buf;
-use sockless::{Code, Kind, ProtocolError, SendError, Sender, Transport, bytes};
+use sockless::{Code, Kind, ProtocolError, SendError, Sender, State, Transport, bytes};
+use std::borrow::Cow;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub(crate) struct Writing {
     sleep: Option<Pin<Box<Sleep>>>,
     /// When the sleep ends.
     armed: Option<Duration>,
+    /// The last turn left nothing to do but reading, and there was nothing since but messages.
+    settled: bool,
     /// Why nothing can be written any more.
     broken: Option<ErrorKind>,
     /// The transport may hold back what was written.
@@ -63,6 +66,7 @@ impl Writing {
             started,
             sleep: None,
             armed: None,
+            settled: false,
             broken: None,
             unflushed: false,
             shut: false,
@@ -77,6 +81,7 @@ impl Writing {
     }
 
     pub(crate) fn sender_mut(&mut self) -> &mut Sender {
+        self.settled = false;
         &mut self.sender
     }
 
@@ -100,13 +105,31 @@ impl Writing {
         Ok(())
     }
 
+    /// Takes a message that is lent.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    #[inline]
+    pub(crate) fn push_borrowed(&mut self, message: sockless::Message<'_>) -> Result<(), Error> {
+        match message {
+            // What is its own needs no copy.
+            sockless::Message::Text(Cow::Owned(_)) | sockless::Message::Binary(Cow::Owned(_)) => {
+                self.push(message.into())
+            }
+            lent => {
+                self.check()?;
+                Ok(self.sender.send(&lent)?)
+            }
+        }
+    }
+
     /// Does something with the sender, if it can still write.
     ///
     /// # Errors
     /// As [`push`](Self::push).
     pub(crate) fn with<T>(&mut self, command: impl FnOnce(&mut Sender) -> Result<T, SendError>) -> Result<T, Error> {
         self.check()?;
-        Ok(command(&mut self.sender)?)
+        Ok(command(self.sender_mut())?)
     }
 
     /// Whether anything can be written.
@@ -122,7 +145,7 @@ impl Writing {
     /// # Errors
     /// [`Error::Send`] for what cannot be said.
     pub(crate) fn close(&mut self, code: Code, reason: &str) -> Result<(), Error> {
-        match self.sender.close(code, reason) {
+        match self.sender_mut().close(code, reason) {
             Ok(()) | Err(SendError::Closing) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -181,7 +204,17 @@ impl Writing {
     ///
     /// # Errors
     /// A deadline that ended the connection; its close frame is still to go out.
+    #[inline]
     pub(crate) fn turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, heard: u64) -> Result<Turn, ProtocolError> {
+        if self.settled && !self.alarm.rings() && matches!(self.poll_flush(io), Poll::Ready(Ok(()))) {
+            return Ok(Turn::Read);
+        }
+        self.whole_turn(io, heard)
+    }
+
+    #[inline(never)]
+    fn whole_turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, heard: u64) -> Result<Turn, ProtocolError> {
+        self.settled = false;
         loop {
             let rang = self.alarm.take();
             if rang && self.alarm.must_go_away() {
@@ -190,7 +223,8 @@ impl Writing {
             self.keep_time(rang, heard)?;
             _ = self.poll_flush(io);
             let turn = self.poll_end(io);
-            if turn == Turn::Over || !self.alarm.has_rung() {
+            if turn == Turn::Over || !self.alarm.rings() {
+                self.settled = turn == Turn::Read && self.sender.state() == State::Open;
                 return Ok(turn);
             }
         }
