@@ -8,11 +8,11 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Bytes read at once: a socket's usual receive buffer gives no more, and a message of 16 KiB comes whole.
-const SIZE: usize = 64 << 10;
+const SIZE: usize = 256 << 10;
 
 /// Input that waits is moved out of the thread's buffer if it is less than this part of it: a connection whose task has
-/// turned to something else holds no more than eight times what it was sent.
-const LEAST_PART: usize = 8;
+/// turned to something else holds no more than four times what it was sent.
+const LEAST_PART: usize = 4;
 
 thread_local! {
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };

@@ -363,7 +363,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         mode: Mode<'_>,
         take: &mut impl FnMut(sockless::Message<'_>, &mut ()) -> T,
     ) -> Option<Result<Told<T>, RelayError>> {
-        self.reading.next(mode, |message| take(message, &mut ()))
+        self.reading.next(mode, |message, _| take(message, &mut ()))
     }
 
     fn poll_read<T>(
@@ -372,7 +372,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         mode: Mode<'_>,
         take: &mut impl FnMut(sockless::Message<'_>, &mut ()) -> T,
     ) -> Poll<io::Result<Read<T>>> {
-        let poll = self.reading.poll_read(cx, &mut self.io, mode, |message| take(message, &mut ()));
+        let poll = self.reading.poll_read(cx, &mut self.io, mode, |message, _| take(message, &mut ()));
         self.shared.heard.store(self.reading.receiver().traffic().bytes, Ordering::Relaxed);
         poll
     }

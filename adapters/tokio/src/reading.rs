@@ -80,11 +80,11 @@ impl Reading {
         self.close.as_deref()
     }
 
-    /// The next event of what was read before; `take` gets a message as it lies there.
+    /// The next event of what was read before; `take` gets a message as it lies there, and how many bytes were read behind it.
     pub(crate) fn next<T>(
         &mut self,
         mode: Mode<'_>,
-        take: impl FnOnce(Message<'_>) -> T,
+        take: impl FnOnce(Message<'_>, usize) -> T,
     ) -> Option<Result<Told<T>, RelayError>> {
         if !self.more || matches!(mode, Mode::Nothing) {
             return None;
@@ -103,7 +103,7 @@ impl Reading {
         cx: &mut Context<'_>,
         io: &mut R,
         mode: Mode<'_>,
-        take: impl FnOnce(Message<'_>) -> T,
+        take: impl FnOnce(Message<'_>, usize) -> T,
     ) -> Poll<io::Result<Read<T>>> {
         if let Some(tail) = self.receiver.tail() {
             let mut read = ReadBuf::new(tail);
@@ -112,7 +112,7 @@ impl Reading {
             return Poll::Ready(Ok(match len {
                 0 => Read::Eof,
                 len => match self.receiver.receive_tail(len) {
-                    Ok(event) => event.and_then(|event| told(event, take)).map_or(Read::Nothing, |told| Read::Some(Ok(told))),
+                    Ok(event) => event.and_then(|event| told(event, |message| take(message, 0))).map_or(Read::Nothing, |told| Read::Some(Ok(told))),
                     Err(error) => Read::Some(Err(error.into())),
                 },
             }));
@@ -179,7 +179,7 @@ fn receive<T>(
     receiver: &mut Receiver,
     input: &mut &mut [u8],
     mode: Mode<'_>,
-    take: impl FnOnce(Message<'_>) -> T,
+    take: impl FnOnce(Message<'_>, usize) -> T,
 ) -> Option<Result<Told<T>, RelayError>> {
     let result = match mode {
         Mode::Message => receiver.receive(input).map_err(RelayError::Peer),
@@ -188,7 +188,7 @@ fn receive<T>(
         Mode::Nothing => return None,
     };
     match result {
-        Ok(event) => told(event?, take).map(Ok),
+        Ok(event) => told(event?, |message| take(message, input.len())).map(Ok),
         Err(error) => Some(Err(error)),
     }
 }

@@ -357,10 +357,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     pub(crate) fn poll_drained(&mut self, cx: &mut Context<'_>, all: bool) -> Poll<Result<(), Error>> {
-        if !all && !self.writing.is_high() {
-            return Poll::Ready(Ok(()));
-        }
+        if all || self.writing.is_high() { self.poll_written(cx) } else { Poll::Ready(Ok(())) }
+    }
+
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Poll::Ready(result) = self.writing.poll_flush(&mut self.stream) {
             return Poll::Ready(result);
         }
@@ -484,7 +486,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
         mode: Mode<'_>,
         take: &mut impl FnMut(sockless::Message<'_>, &mut Writing) -> T,
     ) -> Option<Result<Told<T>, RelayError>> {
-        self.reading.next(mode, |message| take(message, &mut self.writing))
+        self.reading.next(mode, |message, behind| take(message, self.writing.before(behind)))
     }
 
     #[inline]
@@ -494,7 +496,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
         mode: Mode<'_>,
         take: &mut impl FnMut(sockless::Message<'_>, &mut Writing) -> T,
     ) -> Poll<io::Result<Read<T>>> {
-        self.reading.poll_read(cx, &mut self.stream, mode, |message| take(message, &mut self.writing))
+        self.reading.poll_read(cx, &mut self.stream, mode, |message, behind| take(message, self.writing.before(behind)))
     }
 
     fn tell(&mut self, fact: Fact) {

@@ -44,6 +44,8 @@ pub(crate) struct Writing {
     armed: Option<Duration>,
     /// The last turn left nothing to do but reading, and there was nothing since but messages.
     settled: bool,
+    /// Input that is still to be answered, in bytes.
+    behind: u32,
     /// Why nothing can be written any more.
     broken: Option<ErrorKind>,
     /// The transport may hold back what was written.
@@ -67,6 +69,7 @@ impl Writing {
             sleep: None,
             armed: None,
             settled: false,
+            behind: 0,
             broken: None,
             unflushed: false,
             shut: false,
@@ -94,7 +97,7 @@ impl Writing {
     /// # Errors
     /// [`Error::Io`] where nothing can be written any more, else [`Error::Send`].
     pub(crate) fn push(&mut self, message: Message) -> Result<(), Error> {
-        self.check()?;
+        self.prepare(message.as_bytes().len())?;
         match message {
             Message::Text(text) if text.len() < LEAST_SHARED => self.sender.send_text(&text)?,
             Message::Text(text) => self.sender.send_shared(Kind::Text, text.into_bytes())?,
@@ -117,10 +120,30 @@ impl Writing {
                 self.push(message.into())
             }
             lent => {
-                self.check()?;
+                self.prepare(lent.as_bytes().len())?;
                 Ok(self.sender.send(&lent)?)
             }
         }
+    }
+
+    /// What is sent next comes before answers to so many bytes of input, if they are answered.
+    #[inline]
+    pub(crate) fn before(&mut self, behind: usize) -> &mut Self {
+        self.behind = behind as u32;
+        self
+    }
+
+    /// Makes room for a message of so many bytes, and for as many more as there are to be answered: mostly an answer is no
+    /// longer than what it answers, and room that grows with each message is moved each time.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    #[inline]
+    fn prepare(&mut self, len: usize) -> Result<(), Error> {
+        if self.behind > 0 && self.sender.queued() == 0 && self.sender.outbound_limits().retain == 0 {
+            self.sender.swap_outbox(&mut Vec::with_capacity(len.min(LEAST_SHARED) + self.behind as usize));
+        }
+        self.check()
     }
 
     /// Does something with the sender, if it can still write.
