@@ -23,19 +23,19 @@ pub(crate) trait Drive {
     fn must_look_again(&self) -> bool;
 
     /// [`Reading::next`].
-    fn next<T>(
+    fn next(
         &mut self,
         mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies) -> T,
-    ) -> Option<Result<Told<T>, RelayError>>;
+        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies),
+    ) -> Option<Result<Told, RelayError>>;
 
     /// [`Reading::poll_read`].
-    fn poll_read<T>(
+    fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies) -> T,
-    ) -> Poll<io::Result<Read<T>>>;
+        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies),
+    ) -> Poll<io::Result<Read>>;
 
     /// Tells the writing side what the reading side has found.
     fn tell(&mut self, fact: Fact);
@@ -46,14 +46,14 @@ pub(crate) trait Drive {
     /// A deadline that ended the connection.
     fn turn(&mut self) -> Result<Turn, ProtocolError>;
 
-    /// What `take` makes of the next message, or another event before it; `None` when the connection and its transport
-    /// have ended.
-    fn poll_told<T>(
+    /// Gives `take` the next message, or tells another event before it; `None` when the connection and its transport have
+    /// ended.
+    fn poll_told(
         &mut self,
         cx: &mut Context<'_>,
         mut mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies) -> T,
-    ) -> Poll<Result<Option<Told<T>>, Error>> {
+        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies),
+    ) -> Poll<Result<Option<Told>, Error>> {
         loop {
             if let Some(result) = self.next(mode.reborrow(), take)
                 && let Some(told) = self.handle(result)
@@ -77,12 +77,12 @@ pub(crate) trait Drive {
     }
 
     /// Does a turn of the writing side, and reads once.
-    fn step<T>(
+    fn step(
         &mut self,
         cx: &mut Context<'_>,
         mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies) -> T,
-    ) -> Poll<Option<Result<Told<T>, Error>>> {
+        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies),
+    ) -> Poll<Option<Result<Told, Error>>> {
         if self.reading().is_over() {
             return Poll::Ready(None);
         }
@@ -115,12 +115,14 @@ pub(crate) trait Drive {
 
     /// Tells the writing side what matters to it; gives the rest.
     #[inline]
-    fn handle<T>(&mut self, result: Result<Told<T>, RelayError>) -> Option<Result<Told<T>, Error>> {
+    fn handle(&mut self, result: Result<Told, RelayError>) -> Option<Result<Told, Error>> {
         match result {
-            Ok(Told::Message(made)) => Some(Ok(Told::Message(made))),
-            Ok(Told::Event(event, fact)) => {
-                self.handle_event(&event, fact);
-                Some(Ok(Told::Event(event, None)))
+            Ok(told) => {
+                if let Told::Event(event) = &told {
+                    let (event, fact) = &**event;
+                    self.handle_event(event, *fact);
+                }
+                Some(Ok(told))
             }
             Err(RelayError::Peer(error)) => {
                 self.reading().fail(error.into());
@@ -133,14 +135,14 @@ pub(crate) trait Drive {
     }
 
     #[inline(never)]
-    fn handle_event(&mut self, event: &Event, fact: Option<Box<Fact>>) {
+    fn handle_event(&mut self, event: &Event, fact: Option<Fact>) {
         if let Event::Close(close) = event {
             self.reading().handle_close(close);
         }
         if let Some(fact) = fact {
-            self.tell(*fact);
+            self.tell(fact);
             // The next ping's answer would take the place of this one's.
-            if matches!(*fact, Fact::Ping(_)) {
+            if matches!(fact, Fact::Ping(_)) {
                 self.answer();
             }
         }
@@ -156,9 +158,11 @@ pub(crate) trait Drive {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>, mode: Mode<'_>) -> Poll<Result<Option<Event>, Error>> {
-        Poll::Ready(Ok(ready!(self.poll_told(cx, mode, &mut |message, _| message.into()))?.map(|told| match told {
-            Told::Message(message) => Event::Message(message),
-            Told::Event(event, _) => event,
+        let mut message = None;
+        let told = ready!(self.poll_told(cx, mode, &mut |lent, _| message = Some(lent.into())))?;
+        Poll::Ready(Ok(told.and_then(|told| match told {
+            Told::Message => message.map(Event::Message),
+            Told::Event(event) => Some(event.0),
         })))
     }
 
@@ -167,13 +171,10 @@ pub(crate) trait Drive {
         cx: &mut Context<'_>,
         mut take: impl FnMut(sockless::Message<'_>, &mut Self::Replies) -> T,
     ) -> Poll<Result<Option<T>, Error>> {
-        loop {
-            match ready!(self.poll_told(cx, Mode::Message, &mut take))? {
-                Some(Told::Message(made)) => return Poll::Ready(Ok(Some(made))),
-                Some(Told::Event(..)) => {}
-                None => return Poll::Ready(Ok(None)),
-            }
-        }
+        let mut made = None;
+        let take = &mut |message: sockless::Message<'_>, replies: &mut Self::Replies| made = Some(take(message, replies));
+        while let Some(Told::Event(_)) = ready!(self.poll_told(cx, Mode::Message, take))? {}
+        Poll::Ready(Ok(made))
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>, Error>> {

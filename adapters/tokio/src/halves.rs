@@ -358,20 +358,20 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         self.shared.alarm.has_rung() && !matches!(self.shared.side.try_lock(), Err(TryLockError::WouldBlock))
     }
 
-    fn next<T>(
+    fn next(
         &mut self,
         mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut ()) -> T,
-    ) -> Option<Result<Told<T>, RelayError>> {
+        take: &mut impl FnMut(sockless::Message<'_>, &mut ()),
+    ) -> Option<Result<Told, RelayError>> {
         self.reading.next(mode, |message, _| take(message, &mut ()))
     }
 
-    fn poll_read<T>(
+    fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut ()) -> T,
-    ) -> Poll<io::Result<Read<T>>> {
+        take: &mut impl FnMut(sockless::Message<'_>, &mut ()),
+    ) -> Poll<io::Result<Read>> {
         let poll = self.reading.poll_read(cx, &mut self.io, mode, |message, _| take(message, &mut ()));
         self.shared.heard.store(self.reading.receiver().traffic().bytes, Ordering::Relaxed);
         poll

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::message::Event;
 use crate::trace;
 use sockless::{Close, Fact, Message, Receiver, RelayError};
+use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::pin::Pin;
@@ -34,16 +35,16 @@ impl Mode<'_> {
     }
 }
 
-/// What was made of a message, or another event and what the writing side has to know of it.
-pub(crate) enum Told<T> {
-    Message(T),
-    /// Few events come with a fact, and all are moved.
-    Event(Event, Option<Box<Fact>>),
+/// A message, which was given to whom it is for; or another event, and what the writing side has to know of it. Small,
+/// since every message hands one on.
+pub(crate) enum Told {
+    Message,
+    Event(Box<(Event, Option<Fact>)>),
 }
 
 /// What a read brought.
-pub(crate) enum Read<T> {
-    Some(Result<Told<T>, RelayError>),
+pub(crate) enum Read {
+    Some(Result<Told, RelayError>),
     Nothing,
     Eof,
 }
@@ -81,11 +82,11 @@ impl Reading {
     }
 
     /// The next event of what was read before; `take` gets a message as it lies there, and how many bytes were read behind it.
-    pub(crate) fn next<T>(
+    pub(crate) fn next(
         &mut self,
         mode: Mode<'_>,
-        take: impl FnOnce(Message<'_>, usize) -> T,
-    ) -> Option<Result<Told<T>, RelayError>> {
+        take: impl FnOnce(Message<'_>, usize),
+    ) -> Option<Result<Told, RelayError>> {
         if !self.more || matches!(mode, Mode::Nothing) {
             return None;
         }
@@ -98,13 +99,13 @@ impl Reading {
     }
 
     /// Reads once. A large message goes straight to where it belongs.
-    pub(crate) fn poll_read<R: AsyncRead + Unpin, T>(
+    pub(crate) fn poll_read<R: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         io: &mut R,
         mode: Mode<'_>,
-        take: impl FnOnce(Message<'_>, usize) -> T,
-    ) -> Poll<io::Result<Read<T>>> {
+        take: impl FnOnce(Message<'_>, usize),
+    ) -> Poll<io::Result<Read>> {
         if let Some(tail) = self.receiver.tail() {
             let mut read = ReadBuf::new(tail);
             ready!(Pin::new(io).poll_read(cx, &mut read))?;
@@ -175,12 +176,12 @@ impl Reading {
     }
 }
 
-fn receive<T>(
+fn receive(
     receiver: &mut Receiver,
     input: &mut &mut [u8],
     mode: Mode<'_>,
-    take: impl FnOnce(Message<'_>, usize) -> T,
-) -> Option<Result<Told<T>, RelayError>> {
+    take: impl FnOnce(Message<'_>, usize),
+) -> Option<Result<Told, RelayError>> {
     let result = match mode {
         Mode::Message => receiver.receive(input).map_err(RelayError::Peer),
         Mode::Piece => receiver.receive_piece(input).map_err(RelayError::Peer),
@@ -194,9 +195,9 @@ fn receive<T>(
 }
 
 /// Whether there may be more to tell of what was read, of which so much is left.
-fn goes_on<T>(result: &Option<Result<Told<T>, RelayError>>, left: &Input) -> bool {
+fn goes_on(result: &Option<Result<Told, RelayError>>, left: &Input) -> bool {
     match result {
-        Some(Ok(Told::Message(_))) => !left.is_empty(),
+        Some(Ok(Told::Message)) => !left.is_empty(),
         // Pieces may be owed when all has been taken.
         Some(Ok(Told::Event(..)) | Err(RelayError::Send(_))) => true,
         _ => false,
@@ -204,17 +205,18 @@ fn goes_on<T>(result: &Option<Result<Told<T>, RelayError>>, left: &Input) -> boo
 }
 
 #[inline]
-fn told<T>(event: sockless::Event<'_>, take: impl FnOnce(Message<'_>) -> T) -> Option<Told<T>> {
-    Some(Told::Message(take(match event {
-        sockless::Event::Text(text) => Message::Text(text),
-        sockless::Event::Binary(bytes) => Message::Binary(bytes),
-        sockless::Event::Unchecked(bytes) => Message::Unchecked(bytes),
-        event => return told_otherwise(event),
-    })))
-}
-
-#[inline(never)]
-fn told_otherwise<T>(event: sockless::Event<'_>) -> Option<Told<T>> {
-    let fact = event.fact().map(Box::new);
-    Some(Told::Event(Event::from_core(event)?, fact))
+fn told(event: sockless::Event<'_>, take: impl FnOnce(Message<'_>)) -> Option<Told> {
+    match event {
+        // The common one, of which nothing but a pointer and a length is moved.
+        sockless::Event::Binary(Cow::Borrowed(bytes)) => take(Message::Binary(Cow::Borrowed(bytes))),
+        sockless::Event::Text(Cow::Borrowed(text)) => take(Message::Text(Cow::Borrowed(text))),
+        sockless::Event::Binary(bytes) => take(Message::Binary(bytes)),
+        sockless::Event::Text(text) => take(Message::Text(text)),
+        sockless::Event::Unchecked(bytes) => take(Message::Unchecked(bytes)),
+        event => {
+            let fact = event.fact();
+            return Some(Told::Event(Box::new((Event::from_core(event)?, fact))));
+        }
+    }
+    Some(Told::Message)
 }

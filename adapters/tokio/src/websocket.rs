@@ -481,21 +481,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
     }
 
     #[inline]
-    fn next<T>(
+    fn next(
         &mut self,
         mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut Writing) -> T,
-    ) -> Option<Result<Told<T>, RelayError>> {
+        take: &mut impl FnMut(sockless::Message<'_>, &mut Writing),
+    ) -> Option<Result<Told, RelayError>> {
         self.reading.next(mode, |message, behind| take(message, self.writing.before(behind)))
     }
 
     #[inline]
-    fn poll_read<T>(
+    fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut Writing) -> T,
-    ) -> Poll<io::Result<Read<T>>> {
+        take: &mut impl FnMut(sockless::Message<'_>, &mut Writing),
+    ) -> Poll<io::Result<Read>> {
         self.reading.poll_read(cx, &mut self.stream, mode, |message, behind| take(message, self.writing.before(behind)))
     }
 

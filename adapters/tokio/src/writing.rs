@@ -97,7 +97,7 @@ impl Writing {
     /// # Errors
     /// [`Error::Io`] where nothing can be written any more, else [`Error::Send`].
     pub(crate) fn push(&mut self, message: Message) -> Result<(), Error> {
-        self.prepare(message.as_bytes().len())?;
+        self.prepare(message.as_bytes().len().min(LEAST_SHARED))?;
         match message {
             Message::Text(text) if text.len() < LEAST_SHARED => self.sender.send_text(&text)?,
             Message::Text(text) => self.sender.send_shared(Kind::Text, text.into_bytes())?,
@@ -115,14 +115,16 @@ impl Writing {
     #[inline]
     pub(crate) fn push_borrowed(&mut self, message: sockless::Message<'_>) -> Result<(), Error> {
         match message {
+            sockless::Message::Text(Cow::Borrowed(text)) => {
+                self.prepare(text.len())?;
+                Ok(self.sender.send_text(text)?)
+            }
+            sockless::Message::Binary(Cow::Borrowed(bytes)) => {
+                self.prepare(bytes.len())?;
+                Ok(self.sender.send_binary(bytes)?)
+            }
             // What is its own needs no copy.
-            sockless::Message::Text(Cow::Owned(_)) | sockless::Message::Binary(Cow::Owned(_)) => {
-                self.push(message.into())
-            }
-            lent => {
-                self.prepare(lent.as_bytes().len())?;
-                Ok(self.sender.send(&lent)?)
-            }
+            own => self.push(own.into()),
         }
     }
 
@@ -141,7 +143,7 @@ impl Writing {
     #[inline]
     fn prepare(&mut self, len: usize) -> Result<(), Error> {
         if self.behind > 0 && self.sender.queued() == 0 && self.sender.outbound_limits().retain == 0 {
-            self.sender.swap_outbox(&mut Vec::with_capacity(len.min(LEAST_SHARED) + self.behind as usize));
+            self.sender.swap_outbox(&mut Vec::with_capacity(len + self.behind as usize));
         }
         self.check()
     }
