@@ -172,7 +172,8 @@ pub(crate) trait Drive {
         mut take: impl FnMut(sockless::Message<'_>, &mut Self::Replies) -> T,
     ) -> Poll<Result<Option<T>, Error>> {
         let mut made = None;
-        let take = &mut |message: sockless::Message<'_>, replies: &mut Self::Replies| made = Some(take(message, replies));
+        let take =
+            &mut |message: sockless::Message<'_>, replies: &mut Self::Replies| made = Some(take(message, replies));
         while let Some(Told::Event(_)) = ready!(self.poll_told(cx, Mode::Message, take))? {}
         Poll::Ready(Ok(made))
     }

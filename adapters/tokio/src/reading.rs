@@ -113,7 +113,9 @@ impl Reading {
             return Poll::Ready(Ok(match len {
                 0 => Read::Eof,
                 len => match self.receiver.receive_tail(len) {
-                    Ok(event) => event.and_then(|event| told(event, |message| take(message, 0))).map_or(Read::Nothing, |told| Read::Some(Ok(told))),
+                    Ok(event) => event
+                        .and_then(|event| told(event, |message| take(message, 0)))
+                        .map_or(Read::Nothing, |told| Read::Some(Ok(told))),
                     Err(error) => Read::Some(Err(error.into())),
                 },
             }));

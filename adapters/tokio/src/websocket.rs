@@ -170,8 +170,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         mut take: impl FnMut(sockless::Message<'_>, &mut Replies<'_>) -> T,
     ) -> Result<Option<T>, Error> {
         poll_fn(|cx| {
-            // Those that were not taken yet wait as `feed` would.
-            ready!(self.poll_drained(cx, false))?;
+            // Much that waits is written first, as by `feed`. If it cannot be, receiving tells how the connection ended.
+            _ = ready!(self.poll_drained(cx, false));
             Drive::poll_recv(self, cx, |message, writing| take(message, &mut Replies(writing)))
         })
         .await
