@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Each is written as its own documentation has it where that is quickest: with `forward`, which flushes when nothing more
-//! is at hand, if it has a `Stream` and a `Sink`.
+//! is at hand, if it has a `Stream` and a `Sink`. `sockless` lends messages, `sockless-owned` gives them away. What all are
+//! measured against is the bare one here, on the same runtime: `--bare 'benches/peers/target/release/echo bare {addr}'`.
 
 use fastwebsockets::{OpCode, Role, WebSocket};
 use futures_util::{StreamExt, TryStreamExt};
