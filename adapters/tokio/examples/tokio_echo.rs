@@ -4,8 +4,8 @@
 //! cargo run --release -p sockless-tokio --features tls --example tokio_echo
 //! ```
 //!
-//! `echo` is all that there is to an echo: receiving also writes what waits, so the echoes of messages that came
-//! together go out together.
+//! `echo` is all that there is to an echo: messages are answered where they lie, and receiving also writes what waits, so
+//! the echoes of messages that came together go out together.
 
 use sockless_tokio::sockless::{Config, Origins};
 use sockless_tokio::tokio_rustls::TlsAcceptor;
@@ -178,8 +178,8 @@ async fn echo<S: AsyncRead + AsyncWrite + Unpin>(stream: S, config: Arc<Config>)
         }
     })
     .await?;
-    while let Some(message) = socket.recv().await? {
-        socket.feed(message).await?;
+    while let Some(fed) = socket.recv_with(|message, replies| replies.feed(message)).await? {
+        fed?;
     }
     Ok(())
 }

@@ -23,7 +23,12 @@ impl Alarm {
         self.rang.load(Ordering::Acquire) && self.rang.swap(false, Ordering::AcqRel)
     }
 
-    /// Whether it rang since [`take`](Self::take). Whoever leaves a lock that another may have found taken asks after it.
+    /// Whether it rang since [`take`](Self::take). Who is to be woken is known, or nobody else could have found out.
+    pub(crate) fn rings(&self) -> bool {
+        self.rang.load(Ordering::Acquire)
+    }
+
+    /// The same. Whoever leaves a lock that another may have found taken asks after it.
     pub(crate) fn has_rung(&self) -> bool {
         fence(Ordering::SeqCst);
         self.rang.load(Ordering::Acquire)

@@ -2,46 +2,74 @@
 
 use std::cell::Cell;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Bytes read at once: a socket's usual receive buffer gives no more, and a message of 16 KiB comes whole.
-const SIZE: usize = 64 << 10;
+const SIZE: usize = 256 << 10;
+
+/// Input that waits is moved out of the thread's buffer if it is less than this part of it: a connection whose task has
+/// turned to something else holds no more than four times what it was sent.
+const LEAST_PART: usize = 4;
 
 thread_local! {
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
-/// The thread's buffer; given back when dropped.
-struct Lent(Option<Box<[u8]>>);
+/// Input that was read and is not decoded yet; empty, it holds no heap.
+#[derive(Default)]
+pub(crate) struct Input {
+    /// The thread's buffer, which goes back when this is dropped, or one that just fits.
+    bytes: Box<[u8]>,
+    at: usize,
+    end: usize,
+}
 
-impl Lent {
-    fn take() -> Self {
+impl Input {
+    /// Reads once; nothing at the end of the stream.
+    pub(crate) fn poll_read<R: AsyncRead + Unpin>(cx: &mut Context<'_>, io: &mut R) -> Poll<io::Result<Self>> {
         // A stream that is itself made of WebSockets takes another while this one is out.
-        let buffer = BUFFER.try_with(Cell::take).ok().flatten();
-        Self(Some(buffer.unwrap_or_else(|| vec![0; SIZE].into_boxed_slice())))
+        let bytes = BUFFER.try_with(Cell::take).ok().flatten().unwrap_or_else(|| vec![0; SIZE].into_boxed_slice());
+        let mut input = Self { bytes, at: 0, end: 0 };
+        let mut read = ReadBuf::new(&mut input.bytes);
+        ready!(Pin::new(io).poll_read(cx, &mut read))?;
+        input.end = read.filled().len();
+        Poll::Ready(Ok(input))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at == self.end
+    }
+
+    /// Has `take` take from the front of it.
+    #[inline]
+    pub(crate) fn take<T>(&mut self, take: impl FnOnce(&mut &mut [u8]) -> T) -> T {
+        let mut rest = &mut self.bytes[self.at..self.end];
+        let result = take(&mut rest);
+        self.at = self.end - rest.len();
+        result
+    }
+
+    /// What is left, to be held while the connection's task does other things.
+    pub(crate) fn kept(self) -> Self {
+        let rest = &self.bytes[self.at..self.end];
+        if rest.len() < self.bytes.len() / LEAST_PART { rest.into() } else { self }
     }
 }
 
-impl Drop for Lent {
+impl From<&[u8]> for Input {
+    fn from(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.into(), at: 0, end: bytes.len() }
+    }
+}
+
+impl Drop for Input {
     fn drop(&mut self) {
-        let buffer = self.0.take();
-        _ = BUFFER.try_with(|slot| slot.set(buffer));
+        if self.bytes.len() == SIZE {
+            let bytes = mem::take(&mut self.bytes);
+            _ = BUFFER.try_with(|slot| slot.set(Some(bytes)));
+        }
     }
-}
-
-/// Reads once, and gives what came, nothing at the end of the stream, to `take`.
-pub(crate) fn poll_read<R, T>(
-    cx: &mut Context<'_>,
-    io: &mut R,
-    take: impl FnOnce(&mut [u8]) -> T,
-) -> Poll<io::Result<T>>
-where
-    R: AsyncRead + Unpin,
-{
-    let mut lent = Lent::take();
-    let mut read = ReadBuf::new(lent.0.as_deref_mut().unwrap_or_default());
-    ready!(Pin::new(io).poll_read(cx, &mut read))?;
-    Poll::Ready(Ok(take(read.filled_mut())))
 }

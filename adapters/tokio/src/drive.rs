@@ -2,27 +2,40 @@
 
 use crate::alarm::Alarm;
 use crate::error::Error;
-use crate::message::{Event, Message, Piece};
+use crate::message::{Event, Piece};
 use crate::reading::{Mode, Read, Reading, Told};
 use crate::writing::Turn;
 use sockless::{Fact, ProtocolError, RelayError};
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// The reading side of a connection, and its way to the writing side.
 pub(crate) trait Drive {
+    /// Where what is made of a message may leave an answer to it.
+    type Replies;
+
     fn reading(&mut self) -> &mut Reading;
 
     fn alarm(&self) -> &Arc<Alarm>;
 
     /// Whether the alarm rang before it knew whom to wake.
-    fn must_look_again(&self) -> bool {
-        self.alarm().has_rung()
-    }
+    fn must_look_again(&self) -> bool;
 
-    /// Reads once from the transport.
-    fn poll_read(&mut self, cx: &mut Context<'_>, mode: Mode<'_>) -> Poll<io::Result<Read>>;
+    /// [`Reading::next`].
+    fn next(
+        &mut self,
+        mode: Mode<'_>,
+        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies),
+    ) -> Option<Result<Told, RelayError>>;
+
+    /// [`Reading::poll_read`].
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        mode: Mode<'_>,
+        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies),
+    ) -> Poll<io::Result<Read>>;
 
     /// Tells the writing side what the reading side has found.
     fn tell(&mut self, fact: Fact);
@@ -33,16 +46,22 @@ pub(crate) trait Drive {
     /// A deadline that ended the connection.
     fn turn(&mut self) -> Result<Turn, ProtocolError>;
 
-    /// The next event; `None` when the connection and its transport have ended.
-    fn poll_event(&mut self, cx: &mut Context<'_>, mut mode: Mode<'_>) -> Poll<Result<Option<Event>, Error>> {
+    /// Gives `take` the next message, or tells another event before it; `None` when the connection and its transport have
+    /// ended.
+    fn poll_told(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut mode: Mode<'_>,
+        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies),
+    ) -> Poll<Result<Option<Told>, Error>> {
         loop {
-            if let Some(result) = self.reading().next(mode.reborrow())
-                && let Some(event) = self.handle(result)
+            if let Some(result) = self.next(mode.reborrow(), take)
+                && let Some(told) = self.handle(result)
             {
-                return Poll::Ready(event.map(Some));
+                return Poll::Ready(told.map(Some));
             }
-            match self.step(cx, mode.reborrow()) {
-                Poll::Ready(Some(event)) => return Poll::Ready(event.map(Some)),
+            match self.step(cx, mode.reborrow(), take) {
+                Poll::Ready(Some(told)) => return Poll::Ready(told.map(Some)),
                 Poll::Ready(None) if self.reading().is_over() => {
                     return Poll::Ready(self.reading().outcome().map(|()| None));
                 }
@@ -58,7 +77,12 @@ pub(crate) trait Drive {
     }
 
     /// Does a turn of the writing side, and reads once.
-    fn step(&mut self, cx: &mut Context<'_>, mode: Mode<'_>) -> Poll<Option<Result<Event, Error>>> {
+    fn step(
+        &mut self,
+        cx: &mut Context<'_>,
+        mode: Mode<'_>,
+        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies),
+    ) -> Poll<Option<Result<Told, Error>>> {
         if self.reading().is_over() {
             return Poll::Ready(None);
         }
@@ -77,7 +101,7 @@ pub(crate) trait Drive {
         if matches!(mode, Mode::Nothing) {
             return Poll::Pending;
         }
-        let error = match self.poll_read(cx, mode) {
+        let error = match self.poll_read(cx, mode, take) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(Read::Some(result))) => return Poll::Ready(self.handle(result)),
             Poll::Ready(Ok(Read::Nothing)) => return Poll::Ready(None),
@@ -89,21 +113,16 @@ pub(crate) trait Drive {
         Poll::Ready(None)
     }
 
-    /// Tells the writing side what matters to it; gives the event.
-    fn handle(&mut self, result: Result<Told, RelayError>) -> Option<Result<Event, Error>> {
+    /// Tells the writing side what matters to it; gives the rest.
+    #[inline]
+    fn handle(&mut self, result: Result<Told, RelayError>) -> Option<Result<Told, Error>> {
         match result {
-            Ok((event, fact)) => {
-                if let Event::Close(close) = &event {
-                    self.reading().handle_close(close);
+            Ok(told) => {
+                if let Told::Event(event) = &told {
+                    let (event, fact) = &**event;
+                    self.handle_event(event, *fact);
                 }
-                if let Some(fact) = fact {
-                    self.tell(fact);
-                    // The next ping's answer would take the place of this one's.
-                    if matches!(fact, Fact::Ping(_)) {
-                        self.answer();
-                    }
-                }
-                Some(Ok(event))
+                Some(Ok(told))
             }
             Err(RelayError::Peer(error)) => {
                 self.reading().fail(error.into());
@@ -112,6 +131,20 @@ pub(crate) trait Drive {
             }
             // The other connection's matter.
             Err(RelayError::Send(error)) => Some(Err(error.into())),
+        }
+    }
+
+    #[inline(never)]
+    fn handle_event(&mut self, event: &Event, fact: Option<Fact>) {
+        if let Event::Close(close) = event {
+            self.reading().handle_close(close);
+        }
+        if let Some(fact) = fact {
+            self.tell(fact);
+            // The next ping's answer would take the place of this one's.
+            if matches!(fact, Fact::Ping(_)) {
+                self.answer();
+            }
         }
     }
 
@@ -124,19 +157,30 @@ pub(crate) trait Drive {
         }
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        loop {
-            match std::task::ready!(self.poll_event(cx, Mode::Message))? {
-                Some(Event::Message(message)) => return Poll::Ready(Ok(Some(message))),
-                Some(_) => {}
-                None => return Poll::Ready(Ok(None)),
-            }
-        }
+    fn poll_event(&mut self, cx: &mut Context<'_>, mode: Mode<'_>) -> Poll<Result<Option<Event>, Error>> {
+        let mut message = None;
+        let told = ready!(self.poll_told(cx, mode, &mut |lent, _| message = Some(lent.into())))?;
+        Poll::Ready(Ok(told.and_then(|told| match told {
+            Told::Message => message.map(Event::Message),
+            Told::Event(event) => Some(event.0),
+        })))
+    }
+
+    fn poll_recv<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(sockless::Message<'_>, &mut Self::Replies) -> T,
+    ) -> Poll<Result<Option<T>, Error>> {
+        let mut made = None;
+        let take =
+            &mut |message: sockless::Message<'_>, replies: &mut Self::Replies| made = Some(take(message, replies));
+        while let Some(Told::Event(_)) = ready!(self.poll_told(cx, Mode::Message, take))? {}
+        Poll::Ready(Ok(made))
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>, Error>> {
         loop {
-            match std::task::ready!(self.poll_event(cx, Mode::Piece))? {
+            match ready!(self.poll_event(cx, Mode::Piece))? {
                 Some(Event::Piece(piece)) => return Poll::Ready(Ok(Some(piece))),
                 // One that `recv` had begun, before it was dropped.
                 Some(Event::Message(data)) => {

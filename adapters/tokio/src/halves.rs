@@ -4,12 +4,12 @@ use crate::alarm::Alarm;
 use crate::drive::Drive;
 use crate::error::Error;
 use crate::message::{Event, Message, Piece};
-use crate::reading::{Mode, Read, Reading};
+use crate::reading::{Mode, Read, Reading, Told};
 use crate::websocket::Closer;
 use crate::writing::{Turn, Writing};
 use futures_core::Stream;
 use futures_sink::Sink;
-use sockless::{Close, Code, Counters, Fact, Kind, Limits, Prepared, ProtocolError, Traffic};
+use sockless::{Close, Code, Counters, Fact, Kind, Limits, Prepared, ProtocolError, RelayError, Traffic};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -179,7 +179,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
     /// # Cancel safety
     /// Dropped, the future has lost nothing: the next call goes on where it was.
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
-        poll_fn(|cx| Drive::poll_recv(self, cx)).await
+        poll_fn(|cx| Drive::poll_recv(self, cx, |message, ()| message.into())).await
     }
 
     /// As [`WebSocket::recv_event`](crate::WebSocket::recv_event).
@@ -343,6 +343,8 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
+    type Replies = ();
+
     fn reading(&mut self) -> &mut Reading {
         &mut self.reading
     }
@@ -356,8 +358,21 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         self.shared.alarm.has_rung() && !matches!(self.shared.side.try_lock(), Err(TryLockError::WouldBlock))
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, mode: Mode<'_>) -> Poll<io::Result<Read>> {
-        let poll = self.reading.poll_read(cx, &mut self.io, mode);
+    fn next(
+        &mut self,
+        mode: Mode<'_>,
+        take: &mut impl FnMut(sockless::Message<'_>, &mut ()),
+    ) -> Option<Result<Told, RelayError>> {
+        self.reading.next(mode, |message, _| take(message, &mut ()))
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        mode: Mode<'_>,
+        take: &mut impl FnMut(sockless::Message<'_>, &mut ()),
+    ) -> Poll<io::Result<Read>> {
+        let poll = self.reading.poll_read(cx, &mut self.io, mode, |message, _| take(message, &mut ()));
         self.shared.heard.store(self.reading.receiver().traffic().bytes, Ordering::Relaxed);
         poll
     }
@@ -393,7 +408,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Stream for Receiver<R, W> {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Drive::poll_recv(&mut *self, cx).map(Result::transpose)
+        Drive::poll_recv(&mut *self, cx, |message, ()| message.into()).map(Result::transpose)
     }
 }
 

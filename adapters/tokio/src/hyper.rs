@@ -198,7 +198,8 @@ impl Future for Upgrading {
         let upgraded = ready!(Pin::new(&mut self.on).poll(cx)).map_err(io::Error::other)?;
         let connection = Connection::open(Role::Server, self.negotiated, self.config.clone(), Seed::random());
         let stream = TokioIo::new(upgraded);
-        let socket = WebSocket::from_core(stream, connection, Vec::new(), Instant::now(), self.subprotocol.as_deref());
+        let socket =
+            WebSocket::from_core(stream, connection, Default::default(), Instant::now(), self.subprotocol.as_deref());
         Poll::Ready(socket.ok_or(Error::Send(SendError::NotOpen)))
     }
 }

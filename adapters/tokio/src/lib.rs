@@ -54,5 +54,5 @@ pub use stream::NetStream;
 pub use tls::{Roots, Tls};
 #[cfg(feature = "tls")]
 pub use tokio_rustls;
-pub use websocket::{Closer, Closing, Flush, WebSocket};
+pub use websocket::{Closer, Closing, Flush, Replies, WebSocket};
 pub use writer::Writer;

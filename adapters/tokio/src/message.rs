@@ -134,12 +134,9 @@ pub enum Event {
 }
 
 impl Event {
-    /// The event that the core tells of an open connection.
+    /// An event that the core tells of an open connection, other than a message.
     pub(crate) fn from_core(event: sockless::Event<'_>) -> Option<Self> {
         Some(match event {
-            sockless::Event::Text(text) => Self::Message(Message::Text(own_text(text))),
-            sockless::Event::Binary(bytes) => Self::Message(Message::Binary(own(bytes))),
-            sockless::Event::Unchecked(bytes) => Self::Message(Message::Unchecked(own(bytes))),
             sockless::Event::Piece(sockless::Piece { data, first, frame_end, last }) => {
                 Self::Piece(Piece { data: data.into(), first, frame_end, last })
             }

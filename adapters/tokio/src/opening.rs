@@ -1,6 +1,6 @@
 //! The opening handshake over a stream, in both roles.
 
-use crate::buffer;
+use crate::buffer::Input;
 use crate::error::Error;
 use crate::trace;
 use crate::websocket::WebSocket;
@@ -17,13 +17,13 @@ pub(crate) struct Opening<S> {
     pub(crate) connection: Connection,
     stream: S,
     /// What was read behind the head.
-    rest: Vec<u8>,
+    rest: Input,
     started: Instant,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
     pub(crate) fn new(connection: Connection, stream: S) -> Self {
-        Self { connection, stream, rest: Vec::new(), started: Instant::now() }
+        Self { connection, stream, rest: Input::default(), started: Instant::now() }
     }
 
     /// Writes what waits and reads on, until the peer has said something.
@@ -56,17 +56,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
 
     async fn read(&mut self) -> io::Result<Result<Option<Event<'static>>, ProtocolError>> {
         let Self { connection, stream, rest, .. } = self;
-        poll_fn(|cx| {
-            buffer::poll_read(cx, stream, |mut input| {
-                let told = match input.len() {
-                    0 => connection.receive_eof(),
-                    _ => connection.receive(&mut input).map(|event| event.map(Event::into_owned)),
-                };
-                *rest = input.to_vec();
-                told
-            })
-        })
-        .await
+        let mut input = poll_fn(|cx| Input::poll_read(cx, stream)).await?;
+        if input.is_empty() {
+            return Ok(connection.receive_eof());
+        }
+        let told = input.take(|input| connection.receive(input).map(|event| event.map(Event::into_owned)));
+        *rest = input.kept();
+        Ok(told)
     }
 
     /// Writes what waits.

@@ -1,10 +1,11 @@
 //! The reading side: bytes of the transport to events, and the end.
 
-use crate::buffer;
+use crate::buffer::Input;
 use crate::error::Error;
 use crate::message::Event;
 use crate::trace;
-use sockless::{Close, Fact, Receiver, RelayError};
+use sockless::{Close, Fact, Message, Receiver, RelayError};
+use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::pin::Pin;
@@ -34,8 +35,12 @@ impl Mode<'_> {
     }
 }
 
-/// An event, and what the writing side has to know of it.
-pub(crate) type Told = (Event, Option<Fact>);
+/// A message, which was given to whom it is for; or another event, and what the writing side has to know of it. Small,
+/// since every message hands one on.
+pub(crate) enum Told {
+    Message,
+    Event(Box<(Event, Option<Fact>)>),
+}
 
 /// What a read brought.
 pub(crate) enum Read {
@@ -46,9 +51,7 @@ pub(crate) enum Read {
 
 pub(crate) struct Reading {
     receiver: Receiver,
-    /// Input that was read and is not decoded yet, from `at` on. No heap while there is none.
-    rest: Vec<u8>,
-    at: usize,
+    rest: Input,
     /// The receiver may tell more without being given more.
     more: bool,
     /// The connection and its transport have ended.
@@ -62,8 +65,8 @@ pub(crate) struct Reading {
 
 impl Reading {
     /// `rest` came behind the opening handshake.
-    pub(crate) fn new(receiver: Receiver, rest: Vec<u8>) -> Self {
-        Self { receiver, more: !rest.is_empty(), rest, at: 0, over: false, failed: false, error: None, close: None }
+    pub(crate) fn new(receiver: Receiver, rest: Input) -> Self {
+        Self { receiver, more: !rest.is_empty(), rest, over: false, failed: false, error: None, close: None }
     }
 
     pub(crate) fn receiver(&self) -> &Receiver {
@@ -78,18 +81,19 @@ impl Reading {
         self.close.as_deref()
     }
 
-    /// The next event of what was read before.
-    pub(crate) fn next(&mut self, mode: Mode<'_>) -> Option<Result<Told, RelayError>> {
+    /// The next event of what was read before; `take` gets a message as it lies there, and how many bytes were read behind it.
+    pub(crate) fn next(
+        &mut self,
+        mode: Mode<'_>,
+        take: impl FnOnce(Message<'_>, usize),
+    ) -> Option<Result<Told, RelayError>> {
         if !self.more || matches!(mode, Mode::Nothing) {
             return None;
         }
-        let len = self.rest.len();
-        let mut input = &mut self.rest[self.at..];
-        let result = receive(&mut self.receiver, &mut input, mode);
-        self.at = len - input.len();
-        self.more = goes_on(&result);
+        let result = self.rest.take(|input| receive(&mut self.receiver, input, mode, take));
+        self.more = goes_on(&result, &self.rest);
         if !self.more {
-            (self.rest, self.at) = (Vec::new(), 0);
+            self.rest = Input::default();
         }
         result
     }
@@ -100,6 +104,7 @@ impl Reading {
         cx: &mut Context<'_>,
         io: &mut R,
         mode: Mode<'_>,
+        take: impl FnOnce(Message<'_>, usize),
     ) -> Poll<io::Result<Read>> {
         if let Some(tail) = self.receiver.tail() {
             let mut read = ReadBuf::new(tail);
@@ -108,20 +113,23 @@ impl Reading {
             return Poll::Ready(Ok(match len {
                 0 => Read::Eof,
                 len => match self.receiver.receive_tail(len) {
-                    Ok(event) => event.and_then(told).map_or(Read::Nothing, |told| Read::Some(Ok(told))),
+                    Ok(event) => event
+                        .and_then(|event| told(event, |message| take(message, 0)))
+                        .map_or(Read::Nothing, |told| Read::Some(Ok(told))),
                     Err(error) => Read::Some(Err(error.into())),
                 },
             }));
         }
-        buffer::poll_read(cx, io, |mut input| {
-            if input.is_empty() {
-                return Read::Eof;
-            }
-            let result = receive(&mut self.receiver, &mut input, mode);
-            self.more = goes_on(&result);
-            self.rest = input.to_vec();
-            result.map_or(Read::Nothing, Read::Some)
-        })
+        let mut input = ready!(Input::poll_read(cx, io))?;
+        if input.is_empty() {
+            return Poll::Ready(Ok(Read::Eof));
+        }
+        let result = input.take(|input| receive(&mut self.receiver, input, mode, take));
+        self.more = goes_on(&result, &input);
+        if self.more {
+            self.rest = input.kept();
+        }
+        Poll::Ready(Ok(result.map_or(Read::Nothing, Read::Some)))
     }
 
     /// The transport has no more to read, by an end of its own or by an error.
@@ -170,7 +178,12 @@ impl Reading {
     }
 }
 
-fn receive(receiver: &mut Receiver, input: &mut &mut [u8], mode: Mode<'_>) -> Option<Result<Told, RelayError>> {
+fn receive(
+    receiver: &mut Receiver,
+    input: &mut &mut [u8],
+    mode: Mode<'_>,
+    take: impl FnOnce(Message<'_>, usize),
+) -> Option<Result<Told, RelayError>> {
     let result = match mode {
         Mode::Message => receiver.receive(input).map_err(RelayError::Peer),
         Mode::Piece => receiver.receive_piece(input).map_err(RelayError::Peer),
@@ -178,17 +191,34 @@ fn receive(receiver: &mut Receiver, input: &mut &mut [u8], mode: Mode<'_>) -> Op
         Mode::Nothing => return None,
     };
     match result {
-        Ok(event) => told(event?).map(Ok),
+        Ok(event) => told(event?, |message| take(message, input.len())).map(Ok),
         Err(error) => Some(Err(error)),
     }
 }
 
-/// Whether there may be more to tell of what was read.
-fn goes_on(result: &Option<Result<Told, RelayError>>) -> bool {
-    matches!(result, Some(Ok(_) | Err(RelayError::Send(_))))
+/// Whether there may be more to tell of what was read, of which so much is left.
+fn goes_on(result: &Option<Result<Told, RelayError>>, left: &Input) -> bool {
+    match result {
+        Some(Ok(Told::Message)) => !left.is_empty(),
+        // Pieces may be owed when all has been taken.
+        Some(Ok(Told::Event(..)) | Err(RelayError::Send(_))) => true,
+        _ => false,
+    }
 }
 
-fn told(event: sockless::Event<'_>) -> Option<Told> {
-    let fact = event.fact();
-    Some((Event::from_core(event)?, fact))
+#[inline]
+fn told(event: sockless::Event<'_>, take: impl FnOnce(Message<'_>)) -> Option<Told> {
+    match event {
+        // The common one, of which nothing but a pointer and a length is moved.
+        sockless::Event::Binary(Cow::Borrowed(bytes)) => take(Message::Binary(Cow::Borrowed(bytes))),
+        sockless::Event::Text(Cow::Borrowed(text)) => take(Message::Text(Cow::Borrowed(text))),
+        sockless::Event::Binary(bytes) => take(Message::Binary(bytes)),
+        sockless::Event::Text(text) => take(Message::Text(text)),
+        sockless::Event::Unchecked(bytes) => take(Message::Unchecked(bytes)),
+        event => {
+            let fact = event.fact();
+            return Some(Told::Event(Box::new((Event::from_core(event)?, fact))));
+        }
+    }
+    Some(Told::Message)
 }

@@ -1,17 +1,18 @@
 //! A connection over any stream of bytes.
 
 use crate::alarm::Alarm;
+use crate::buffer::Input;
 use crate::drive::Drive;
 use crate::error::Error;
 use crate::halves::{self, Halves, Receiver, Sender};
 use crate::message::{Event, Message, Piece};
-use crate::reading::{Mode, Read, Reading};
+use crate::reading::{Mode, Read, Reading, Told};
 use crate::writer::Writer;
 use crate::writing::{Turn, Writing};
 use futures_core::Stream;
 use futures_sink::Sink;
 use sockless::{
-    Close, Code, Connection, Counters, Fact, Kind, Limits, Negotiated, Prepared, ProtocolError, Role, Seed,
+    Close, Code, Connection, Counters, Fact, Kind, Limits, Negotiated, Prepared, ProtocolError, RelayError, Role, Seed,
     SharedConfig, State,
 };
 use std::future::poll_fn;
@@ -84,7 +85,7 @@ impl<S> WebSocket<S> {
     pub(crate) fn from_core(
         stream: S,
         connection: Connection,
-        rest: Vec<u8>,
+        rest: Input,
         started: Instant,
         subprotocol: Option<&str>,
     ) -> Option<Self> {
@@ -143,12 +144,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         poll_fn(|cx| self.poll_piece(cx)).await
     }
 
+    /// What `take` makes of the next message, which it gets as it lies in the read buffer: nothing is allocated and nothing
+    /// copied for it, unless it had to be put together. It may answer at once; the answers go out as by
+    /// [`feed`](Self::feed), those to all that one read brought together.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    /// As [`recv`](Self::recv): where `take` is called, the future is ready.
+    ///
+    /// ```
+    /// use sockless_tokio::{Error, WebSocket};
+    /// use tokio::io::{AsyncRead, AsyncWrite};
+    ///
+    /// async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocket<S>) -> Result<(), Error> {
+    ///     while let Some(fed) = socket.recv_with(|message, replies| replies.feed(message)).await? {
+    ///         fed?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn recv_with<T>(
+        &mut self,
+        mut take: impl FnMut(sockless::Message<'_>, &mut Replies<'_>) -> T,
+    ) -> Result<Option<T>, Error> {
+        poll_fn(|cx| {
+            // Much that waits is written first, as by `feed`. If it cannot be, receiving tells how the connection ended.
+            _ = ready!(self.poll_drained(cx, false));
+            Drive::poll_recv(self, cx, |message, writing| take(message, &mut Replies(writing)))
+        })
+        .await
+    }
+
     /// [`recv`](Self::recv), polled.
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        Drive::poll_recv(self, cx)
+        Drive::poll_recv(self, cx, |message, _| message.into())
     }
 }
 
@@ -323,10 +357,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     pub(crate) fn poll_drained(&mut self, cx: &mut Context<'_>, all: bool) -> Poll<Result<(), Error>> {
-        if !all && !self.writing.is_high() {
-            return Poll::Ready(Ok(()));
-        }
+        if all || self.writing.is_high() { self.poll_written(cx) } else { Poll::Ready(Ok(())) }
+    }
+
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Poll::Ready(result) = self.writing.poll_flush(&mut self.stream) {
             return Poll::Ready(result);
         }
@@ -430,6 +466,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
+    type Replies = Writing;
+
     fn reading(&mut self) -> &mut Reading {
         &mut self.reading
     }
@@ -438,8 +476,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
         self.writing.alarm()
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, mode: Mode<'_>) -> Poll<io::Result<Read>> {
-        self.reading.poll_read(cx, &mut self.stream, mode)
+    fn must_look_again(&self) -> bool {
+        self.writing.alarm().rings()
+    }
+
+    #[inline]
+    fn next(
+        &mut self,
+        mode: Mode<'_>,
+        take: &mut impl FnMut(sockless::Message<'_>, &mut Writing),
+    ) -> Option<Result<Told, RelayError>> {
+        self.reading.next(mode, |message, behind| take(message, self.writing.before(behind)))
+    }
+
+    #[inline]
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        mode: Mode<'_>,
+        take: &mut impl FnMut(sockless::Message<'_>, &mut Writing),
+    ) -> Poll<io::Result<Read>> {
+        self.reading.poll_read(cx, &mut self.stream, mode, |message, behind| take(message, self.writing.before(behind)))
     }
 
     fn tell(&mut self, fact: Fact) {
@@ -456,7 +513,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Drive::poll_recv(&mut *self, cx).map(Result::transpose)
+        WebSocket::poll_recv(&mut self, cx).map(Result::transpose)
     }
 }
 
@@ -529,6 +586,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Closing<'_, S> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         mem::replace(&mut self.started, Ok(()))?;
         self.socket.poll_close(cx)
+    }
+}
+
+/// Where answers to a message are left; see [`WebSocket::recv_with`].
+pub struct Replies<'a>(&'a mut Writing);
+
+impl Replies<'_> {
+    /// Sends a message, as [`WebSocket::feed`], but never waits.
+    ///
+    /// # Errors
+    /// As [`WebSocket::send`].
+    #[inline]
+    pub fn feed(&mut self, message: sockless::Message<'_>) -> Result<(), Error> {
+        self.0.push_borrowed(message)
+    }
+
+    /// Sends a message that was framed before, by reference.
+    ///
+    /// # Errors
+    /// As [`WebSocket::send`].
+    pub fn feed_prepared(&mut self, message: &Prepared) -> Result<(), Error> {
+        self.0.with(|sender| sender.send_prepared(message))
+    }
+}
+
+impl fmt::Debug for Replies<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replies").finish_non_exhaustive()
     }
 }
 

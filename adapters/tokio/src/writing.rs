@@ -4,7 +4,8 @@ use crate::alarm::Alarm;
 use crate::error::Error;
 use crate::message::Message;
 use bytes::Buf;
-use sockless::{Code, Kind, ProtocolError, SendError, Sender, Transport, bytes};
+use sockless::{Code, Kind, ProtocolError, SendError, Sender, State, Transport, bytes};
+use std::borrow::Cow;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,6 +42,10 @@ pub(crate) struct Writing {
     sleep: Option<Pin<Box<Sleep>>>,
     /// When the sleep ends.
     armed: Option<Duration>,
+    /// The last turn left nothing to do but reading, and there was nothing since but messages.
+    settled: bool,
+    /// Input that is still to be answered, in bytes.
+    behind: u32,
     /// Why nothing can be written any more.
     broken: Option<ErrorKind>,
     /// The transport may hold back what was written.
@@ -63,6 +68,8 @@ impl Writing {
             started,
             sleep: None,
             armed: None,
+            settled: false,
+            behind: 0,
             broken: None,
             unflushed: false,
             shut: false,
@@ -77,6 +84,7 @@ impl Writing {
     }
 
     pub(crate) fn sender_mut(&mut self) -> &mut Sender {
+        self.settled = false;
         &mut self.sender
     }
 
@@ -89,7 +97,7 @@ impl Writing {
     /// # Errors
     /// [`Error::Io`] where nothing can be written any more, else [`Error::Send`].
     pub(crate) fn push(&mut self, message: Message) -> Result<(), Error> {
-        self.check()?;
+        self.prepare(message.as_bytes().len().min(LEAST_SHARED))?;
         match message {
             Message::Text(text) if text.len() < LEAST_SHARED => self.sender.send_text(&text)?,
             Message::Text(text) => self.sender.send_shared(Kind::Text, text.into_bytes())?,
@@ -100,13 +108,53 @@ impl Writing {
         Ok(())
     }
 
+    /// Takes a message that is lent.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    #[inline]
+    pub(crate) fn push_borrowed(&mut self, message: sockless::Message<'_>) -> Result<(), Error> {
+        match message {
+            sockless::Message::Text(Cow::Borrowed(text)) => {
+                self.prepare(text.len())?;
+                Ok(self.sender.send_text(text)?)
+            }
+            sockless::Message::Binary(Cow::Borrowed(bytes)) => {
+                self.prepare(bytes.len())?;
+                Ok(self.sender.send_binary(bytes)?)
+            }
+            // What is its own needs no copy.
+            own => self.push(own.into()),
+        }
+    }
+
+    /// What is sent next comes before answers to so many bytes of input, if they are answered.
+    #[inline]
+    pub(crate) fn before(&mut self, behind: usize) -> &mut Self {
+        self.behind = behind as u32;
+        self
+    }
+
+    /// Makes room for a message of so many bytes, and for as many more as there are to be answered: mostly an answer is no
+    /// longer than what it answers, and room that grows with each message is moved each time.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    #[inline]
+    fn prepare(&mut self, len: usize) -> Result<(), Error> {
+        if self.behind > 0 && self.sender.queued() == 0 && self.sender.outbound_limits().retain == 0 {
+            self.sender.swap_outbox(&mut Vec::with_capacity(len + self.behind as usize));
+        }
+        self.check()
+    }
+
     /// Does something with the sender, if it can still write.
     ///
     /// # Errors
     /// As [`push`](Self::push).
     pub(crate) fn with<T>(&mut self, command: impl FnOnce(&mut Sender) -> Result<T, SendError>) -> Result<T, Error> {
         self.check()?;
-        Ok(command(&mut self.sender)?)
+        Ok(command(self.sender_mut())?)
     }
 
     /// Whether anything can be written.
@@ -122,7 +170,7 @@ impl Writing {
     /// # Errors
     /// [`Error::Send`] for what cannot be said.
     pub(crate) fn close(&mut self, code: Code, reason: &str) -> Result<(), Error> {
-        match self.sender.close(code, reason) {
+        match self.sender_mut().close(code, reason) {
             Ok(()) | Err(SendError::Closing) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -181,7 +229,17 @@ impl Writing {
     ///
     /// # Errors
     /// A deadline that ended the connection; its close frame is still to go out.
+    #[inline]
     pub(crate) fn turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, heard: u64) -> Result<Turn, ProtocolError> {
+        if self.settled && !self.alarm.rings() && matches!(self.poll_flush(io), Poll::Ready(Ok(()))) {
+            return Ok(Turn::Read);
+        }
+        self.whole_turn(io, heard)
+    }
+
+    #[inline(never)]
+    fn whole_turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, heard: u64) -> Result<Turn, ProtocolError> {
+        self.settled = false;
         loop {
             let rang = self.alarm.take();
             if rang && self.alarm.must_go_away() {
@@ -190,7 +248,8 @@ impl Writing {
             self.keep_time(rang, heard)?;
             _ = self.poll_flush(io);
             let turn = self.poll_end(io);
-            if turn == Turn::Over || !self.alarm.has_rung() {
+            if turn == Turn::Over || !self.alarm.rings() {
+                self.settled = turn == Turn::Read && self.sender.state() == State::Open;
                 return Ok(turn);
             }
         }

@@ -5,6 +5,7 @@ mod common;
 use common::*;
 use sockless_tokio::sockless::{Close, Code, Config, Kind, Prepared, ProtocolError, Role, SendError, State};
 use sockless_tokio::{Error, Event, Message};
+use std::borrow::Cow;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 #[tokio::test]
@@ -17,6 +18,68 @@ async fn messages_of_both_kinds_go_both_ways() {
         let (sent, received) = tokio::join!(server.send(message.clone()), client.recv());
         sent.unwrap();
         assert_eq!(received.unwrap(), Some(message));
+    }
+}
+
+#[tokio::test]
+async fn messages_are_lent_and_answered_where_they_lie() {
+    let (mut client, mut server) = pair(1 << 20);
+    let sent = [Message::text("one"), Message::binary(vec![2; 70_000]), Message::text("three"), Message::text("")];
+    for (number, message) in sent.iter().enumerate() {
+        client.feed(message.clone()).await.unwrap();
+        client.ping(&[number as u8]).await.unwrap();
+    }
+    let mut lent = 0;
+    for _ in &sent {
+        let fed = server.recv_with(|message, replies| {
+            lent += usize::from(match &message {
+                sockless_tokio::sockless::Message::Text(text) => matches!(text, Cow::Borrowed(_)),
+                message => message.as_bytes().len() < 1000,
+            });
+            replies.feed(message)
+        });
+        fed.await.unwrap().unwrap().unwrap();
+    }
+    assert_eq!(lent, 3, "the texts");
+    server.flush().await.unwrap();
+    for message in sent {
+        assert_eq!(client.recv().await.unwrap(), Some(message));
+    }
+}
+
+#[tokio::test]
+async fn answers_go_out_together_and_wait_for_a_peer_that_takes_none() {
+    let (mut wire, stream) = duplex(1 << 20);
+    let mut server = open(stream, Role::Server, Config::default());
+    let frames = b"\x82\x81\0\0\0\0a".repeat(3);
+    wire.write_all(&frames).await.unwrap();
+    let mut answers = [0; 16];
+    for number in 0..3 {
+        server.recv_with(|message, replies| replies.feed(message)).await.unwrap().unwrap().unwrap();
+        let early = tokio::time::timeout(std::time::Duration::ZERO, wire.read(&mut answers)).await;
+        assert!(early.is_err(), "nothing is written before answer {number} is");
+    }
+    // The wait for the next writes them.
+    assert_eq!(polled_once(&mut server), None);
+    assert_eq!(wire.read(&mut answers).await.unwrap(), 9);
+    assert_eq!(&answers[..9], b"\x82\x01a\x82\x01a\x82\x01a");
+
+    // Here nobody reads.
+    let (mut client, mut server) = pair(1 << 10);
+    client.feed("go").await.unwrap();
+    client.feed("on").await.unwrap();
+    client.flush().await.unwrap();
+    let much = || sockless_tokio::sockless::Message::Binary(vec![0; 1 << 20].into());
+    server.recv_with(|_, replies| replies.feed(much())).await.unwrap().unwrap().unwrap();
+    assert_eq!(polled_once(&mut server), None, "what waits is written before more is taken");
+}
+
+/// What `recv_with` gives if it is polled once.
+fn polled_once(server: &mut sockless_tokio::WebSocket<tokio::io::DuplexStream>) -> Option<usize> {
+    let future = std::pin::pin!(server.recv_with(|message, _| message.as_bytes().len()));
+    match future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(result) => result.unwrap(),
+        std::task::Poll::Pending => None,
     }
 }
 

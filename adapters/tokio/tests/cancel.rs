@@ -171,6 +171,9 @@ impl Side {
             }
         } else if random.percent(50) {
             let message = match &mut self.end {
+                End::Whole(socket) if random.percent(50) => {
+                    poll(socket.recv_with(|message, _| Message::from(message)), polls)
+                }
                 End::Whole(socket) => poll(socket.recv(), polls),
                 End::Halves(receiver, _) => poll(receiver.recv(), polls),
             };

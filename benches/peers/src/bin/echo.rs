@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Each is written as its own documentation has it where that is quickest: with `forward`, which flushes when nothing more
-//! is at hand, if it has a `Stream` and a `Sink`.
+//! is at hand, if it has a `Stream` and a `Sink`. `sockless` lends messages, `sockless-owned` gives them away. What all are
+//! measured against is the bare one here, on the same runtime: `--bare 'benches/peers/target/release/echo bare {addr}'`.
 
 use fastwebsockets::{OpCode, Role, WebSocket};
 use futures_util::{StreamExt, TryStreamExt};
@@ -29,6 +30,8 @@ async fn main() -> Result<(), AnyError> {
         stream.set_nodelay(true)?;
         match &*name {
             "bare" => drop(tokio::spawn(bare(stream))),
+            "sockless" => drop(tokio::spawn(sockless(stream))),
+            "sockless-owned" => drop(tokio::spawn(sockless_owned(stream))),
             "tungstenite" => drop(tokio::spawn(tungstenite(stream))),
             "fastwebsockets" => drop(tokio::spawn(fastwebsockets(stream))),
             "tokio-websockets" => drop(tokio::spawn(tokio_websockets(stream))),
@@ -45,6 +48,22 @@ async fn bare(mut stream: TcpStream) -> Result<(), AnyError> {
             n => stream.write_all(&buffer[..n]).await?,
         }
     }
+}
+
+async fn sockless(stream: TcpStream) -> Result<(), AnyError> {
+    let mut socket = sockless_tokio::accept(stream).await?;
+    while let Some(fed) = socket.recv_with(|message, replies| replies.feed(message)).await? {
+        fed?;
+    }
+    Ok(())
+}
+
+async fn sockless_owned(stream: TcpStream) -> Result<(), AnyError> {
+    let mut socket = sockless_tokio::accept(stream).await?;
+    while let Some(message) = socket.recv().await? {
+        socket.feed(message).await?;
+    }
+    Ok(())
 }
 
 async fn tungstenite(stream: TcpStream) -> Result<(), AnyError> {

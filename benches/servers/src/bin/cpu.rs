@@ -22,6 +22,7 @@ Usage: cpu [OPTIONS] --server NAME=COMMAND...
 
 Options:
   --server NAME=COMMAND   a server; {addr} in the command becomes 127.0.0.1:PORT. May be repeated
+  --bare COMMAND          a server that echoes bytes and knows no WebSocket [default: one over epoll]
   --connections N         connections to each [default: 100]
   --sizes LIST            bytes of a message [default: 16,1024,65536]
   --depths LIST           messages under way in each connection [default: 1,16]
@@ -29,11 +30,12 @@ Options:
   --millis N              time of a turn [default: 300]
   --help                  print this
 
-Each is compared in each round with a server that echoes bytes and knows no WebSocket; the medians are printed.
+Each is compared in each round with the bare one; the medians are printed.
 ";
 
 struct Options {
     servers: Vec<(String, String)>,
+    bare: Option<String>,
     connections: usize,
     sizes: Vec<usize>,
     depths: Vec<usize>,
@@ -71,8 +73,9 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     };
     // What is started now stays where this is now.
     pin(server_core)?;
-    let bare = std::env::current_exe()?.with_file_name("bare");
-    let mut servers = vec![("bare".to_owned(), Server::start(&format!("{} {{addr}}", bare.display()))?)];
+    let own = std::env::current_exe()?.with_file_name("bare");
+    let bare = options.bare.clone().unwrap_or_else(|| format!("{} {{addr}}", own.display()));
+    let mut servers = vec![("bare".to_owned(), Server::start(&bare)?)];
     for (name, command) in &options.servers {
         servers.push((name.clone(), Server::start(command)?));
     }
@@ -290,6 +293,7 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
     let list = |value: std::ffi::OsString| value.parse_with(|text| text.split(',').map(str::parse).collect());
     let mut options = Options {
         servers: Vec::new(),
+        bare: None,
         connections: 100,
         sizes: vec![16, 1024, 65536],
         depths: vec![1, 16],
@@ -304,6 +308,7 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
                 let (name, command) = value.split_once('=').ok_or("a server is NAME=COMMAND")?;
                 options.servers.push((name.to_owned(), command.to_owned()));
             }
+            Long("bare") => options.bare = Some(arguments.value()?.string()?),
             Long("connections") => options.connections = arguments.value()?.parse()?,
             Long("sizes") => options.sizes = list(arguments.value()?)?,
             Long("depths") => options.depths = list(arguments.value()?)?,
