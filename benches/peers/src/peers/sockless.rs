@@ -19,8 +19,10 @@ pub(crate) struct Sockless {
     connection: Connection,
     pipe: Pipe,
     buffer: Vec<u8>,
-    /// What was read and is kept.
+    /// Where what was read and not taken lies.
     kept: Range<usize>,
+    /// What the frame at its front lacks.
+    missing: usize,
 }
 
 /// The same, sending what its caller shares by reference.
@@ -30,41 +32,40 @@ impl Sockless {
     /// Handles events until there were `count` messages, and writes what they made behind each read.
     #[inline]
     fn run(&mut self, count: usize, mut each: impl FnMut(&mut Connection, &[u8])) {
-        let Self { connection, pipe, buffer, kept } = self;
+        let Self { connection, pipe, buffer, kept, missing } = self;
         let mut messages = 0;
         while messages < count {
-            let mut input: &mut [u8] = &mut [];
-            let mut event = None;
             if let Some(tail) = connection.tail() {
                 let most = tail.len().min(READ);
                 let len = pipe.fill(&mut tail[..most]);
-                event = connection.receive_tail(len).unwrap();
-            } else {
-                kept.end += pipe.fill(&mut buffer[kept.end..]);
-                input = &mut buffer[kept.clone()];
-            }
-            while let Some(message) = event.or_else(|| next(connection, &mut input)) {
-                let spent = match message {
-                    Event::Text(text) => {
-                        each(connection, text.as_bytes());
-                        if let Cow::Owned(text) = text { Some(text.into_bytes()) } else { None }
-                    }
-                    Event::Binary(bytes) => {
-                        each(connection, &bytes);
-                        if let Cow::Owned(bytes) = bytes { Some(bytes) } else { None }
-                    }
-                    other => panic!("{other:?}"),
-                };
-                if let Some(spent) = spent {
-                    connection.recycle(spent);
+                if let Some(event) = connection.receive_tail(len).unwrap() {
+                    deliver(connection, event, &mut each);
+                    messages += 1;
+                    flush(connection, pipe);
                 }
+                continue;
+            }
+            let len = pipe.fill(&mut buffer[kept.end..]);
+            kept.end += len;
+            if len < *missing {
+                *missing -= len;
+                continue;
+            }
+            let mut input = &mut buffer[kept.clone()];
+            while !input.is_empty() {
+                *missing = connection.missing(input);
+                if *missing > 0 && input.len() + *missing <= MOST_KEPT {
+                    break;
+                }
+                *missing = 0;
+                let Some(event) = connection.receive(&mut input).unwrap() else { break };
+                deliver(connection, event, &mut each);
                 messages += 1;
-                event = None;
             }
             kept.start = kept.end - input.len();
-            if kept.is_empty() {
+            if kept.start == kept.end {
                 *kept = 0..0;
-            } else if kept.len() <= MOST_MOVED || buffer.len() - kept.end < READ {
+            } else if kept.start > 0 && (kept.len() <= MOST_MOVED || buffer.len() - kept.end < *missing + READ) {
                 buffer.copy_within(kept.clone(), 0);
                 *kept = 0..kept.len();
             }
@@ -73,12 +74,22 @@ impl Sockless {
     }
 }
 
-/// The next event, unless the rest of a frame is better waited for.
+/// Hands over a message, and gives its buffer back if it had one of its own.
 #[inline(always)]
-fn next<'a>(connection: &mut Connection, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
-    let missing = connection.missing(input);
-    let is_kept = input.is_empty() || missing > 0 && input.len() + missing <= MOST_KEPT;
-    if is_kept { None } else { connection.receive(input).unwrap() }
+fn deliver(connection: &mut Connection, event: Event<'_>, each: &mut impl FnMut(&mut Connection, &[u8])) {
+    match event {
+        Event::Text(Cow::Borrowed(text)) => each(connection, text.as_bytes()),
+        Event::Binary(Cow::Borrowed(bytes)) => each(connection, bytes),
+        Event::Text(Cow::Owned(text)) => {
+            each(connection, text.as_bytes());
+            connection.recycle(text.into_bytes());
+        }
+        Event::Binary(Cow::Owned(bytes)) => {
+            each(connection, &bytes);
+            connection.recycle(bytes);
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[inline]
@@ -106,7 +117,7 @@ impl Peer for Sockless {
             Role::Client => sockless::Role::Client,
         };
         let connection = Connection::open(role, Negotiated::default(), config, Seed::new([7; 16]));
-        Self { connection, pipe, buffer: vec![0; ROOM], kept: 0..0 }
+        Self { connection, pipe, buffer: vec![0; ROOM], kept: 0..0, missing: 0 }
     }
 
     #[inline]
