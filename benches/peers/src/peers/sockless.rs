@@ -31,7 +31,7 @@ pub(crate) struct Shared(Sockless);
 impl Sockless {
     /// Handles events until there were `count` messages, and writes what they made behind each read.
     #[inline]
-    fn run(&mut self, count: usize, mut each: impl FnMut(&mut Connection, &[u8])) {
+    fn run(&mut self, count: usize, mut each: impl FnMut(&mut Connection, &mut Pipe, &[u8])) {
         let Self { connection, pipe, buffer, kept, missing } = self;
         let mut messages = 0;
         while messages < count {
@@ -39,7 +39,7 @@ impl Sockless {
                 let most = tail.len().min(READ);
                 let len = pipe.fill(&mut tail[..most]);
                 if let Some(event) = connection.receive_tail(len).unwrap() {
-                    deliver(connection, event, &mut each);
+                    deliver(connection, event, |connection, message| each(connection, pipe, message));
                     messages += 1;
                     flush(connection, pipe);
                 }
@@ -59,7 +59,7 @@ impl Sockless {
                 }
                 *missing = 0;
                 let Some(event) = connection.receive(&mut input).unwrap() else { break };
-                deliver(connection, event, &mut each);
+                deliver(connection, event, |connection, message| each(connection, pipe, message));
                 messages += 1;
             }
             kept.start = kept.end - input.len();
@@ -76,7 +76,7 @@ impl Sockless {
 
 /// Hands over a message, and gives its buffer back if it had one of its own.
 #[inline(always)]
-fn deliver(connection: &mut Connection, event: Event<'_>, each: &mut impl FnMut(&mut Connection, &[u8])) {
+fn deliver(connection: &mut Connection, event: Event<'_>, each: impl FnOnce(&mut Connection, &[u8])) {
     match event {
         Event::Text(Cow::Borrowed(text)) => each(connection, text.as_bytes()),
         Event::Binary(Cow::Borrowed(bytes)) => each(connection, bytes),
@@ -97,6 +97,16 @@ fn flush(connection: &mut Connection, pipe: &mut Pipe) {
     let mut outbound = connection.outbound();
     while outbound.has_remaining() {
         let len = pipe.put(outbound.chunk());
+        outbound.advance(len);
+    }
+}
+
+#[inline]
+fn write_vectored(outbound: &mut impl Buf, pipe: &mut Pipe) {
+    while outbound.has_remaining() {
+        let mut slices = [IoSlice::new(&[]); 16];
+        let filled = outbound.chunks_vectored(&mut slices);
+        let len = pipe.put_vectored(&slices[..filled]);
         outbound.advance(len);
     }
 }
@@ -122,7 +132,7 @@ impl Peer for Sockless {
 
     #[inline]
     fn receive(&mut self, count: usize, mut each: impl FnMut(&[u8])) {
-        self.run(count, |_, message| each(message));
+        self.run(count, |_, _, message| each(message));
     }
 
     #[inline]
@@ -135,7 +145,14 @@ impl Peer for Sockless {
 
     #[inline]
     fn echo(&mut self, count: usize) {
-        self.run(count, |connection, message| connection.send_binary(message).unwrap());
+        self.run(count, |connection, pipe, message| {
+            if message.len() < READ {
+                connection.send_binary(message).unwrap();
+            } else {
+                // No read brings two of them, so that a write each is what there is anyway.
+                write_vectored(&mut connection.send_through(&message.into()).unwrap(), pipe);
+            }
+        });
     }
 
     fn lent(&self) -> usize {
@@ -161,13 +178,7 @@ impl Peer for Shared {
         for _ in 0..count {
             connection.send_shared(Kind::Binary, payload.clone()).unwrap();
         }
-        let mut outbound = connection.outbound();
-        while outbound.has_remaining() {
-            let mut slices = [IoSlice::new(&[]); 16];
-            let filled = outbound.chunks_vectored(&mut slices);
-            let len = pipe.put_vectored(&slices[..filled]);
-            outbound.advance(len);
-        }
+        write_vectored(&mut connection.outbound(), pipe);
     }
 
     fn echo(&mut self, count: usize) {
