@@ -160,7 +160,7 @@ impl Connection {
             return self.receive_opening(input, Receiver::receive_any);
         }
         match self.receiver.whole_message(input) {
-            Some(Ok(message)) => Ok(Some(message.into())),
+            Some(Ok(event)) => Ok(Some(event)),
             Some(Err(error)) => self.settle(Err(error)),
             None if self.receiver.is_done(input) => Ok(None),
             None => match self.receiver.within(input) {

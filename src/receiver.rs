@@ -92,8 +92,7 @@ impl Receiver {
     #[inline]
     pub fn receive<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         match self.whole_message(input) {
-            Some(Ok(message)) => Ok(Some(message.into())),
-            Some(Err(error)) => Err(error),
+            Some(result) => result.map(Some),
             None if self.is_done(input) => Ok(None),
             None => match self.within(input) {
                 Some(result) => result.map(|()| None),
@@ -104,7 +103,7 @@ impl Receiver {
 
     /// The common case of [`receive`](Self::receive): a message in one frame that came whole.
     #[inline(always)]
-    pub(crate) fn whole_message<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<Result<Message<'a>, ProtocolError>> {
+    pub(crate) fn whole_message<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<Result<Event<'a>, ProtocolError>> {
         if self.discarding {
             return None;
         }
@@ -112,12 +111,12 @@ impl Receiver {
         let is_compressed = self.negotiated.is_compressed();
         let (kind, payload, compressed) = self.decoder.whole_message(input, &self.config, is_compressed)?;
         self.bytes += (before - input.len()) as u64;
-        let message = match compressed {
+        let event = match compressed {
             #[cfg(feature = "deflate")]
-            true => self.inflate_whole(kind, payload),
+            true => self.inflate_whole(kind, payload).map(Event::from),
             _ => message(kind, payload, self.config.check_utf8),
         };
-        if message.is_err() {
+        if event.is_err() {
             *input = &mut [];
             self.end();
         }
@@ -125,7 +124,7 @@ impl Receiver {
         if is_compressed {
             self.settle_inflater(input);
         }
-        Some(message)
+        Some(event)
     }
 
     /// As [`Connection::missing`](crate::Connection::missing).
@@ -285,7 +284,7 @@ impl Receiver {
             return Ok(self.piece(chunk, check_utf8)?.map(Event::Piece));
         }
         if chunk.first && chunk.last {
-            return Ok(Some(message(chunk.kind, chunk.unmasked(), check_utf8)?.into()));
+            return message(chunk.kind, chunk.unmasked(), check_utf8).map(Some);
         }
         let announced = self.announced(chunk.payload.len());
         Ok(self.assembler.push(chunk, announced, check_utf8)?.map(Event::from))
@@ -448,11 +447,11 @@ impl Receiver {
 
 /// The message that came as one slice, borrowed from it.
 #[inline(always)]
-fn message(kind: Kind, payload: &[u8], check_utf8: bool) -> Result<Message<'_>, ProtocolError> {
+fn message(kind: Kind, payload: &[u8], check_utf8: bool) -> Result<Event<'_>, ProtocolError> {
     Ok(match kind {
-        Kind::Binary => Message::Binary(Cow::Borrowed(payload)),
-        Kind::Text if check_utf8 => Message::Text(Cow::Borrowed(utf8::whole_text(payload)?)),
-        Kind::Text => Message::Unchecked(Cow::Borrowed(payload)),
+        Kind::Binary => Event::Binary(Cow::Borrowed(payload)),
+        Kind::Text if check_utf8 => Event::Text(Cow::Borrowed(utf8::whole_text(payload)?)),
+        Kind::Text => Event::Unchecked(Cow::Borrowed(payload)),
     })
 }
 

@@ -19,8 +19,10 @@ pub(crate) struct Sockless {
     connection: Connection,
     pipe: Pipe,
     buffer: Vec<u8>,
-    /// What was read and is kept.
+    /// Where what was read and not taken lies.
     kept: Range<usize>,
+    /// What the frame at its front lacks.
+    missing: usize,
 }
 
 /// The same, sending what its caller shares by reference.
@@ -30,41 +32,40 @@ impl Sockless {
     /// Handles events until there were `count` messages, and writes what they made behind each read.
     #[inline]
     fn run(&mut self, count: usize, mut each: impl FnMut(&mut Connection, &mut Pipe, &[u8])) {
-        let Self { connection, pipe, buffer, kept } = self;
+        let Self { connection, pipe, buffer, kept, missing } = self;
         let mut messages = 0;
         while messages < count {
-            let mut input: &mut [u8] = &mut [];
-            let mut event = None;
             if let Some(tail) = connection.tail() {
                 let most = tail.len().min(READ);
                 let len = pipe.fill(&mut tail[..most]);
-                event = connection.receive_tail(len).unwrap();
-            } else {
-                kept.end += pipe.fill(&mut buffer[kept.end..]);
-                input = &mut buffer[kept.clone()];
-            }
-            while let Some(message) = event.or_else(|| next(connection, &mut input)) {
-                let spent = match message {
-                    Event::Text(text) => {
-                        each(connection, pipe, text.as_bytes());
-                        if let Cow::Owned(text) = text { Some(text.into_bytes()) } else { None }
-                    }
-                    Event::Binary(bytes) => {
-                        each(connection, pipe, &bytes);
-                        if let Cow::Owned(bytes) = bytes { Some(bytes) } else { None }
-                    }
-                    other => panic!("{other:?}"),
-                };
-                if let Some(spent) = spent {
-                    connection.recycle(spent);
+                if let Some(event) = connection.receive_tail(len).unwrap() {
+                    deliver(connection, event, |connection, message| each(connection, pipe, message));
+                    messages += 1;
+                    flush(connection, pipe);
                 }
+                continue;
+            }
+            let len = pipe.fill(&mut buffer[kept.end..]);
+            kept.end += len;
+            if len < *missing {
+                *missing -= len;
+                continue;
+            }
+            let mut input = &mut buffer[kept.clone()];
+            while !input.is_empty() {
+                *missing = connection.missing(input);
+                if *missing > 0 && input.len() + *missing <= MOST_KEPT {
+                    break;
+                }
+                *missing = 0;
+                let Some(event) = connection.receive(&mut input).unwrap() else { break };
+                deliver(connection, event, |connection, message| each(connection, pipe, message));
                 messages += 1;
-                event = None;
             }
             kept.start = kept.end - input.len();
-            if kept.is_empty() {
+            if kept.start == kept.end {
                 *kept = 0..0;
-            } else if kept.len() <= MOST_MOVED || buffer.len() - kept.end < READ {
+            } else if kept.start > 0 && (kept.len() <= MOST_MOVED || buffer.len() - kept.end < *missing + READ) {
                 buffer.copy_within(kept.clone(), 0);
                 *kept = 0..kept.len();
             }
@@ -73,12 +74,22 @@ impl Sockless {
     }
 }
 
-/// The next event, unless the rest of a frame is better waited for.
+/// Hands over a message, and gives its buffer back if it had one of its own.
 #[inline(always)]
-fn next<'a>(connection: &mut Connection, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
-    let missing = connection.missing(input);
-    let is_kept = input.is_empty() || missing > 0 && input.len() + missing <= MOST_KEPT;
-    if is_kept { None } else { connection.receive(input).unwrap() }
+fn deliver(connection: &mut Connection, event: Event<'_>, each: impl FnOnce(&mut Connection, &[u8])) {
+    match event {
+        Event::Text(Cow::Borrowed(text)) => each(connection, text.as_bytes()),
+        Event::Binary(Cow::Borrowed(bytes)) => each(connection, bytes),
+        Event::Text(Cow::Owned(text)) => {
+            each(connection, text.as_bytes());
+            connection.recycle(text.into_bytes());
+        }
+        Event::Binary(Cow::Owned(bytes)) => {
+            each(connection, &bytes);
+            connection.recycle(bytes);
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[inline]
@@ -90,19 +101,24 @@ fn flush(connection: &mut Connection, pipe: &mut Pipe) {
     }
 }
 
-/// Queues a message, or writes one at once that is as large as a read or a write.
+/// Queues a message, or writes one at once that is as large as a write.
 #[inline]
 fn send(connection: &mut Connection, pipe: &mut Pipe, message: &[u8]) {
     if message.len() < READ {
         connection.send_binary(message).unwrap();
     } else {
-        let message = Message::from(message);
-        flush_vectored(connection.send_through(&message).unwrap(), pipe);
+        // No read brings two of them, so that a write each is what there is anyway.
+        send_through(connection, pipe, &message.into());
     }
 }
 
+#[inline(never)]
+fn send_through(connection: &mut Connection, pipe: &mut Pipe, message: &Message<'_>) {
+    write_vectored(connection.send_through(message).unwrap(), pipe);
+}
+
 #[inline]
-fn flush_vectored(mut outbound: impl Buf, pipe: &mut Pipe) {
+fn write_vectored(mut outbound: impl Buf, pipe: &mut Pipe) {
     while outbound.has_remaining() {
         let mut slices = [IoSlice::new(&[]); 16];
         let filled = outbound.chunks_vectored(&mut slices);
@@ -127,7 +143,7 @@ impl Peer for Sockless {
             Role::Client => sockless::Role::Client,
         };
         let connection = Connection::open(role, Negotiated::default(), config, Seed::new([7; 16]));
-        Self { connection, pipe, buffer: vec![0; ROOM], kept: 0..0 }
+        Self { connection, pipe, buffer: vec![0; ROOM], kept: 0..0, missing: 0 }
     }
 
     #[inline]
@@ -137,14 +153,8 @@ impl Peer for Sockless {
 
     #[inline]
     fn send(&mut self, payload: &Bytes, count: usize) {
-        if payload.len() < READ {
-            for _ in 0..count {
-                self.connection.send_binary(payload).unwrap();
-            }
-        } else {
-            for _ in 0..count {
-                send(&mut self.connection, &mut self.pipe, payload);
-            }
+        for _ in 0..count {
+            send(&mut self.connection, &mut self.pipe, payload);
         }
         flush(&mut self.connection, &mut self.pipe);
     }
@@ -177,7 +187,7 @@ impl Peer for Shared {
         for _ in 0..count {
             connection.send_shared(Kind::Binary, payload.clone()).unwrap();
         }
-        flush_vectored(connection.outbound(), pipe);
+        write_vectored(connection.outbound(), pipe);
     }
 
     fn echo(&mut self, count: usize) {
