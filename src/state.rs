@@ -82,6 +82,7 @@ impl fmt::Display for State {
 }
 
 impl Facts {
+    #[inline]
     pub(crate) fn is_close_sent(self) -> bool {
         self.close == OwnClose::Sent
     }
@@ -117,6 +118,7 @@ impl Facts {
     }
 
     /// What to do with the transport while `queued` bytes wait to go out.
+    #[inline]
     pub(crate) fn transport(self, role: Role, queued: usize) -> Transport {
         let closed = self.is_close_sent() && self.close_received;
         if self.expired {

@@ -142,7 +142,12 @@ impl<S> Entry<S> {
     }
 
     fn wants_input(&self) -> bool {
-        !self.flags.paused && !self.flags.stalled && self.connection.wants().read
+        self.is_timed() && self.connection.wants_read()
+    }
+
+    /// Whether deadlines count: a peer that is not read cannot answer a ping.
+    pub(crate) fn is_timed(&self) -> bool {
+        !self.flags.paused && !self.flags.stalled
     }
 
     pub(crate) fn queued(&mut self) -> usize {
@@ -360,7 +365,7 @@ impl<S: Send + 'static> Entry<S> {
             return;
         }
         // More than the soft limit waits, or the peer would be read.
-        let pressed = queued > 0 && (self.flags.pressed || !self.connection.wants().read);
+        let pressed = queued > 0 && (self.flags.pressed || !self.connection.wants_read());
         if pressed != self.flags.pressed {
             self.flags.pressed = pressed;
             self.call(handler, local, if pressed { Call::Backpressure } else { Call::Drain });

@@ -246,14 +246,9 @@ impl<H: Handler> Worker<H> {
     fn settle(&mut self, key: usize) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let (handler, local) = (&*self.handler, &mut self.local);
-        // A peer that is not read cannot answer a ping.
-        let timed = !entry.flags.paused && !entry.flags.stalled;
-        if timed {
-            entry.tell_time(handler, local);
-        }
         entry.flush(local);
-        if timed && entry.connection.poll_timeout().is_some_and(|deadline| deadline <= local.now) {
-            // What has gone out has begun another phase.
+        if entry.is_timed() {
+            // What has gone out may have begun another phase; what it is time for goes out too.
             entry.tell_time(handler, local);
             entry.flush(local);
         }
@@ -270,7 +265,7 @@ impl<H: Handler> Worker<H> {
     fn settle_transport(&mut self, key: usize) {
         let entry = &mut self.entries[key];
         let wants = entry.connection.wants();
-        let mut deadline = wants.deadline;
+        let mut deadline = wants.deadline.filter(|_| entry.is_timed());
         match wants.transport {
             _ if entry.flags.dead => return self.close(key),
             Transport::Open => {}
@@ -291,7 +286,7 @@ impl<H: Handler> Worker<H> {
         if entry.may_read() {
             self.again.push(key as u32);
         }
-        if let Some(deadline) = deadline.filter(|_| !entry.flags.paused && !entry.flags.stalled) {
+        if let Some(deadline) = deadline {
             let tick = self.wheel.tick(deadline);
             if entry.armed == 0 || tick < entry.armed {
                 entry.armed = tick;
