@@ -487,6 +487,7 @@ impl Connection {
     }
 
     /// The state, as RFC 6455 names it.
+    #[inline]
     pub fn state(&self) -> State {
         self.sender.state()
     }

@@ -558,6 +558,7 @@ impl Sender {
     }
 
     /// The state, as RFC 6455 names it.
+    #[inline]
     pub fn state(&self) -> State {
         self.facts.state(self.transport())
     }

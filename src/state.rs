@@ -136,6 +136,7 @@ impl Facts {
     }
 
     /// The state as RFC 6455 names it, given what to do with the transport.
+    #[inline]
     pub(crate) fn state(self, transport: Transport) -> State {
         let Self { open, close, close_received, failed, eof, .. } = self;
         if eof || transport == Transport::Close {

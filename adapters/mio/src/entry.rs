@@ -32,6 +32,8 @@ pub(crate) struct Entry<S> {
     /// The tick of the wheel that it waits for; 0 is none.
     pub(crate) armed: u32,
     pub(crate) flags: Flags,
+    /// When something was read that the connection has not been told the time of.
+    pub(crate) heard: Option<Duration>,
     /// Client: the socket is not connected yet; what else there is to try.
     pub(crate) dialing: Option<Box<Dialing>>,
     /// Why writing has failed.
@@ -70,6 +72,8 @@ pub(crate) struct Flags {
     pub(crate) lent: bool,
     /// It is in the worker's list of those to look after at the end of the turn.
     pub(crate) dirty: bool,
+    /// The connection was open when it was told the time, and nothing but messages has come since.
+    pub(crate) timed: bool,
     /// The write side is shut down.
     pub(crate) shut: bool,
     /// It is over, but TLS still holds its last bytes.
@@ -150,6 +154,20 @@ impl<S> Entry<S> {
         !self.flags.paused && !self.flags.stalled
     }
 
+    /// Whether nothing has happened since it was told the time but messages, and all that was said has gone out: no
+    /// deadline has come nearer then.
+    #[inline]
+    pub(crate) fn is_at_ease(&mut self) -> bool {
+        let Flags { timed, told, pressed, published, dead, .. } = self.flags;
+        timed
+            && !(told | pressed | published | dead)
+            && self.is_timed()
+            && self.broken.is_none()
+            && self.queued() == 0
+            && self.connection.state() == State::Open
+    }
+
+    #[inline]
     pub(crate) fn queued(&mut self) -> usize {
         self.connection.outbound().remaining()
     }
@@ -221,6 +239,7 @@ impl<S: Send + 'static> Entry<S> {
             }
             Ok(Received { len, more }) => {
                 local.stats.bytes_received += len as u64;
+                self.heard = Some(local.now);
                 self.flags.readable = more || self.flags.read_closed;
                 if is_tail {
                     let result = self.connection.receive_tail(len);
@@ -281,6 +300,7 @@ impl<S: Send + 'static> Entry<S> {
 
     #[cold]
     fn rare_event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>) {
+        self.flags.timed = false;
         match event {
             Event::Request(request) => {
                 self.call(handler, local, Call::Request(request));
@@ -373,8 +393,13 @@ impl<S: Send + 'static> Entry<S> {
         }
     }
 
-    /// Tells the connection the time, and the handler what came of it.
+    /// Tells the connection the time, that of the last read before it, and the handler what came of it.
     pub(crate) fn tell_time<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>) {
+        if let Some(heard) = self.heard.take().filter(|heard| *heard < local.now) {
+            let result = self.connection.handle_timeout(heard);
+            self.told(handler, local, result);
+        }
+        self.flags.timed = self.connection.state() == State::Open;
         let result = self.connection.handle_timeout(local.now);
         if !matches!(result, Ok(None)) {
             self.told(handler, local, result);

@@ -220,6 +220,7 @@ impl<H: Handler> Worker<H> {
             return;
         }
         entry.armed = 0;
+        entry.flags.timed = false;
         if entry.flags.lingering {
             entry.flags.dead = true;
         }
@@ -245,12 +246,29 @@ impl<H: Handler> Worker<H> {
     /// Writes what waits, minds the clock, and does with the socket what the connection wants.
     fn settle(&mut self, key: usize) {
         let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.flush(&mut self.local);
+        if entry.is_at_ease() {
+            entry.take_back(&mut self.local);
+            if entry.may_read() {
+                self.again.push(key as u32);
+            }
+        } else {
+            self.settle_all(key);
+        }
+        self.deliver_all();
+    }
+
+    /// The same for a connection to which more has happened than messages.
+    fn settle_all(&mut self, key: usize) {
+        let entry = &mut self.entries[key];
         let (handler, local) = (&*self.handler, &mut self.local);
-        entry.flush(local);
         if entry.is_timed() {
-            // What has gone out may have begun another phase; what it is time for goes out too.
+            // What it is time for goes out too.
             entry.tell_time(handler, local);
             entry.flush(local);
+        } else {
+            // What was heard counts from when it is read again.
+            entry.heard = None;
         }
         if entry.broken.is_some() && !entry.may_read() {
             let error = entry.broken.take().map_or_else(|| ErrorKind::BrokenPipe.into(), |error| *error);
@@ -259,7 +277,6 @@ impl<H: Handler> Worker<H> {
         entry.press(handler, local);
         entry.take_back(local);
         self.settle_transport(key);
-        self.deliver_all();
     }
 
     fn settle_transport(&mut self, key: usize) {
@@ -417,6 +434,7 @@ impl<H: Handler> Worker<H> {
             peer,
             id,
             armed: 0,
+            heard: None,
             flags: Flags { readable: true, ..flags },
             dialing,
             broken: None,
@@ -515,7 +533,15 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Delivers what handlers have for others.
+    #[inline]
     fn deliver_all(&mut self) {
+        if !self.local.deliveries.is_empty() {
+            self.deliver_some();
+        }
+    }
+
+    #[cold]
+    fn deliver_some(&mut self) {
         while !self.local.deliveries.is_empty() {
             let mut deliveries = mem::take(&mut self.local.deliveries);
             for (audience, message) in deliveries.drain(..) {

@@ -50,12 +50,8 @@ fn main() -> io::Result<()> {
                     let free = connections.iter().position(Option::is_none).unwrap_or(connections.len());
                     connections.resize_with(connections.len().max(free + 1), || None);
                     poll.registry().register(&mut stream, Token(free), Interest::READABLE | Interest::WRITABLE)?;
-                    connections[free] = Some(Connection {
-                        stream,
-                        backlog: Vec::new(),
-                        readable: true,
-                        frames: frames.clone(),
-                    });
+                    connections[free] =
+                        Some(Connection { stream, backlog: Vec::new(), readable: true, frames: frames.clone() });
                 }
             } else {
                 if let Some(connection) = &mut connections[event.token().0] {
