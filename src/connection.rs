@@ -7,6 +7,7 @@ use crate::config::{Limits, Negotiated, Outbound, SharedConfig};
 use crate::decode::Role;
 use crate::error::{HandshakeError, ProtocolError, RelayError, SendError};
 use crate::event::{Event, Fact, Kind, Message};
+use crate::frame;
 use crate::handshake::{self, ClientHandshake, ClientRequest, HeadReader};
 use crate::mask::Seed;
 use crate::outbox::Outgoing;
@@ -14,6 +15,7 @@ use crate::prepared::Prepared;
 use crate::receiver::Receiver;
 use crate::sender::{Counters, Sender};
 use crate::state::{State, Wants};
+use crate::through::Through;
 use crate::writer::Writer;
 use alloc::{boxed::Box, vec::Vec};
 use bytes::Bytes;
@@ -215,6 +217,75 @@ impl Connection {
         }
     }
 
+    /// How many more bytes, read behind `input`, would make the frame at its front whole, so far as its header says; 0 if
+    /// it is whole, or nothing is gained by waiting.
+    ///
+    /// [`receive`](Self::receive) takes all of its input, so a message that a read cuts off is moved to a buffer of its
+    /// own, a part at a time. A driver that has room behind `input` may keep it instead, read on, and get the message
+    /// borrowed:
+    ///
+    /// ```
+    /// # use sockless::{Config, Connection, Event, Negotiated, Role, Seed};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut connection = Connection::open(Role::Client, Negotiated::default(), Config::default(), Seed::new([0; 16]));
+    /// # let stream = b"\x81\x05Hello\x89\0\x82\x7e\x03\xe8".iter().copied().chain([7; 1000]).collect::<Vec<u8>>();
+    /// # struct Socket<'a>(&'a [u8]);
+    /// # impl std::io::Read for Socket<'_> {
+    /// #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    /// #         let len = buffer.len().min(100);
+    /// #         self.0.read(&mut buffer[..len])
+    /// #     }
+    /// # }
+    /// # let mut socket = Socket(&stream);
+    /// # let mut events = 0;
+    /// use std::borrow::Cow;
+    /// use std::io::Read;
+    ///
+    /// let mut buffer = vec![0; 4096];
+    /// let room = buffer.len();
+    /// let mut kept = 0;
+    /// loop {
+    ///     let n = socket.read(&mut buffer[kept..])?;
+    ///     if n == 0 {
+    ///         // ... receive_eof()
+    ///         break;
+    ///     }
+    ///     let end = kept + n;
+    ///     let mut input = &mut buffer[..end];
+    ///     loop {
+    ///         let missing = connection.missing(input);
+    ///         if missing > 0 && input.len() + missing <= room {
+    ///             break;
+    ///         }
+    ///         match connection.receive(&mut input)? {
+    ///             Some(Event::Binary(message)) => assert!(matches!(message, Cow::Borrowed(_))),
+    ///             Some(_) => {} // ...
+    ///             None => break,
+    ///         }
+    /// #       events += 1;
+    ///     }
+    ///     kept = input.len();
+    ///     buffer.copy_within(end - kept..end, 0);
+    /// }
+    /// # assert_eq!((events, kept), (3, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Never make room by what it says: a peer announces what it likes, up to its limits. And do not wait for bytes that
+    /// may not come, for what is kept has not been received: it does not count as a sign of life, and text is checked when
+    /// its frame is whole. Give it to [`receive`](Self::receive) when the transport has no more for now.
+    ///
+    /// Nothing is gained in the opening handshake, of a fragment or a frame of which a part was received, of what breaks a
+    /// rule or a limit, and behind the end.
+    #[inline]
+    pub fn missing(&self, input: &[u8]) -> usize {
+        match frame::is_whole(input) || self.opening.is_some() {
+            true => 0,
+            false => self.receiver.missing(input),
+        }
+    }
+
     /// Where the next bytes belong while a large binary message is put together, so that a driver reads from its socket
     /// straight into it; `None` while the driver's own buffer serves better.
     ///
@@ -368,6 +439,64 @@ impl Connection {
     /// As [`send_text`](Self::send_text), and [`InvalidUtf8`](SendError::InvalidUtf8).
     pub fn send_shared(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
         self.sender.send_shared(kind, bytes)
+    }
+
+    /// Sends a message without copying it, for a driver that writes at once: all that waits and the message, whose payload
+    /// is borrowed, as a [`Buf`](bytes::Buf).
+    ///
+    /// What has not gone out of it when that is dropped, at once or after a part was written, is copied to what waits, as
+    /// [`send`](Self::send) would have: the message is sent as soon as this returns, and never blocks. Nothing else goes
+    /// out or is received meanwhile. Short messages, a client's, and those that go compressed or in fragments are copied
+    /// at first, and are a part of what waits.
+    ///
+    /// Forgotten ([`core::mem::forget`]) instead of dropped, it cuts its frame off where the last write ended.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    ///
+    /// ```
+    /// use sockless::{Config, Connection, Message, Negotiated, Role, Seed};
+    /// use bytes::Buf;
+    /// use std::io::{self, IoSlice, Write};
+    ///
+    /// /// Sends a message to a socket that does not block; what it does not take now waits in the connection.
+    /// fn send(message: &Message<'_>, connection: &mut Connection, socket: &mut impl Write) -> io::Result<()> {
+    ///     let mut through = connection.send_through(message).map_err(io::Error::other)?;
+    ///     while through.has_remaining() {
+    ///         let mut slices = [IoSlice::new(&[]); 16];
+    ///         let count = through.chunks_vectored(&mut slices);
+    ///         match socket.write_vectored(&slices[..count]) {
+    ///             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+    ///             Ok(n) => through.advance(n),
+    ///             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+    ///             Err(error) => return Err(error),
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # /// Takes 300 bytes.
+    /// # struct Socket(Vec<u8>);
+    /// # impl Write for Socket {
+    /// #     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    /// #         let n = bytes.len().min(300 - self.0.len());
+    /// #         self.0.extend(&bytes[..n]);
+    /// #         if n == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(n) }
+    /// #     }
+    /// #     fn flush(&mut self) -> io::Result<()> {
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # let mut socket = Socket(vec![]);
+    ///
+    /// let mut connection = Connection::open(Role::Server, Negotiated::default(), Config::default(), Seed::new([0; 16]));
+    /// let message = [7; 1000];
+    /// send(&Message::from(&message[..]), &mut connection, &mut socket)?; // takes 300 bytes
+    /// assert_eq!(connection.counters().queued, 4 + 1000 - 300);
+    /// # assert_eq!(socket.0, [&b"\x82\x7e\x03\xe8"[..], &[7; 296]].concat());
+    /// # Ok::<(), io::Error>(())
+    /// ```
+    pub fn send_through<'a>(&'a mut self, message: &'a Message<'_>) -> Result<Through<'a>, SendError> {
+        self.sender.send_through(message)
     }
 
     /// Sends a message that was framed before, by reference if it is long; it costs the same however long it is.
