@@ -593,7 +593,9 @@ impl Sender {
     /// What [`wants`](Self::wants) says of reading, and less work: for between the events of one read.
     #[inline]
     pub fn wants_read(&self) -> bool {
-        self.outbox.len() <= self.config.outbound.soft && !self.facts.has(Happened::Eof) && self.transport() != Transport::Close
+        self.outbox.len() <= self.config.outbound.soft
+            && !self.facts.has(Happened::Eof)
+            && self.transport() != Transport::Close
     }
 
     #[inline]

@@ -94,6 +94,7 @@ impl<H: Handler> Worker<H> {
             dirty: Vec::new(),
             stats: Stats::default(),
             now: Duration::ZERO,
+            last: true,
             outbox: Vec::new(),
             mistake: None,
         };
