@@ -561,19 +561,23 @@ impl Connection {
 
     /// Swaps the storage of the outbox with `buffer`, which is cleared; what waits is moved along.
     ///
-    /// So a loop lends one buffer to whichever connection is busy: swap before, write what is outbound, swap back. Such a
-    /// loop sets [`Outbound::retain`] to [`usize::MAX`].
+    /// So a loop lends one buffer to whichever connection is busy: swap before, write what is outbound, swap back: a
+    /// connection from which all has gone out then holds nothing. Such a loop sets [`Outbound::retain`] to [`usize::MAX`].
+    #[inline]
     pub fn swap_outbox(&mut self, buffer: &mut Vec<u8>) {
         self.sender.swap_outbox(buffer);
     }
 
     /// What the driver should do now; it changes with every other call.
+    #[inline]
     pub fn wants(&self) -> Wants {
-        let wants = self.sender.wants();
-        match self.opening.as_deref() {
-            Some(Opening::Answer(_)) => Wants { read: false, ..wants },
-            _ => wants,
-        }
+        Wants { read: self.wants_read(), ..self.sender.wants() }
+    }
+
+    /// What [`wants`](Self::wants) says of reading, and less work: for between the events of one read.
+    #[inline]
+    pub fn wants_read(&self) -> bool {
+        self.sender.wants_read() && !matches!(self.opening.as_deref(), Some(Opening::Answer(_)))
     }
 
     /// Tells the time: on a monotonic clock of the caller's choice, as the time since any moment that stays the same.
@@ -612,6 +616,7 @@ impl Connection {
     }
 
     /// The state, as RFC 6455 names it.
+    #[inline]
     pub fn state(&self) -> State {
         self.sender.state()
     }

@@ -133,15 +133,21 @@ impl Outbox {
         self.len() < before
     }
 
-    /// Gives `buffer` the storage of this outbox, and takes that of `buffer`, with what waits moved into it.
+    /// Gives `buffer` the storage of this outbox, and takes that of `buffer`, with what waits moved into it. Where nothing
+    /// waits, nothing else is held either.
+    #[inline]
     pub(crate) fn swap(&mut self, buffer: &mut Vec<u8>) {
         buffer.clear();
-        if let Some(backlog) = &mut self.backlog {
-            backlog.leave_sent(&mut self.bytes);
+        if self.len() > 0 {
+            if let Some(backlog) = &mut self.backlog {
+                backlog.leave_sent(&mut self.bytes);
+            }
+            buffer.extend_from_slice(&self.bytes);
+        } else if self.backlog.is_some() {
+            self.backlog = None;
         }
-        buffer.extend_from_slice(&self.bytes);
+        self.bytes.clear();
         mem::swap(&mut self.bytes, buffer);
-        buffer.clear();
     }
 
     /// The bytes to send next.

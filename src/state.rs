@@ -99,6 +99,7 @@ impl Facts {
         self.happened & what as u8 != 0
     }
 
+    #[inline]
     pub(crate) fn is_close_sent(self) -> bool {
         self.close == OwnClose::Sent
     }
@@ -126,6 +127,7 @@ impl Facts {
     }
 
     /// What to do with the transport while `queued` bytes wait to go out.
+    #[inline]
     pub(crate) fn transport(self, role: Role, queued: usize) -> Transport {
         let closed = self.is_close_sent() && self.has(Happened::CloseReceived);
         if self.has(Happened::Expired) {
@@ -143,6 +145,7 @@ impl Facts {
     }
 
     /// The state as RFC 6455 names it, given what to do with the transport.
+    #[inline]
     pub(crate) fn state(self, transport: Transport) -> State {
         if self.has(Happened::Eof) || transport == Transport::Close {
             State::Closed

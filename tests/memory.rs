@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use common::*;
 use heap::used;
 use sockless::close::Code;
-use sockless::{ClientRequest, Config, Connection, Event, Kind, Limits, Prepared, Role};
+use sockless::{ClientRequest, Config, Connection, Event, Kind, Limits, Negotiated, Prepared, Role, SharedConfig};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -121,6 +121,25 @@ fn an_idle_connection_holds_no_heap_whatever_it_has_sent() {
         });
         assert_eq!(heap.held, 0, "{role:?}");
     }
+}
+
+#[test]
+fn a_connection_whose_lent_outbox_is_taken_back_holds_no_heap() {
+    let mut config = Config::default();
+    config.outbound.retain = usize::MAX;
+    let config = SharedConfig::from(config);
+    let (_idle, heap) = used(|| {
+        let mut end = Connection::open(Role::Server, Negotiated::default(), config.clone(), SEED);
+        let mut lent = Vec::new();
+        end.swap_outbox(&mut lent);
+        end.send_shared(Kind::Binary, Bytes::from(vec![7; 10_000])).unwrap();
+        end.ping(b"ping").unwrap();
+        end.send_text("hello").unwrap();
+        assert_eq!(outbound(&mut end).len(), 6 + 10_004 + 7);
+        end.swap_outbox(&mut lent);
+        end
+    });
+    assert_eq!(heap.held, 0);
 }
 
 #[test]

@@ -153,7 +153,8 @@ fn run(options: &Options) -> Result<bool, Error> {
         messages: AtomicU64::new(0),
         measuring: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
-        latencies: Mutex::new(Histogram::new(3)?),
+        // In nanoseconds, up to a minute: what is longer counts as that.
+        latencies: Mutex::new(Histogram::new_with_max(60_000_000_000, 3)?),
     });
     let mut config = sockless_mio::Config::default();
     config.limits.message = config.limits.message.max(options.size);

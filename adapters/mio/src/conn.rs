@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 /// A connection, lent to its handler for the time of a call.
 ///
-/// It never blocks. What is sent goes out when the call has returned; a send says whether it waits behind what the peer
-/// has not taken yet ([`Sent`]), or is refused ([`SendError::Full`]).
+/// It never blocks. What is sent goes out when the call has returned, a long message perhaps before; a send says whether
+/// it waits behind what the peer has not taken yet ([`Sent`]), or is refused ([`SendError::Full`]).
 ///
 /// With a pool of threads, a `Conn` is in another thread than its connection: what it is told is done soon after and in
 /// order, and [`state`](Self::ready_state) and [`counters`](Self::counters) are as of the event that it is called for.
@@ -80,10 +80,7 @@ impl<S> Conn<'_, S> {
             Message::Text(Cow::Owned(text)) => self.give(Kind::Text, text.into_bytes()),
             Message::Binary(Cow::Owned(bytes)) => self.give(Kind::Binary, bytes),
             message => match &mut self.link {
-                Link::Loop(entry, local) => {
-                    let sent = entry.connection.send(&message);
-                    entry.outcome(local, sent)
-                }
+                Link::Loop(entry, local) => entry.send(local, &message),
                 Link::Pool(remote) => {
                     let bytes = Bytes::copy_from_slice(message.as_bytes());
                     remote.act(Act::Send(Parcel::Shared(message.kind(), bytes)))

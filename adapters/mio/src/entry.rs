@@ -8,7 +8,7 @@ use crate::stats::Stats;
 use crate::stream::{Received, Stream};
 use crate::topics::{Subscriptions, Topics};
 use sockless::bytes::Buf;
-use sockless::{Connection, Event, Role, SendError, State};
+use sockless::{Connection, Event, Message, Role, SendError, State};
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(crate) struct Entry<S> {
     /// The tick of the wheel that it waits for; 0 is none.
     pub(crate) armed: u32,
     pub(crate) flags: Flags,
+    /// When something was read that the connection has not been told the time of.
+    pub(crate) heard: Option<Duration>,
     /// Client: the socket is not connected yet; what else there is to try.
     pub(crate) dialing: Option<Box<Dialing>>,
     /// Why writing has failed.
@@ -70,6 +72,8 @@ pub(crate) struct Flags {
     pub(crate) lent: bool,
     /// It is in the worker's list of those to look after at the end of the turn.
     pub(crate) dirty: bool,
+    /// The connection was open when it was told the time, and nothing but messages has come since.
+    pub(crate) timed: bool,
     /// The write side is shut down.
     pub(crate) shut: bool,
     /// It is over, but TLS still holds its last bytes.
@@ -91,6 +95,8 @@ pub(crate) struct Local<S> {
     pub(crate) dirty: Vec<u32>,
     pub(crate) stats: Stats,
     pub(crate) now: Duration,
+    /// Nothing was read behind the message that a handler was called for last.
+    pub(crate) last: bool,
     /// Lent to whichever connection is busy.
     pub(crate) outbox: Vec<u8>,
     /// An answer of the handler's that could not be written.
@@ -102,6 +108,9 @@ const MOST_LENT: usize = 1 << 20;
 
 /// Bytes; a longer queue takes the lent outbox along instead of being copied out of it.
 const MOST_MOVED: usize = 64 << 10;
+
+/// Bytes; a shorter message is copied for less than a vectored write costs.
+const LEAST_THROUGH: usize = 32 << 10;
 
 impl<S> Entry<S> {
     #[inline]
@@ -142,9 +151,28 @@ impl<S> Entry<S> {
     }
 
     fn wants_input(&self) -> bool {
-        !self.flags.paused && !self.flags.stalled && self.connection.wants().read
+        self.is_timed() && self.connection.wants_read()
     }
 
+    /// Whether deadlines count: a peer that is not read cannot answer a ping.
+    pub(crate) fn is_timed(&self) -> bool {
+        !self.flags.paused && !self.flags.stalled
+    }
+
+    /// Whether nothing has happened since it was told the time but messages, and all that was said has gone out: no
+    /// deadline has come nearer then.
+    #[inline]
+    pub(crate) fn is_at_ease(&mut self) -> bool {
+        let Flags { timed, told, pressed, published, dead, .. } = self.flags;
+        timed
+            && !(told | pressed | published | dead)
+            && self.is_timed()
+            && self.broken.is_none()
+            && self.queued() == 0
+            && self.connection.state() == State::Open
+    }
+
+    #[inline]
     pub(crate) fn queued(&mut self) -> usize {
         self.connection.outbound().remaining()
     }
@@ -216,8 +244,10 @@ impl<S: Send + 'static> Entry<S> {
             }
             Ok(Received { len, more }) => {
                 local.stats.bytes_received += len as u64;
+                self.heard = Some(local.now);
                 self.flags.readable = more || self.flags.read_closed;
                 if is_tail {
+                    local.last = true;
                     let result = self.connection.receive_tail(len);
                     self.told(handler, local, result);
                 } else {
@@ -233,7 +263,10 @@ impl<S: Send + 'static> Entry<S> {
     pub(crate) fn receive<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, mut input: &mut [u8]) {
         loop {
             match self.connection.receive(&mut input) {
-                Ok(Some(event)) => self.event(handler, local, event),
+                Ok(Some(event)) => {
+                    local.last = input.is_empty();
+                    self.event(handler, local, event);
+                }
                 Ok(None) => return,
                 Err(error) => return self.end(handler, local, error.into()),
             }
@@ -265,9 +298,9 @@ impl<S: Send + 'static> Entry<S> {
     #[inline]
     fn event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>) {
         let message = match event {
-            Event::Text(text) => sockless::Message::Text(text),
-            Event::Binary(bytes) => sockless::Message::Binary(bytes),
-            Event::Unchecked(text) => sockless::Message::Unchecked(text),
+            Event::Text(text) => Message::Text(text),
+            Event::Binary(bytes) => Message::Binary(bytes),
+            Event::Unchecked(text) => Message::Unchecked(text),
             event => return self.rare_event(handler, local, event),
         };
         local.stats.messages_received += 1;
@@ -276,6 +309,7 @@ impl<S: Send + 'static> Entry<S> {
 
     #[cold]
     fn rare_event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>) {
+        self.flags.timed = false;
         match event {
             Event::Request(request) => {
                 self.call(handler, local, Call::Request(request));
@@ -360,7 +394,7 @@ impl<S: Send + 'static> Entry<S> {
             return;
         }
         // More than the soft limit waits, or the peer would be read.
-        let pressed = queued > 0 && (self.flags.pressed || !self.connection.wants().read);
+        let pressed = queued > 0 && (self.flags.pressed || !self.connection.wants_read());
         if pressed != self.flags.pressed {
             self.flags.pressed = pressed;
             self.call(handler, local, if pressed { Call::Backpressure } else { Call::Drain });
@@ -368,8 +402,13 @@ impl<S: Send + 'static> Entry<S> {
         }
     }
 
-    /// Tells the connection the time, and the handler what came of it.
+    /// Tells the connection the time, that of the last read before it, and the handler what came of it.
     pub(crate) fn tell_time<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>) {
+        if let Some(heard) = self.heard.take().filter(|heard| *heard < local.now) {
+            let result = self.connection.handle_timeout(heard);
+            self.told(handler, local, result);
+        }
+        self.flags.timed = self.connection.state() == State::Open;
         let result = self.connection.handle_timeout(local.now);
         if !matches!(result, Ok(None)) {
             self.told(handler, local, result);
@@ -388,42 +427,44 @@ impl<S> Entry<S> {
     }
 
     /// Writes what is outbound, as far as the socket takes it.
+    #[inline]
     pub(crate) fn flush(&mut self, local: &mut Local<S>) {
-        if self.dialing.is_some() || self.flags.blocked || self.flags.dead || self.broken.is_some() {
-            return;
+        if self.may_write() {
+            let written = write(&mut self.stream, self.connection.outbound(), &mut local.stats);
+            self.wrote(written);
         }
-        match self.write(local) {
+    }
+
+    /// Sends a message; a long one goes out at once, from where it lies, unless others will follow it.
+    #[inline]
+    pub(crate) fn send(&mut self, local: &mut Local<S>, message: &Message<'_>) -> Result<Sent, SendError> {
+        let sent = match message.as_bytes().len() {
+            LEAST_THROUGH.. if local.last && self.stream.tls().is_none() && self.may_write() => {
+                let through = self.connection.send_through(message)?;
+                let written = write(&mut self.stream, through, &mut local.stats);
+                self.wrote(written);
+                Ok(())
+            }
+            _ => self.connection.send(message),
+        };
+        self.outcome(local, sent)
+    }
+
+    fn may_write(&self) -> bool {
+        let Flags { blocked, dead, .. } = self.flags;
+        !(blocked | dead) && self.dialing.is_none() && self.broken.is_none()
+    }
+
+    /// Notes whether all has left.
+    #[inline]
+    fn wrote(&mut self, written: io::Result<bool>) {
+        match written {
             Ok(all) => self.flags.blocked = !all,
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.flags.blocked = true,
             Err(error) => {
                 // What the peer said before it went may still be read.
                 self.flags.readable = true;
                 self.broken = Some(Box::new(error));
-            }
-        }
-    }
-
-    /// Whether all has left.
-    fn write(&mut self, local: &mut Local<S>) -> io::Result<bool> {
-        loop {
-            let mut outbound = self.connection.outbound();
-            let remaining = outbound.remaining();
-            if remaining == 0 {
-                return self.stream.flush();
-            }
-            let chunk = outbound.chunk();
-            let (written, offered) = if chunk.len() == remaining {
-                (self.stream.write(&[IoSlice::new(chunk)])?, remaining)
-            } else {
-                let mut slices = [IoSlice::new(&[]); 64];
-                let count = outbound.chunks_vectored(&mut slices);
-                let offered = slices[..count].iter().map(|slice| slice.len()).sum();
-                (self.stream.write(&slices[..count])?, offered)
-            };
-            outbound.advance(written);
-            local.stats.bytes_sent += written as u64;
-            if written < offered && self.stream.tls().is_none() {
-                return Ok(false);
             }
         }
     }
@@ -446,6 +487,31 @@ impl<S> Entry<S> {
             }
             // A large one it keeps, or has kept.
             (_, _) => {}
+        }
+    }
+}
+
+/// Writes; whether all has left.
+#[inline]
+fn write(stream: &mut Stream, mut outbound: impl Buf, stats: &mut Stats) -> io::Result<bool> {
+    loop {
+        let remaining = outbound.remaining();
+        if remaining == 0 {
+            return stream.flush();
+        }
+        let chunk = outbound.chunk();
+        let (written, offered) = if chunk.len() == remaining {
+            (stream.write(&[IoSlice::new(chunk)])?, remaining)
+        } else {
+            let mut slices = [IoSlice::new(&[]); 64];
+            let count = outbound.chunks_vectored(&mut slices);
+            let offered = slices[..count].iter().map(|slice| slice.len()).sum();
+            (stream.write(&slices[..count])?, offered)
+        };
+        outbound.advance(written);
+        stats.bytes_sent += written as u64;
+        if written < offered && stream.tls().is_none() {
+            return Ok(false);
         }
     }
 }

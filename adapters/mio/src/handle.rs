@@ -38,9 +38,11 @@ impl fmt::Debug for Id {
 /// What became of a message that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// Nothing waits before it: it goes out with this turn of the loop.
+    /// The peer has taken all before it, as far as is known: it is written in this turn of the loop, if the socket then
+    /// takes it. What the socket does not take waits, which [`on_backpressure`](crate::Handler::on_backpressure) tells if
+    /// it is much.
     Now,
-    /// It waits behind what the peer has not taken yet.
+    /// The peer has not taken all before it, or all of it.
     Queued,
 }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// How exact deadlines are.
 const TICK: Duration = Duration::from_millis(50);
 
+/// In a second.
+const TICKS: u64 = 20;
+
 /// 51 s of ticks: what is due later goes around again.
 const SLOTS: u64 = 1024;
 
@@ -31,8 +34,7 @@ impl Wheel {
 
     /// The tick for a deadline: never before it, always in the future, and no further than the wheel goes around.
     pub(crate) fn tick(&self, deadline: Duration) -> u32 {
-        let tick = u32::try_from(deadline.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX);
-        tick.clamp(self.now + 1, self.now + SLOTS as u32 - 1)
+        ticks(deadline.saturating_add(TICK - Duration::from_nanos(1))).clamp(self.now + 1, self.now + SLOTS as u32 - 1)
     }
 
     /// Lets `key` be due at `tick`.
@@ -48,7 +50,7 @@ impl Wheel {
 
     /// Tells the time; gives the keys that have come due to `due`.
     pub(crate) fn advance(&mut self, now: Duration, due: &mut Vec<u32>) {
-        let now = u32::try_from(now.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX).max(self.now);
+        let now = ticks(now).max(self.now);
         let before = std::mem::replace(&mut self.now, now);
         let Some(next) = self.next.filter(|next| *next <= now) else { return };
         // All that is armed lies within one turn of the wheel from the last time told.
@@ -59,6 +61,12 @@ impl Wheel {
         }
         self.next = (now + 1..now + SLOTS as u32).find(|tick| !self.slots[slot(*tick)].is_empty());
     }
+}
+
+/// How many are over at that time.
+fn ticks(time: Duration) -> u32 {
+    let in_second = time.subsec_nanos() / TICK.subsec_nanos();
+    u32::try_from(time.as_secs().saturating_mul(TICKS).saturating_add(in_second.into())).unwrap_or(u32::MAX)
 }
 
 fn slot(tick: u32) -> usize {
@@ -104,6 +112,9 @@ mod tests {
         // And a past deadline is due at the next tick.
         assert_eq!(arm(&mut wheel, 2, 0), 1201);
         assert_eq!(due(&mut wheel, 60_050), [2]);
+        let late = wheel.tick(Duration::from_nanos(60_100_000_001));
+        assert_eq!(late, 1203, "not a nanosecond before");
+        assert_eq!(wheel.tick(Duration::MAX), 1201 + 1023);
     }
 
     #[test]

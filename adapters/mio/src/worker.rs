@@ -94,6 +94,7 @@ impl<H: Handler> Worker<H> {
             dirty: Vec::new(),
             stats: Stats::default(),
             now: Duration::ZERO,
+            last: true,
             outbox: Vec::new(),
             mistake: None,
         };
@@ -220,6 +221,7 @@ impl<H: Handler> Worker<H> {
             return;
         }
         entry.armed = 0;
+        entry.flags.timed = false;
         if entry.flags.lingering {
             entry.flags.dead = true;
         }
@@ -245,17 +247,29 @@ impl<H: Handler> Worker<H> {
     /// Writes what waits, minds the clock, and does with the socket what the connection wants.
     fn settle(&mut self, key: usize) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        let (handler, local) = (&*self.handler, &mut self.local);
-        // A peer that is not read cannot answer a ping.
-        let timed = !entry.flags.paused && !entry.flags.stalled;
-        if timed {
-            entry.tell_time(handler, local);
+        entry.flush(&mut self.local);
+        if entry.is_at_ease() {
+            entry.take_back(&mut self.local);
+            if entry.may_read() {
+                self.again.push(key as u32);
+            }
+        } else {
+            self.settle_all(key);
         }
-        entry.flush(local);
-        if timed && entry.connection.poll_timeout().is_some_and(|deadline| deadline <= local.now) {
-            // What has gone out has begun another phase.
+        self.deliver_all();
+    }
+
+    /// The same for a connection to which more has happened than messages.
+    fn settle_all(&mut self, key: usize) {
+        let entry = &mut self.entries[key];
+        let (handler, local) = (&*self.handler, &mut self.local);
+        if entry.is_timed() {
+            // What it is time for goes out too.
             entry.tell_time(handler, local);
             entry.flush(local);
+        } else {
+            // What was heard counts from when it is read again.
+            entry.heard = None;
         }
         if entry.broken.is_some() && !entry.may_read() {
             let error = entry.broken.take().map_or_else(|| ErrorKind::BrokenPipe.into(), |error| *error);
@@ -264,13 +278,12 @@ impl<H: Handler> Worker<H> {
         entry.press(handler, local);
         entry.take_back(local);
         self.settle_transport(key);
-        self.deliver_all();
     }
 
     fn settle_transport(&mut self, key: usize) {
         let entry = &mut self.entries[key];
         let wants = entry.connection.wants();
-        let mut deadline = wants.deadline;
+        let mut deadline = wants.deadline.filter(|_| entry.is_timed());
         match wants.transport {
             _ if entry.flags.dead => return self.close(key),
             Transport::Open => {}
@@ -291,7 +304,7 @@ impl<H: Handler> Worker<H> {
         if entry.may_read() {
             self.again.push(key as u32);
         }
-        if let Some(deadline) = deadline.filter(|_| !entry.flags.paused && !entry.flags.stalled) {
+        if let Some(deadline) = deadline {
             let tick = self.wheel.tick(deadline);
             if entry.armed == 0 || tick < entry.armed {
                 entry.armed = tick;
@@ -422,6 +435,7 @@ impl<H: Handler> Worker<H> {
             peer,
             id,
             armed: 0,
+            heard: None,
             flags: Flags { readable: true, ..flags },
             dialing,
             broken: None,
@@ -520,7 +534,15 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Delivers what handlers have for others.
+    #[inline]
     fn deliver_all(&mut self) {
+        if !self.local.deliveries.is_empty() {
+            self.deliver_some();
+        }
+    }
+
+    #[cold]
+    fn deliver_some(&mut self) {
         while !self.local.deliveries.is_empty() {
             let mut deliveries = mem::take(&mut self.local.deliveries);
             for (audience, message) in deliveries.drain(..) {

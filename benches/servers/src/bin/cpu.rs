@@ -30,7 +30,8 @@ Options:
   --millis N              time of a turn [default: 300]
   --help                  print this
 
-Each is compared in each round with the bare one; the medians are printed.
+Each is compared in each round with the bare one, as is one over epoll that does the least that frames need besides: reading
+and writing headers, unmasking and one copy. The medians are printed.
 ";
 
 struct Options {
@@ -74,8 +75,12 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     // What is started now stays where this is now.
     pin(server_core)?;
     let own = std::env::current_exe()?.with_file_name("bare");
-    let bare = options.bare.clone().unwrap_or_else(|| format!("{} {{addr}}", own.display()));
-    let mut servers = vec![("bare".to_owned(), Server::start(&bare)?)];
+    let own = format!("{} {{addr}}", own.display());
+    let bare = options.bare.as_ref().unwrap_or(&own);
+    let mut servers = vec![
+        ("bare".to_owned(), Server::start(bare)?),
+        ("frames".to_owned(), Server::start(&format!("{own} --frames"))?),
+    ];
     for (name, command) in &options.servers {
         servers.push((name.clone(), Server::start(command)?));
     }
