@@ -158,3 +158,18 @@ impl Facts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_five_facts_ends_a_connection_alone_and_with_any_others() {
+        for set in 0..1 << 5 {
+            let is = |bit| set >> bit & 1 == 1;
+            let close = if is(0) { OwnClose::Sent } else { OwnClose::Waits };
+            let facts = Facts { open: true, close, close_received: is(1), failed: is(2), eof: is(3), expired: is(4) };
+            assert_eq!(facts.is_ending(), set != 0, "{facts:?}");
+        }
+    }
+}
