@@ -475,4 +475,10 @@ mod tests {
         assert_eq!(payload.len(), 125);
         assert_eq!(ControlPayload::new(&[0; 126]), None);
     }
+
+    #[test]
+    fn a_control_payload_is_shown_as_bytes() {
+        let payload = ControlPayload::new(b"\xffbye\"").expect("it is short");
+        assert_eq!(alloc::format!("{payload:?}"), r#"b"\xffbye\"""#);
+    }
 }
