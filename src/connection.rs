@@ -7,6 +7,7 @@ use crate::config::{Limits, Negotiated, Outbound, SharedConfig};
 use crate::decode::Role;
 use crate::error::{HandshakeError, ProtocolError, RelayError, SendError};
 use crate::event::{Event, Fact, Kind, Message};
+use crate::frame;
 use crate::handshake::{self, ClientHandshake, ClientRequest, HeadReader};
 use crate::mask::Seed;
 use crate::outbox::Outgoing;
@@ -212,6 +213,75 @@ impl Connection {
             Ok(event) => Ok(self.settle(Ok(event))?),
             Err(RelayError::Peer(error)) => Ok(self.settle(Err(error))?),
             Err(error) => Err(error),
+        }
+    }
+
+    /// How many more bytes, read behind `input`, would make the frame at its front whole, so far as its header says; 0 if
+    /// it is whole, or nothing is gained by waiting.
+    ///
+    /// [`receive`](Self::receive) takes all of its input, so a message that a read cuts off is moved to a buffer of its
+    /// own, a part at a time. A driver that has room behind `input` may keep it instead, read on, and get the message
+    /// borrowed:
+    ///
+    /// ```
+    /// # use sockless::{Config, Connection, Event, Negotiated, Role, Seed};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut connection = Connection::open(Role::Client, Negotiated::default(), Config::default(), Seed::new([0; 16]));
+    /// # let stream = b"\x81\x05Hello\x89\0\x82\x7e\x03\xe8".iter().copied().chain([7; 1000]).collect::<Vec<u8>>();
+    /// # struct Socket<'a>(&'a [u8]);
+    /// # impl std::io::Read for Socket<'_> {
+    /// #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    /// #         let len = buffer.len().min(100);
+    /// #         self.0.read(&mut buffer[..len])
+    /// #     }
+    /// # }
+    /// # let mut socket = Socket(&stream);
+    /// # let mut events = 0;
+    /// use std::borrow::Cow;
+    /// use std::io::Read;
+    ///
+    /// let mut buffer = vec![0; 4096];
+    /// let room = buffer.len();
+    /// let mut kept = 0;
+    /// loop {
+    ///     let n = socket.read(&mut buffer[kept..])?;
+    ///     if n == 0 {
+    ///         // ... receive_eof()
+    ///         break;
+    ///     }
+    ///     let end = kept + n;
+    ///     let mut input = &mut buffer[..end];
+    ///     loop {
+    ///         let missing = connection.missing(input);
+    ///         if missing > 0 && input.len() + missing <= room {
+    ///             break;
+    ///         }
+    ///         match connection.receive(&mut input)? {
+    ///             Some(Event::Binary(message)) => assert!(matches!(message, Cow::Borrowed(_))),
+    ///             Some(_) => {} // ...
+    ///             None => break,
+    ///         }
+    /// #       events += 1;
+    ///     }
+    ///     kept = input.len();
+    ///     buffer.copy_within(end - kept..end, 0);
+    /// }
+    /// # assert_eq!((events, kept), (3, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Never make room by what it says: a peer announces what it likes, up to its limits. And do not wait for bytes that
+    /// may not come, for what is kept has not been received: it does not count as a sign of life, and text is checked when
+    /// its frame is whole. Give it to [`receive`](Self::receive) when the transport has no more for now.
+    ///
+    /// Nothing is gained in the opening handshake, of a fragment or a frame of which a part was received, of what breaks a
+    /// rule or a limit, and behind the end.
+    #[inline]
+    pub fn missing(&self, input: &[u8]) -> usize {
+        match frame::is_whole(input) || self.opening.is_some() {
+            true => 0,
+            false => self.receiver.missing(input),
         }
     }
 

@@ -126,8 +126,7 @@ impl Decoder {
         };
         let State::Header { len: 0, .. } = self.state else { return None };
         let (header, len) = Header::parse(input).ok()??;
-        let most = if compressed { usize::MAX } else { config.limits.message };
-        let most = most.min(config.limits.frame).min(input.len() - len);
+        let most = longest(config, compressed).min(input.len() - len);
         if self.message.is_some() || header.mask.is_some() != (self.role == Role::Server) || header.length > most as u64
         {
             return None;
@@ -139,6 +138,30 @@ impl Decoder {
         }
         self.frames += 1;
         Some((kind, payload, compressed))
+    }
+
+    /// How many bytes behind `input` the frame at its front lacks, as far as is known, if whole it could be lent as it
+    /// lies; 0 for every other frame, and for what [`next`](Self::next) has an error for.
+    #[cold]
+    pub(crate) fn missing(&self, input: &[u8], config: &Config, compressed: bool) -> usize {
+        let State::Header { len: 0, .. } = self.state else { return 0 };
+        // Nothing is known of a frame by its first byte, but that a second one follows.
+        let Some((bytes, rest)) = input.split_first_chunk() else { return input.len() };
+        let Ok(start) = Start::parse(*bytes) else { return 0 };
+        let most = match start.opcode.is_control() {
+            true => u64::MAX,
+            false if start.fin && self.message.is_none() => longest(config, start.rsv != 0) as u64,
+            false => return 0,
+        };
+        if self.check(start, config, compressed).is_err() {
+            return 0;
+        }
+        let whole = match start.finish(rest) {
+            Ok(Some((header, len))) if header.length <= most => len.saturating_add(header.length as usize),
+            Ok(None) => Start::header_len(bytes[1]),
+            _ => 0,
+        };
+        whole.saturating_sub(input.len())
     }
 
     /// Takes all of an `input` that lies within a plain payload, and neither begins nor ends it: the other common case, of
@@ -344,6 +367,13 @@ impl Decoder {
     pub(crate) fn arrived(&self) -> usize {
         self.announced - self.under_way().map_or(0, |(remaining, _)| remaining)
     }
+}
+
+/// The most bytes that the frame of a message in one frame may have.
+#[inline(always)]
+fn longest(config: &Config, compressed: bool) -> usize {
+    // What a compressed message inflates to is bounded where it inflates.
+    if compressed { config.limits.frame } else { config.limits.frame.min(config.limits.message) }
 }
 
 /// Splits `len` bytes off the front of `input`.

@@ -160,6 +160,21 @@ impl Header {
     }
 }
 
+/// Whether `input` begins with a whole frame, or with what its first bytes take for one; a frame of 64 KiB or more, or one
+/// that ends the input without a masking key, may be whole without it.
+#[inline(always)]
+pub(crate) fn is_whole(input: &[u8]) -> bool {
+    let whole = match input {
+        [_, second, high, low, ..] => match second & !MASKED {
+            LENGTH_64 => return false,
+            LENGTH_16 => 8 + usize::from(u16::from_be_bytes([*high, *low])),
+            short => 6 + usize::from(short),
+        },
+        _ => return input.is_empty(),
+    };
+    input.len() >= whole
+}
+
 /// The first two bytes of a header: all that most rules are about, so that a peer which breaks one is told at once.
 #[derive(Clone, Copy)]
 pub(crate) struct Start {

@@ -11,7 +11,7 @@ use crate::decode::{Chunk, Decoded, Decoder, Most, Role};
 use crate::deflate::Inflater;
 use crate::error::{ProtocolError, RelayError, SendError};
 use crate::event::{Event, Kind, Message, Piece};
-use crate::frame::OpCode;
+use crate::frame::{self, OpCode};
 use crate::sender::Sender;
 use crate::utf8;
 #[cfg(feature = "deflate")]
@@ -122,6 +122,15 @@ impl Receiver {
             self.end();
         }
         Some(message)
+    }
+
+    /// As [`Connection::missing`](crate::Connection::missing).
+    #[inline]
+    pub fn missing(&self, input: &[u8]) -> usize {
+        match frame::is_whole(input) || self.discarding {
+            true => 0,
+            false => self.decoder.missing(input, &self.config, self.negotiated.is_compressed()),
+        }
     }
 
     /// Whether there is nothing to say of an `input`, for it is empty, and no more than the input at hand was owed: only

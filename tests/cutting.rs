@@ -180,9 +180,11 @@ struct Run<'a> {
     flush: bool,
     /// Whether a request is answered when all input has come, or at once.
     late: bool,
+    /// The bytes of a frame that is kept until it is whole, at most.
+    keep: usize,
 }
 
-const WHOLE: Run<'_> = Run { cuts: &[usize::MAX], pieces: &[false], flush: true, late: false };
+const WHOLE: Run<'_> = Run { cuts: &[usize::MAX], pieces: &[false], flush: true, late: false, keep: 0 };
 
 impl Run<'_> {
     fn parts<'b>(&self, mut bytes: &'b [u8]) -> Vec<&'b [u8]> {
@@ -201,13 +203,16 @@ impl Run<'_> {
     fn run(&self, mut connection: Connection, bytes: &[u8]) -> Outcome {
         let mut outcome = Outcome::default();
         let mut answer = None;
+        let mut kept = vec![];
         for (part, pieces) in self.parts(bytes).into_iter().zip(self.pieces.iter().cycle()) {
-            self.receive(&mut connection, part, *pieces, &mut answer, &mut outcome);
+            let part = [kept, part.to_vec()].concat();
+            kept = self.receive(&mut connection, part, *pieces, &mut answer, &mut outcome);
         }
         if let Some(accept) = answer.take() {
             connection.accept(accept).unwrap();
-            self.receive(&mut connection, &[], self.pieces[0], &mut answer, &mut outcome);
         }
+        // More does not come, so that nothing is kept any longer.
+        Self { keep: 0, ..*self }.receive(&mut connection, kept, self.pieces[0], &mut answer, &mut outcome);
         outcome.at_eof = Some(connection.receive_eof());
         outcome.sent.extend(outbound(&mut connection));
         outcome.state = Some(connection.state());
@@ -219,17 +224,21 @@ impl Run<'_> {
         outcome
     }
 
+    /// Receives a part; what is kept of it.
     fn receive(
         &self,
         connection: &mut Connection,
-        part: &[u8],
+        mut part: Vec<u8>,
         pieces: bool,
         answer: &mut Option<sockless::Accept>,
         outcome: &mut Outcome,
-    ) {
-        let mut part = part.to_vec();
+    ) -> Vec<u8> {
         let mut input = &mut part[..];
         loop {
+            let missing = connection.missing(input);
+            if missing > 0 && input.len() + missing <= self.keep {
+                return input.to_vec();
+            }
             let result = if pieces { connection.receive_piece(&mut input) } else { connection.receive(&mut input) };
             match result {
                 Ok(None) => break,
@@ -249,6 +258,7 @@ impl Run<'_> {
             }
         }
         assert!(input.is_empty(), "all input is taken");
+        vec![]
     }
 }
 
@@ -325,7 +335,9 @@ proptest! {
     ) {
         let whole = Run { flush, ..WHOLE }.run(open(role), &bytes);
         for cuts in [&cuts[..], &[1]] {
-            prop_assert_eq!(&Run { cuts, flush, ..WHOLE }.run(open(role), &bytes), &whole);
+            for keep in [0, 20, usize::MAX] {
+                prop_assert_eq!(&Run { cuts, flush, keep, ..WHOLE }.run(open(role), &bytes), &whole);
+            }
         }
     }
 
@@ -380,8 +392,8 @@ proptest! {
         let mut config = Config::default();
         (config.limits.message, config.limits.frame, config.limits.fragments) = (60, 40, 2);
         let open = || open_with(role, config.clone());
-        for pieces in [false, true] {
-            let cut = Run { cuts: &cuts, pieces: &[pieces], ..WHOLE }.run(open(), &bytes);
+        for (pieces, keep) in [(false, 0), (false, usize::MAX), (true, 0)] {
+            let cut = Run { cuts: &cuts, pieces: &[pieces], keep, ..WHOLE }.run(open(), &bytes);
             prop_assert_eq!(cut.whole(), WHOLE.run(open(), &bytes));
         }
     }
@@ -467,6 +479,7 @@ proptest! {
         let whole = Run { flush, ..WHOLE }.run(server(), &bytes);
         for cuts in [&cuts[..], &[1]] {
             prop_assert_eq!(&Run { cuts, flush, ..WHOLE }.run(server(), &bytes), &whole);
+            prop_assert_eq!(&Run { cuts, flush, keep: 100, ..WHOLE }.run(server(), &bytes), &whole);
             prop_assert_eq!(&Run { cuts, flush, pieces: &[true], ..WHOLE }.run(server(), &bytes).whole(), &whole);
         }
         // An answer that is given later changes nothing, but what goes out meanwhile.

@@ -5,6 +5,7 @@ use arbitrary::Arbitrary;
 use bytes::Buf;
 use sockless::{Connection, Event, Message, Piece, ProtocolError};
 use std::borrow::Cow;
+use std::mem;
 
 /// The lengths that bytes come in, over and over; 255 is all that is left.
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,12 @@ pub enum By {
     Piece,
     /// Straight into a message wherever it lends its tail.
     Tail,
+    /// Whole, if what has come of a frame is worth keeping.
+    Keep,
 }
+
+/// A driver's buffer, where frames are kept.
+const MOST_KEPT: usize = 4096;
 
 /// All that a connection said.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -101,6 +107,8 @@ pub struct Feeder<'c> {
     by: By,
     /// The message whose pieces come.
     joined: Option<Message<'static>>,
+    /// The front of a frame that has not come whole.
+    kept: Vec<u8>,
     /// Bytes received.
     came: usize,
     /// Bytes of heap that the connection took and did not give back.
@@ -117,6 +125,7 @@ impl<'c> Feeder<'c> {
             budget: None,
             by,
             joined: None,
+            kept: Vec::new(),
             came: 0,
             held: 0,
         }
@@ -133,14 +142,20 @@ impl<'c> Feeder<'c> {
             (part, rest) = rest.split_at(len.min(rest.len()));
             self.receive(part, &mut answer);
         }
+        self.give(&mut answer);
     }
 
     /// Receives one part.
     pub fn receive(&mut self, part: &[u8], answer: &mut impl FnMut(&mut Connection, &Event<'static>)) {
         self.came += part.len();
-        let mut part = part.to_vec();
+        let mut part = [mem::take(&mut self.kept), part.to_vec()].concat();
         let mut input = &mut part[..];
         loop {
+            let missing = if self.by == By::Keep { self.connection.missing(input) } else { 0 };
+            if missing > 0 && input.len() + missing <= MOST_KEPT {
+                self.kept = input.to_vec();
+                return;
+            }
             let (result, used) = heap::used(|| match self.by {
                 By::Piece => self.connection.receive_piece(&mut input),
                 _ => self.connection.receive(&mut input),
@@ -154,6 +169,15 @@ impl<'c> Feeder<'c> {
             }
         }
         assert!(input.is_empty(), "all input is taken");
+    }
+
+    /// What was kept is received after all, for no more comes.
+    fn give(&mut self, answer: &mut impl FnMut(&mut Connection, &Event<'static>)) {
+        if !self.kept.is_empty() {
+            let by = mem::replace(&mut self.by, By::Receive);
+            self.receive(&[], answer);
+            self.by = by;
+        }
     }
 
     /// Moves bytes straight into messages while their tails are lent; the bytes that are left.

@@ -33,7 +33,8 @@ impl Input<'_> {
 
     fn by(&self) -> By {
         match self.ways >> 4 & 3 {
-            0 | 1 => By::Receive,
+            0 => By::Receive,
+            1 => By::Keep,
             2 => By::Piece,
             _ => By::Tail,
         }
@@ -126,9 +127,13 @@ pub fn cuts(input: &Input<'_>) {
         feeder.said
     };
     let whole = said(Cuts::WHOLE, By::Receive, false);
-    for (cuts, by) in
-        [(input.cuts, By::Receive), (input.others, By::Receive), (input.others, By::Piece), (input.cuts, By::Tail)]
-    {
+    for (cuts, by) in [
+        (input.cuts, By::Receive),
+        (input.others, By::Receive),
+        (input.others, By::Piece),
+        (input.cuts, By::Tail),
+        (input.others, By::Keep),
+    ] {
         assert_eq!(said(cuts, by, input.ways & 4 != 0), whole, "{cuts:?} {by:?}");
     }
     assert_eq!(halves(input, role, &stream), whole, "by halves");

@@ -6,11 +6,21 @@ use bytes::{Buf, Bytes};
 use sockless::{Config, Connection, Event, Kind, Negotiated, Outbound, Seed};
 use std::borrow::Cow;
 use std::io::IoSlice;
+use std::ops::Range;
+
+/// Room for the largest message and a read behind it.
+const ROOM: usize = (1 << 20) + 2 * READ;
+
+/// A frame is kept up to this length, and moved to the front of the buffer if what came of it is no longer than this.
+const MOST_KEPT: usize = 1 << 20 | 14;
+const MOST_MOVED: usize = 16 << 10;
 
 pub(crate) struct Sockless {
     connection: Connection,
     pipe: Pipe,
     buffer: Vec<u8>,
+    /// What was read and is kept.
+    kept: Range<usize>,
 }
 
 /// The same, sending what its caller shares by reference.
@@ -20,21 +30,20 @@ impl Sockless {
     /// Handles events until there were `count` messages, and writes what they made behind each read.
     #[inline]
     fn run(&mut self, count: usize, mut each: impl FnMut(&mut Connection, &[u8])) {
-        let Self { connection, pipe, buffer } = self;
+        let Self { connection, pipe, buffer, kept } = self;
         let mut messages = 0;
         while messages < count {
-            let mut input: &mut [u8];
-            let mut event = if let Some(tail) = connection.tail() {
+            let mut input: &mut [u8] = &mut [];
+            let mut event = None;
+            if let Some(tail) = connection.tail() {
                 let most = tail.len().min(READ);
                 let len = pipe.fill(&mut tail[..most]);
-                input = &mut [];
-                connection.receive_tail(len).unwrap()
+                event = connection.receive_tail(len).unwrap();
             } else {
-                let len = pipe.fill(buffer);
-                input = &mut buffer[..len];
-                connection.receive(&mut input).unwrap()
-            };
-            while let Some(message) = event {
+                kept.end += pipe.fill(&mut buffer[kept.end..]);
+                input = &mut buffer[kept.clone()];
+            }
+            while let Some(message) = event.or_else(|| next(connection, &mut input)) {
                 let spent = match message {
                     Event::Text(text) => {
                         each(connection, text.as_bytes());
@@ -50,11 +59,26 @@ impl Sockless {
                     connection.recycle(spent);
                 }
                 messages += 1;
-                event = connection.receive(&mut input).unwrap();
+                event = None;
+            }
+            kept.start = kept.end - input.len();
+            if kept.is_empty() {
+                *kept = 0..0;
+            } else if kept.len() <= MOST_MOVED || buffer.len() - kept.end < READ {
+                buffer.copy_within(kept.clone(), 0);
+                *kept = 0..kept.len();
             }
             flush(connection, pipe);
         }
     }
+}
+
+/// The next event, unless the rest of a frame is better waited for.
+#[inline(always)]
+fn next<'a>(connection: &mut Connection, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    let missing = connection.missing(input);
+    let is_kept = input.is_empty() || missing > 0 && input.len() + missing <= MOST_KEPT;
+    if is_kept { None } else { connection.receive(input).unwrap() }
 }
 
 #[inline]
@@ -82,7 +106,7 @@ impl Peer for Sockless {
             Role::Client => sockless::Role::Client,
         };
         let connection = Connection::open(role, Negotiated::default(), config, Seed::new([7; 16]));
-        Self { connection, pipe, buffer: vec![0; READ] }
+        Self { connection, pipe, buffer: vec![0; ROOM], kept: 0..0 }
     }
 
     #[inline]
