@@ -15,6 +15,7 @@ use crate::prepared::Prepared;
 use crate::receiver::Receiver;
 use crate::sender::{Counters, Sender};
 use crate::state::{State, Wants};
+use crate::through::Through;
 use crate::writer::Writer;
 use alloc::{boxed::Box, vec::Vec};
 use bytes::Bytes;
@@ -438,6 +439,64 @@ impl Connection {
     /// As [`send_text`](Self::send_text), and [`InvalidUtf8`](SendError::InvalidUtf8).
     pub fn send_shared(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
         self.sender.send_shared(kind, bytes)
+    }
+
+    /// Sends a message without copying it, for a driver that writes at once: all that waits and the message, whose payload
+    /// is borrowed, as a [`Buf`](bytes::Buf).
+    ///
+    /// What has not gone out of it when that is dropped, at once or after a part was written, is copied to what waits, as
+    /// [`send`](Self::send) would have: the message is sent as soon as this returns, and never blocks. Nothing else goes
+    /// out or is received meanwhile. Short messages, a client's, and those that go compressed or in fragments are copied
+    /// at first, and are a part of what waits.
+    ///
+    /// Forgotten ([`core::mem::forget`]) instead of dropped, it cuts its frame off where the last write ended.
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    ///
+    /// ```
+    /// use sockless::{Config, Connection, Message, Negotiated, Role, Seed};
+    /// use bytes::Buf;
+    /// use std::io::{self, IoSlice, Write};
+    ///
+    /// /// Sends a message to a socket that does not block; what it does not take now waits in the connection.
+    /// fn send(message: &Message<'_>, connection: &mut Connection, socket: &mut impl Write) -> io::Result<()> {
+    ///     let mut through = connection.send_through(message).map_err(io::Error::other)?;
+    ///     while through.has_remaining() {
+    ///         let mut slices = [IoSlice::new(&[]); 16];
+    ///         let count = through.chunks_vectored(&mut slices);
+    ///         match socket.write_vectored(&slices[..count]) {
+    ///             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+    ///             Ok(n) => through.advance(n),
+    ///             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+    ///             Err(error) => return Err(error),
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # /// Takes 300 bytes.
+    /// # struct Socket(Vec<u8>);
+    /// # impl Write for Socket {
+    /// #     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    /// #         let n = bytes.len().min(300 - self.0.len());
+    /// #         self.0.extend(&bytes[..n]);
+    /// #         if n == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(n) }
+    /// #     }
+    /// #     fn flush(&mut self) -> io::Result<()> {
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # let mut socket = Socket(vec![]);
+    ///
+    /// let mut connection = Connection::open(Role::Server, Negotiated::default(), Config::default(), Seed::new([0; 16]));
+    /// let message = [7; 1000];
+    /// send(&Message::from(&message[..]), &mut connection, &mut socket)?; // takes 300 bytes
+    /// assert_eq!(connection.counters().queued, 4 + 1000 - 300);
+    /// # assert_eq!(socket.0, [&b"\x82\x7e\x03\xe8"[..], &[7; 296]].concat());
+    /// # Ok::<(), io::Error>(())
+    /// ```
+    pub fn send_through<'a>(&'a mut self, message: &'a Message<'_>) -> Result<Through<'a>, SendError> {
+        self.sender.send_through(message)
     }
 
     /// Sends a message that was framed before, by reference if it is long; it costs the same however long it is.

@@ -17,9 +17,13 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 /// quick path up to there. With its state of 47.5 KiB, that is as much as fits into 64 KiB.
 const STEP: usize = (16 << 10) + LAST;
 
-/// The most compressed bytes that are inflated together with the tail; of longer messages, the last few. They lie at the
-/// end of the step, until they are inflated to its front.
+/// The most compressed bytes of a message that are inflated together with the tail. They are copied for that, to the
+/// end of the step, so that fewer are where the step takes what comes out too.
 const END: usize = 1 << 10;
+const END_IN_PLACE: usize = 8 << 10;
+
+/// Of a longer message, the last few: what they refer to has left the buffer for the window, and is slower to reach.
+const REST: usize = 16;
 
 /// Room for each byte that is inflated in place; most messages need less.
 const RATIO: usize = 4;
@@ -143,8 +147,12 @@ pub struct Compressed {
 
 impl Compressed {
     fn count(&mut self, plain: usize, compressed: usize) {
-        self.plain += plain as u64;
-        self.compressed += compressed as u64;
+        self.add(Self { plain: plain as u64, compressed: compressed as u64 });
+    }
+
+    fn add(&mut self, other: Self) {
+        self.plain += other.plain;
+        self.compressed += other.compressed;
     }
 }
 
@@ -165,9 +173,9 @@ impl Pool {
         self.with(|codecs| codecs.deflated)
     }
 
-    /// Counts the message of an inflater that its connection keeps.
-    pub(crate) fn count_inflated(&self, inflater: &Inflater) {
-        self.with(|codecs| codecs.inflated.count(inflater.stream.given, inflater.taken));
+    /// Counts the messages of an inflater that its connection keeps.
+    pub(crate) fn count_inflated(&self, inflater: &mut Inflater) {
+        self.with(|codecs| codecs.inflated.add(inflater.messages.take().unwrap_or_default()));
     }
 
     /// Counts a message whose deflater its connection keeps.
@@ -190,12 +198,10 @@ impl Pool {
         .unwrap_or_else(|| Deflater::new(key))
     }
 
-    /// Takes an inflater back, and counts its message.
-    #[inline]
+    /// Takes an inflater back that knows no message any more, and counts those that it inflated.
     pub(crate) fn give_inflater(&self, mut inflater: Box<Inflater>) {
-        inflater.reset();
         self.with(|codecs| {
-            codecs.inflated.count(inflater.stream.given, inflater.taken);
+            codecs.inflated.add(inflater.messages.take().unwrap_or_default());
             if codecs.inflaters.len() < self.0.most {
                 codecs.inflaters.push(inflater);
             }
@@ -246,6 +252,8 @@ pub(crate) struct Inflater {
     stream: Inflate,
     /// Bytes of the message under way that came.
     taken: usize,
+    /// Messages that the pool has not been told of, if there are any.
+    messages: Option<Compressed>,
     /// What was put aside of the message under way.
     pub(crate) front: Option<Assembler>,
     step: [u8; STEP],
@@ -265,16 +273,27 @@ impl Inflater {
         // It inflates what was deflated with any window.
         let codec = zlib_rs::Inflate::new(false, 15);
         let stream = Inflate { codec, given: 0, ended: false };
-        Box::new(Self { stream, taken: 0, front: None, step: [0; STEP] })
-    }
-
-    fn reset(&mut self) {
-        self.stream.codec.reset(false);
+        Box::new(Self { stream, taken: 0, messages: None, front: None, step: [0; STEP] })
     }
 
     /// Begins a message.
     pub(crate) fn start(&mut self) {
         (self.taken, self.stream.given, self.stream.ended) = (0, 0, false);
+    }
+
+    /// Ends a message; with `takeover` the next one may refer to it, else the codec forgets it.
+    #[inline]
+    pub(crate) fn end(&mut self, takeover: bool) {
+        self.messages.get_or_insert_default().count(self.stream.given, self.taken);
+        if !takeover {
+            self.stream.codec.reset(false);
+        }
+    }
+
+    /// Whether it has inflated messages of which the pool has not been told.
+    #[inline]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.messages.is_some()
     }
 
     /// Inflates `input` to `output`, until that is more than `most` bytes of a message.
@@ -304,7 +323,9 @@ impl Inflater {
         most: usize,
         output: &mut Inflated<'_>,
     ) -> Result<usize, ProtocolError> {
-        let (front, back) = input.split_at(input.len().saturating_sub(END));
+        let most_at_once = if output.is_text() { END } else { END_IN_PLACE };
+        let front = if input.len() > most_at_once { input.len() - REST } else { 0 };
+        let (front, back) = input.split_at(front);
         if !front.is_empty() {
             self.inflate(front, most, output)?;
         }

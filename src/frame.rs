@@ -103,6 +103,7 @@ impl Header {
     }
 
     /// Appends the header's bytes.
+    #[inline]
     pub(crate) fn append(&self, to: &mut Vec<u8>) {
         let header = self.encode();
         let end = to.len() + usize::from(header.len);
@@ -127,33 +128,25 @@ impl Header {
     pub const fn encode(&self) -> HeaderBytes {
         let mut bytes = [0; MAX_HEADER];
         bytes[0] = (self.fin as u8) << 7 | self.rsv << 4 | self.opcode as u8;
-        let mut len = 2;
-        let extended = match self.length {
+        let [b0, b1, b2, b3, b4, b5, b6, b7] = self.length.to_be_bytes();
+        let mut len = match self.length {
             0..126 => {
-                bytes[1] = self.length as u8;
-                0
-            }
-            126..=0xFFFF => {
-                bytes[1] = LENGTH_16;
+                bytes[1] = b7;
                 2
             }
+            126..=0xFFFF => {
+                [bytes[1], bytes[2], bytes[3]] = [LENGTH_16, b6, b7];
+                4
+            }
             _ => {
-                bytes[1] = LENGTH_64;
-                8
+                [bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]] = [LENGTH_64, b0, b1, b2, b3];
+                [bytes[6], bytes[7], bytes[8], bytes[9]] = [b4, b5, b6, b7];
+                10
             }
         };
-        let length = self.length.to_be_bytes();
-        while len < 2 + extended {
-            bytes[len] = length[8 - extended + len - 2];
-            len += 1;
-        }
-        if let Some(key) = self.mask {
+        if let Some([k0, k1, k2, k3]) = self.mask {
             bytes[1] |= MASKED;
-            let mut i = 0;
-            while i < 4 {
-                bytes[len + i] = key[i];
-                i += 1;
-            }
+            [bytes[len], bytes[len + 1], bytes[len + 2], bytes[len + 3]] = [k0, k1, k2, k3];
             len += 4;
         }
         HeaderBytes { bytes, len: len as u8 }
@@ -253,6 +246,9 @@ pub struct HeaderBytes {
 }
 
 impl HeaderBytes {
+    /// No header.
+    pub(crate) const NONE: Self = Self { bytes: [0; MAX_HEADER], len: 0 };
+
     /// Whether `frame` starts with this header.
     pub(crate) const fn starts(&self, frame: &[u8]) -> bool {
         let mut i = 0;

@@ -28,6 +28,7 @@ mod sender;
 mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod through;
 mod timer;
 pub mod utf8;
 mod writer;
@@ -50,4 +51,5 @@ pub use prepared::Prepared;
 pub use receiver::{Receiver, Traffic};
 pub use sender::{Counters, Sender};
 pub use state::{State, Transport, Wants};
+pub use through::Through;
 pub use writer::Writer;

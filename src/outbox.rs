@@ -1,11 +1,13 @@
 //! Bytes that wait to go out: frames in order, shared payloads spliced in, control frames ahead of data.
 
-use crate::frame::{Header, OpCode};
-use crate::mask::Mask;
+use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, OpCode};
+use crate::xor;
 use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use bytes::{Buf, Bytes};
 use core::mem;
 use core::ops::Range;
+#[cfg(feature = "std")]
+use std::io::IoSlice;
 
 /// The outbox of one connection: frames, one after the other, in one buffer that is empty when all has gone out.
 #[derive(Default)]
@@ -163,26 +165,20 @@ impl Outbox {
         }
     }
 
-    /// All that waits, as slices in order.
+    /// Fills `slices` with what waits, in order; how many of them.
     #[cfg(feature = "std")]
-    fn slices(&self) -> impl Iterator<Item = &[u8]> {
-        let (sent, splices) = match &self.backlog {
-            None => (0, None),
-            Some(backlog) => (backlog.sent, Some(&backlog.splices)),
-        };
-        let mut from = sent;
-        let spliced = splices.into_iter().flatten().flat_map(move |splice| {
-            let before = &self.bytes[mem::replace(&mut from, splice.at)..splice.at];
-            [before, &splice.data[..]]
-        });
-        let end = splices.and_then(VecDeque::back).map_or(sent, |splice| splice.at);
-        spliced.chain([&self.bytes[end..]]).filter(|slice| !slice.is_empty())
+    #[inline]
+    fn fill<'b>(&'b self, slices: &mut [IoSlice<'b>]) -> usize {
+        match &self.backlog {
+            None => fill(slices, [&self.bytes]),
+            Some(backlog) => backlog.fill(&self.bytes, slices),
+        }
     }
 
     #[inline]
     fn advance(&mut self, count: usize, retain: usize) {
         if count < self.len() {
-            return self.backlog.get_or_insert_default().advance(&self.bytes, count);
+            return self.step(count);
         }
         self.bytes.clear();
         if self.bytes.capacity() > retain {
@@ -194,6 +190,28 @@ impl Outbox {
             self.backlog = None;
         }
     }
+
+    /// As `advance`, while more is to go out, here or behind.
+    fn step(&mut self, count: usize) {
+        if count > 0 {
+            self.backlog.get_or_insert_default().advance(&self.bytes, count);
+        }
+    }
+
+    /// Takes the rest of a frame that has begun to go out, behind all that waited.
+    fn push_rest(&mut self, rest: [&[u8]; 2]) {
+        let backlog = self.backlog.get_or_insert_default();
+        backlog.sent = 0;
+        self.bytes.clear();
+        extend(&mut self.bytes, rest);
+        backlog.boundary = self.bytes.len();
+    }
+}
+
+fn extend(bytes: &mut Vec<u8>, [header, payload]: [&[u8]; 2]) {
+    bytes.reserve(header.len() + payload.len());
+    bytes.extend_from_slice(header);
+    bytes.extend_from_slice(payload);
 }
 
 impl Backlog {
@@ -214,6 +232,7 @@ impl Backlog {
         }
     }
 
+    #[cold]
     fn leave_sent(&mut self, bytes: &mut Vec<u8>) {
         self.boundary = self.next_boundary(bytes) - self.sent;
         bytes.drain(..self.sent);
@@ -221,6 +240,19 @@ impl Backlog {
             splice.at -= self.sent;
         }
         self.sent = 0;
+    }
+
+    #[cfg(feature = "std")]
+    fn fill<'b>(&'b self, bytes: &'b [u8], slices: &mut [IoSlice<'b>]) -> usize {
+        let (mut from, mut count) = (self.sent, 0);
+        for splice in &self.splices {
+            if count == slices.len() {
+                return count;
+            }
+            count += fill(&mut slices[count..], [&bytes[from..splice.at], &splice.data]);
+            from = splice.at;
+        }
+        count + fill(&mut slices[count..], [&bytes[from..]])
     }
 
     fn insert(&mut self, bytes: &[u8], data: Bytes, part: Part) {
@@ -305,6 +337,25 @@ impl<'a> Outgoing<'a> {
     pub(crate) fn new(outbox: &'a mut Outbox, retain: usize, sent: &'a mut u64) -> Self {
         Self { outbox, retain, sent }
     }
+
+    /// As `advance`, while more is to go out behind all that waits here.
+    pub(crate) fn step(&mut self, count: usize) {
+        self.outbox.step(count);
+        self.count(count);
+    }
+
+    /// So many bytes that never waited here have gone out.
+    pub(crate) fn count(&mut self, count: usize) {
+        *self.sent += count as u64;
+    }
+
+    /// Takes the rest of a frame, header and payload, which has `begun` to go out behind all that waited, or has not.
+    pub(crate) fn keep(&mut self, rest: [&[u8]; 2], begun: bool) {
+        match begun {
+            true => self.outbox.push_rest(rest),
+            false => extend(self.outbox.tail(rest[0].len() + rest[1].len()), rest),
+        }
+    }
 }
 
 impl Buf for Outgoing<'_> {
@@ -319,13 +370,9 @@ impl Buf for Outgoing<'_> {
     }
 
     #[cfg(feature = "std")]
-    fn chunks_vectored<'b>(&'b self, slices: &mut [std::io::IoSlice<'b>]) -> usize {
-        let mut count = 0;
-        for (to, from) in slices.iter_mut().zip(self.outbox.slices()) {
-            *to = std::io::IoSlice::new(from);
-            count += 1;
-        }
-        count
+    #[inline]
+    fn chunks_vectored<'b>(&'b self, slices: &mut [IoSlice<'b>]) -> usize {
+        self.outbox.fill(slices)
     }
 
     /// # Panics
@@ -338,30 +385,39 @@ impl Buf for Outgoing<'_> {
     }
 }
 
+/// Fills `slices` with the parts that are not empty, as far as there is room; how many of them.
+#[cfg(feature = "std")]
+#[inline]
+pub(crate) fn fill<'b, const N: usize>(slices: &mut [IoSlice<'b>], parts: [&'b [u8]; N]) -> usize {
+    let mut count = 0;
+    for part in parts {
+        if let Some(slice) = slices.get_mut(count)
+            && !part.is_empty()
+        {
+            *slice = IoSlice::new(part);
+            count += 1;
+        }
+    }
+    count
+}
+
 /// A control frame of its own, masked if there is a `mask`.
 pub(crate) fn control_frame(opcode: OpCode, payload: &[u8], mask: Option<[u8; 4]>) -> Bytes {
-    // No more than that, so that it becomes `Bytes` as it is.
-    let mut frame = Vec::with_capacity(mask.map_or(2, |_| 6) + payload.len());
-    append_frame(&mut frame, Header { fin: true, rsv: 0, opcode, mask, length: payload.len() as u64 }, payload);
-    frame.into()
+    let mut frame = [0; 6 + MAX_CONTROL];
+    let header = Header { fin: true, rsv: 0, opcode, mask, length: payload.len() as u64 };
+    let len = write_short(&mut frame, header, payload);
+    Bytes::copy_from_slice(&frame[..len])
 }
 
 /// Appends a frame, its payload masked if the header has a key.
-#[inline]
+#[inline(always)]
 pub(crate) fn append_frame(to: &mut Vec<u8>, header: Header, payload: &[u8]) {
-    const SMALL: usize = 64;
-    const SHORT: usize = 136;
     // Room of a constant size and moves within it cost less than copies of one that varies.
     match payload.len() {
-        0..=58 => append_short::<SMALL>(to, header, payload),
-        59..=125 => append_short::<SHORT>(to, header, payload),
-        _ => {
-            header.append(to);
-            match header.mask {
-                Some(key) => Mask::new(key).copy(payload, to),
-                None => to.extend_from_slice(payload),
-            }
-        }
+        0..=26 => append_short::<32>(to, header, payload),
+        27..=58 => append_short::<64>(to, header, payload),
+        59..=125 => append_short::<136>(to, header, payload),
+        _ => append_long(to, header.fin, header.rsv, header.opcode, header.mask, payload),
     }
 }
 
@@ -370,11 +426,29 @@ pub(crate) fn append_frame(to: &mut Vec<u8>, header: Header, payload: &[u8]) {
 fn append_short<const ROOM: usize>(to: &mut Vec<u8>, header: Header, payload: &[u8]) {
     let start = to.len();
     to.extend_from_slice(&[0; ROOM]);
-    let frame = &mut to[start..start + ROOM];
-    let len = header.write_short(frame);
-    let (key, end) = (header.mask.unwrap_or_default(), len + payload.len());
-    Mask::new(key).copy_to(payload, &mut frame[len..end]);
-    to.truncate(start + end);
+    let len = write_short(&mut to[start..start + ROOM], header, payload);
+    to.truncate(start + len);
+}
+
+/// Writes a frame whose header has no extended length to the front of `room`; its own length.
+#[inline(always)]
+fn write_short(room: &mut [u8], header: Header, payload: &[u8]) -> usize {
+    let len = header.write_short(room);
+    let end = len + payload.len();
+    xor::copy_short(payload, &mut room[len..end], header.mask.unwrap_or_default());
+    end
+}
+
+/// Of any length. Its header comes in parts, so that short ones are never in memory.
+#[inline(never)]
+fn append_long(to: &mut Vec<u8>, fin: bool, rsv: u8, opcode: OpCode, mask: Option<[u8; 4]>, payload: &[u8]) {
+    let header = Header { fin, rsv, opcode, mask, length: payload.len() as u64 };
+    to.reserve(payload.len() + MAX_HEADER);
+    header.append(to);
+    match header.mask {
+        Some(key) => xor::append(payload, to, key),
+        None => to.extend_from_slice(payload),
+    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,10 @@
 
 use crate::event::Kind;
 use crate::frame::{Header, OpCode, framed_len};
-use crate::outbox::append_frame;
 #[cfg(feature = "deflate")]
 use crate::{deflate::Deflate, frame::RSV1};
 #[cfg(feature = "deflate")]
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use bytes::Bytes;
 #[cfg(feature = "deflate")]
 use std::sync::OnceLock;
@@ -113,9 +111,7 @@ impl Prepared {
 
 fn frame(kind: Kind, rsv: u8, payload: &[u8]) -> Bytes {
     let header = Header { fin: true, rsv, opcode: kind.opcode(), mask: None, length: payload.len() as u64 };
-    let mut frame = Vec::with_capacity(framed_len(payload.len()));
-    append_frame(&mut frame, header, payload);
-    frame.into()
+    [&header.encode(), payload].concat().into()
 }
 
 /// What a prepared frame is made of: its kind, its reserved bits and its payload.

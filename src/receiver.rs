@@ -121,6 +121,10 @@ impl Receiver {
             *input = &mut [];
             self.end();
         }
+        #[cfg(feature = "deflate")]
+        if is_compressed {
+            self.settle_inflater(input);
+        }
         Some(message)
     }
 
@@ -219,6 +223,8 @@ impl Receiver {
         let before = input.len();
         let result = receive(self, input);
         self.bytes += (before - input.len()) as u64;
+        #[cfg(feature = "deflate")]
+        self.settle_inflater(input);
         if let Err(error) = &result
             && error.is_fatal()
         {

@@ -10,12 +10,13 @@ use crate::decode::{Chunk, Role};
 use crate::deflate::{Compress, Deflater};
 use crate::error::{HandshakeError, ProtocolError, SendError};
 use crate::event::{Fact, Kind, Message};
-use crate::frame::{ControlPayload, Header, OpCode, RSV1};
+use crate::frame::{ControlPayload, Header, HeaderBytes, MAX_HEADER, OpCode, RSV1};
 use crate::mask::{Keys, Mask, Seed};
 use crate::outbox::{Outbox, Outgoing, Part, append_frame, control_frame};
 use crate::prepared::{self, Prepared};
 use crate::receiver::Traffic;
-use crate::state::{Facts, OwnClose, State, Transport, Wants};
+use crate::state::{Facts, Happened, OwnClose, State, Transport, Wants};
+use crate::through::Through;
 use crate::timer::{Due, Phase, Timer};
 use crate::utf8::{self, Utf8};
 use crate::writer::Writer;
@@ -42,6 +43,7 @@ pub struct Sender {
     /// Frames sent; each has its number of the count before it.
     frames: u64,
     bytes: u64,
+    /// Before the latest message, or later.
     most_queued: u32,
     /// With context takeover, from the first compressed message on.
     #[cfg(feature = "deflate")]
@@ -79,6 +81,10 @@ struct Fragmented {
     close: Option<ControlPayload>,
 }
 
+fn to_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
 impl Sender {
     pub(crate) fn new(role: Role, seed: Seed, config: SharedConfig) -> Self {
         Self {
@@ -103,7 +109,7 @@ impl Sender {
     /// The opening handshake is done.
     pub(crate) fn open(&mut self, negotiated: Negotiated) {
         self.negotiated = negotiated;
-        self.facts.open = true;
+        self.facts.set(Happened::Open);
         self.outbox.end_head();
     }
 
@@ -139,32 +145,38 @@ impl Sender {
     #[inline]
     fn send_message(&mut self, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
         self.check_new()?;
+        self.message(kind, payload);
+        Ok(())
+    }
+
+    /// Appends a message, compressed where it is worth it.
+    #[inline]
+    fn message(&mut self, kind: Kind, payload: &[u8]) {
         #[cfg(feature = "deflate")]
         if self.negotiated.is_compressed() {
-            self.deflate(kind, payload, Compress::Auto);
-            return Ok(());
+            return self.deflate(kind, payload, Compress::Auto);
         }
         self.frames_of(kind, 0, payload);
-        Ok(())
     }
 
     /// Appends a message, in as many frames as the configuration says.
     #[inline]
     fn frames_of(&mut self, kind: Kind, rsv: u8, payload: &[u8]) {
         match self.config.outbound.fragment {
-            0 => self.append(true, rsv, kind.opcode(), payload),
-            size => {
-                let mut opcode = kind.opcode();
-                let mut rsv = rsv;
-                let mut rest = payload;
-                while rest.len() > size {
-                    let (fragment, behind) = rest.split_at(size);
-                    self.append(false, rsv, opcode, fragment);
-                    (opcode, rsv, rest) = (OpCode::Continuation, 0, behind);
-                }
-                self.append(true, rsv, opcode, rest);
-            }
+            0 => self.append_inline(true, rsv, kind.opcode(), payload),
+            size => self.fragments_of(size, kind, rsv, payload),
         }
+    }
+
+    #[cold]
+    fn fragments_of(&mut self, size: usize, kind: Kind, rsv: u8, payload: &[u8]) {
+        let (mut opcode, mut rsv, mut rest) = (kind.opcode(), rsv, payload);
+        while rest.len() > size {
+            let (fragment, behind) = rest.split_at(size);
+            self.append(false, rsv, opcode, fragment);
+            (opcode, rsv, rest) = (OpCode::Continuation, 0, behind);
+        }
+        self.append(true, rsv, opcode, rest);
     }
 
     /// As [`Connection::send_fragment`](crate::Connection::send_fragment).
@@ -247,12 +259,8 @@ impl Sender {
     }
 
     fn share(&mut self, kind: Kind, bytes: Bytes) {
-        #[cfg(feature = "deflate")]
-        if self.is_worth_deflating(bytes.len()) {
-            return self.deflate(kind, &bytes, Compress::Auto);
-        }
-        if bytes.len() < LEAST_SHARED || self.config.outbound.fragment != 0 {
-            return self.frames_of(kind, 0, &bytes);
+        if self.is_copied(bytes.len()) {
+            return self.message(kind, &bytes);
         }
         let len = bytes.len();
         let (mask, payload) = match self.mask() {
@@ -269,7 +277,33 @@ impl Sender {
         let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask, length: len as u64 }.encode();
         self.outbox.tail(header.len()).extend_from_slice(&header);
         self.outbox.push_payload(payload);
-        self.count(1);
+        self.frames += 1;
+    }
+
+    /// As [`Connection::send_through`](crate::Connection::send_through).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_through<'a>(&'a mut self, message: &'a Message<'_>) -> Result<Through<'a>, SendError> {
+        let (kind, payload) = (message.kind(), message.as_bytes());
+        if self.role == Role::Client || self.is_copied(payload.len()) {
+            self.send_message(kind, payload)?;
+            return Ok(Through::new(self.outbound(), HeaderBytes::NONE, &[]));
+        }
+        self.check_new()?;
+        let header = self.header(true, 0, kind.opcode(), payload.len()).encode();
+        self.frames += 1;
+        self.note_queued(header.len() + payload.len());
+        Ok(Through::new(self.outbound(), header, payload))
+    }
+
+    /// Whether a message of `len` bytes does not go out as it is, or costs less when it is copied.
+    fn is_copied(&self, len: usize) -> bool {
+        #[cfg(feature = "deflate")]
+        if self.is_worth_deflating(len) {
+            return true;
+        }
+        len < LEAST_SHARED || self.config.outbound.fragment != 0
     }
 
     /// As [`Connection::send_prepared`](crate::Connection::send_prepared).
@@ -292,11 +326,11 @@ impl Sender {
         match (self.role, self.config.outbound.fragment) {
             (Role::Server, 0) if frame.len() < LEAST_SHARED => {
                 self.outbox.tail(frame.len()).extend_from_slice(frame);
-                self.count(1);
+                self.frames += 1;
             }
             (Role::Server, 0) => {
                 self.outbox.push_frame(frame.clone());
-                self.count(1);
+                self.frames += 1;
             }
             _ => {
                 let (kind, rsv, payload) = prepared::parts(frame);
@@ -338,9 +372,11 @@ impl Sender {
     }
 
     fn push_control(&mut self, opcode: OpCode, payload: &[u8], part: Part) {
+        // It may take the place of a longer one.
+        self.note_queued(0);
         let frame = control_frame(opcode, payload, self.mask());
         self.outbox.push_control(frame, part);
-        self.count(1);
+        self.frames += 1;
     }
 
     /// As [`Connection::close`](crate::Connection::close).
@@ -363,14 +399,15 @@ impl Sender {
 
     /// As [`Connection::abort`](crate::Connection::abort).
     pub fn abort(&mut self, code: Code) {
-        if self.facts.open && self.transport() != Transport::Close {
+        if self.facts.has(Happened::Open) && self.transport() != Transport::Close {
             // A close frame that has not begun to go out is dropped too, and none can be behind it.
+            self.note_queued(0);
             if self.outbox.cut() {
                 self.facts.close = OwnClose::None;
             }
             self.reply_close(code);
         }
-        self.facts.failed = true;
+        self.facts.set(Happened::Failed);
     }
 
     /// Sends a close frame unless one was sent (RFC 6455 §5.5.1); a message in fragments ends there.
@@ -391,27 +428,32 @@ impl Sender {
     // ---- frames
 
     #[inline]
-    fn mask(&self) -> Option<[u8; 4]> {
+    fn mask(&mut self) -> Option<[u8; 4]> {
         (self.role == Role::Client).then(|| self.keys.mask(self.frames))
     }
 
     #[inline]
-    fn header(&self, fin: bool, rsv: u8, opcode: OpCode, len: usize) -> Header {
+    fn header(&mut self, fin: bool, rsv: u8, opcode: OpCode, len: usize) -> Header {
         Header { fin, rsv, opcode, mask: self.mask(), length: len as u64 }
     }
 
-    #[inline]
     fn append(&mut self, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
-        let header = self.header(fin, rsv, opcode, payload.len());
-        append_frame(self.outbox.tail(payload.len() + crate::frame::MAX_HEADER), header, payload);
-        self.count(1);
+        self.append_inline(fin, rsv, opcode, payload);
     }
 
+    /// Where most frames are made; the code is large.
+    #[inline(always)]
+    fn append_inline(&mut self, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
+        let header = self.header(fin, rsv, opcode, payload.len());
+        append_frame(self.outbox.tail(payload.len() + MAX_HEADER), header, payload);
+        self.frames += 1;
+    }
+
+    /// Notes how much waits, and that `lent` bytes do that are not in the outbox. Whatever takes from the outbox calls it
+    /// before, and what adds to it need not.
     #[inline]
-    fn count(&mut self, frames: u64) {
-        self.frames += frames;
-        let queued = u32::try_from(self.outbox.len()).unwrap_or(u32::MAX);
-        self.most_queued = self.most_queued.max(queued);
+    fn note_queued(&mut self, lent: usize) {
+        self.most_queued = self.most_queued.max(to_u32(self.outbox.len() + lent));
     }
 
     #[inline]
@@ -457,7 +499,7 @@ impl Sender {
         match fact {
             Fact::Ping(payload) => {
                 // A close frame that waits for a message to end does not keep the pong (RFC 6455 §5.5.2).
-                if self.config.answer_pings && self.facts.open && !self.facts.is_ending() {
+                if self.config.answer_pings && self.facts.has(Happened::Open) && !self.facts.is_ending() {
                     self.push_control(OpCode::Pong, &payload, Part::Pong);
                 }
             }
@@ -467,21 +509,21 @@ impl Sender {
                 self.timer.handle_pong(header + payload.len() as u32, answers);
             }
             Fact::Close(code) => {
-                self.facts.close_received = true;
+                self.facts.set(Happened::CloseReceived);
                 self.reply_close(code);
             }
             Fact::Failed(code) => self.fail(code),
             Fact::Eof => {
-                self.facts.eof = true;
+                self.facts.set(Happened::Eof);
                 self.fragmented = None;
             }
         }
     }
 
     pub(crate) fn fail(&mut self, code: Option<Code>) {
-        self.facts.failed = true;
+        self.facts.set(Happened::Failed);
         match code {
-            Some(code) if self.facts.open => self.reply_close(code),
+            Some(code) if self.facts.has(Happened::Open) => self.reply_close(code),
             _ => {}
         }
     }
@@ -504,10 +546,11 @@ impl Sender {
                 return Ok(());
             }
             Some(Due::Close) => {
-                self.facts.expired = true;
+                self.facts.set(Happened::Expired);
                 self.fragmented = None;
-                let Facts { failed, eof, close_received, .. } = self.facts;
-                return if failed | eof | close_received { Ok(()) } else { Err(ProtocolError::CloseTimeout) };
+                let ended = [Happened::Failed, Happened::Eof, Happened::CloseReceived];
+                let ended = ended.into_iter().any(|what| self.facts.has(what));
+                return if ended { Ok(()) } else { Err(ProtocolError::CloseTimeout) };
             }
             Some(Due::Handshake) => ProtocolError::Handshake(HandshakeError::Timeout),
             Some(Due::Pong) => ProtocolError::PongTimeout,
@@ -525,6 +568,7 @@ impl Sender {
     /// As [`Connection::outbound`](crate::Connection::outbound).
     #[inline]
     pub fn outbound(&mut self) -> Outgoing<'_> {
+        self.note_queued(0);
         Outgoing::new(&mut self.outbox, self.config.outbound.retain, &mut self.bytes)
     }
 
@@ -538,7 +582,9 @@ impl Sender {
         let transport = self.transport();
         let queued = self.outbox.len();
         Wants {
-            read: transport != Transport::Close && !self.facts.eof && queued <= self.config.outbound.soft,
+            read: transport != Transport::Close
+                && !self.facts.has(Happened::Eof)
+                && queued <= self.config.outbound.soft,
             write: transport != Transport::Close && queued > 0,
             transport,
             deadline: self.poll_timeout(),
@@ -580,7 +626,7 @@ impl Sender {
 
     /// The most bytes that ever waited to go out at once; it counts to 4 GiB.
     pub fn most_queued(&self) -> u32 {
-        self.most_queued
+        self.most_queued.max(to_u32(self.outbox.len()))
     }
 
     /// All of it together, for a connection whose receiving half has `received` so much.
@@ -612,6 +658,6 @@ impl Sender {
 
     /// No opening handshake will follow; the transport is of no more use, not even to read.
     pub(crate) fn expire(&mut self) {
-        self.facts.expired = true;
+        self.facts.set(Happened::Expired);
     }
 }

@@ -9,16 +9,23 @@ use core::time::Duration;
 /// What has happened; everything that the states of RFC 6455 mean follows from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// The opening handshake is done.
-    pub(crate) open: bool,
+    happened: u8,
     pub(crate) close: OwnClose,
-    pub(crate) close_received: bool,
+}
+
+/// What may have happened, as a bit of [`Facts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Happened {
+    /// The opening handshake is done.
+    Open = 1,
+    CloseReceived = 2,
     /// The peer or a deadline broke the connection, or the caller aborted or rejected it.
-    pub(crate) failed: bool,
+    Failed = 4,
     /// Nothing more is to be read.
-    pub(crate) eof: bool,
+    Eof = 8,
     /// A deadline has passed behind which nobody waits any longer.
-    pub(crate) expired: bool,
+    Expired = 16,
 }
 
 /// What became of this end's close frame.
@@ -82,14 +89,23 @@ impl fmt::Display for State {
 }
 
 impl Facts {
+    #[inline]
+    pub(crate) fn set(&mut self, what: Happened) {
+        self.happened |= what as u8;
+    }
+
+    #[inline]
+    pub(crate) fn has(self, what: Happened) -> bool {
+        self.happened & what as u8 != 0
+    }
+
     pub(crate) fn is_close_sent(self) -> bool {
         self.close == OwnClose::Sent
     }
 
     /// Whether nothing may be sent any more, but perhaps the close frame.
-    #[inline]
     pub(crate) fn is_ending(self) -> bool {
-        self.is_close_sent() | self.close_received | self.failed | self.eof | self.expired
+        self.is_close_sent() || self.happened & !(Happened::Open as u8) != 0
     }
 
     /// Whether new frames may be sent.
@@ -99,17 +115,10 @@ impl Facts {
     #[inline]
     pub(crate) fn check_open(self) -> Result<(), SendError> {
         /// Of an open connection to which nothing else has happened.
-        const OPEN: Facts = Facts {
-            open: true,
-            close: OwnClose::None,
-            close_received: false,
-            failed: false,
-            eof: false,
-            expired: false,
-        };
+        const OPEN: Facts = Facts { happened: Happened::Open as u8, close: OwnClose::None };
         if self == OPEN {
             Ok(())
-        } else if !self.open {
+        } else if !self.has(Happened::Open) {
             Err(SendError::NotOpen)
         } else {
             Err(SendError::Closing)
@@ -118,15 +127,15 @@ impl Facts {
 
     /// What to do with the transport while `queued` bytes wait to go out.
     pub(crate) fn transport(self, role: Role, queued: usize) -> Transport {
-        let closed = self.is_close_sent() && self.close_received;
-        if self.expired {
+        let closed = self.is_close_sent() && self.has(Happened::CloseReceived);
+        if self.has(Happened::Expired) {
             Transport::Close
         } else if queued > 0 {
             Transport::Open
-        } else if self.eof || closed && role == Role::Server {
+        } else if self.has(Happened::Eof) || closed && role == Role::Server {
             // RFC 6455 §7.1.1: the server closes first.
             Transport::Close
-        } else if closed || self.failed {
+        } else if closed || self.has(Happened::Failed) {
             Transport::Shutdown
         } else {
             Transport::Open
@@ -135,12 +144,11 @@ impl Facts {
 
     /// The state as RFC 6455 names it, given what to do with the transport.
     pub(crate) fn state(self, transport: Transport) -> State {
-        let Self { open, close, close_received, failed, eof, .. } = self;
-        if eof || transport == Transport::Close {
+        if self.has(Happened::Eof) || transport == Transport::Close {
             State::Closed
-        } else if close != OwnClose::None || close_received || failed {
+        } else if self.close != OwnClose::None || self.has(Happened::CloseReceived) || self.has(Happened::Failed) {
             State::Closing
-        } else if open {
+        } else if self.has(Happened::Open) {
             State::Open
         } else {
             State::Connecting

@@ -146,14 +146,19 @@ fn append_wide(bytes: &[u8], to: &mut Vec<u8>, key: Key) {
 /// From one place to another of the same length.
 #[inline]
 pub(crate) fn copy(bytes: &[u8], to: &mut [u8], key: Key) {
+    if bytes.len() < LEAST_WIDE { copy_short(bytes, to, key) } else { copy_wide(bytes, to, key) }
+}
+
+/// The same for at most twice a [`LINE`].
+#[inline(always)]
+pub(crate) fn copy_short(bytes: &[u8], to: &mut [u8], key: Key) {
     match bytes.len() {
         0..4 => to.iter_mut().zip(bytes).zip(key).for_each(|((to, byte), key)| *to = byte ^ key),
         4..8 => copy_ends::<4>(bytes, to, key),
         8..16 => copy_ends::<8>(bytes, to, key),
         16..=32 => copy_ends::<16>(bytes, to, key),
         33..=64 => copy_ends::<32>(bytes, to, key),
-        65..LEAST_WIDE => copy_ends::<64>(bytes, to, key),
-        _ => copy_wide(bytes, to, key),
+        _ => copy_ends::<64>(bytes, to, key),
     }
 }
 

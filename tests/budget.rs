@@ -13,7 +13,7 @@ use budget::{Load, budget};
 use bytes::Buf;
 use common::*;
 use random::{Random, Replay, seeds};
-use sockless::{ClientRequest, Config, Connection, Event, Kind, Limits, Role};
+use sockless::{ClientRequest, Config, Connection, Event, Kind, Limits, Message, Role};
 use std::time::Duration;
 
 /// A connection, and the memory that it holds.
@@ -21,6 +21,8 @@ struct Weighed {
     connection: Connection,
     config: Config,
     load: Load,
+    /// Whether it sends from where messages lie, and writes a part at once.
+    lends: bool,
     held: isize,
     /// The most it ever held, itself included.
     peak: usize,
@@ -29,7 +31,7 @@ struct Weighed {
 impl Weighed {
     fn new(config: Config, make: impl FnOnce(Config) -> Connection) -> Self {
         let (connection, used) = heap::used(|| make(config.clone()));
-        Self { connection, config, load: Load::default(), held: used.held, peak: 0 }
+        Self { connection, config, load: Load::default(), lends: false, held: used.held, peak: 0 }
     }
 
     fn open(role: Role, config: Config) -> Self {
@@ -53,6 +55,7 @@ impl Weighed {
         let fragment = self.config.outbound.fragment;
         let longest = self.load.received.min(self.config.limits.message);
         self.load.sent = longest + 14 * (longest.checked_div(fragment).unwrap_or(0) + 1);
+        let lends = self.lends;
         self.weigh(|connection| {
             let mut input = part;
             loop {
@@ -60,6 +63,11 @@ impl Weighed {
                     Ok(None) => return true,
                     Err(_) | Ok(Some(Event::Close(_))) => return false,
                     Ok(Some(Event::Text(text))) => connection.send_text(&text),
+                    Ok(Some(Event::Binary(bytes))) if lends => {
+                        let message = Message::Binary(bytes);
+                        let through = connection.send_through(&message);
+                        through.map(|mut through| through.advance(through.remaining().min(300)))
+                    }
                     Ok(Some(Event::Binary(bytes))) => connection.send_binary(&bytes),
                     Ok(Some(Event::Request(request))) => connection.accept(request.accept()),
                     Ok(Some(_)) => Ok(()),
@@ -135,6 +143,7 @@ fn no_harm_costs_more_than_the_budget() {
         let config = a_config(&mut random);
         let most = config.limits.message.min(config.limits.frame);
         let mut end = Weighed::open(role, config);
+        end.lends = random.percent(50);
         let cut = random.pick(&[1, 7, 1000, usize::MAX]);
         let reads = random.pick(&[0, 1, 2]);
         for _ in 0..100 {

@@ -23,6 +23,12 @@ impl<'a> Inflated<'a> {
         Self { assembler, front, most, filled }
     }
 
+    /// Whether it is text, which has to be checked, so that nothing of it is inflated in place.
+    #[inline]
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.assembler, Assembler::Text(..))
+    }
+
     /// Room for `want` bytes in the message itself, if that is not text, which has to be checked, and stays far from the
     /// most that it may have.
     #[inline]

@@ -95,9 +95,25 @@ impl Receiver {
     /// A message has ended.
     #[inline]
     fn end_inflating(&mut self) {
+        let takeover = self.negotiated.deflate.is_some_and(|params| params.peer_takeover);
+        if let Some(inflater) = &mut self.inflater {
+            inflater.end(takeover);
+        }
+    }
+
+    /// Behind the last message of an input, tells the pool what was inflated; without context takeover, the codec goes
+    /// there. While there is input at hand, the next message may need it again.
+    #[inline]
+    pub(super) fn settle_inflater(&mut self, input: &[u8]) {
+        if input.is_empty() && self.inflater.as_ref().is_some_and(|inflater| inflater.has_ended()) {
+            self.return_inflater();
+        }
+    }
+
+    fn return_inflater(&mut self) {
         let (Some(params), Some(deflate)) = (self.negotiated.deflate, &self.config.deflate) else { return };
-        if params.peer_takeover {
-            if let Some(inflater) = &self.inflater {
+        if params.peer_takeover || self.decoder.in_compressed() {
+            if let Some(inflater) = &mut self.inflater {
                 deflate.pool.count_inflated(inflater);
             }
         } else if let Some(inflater) = self.inflater.take() {

@@ -1,0 +1,87 @@
+//! A message that goes out from where it lies, behind all that waits.
+
+use crate::frame::HeaderBytes;
+use crate::outbox::Outgoing;
+#[cfg(feature = "std")]
+use crate::outbox::fill;
+use bytes::Buf;
+
+/// All that waits to go out, and behind it a new message whose payload is borrowed, lent as a [`Buf`]: write it with
+/// `write_vectored`, and `advance` it by what went out.
+///
+/// When it is dropped, what has not gone out of the message is copied and waits: the message is sent in any case.
+///
+/// Made by [`Connection::send_through`](crate::Connection::send_through).
+pub struct Through<'a> {
+    queued: Outgoing<'a>,
+    /// Of the frame that is not in the queue; empty if there is none.
+    header: HeaderBytes,
+    payload: &'a [u8],
+    /// How many bytes of that frame have gone out.
+    out: usize,
+}
+
+impl<'a> Through<'a> {
+    pub(crate) fn new(queued: Outgoing<'a>, header: HeaderBytes, payload: &'a [u8]) -> Self {
+        Self { queued, header, payload, out: 0 }
+    }
+
+    /// What has not gone out of the header, and of the payload.
+    #[inline]
+    fn rest(&self) -> [&[u8]; 2] {
+        let of_header = self.out.min(self.header.len());
+        [&self.header[of_header..], &self.payload[self.out - of_header..]]
+    }
+}
+
+impl Buf for Through<'_> {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.queued.remaining() + self.header.len() + self.payload.len() - self.out
+    }
+
+    #[inline]
+    fn chunk(&self) -> &[u8] {
+        let [header, payload] = self.rest();
+        match self.queued.chunk() {
+            [] if header.is_empty() => payload,
+            [] => header,
+            queued => queued,
+        }
+    }
+
+    #[cfg(feature = "std")]
+    #[inline]
+    fn chunks_vectored<'b>(&'b self, slices: &mut [std::io::IoSlice<'b>]) -> usize {
+        let count = self.queued.chunks_vectored(slices);
+        count + fill(&mut slices[count..], self.rest())
+    }
+
+    /// # Panics
+    /// If `count` is more than remains: that many bytes cannot have gone out.
+    #[inline]
+    fn advance(&mut self, count: usize) {
+        let (queued, remaining) = (self.queued.remaining(), self.remaining());
+        assert!(count <= remaining, "advanced past the end of what waits");
+        if count == remaining {
+            self.queued.advance(queued);
+        } else {
+            self.queued.step(count.min(queued));
+        }
+        let frame = count.saturating_sub(queued);
+        self.queued.count(frame);
+        self.out += frame;
+    }
+}
+
+impl Drop for Through<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let rest = self.header.len() + self.payload.len() - self.out;
+        if rest > 0 {
+            let Self { queued, header, payload, out } = self;
+            let of_header = (*out).min(header.len());
+            queued.keep([&header[of_header..], &payload[*out - of_header..]], *out > 0);
+        }
+    }
+}
