@@ -285,6 +285,28 @@ fn a_pool_keeps_as_many_idle_codecs_as_it_was_told() {
 }
 
 #[test]
+fn whatever_ends_an_input_no_codec_is_held_behind_it() {
+    let role = Role::Client;
+    let message = frame_to(role, 0xC1, &Encoder::new(1, 12).message(lines(2000).as_bytes()));
+    let frame = |first, payload: &[u8]| frame_to(role, first, payload);
+    // A text in one frame, a ping, a text in fragments that goes on, and messages of nothing.
+    let ends = [vec![], frame(0x81, b"plain"), frame(0x89, b"ping"), frame(0x01, b"fragment")];
+    let nothing = [frame(0xC2, &[0]), frame(0xC1, &[])];
+    for end in ends.into_iter().chain(nothing) {
+        let stream = [&message[..], &message, &end].concat();
+        for cut in [1, 7, message.len(), stream.len() - 1, usize::MAX] {
+            for pieces in [false, true] {
+                let config = shared(0, false);
+                let mut connection = open_shared(role, false, &config);
+                // Rooms for the answer to a ping and the begun text.
+                let (_, heap) = used(|| take(&mut connection, &mut stream.clone(), cut, pieces));
+                assert!(heap.held <= 512, "{end:?} in {cut}: {heap:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn with_codecs_and_buffers_at_hand_nothing_is_allocated() {
     let config = shared(1, false);
     for role in BOTH {
