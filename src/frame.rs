@@ -486,4 +486,23 @@ mod tests {
         assert_eq!(payload.len(), 125);
         assert_eq!(ControlPayload::new(&[0; 126]), None);
     }
+
+    #[test]
+    fn a_control_payload_is_shown_as_bytes() {
+        let payload = ControlPayload::new(b"\xffbye\"").expect("it is short");
+        assert_eq!(alloc::format!("{payload:?}"), r#"b"\xffbye\"""#);
+    }
+
+    #[test]
+    fn a_frame_is_whole_as_far_as_its_first_bytes_tell() {
+        let frame = |header: &[u8], payload| [header, &vec![0; payload]].concat();
+        for (header, len) in [(&b"\x81\x03"[..], 9), (b"\x81\x83", 9), (b"\x82\x7d", 131), (b"\x82\xfe\x01\x02", 266)] {
+            let whole = frame(header, len - header.len());
+            assert!(is_whole(&whole), "{header:?}");
+            assert!(is_whole(&[&whole[..], b"\x81"].concat()), "{header:?} and more");
+            assert!(!is_whole(&whole[..len - 1]), "{header:?}");
+        }
+        assert!(!is_whole(&frame(b"\x82\xff\0\0\0\0\0\0\0\x01", 100)), "what takes more to tell is left to others");
+        assert_eq!([&b""[..], b"\x81", b"\x81\0", b"\x81\0\0"].map(is_whole), [true, false, false, false]);
+    }
 }

@@ -220,6 +220,12 @@ mod tests {
     }
 
     #[test]
+    fn the_halves_of_a_nonce_are_two_outputs() {
+        let nonce = Keys::new(Seed::new([1; 16])).nonce();
+        assert_ne!(nonce[..8], nonce[8..]);
+    }
+
+    #[test]
     fn a_seed_is_not_shown() {
         assert_eq!(alloc::format!("{:?}", Seed::new([7; 16])), "Seed(..)");
     }

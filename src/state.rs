@@ -169,3 +169,24 @@ impl Facts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_five_facts_ends_a_connection_alone_and_with_any_others() {
+        for set in 0..1 << 5 {
+            let close = if set & 1 == 1 { OwnClose::Sent } else { OwnClose::Waits };
+            let mut facts = Facts { close, ..Facts::default() };
+            facts.set(Happened::Open);
+            let others = [Happened::CloseReceived, Happened::Failed, Happened::Eof, Happened::Expired];
+            for (bit, what) in others.into_iter().enumerate() {
+                if set >> (bit + 1) & 1 == 1 {
+                    facts.set(what);
+                }
+            }
+            assert_eq!(facts.is_ending(), set != 0, "{facts:?}");
+        }
+    }
+}

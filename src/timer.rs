@@ -273,6 +273,7 @@ mod tests {
         }
         assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(s(100)));
         assert_eq!(timer.handle(s(100), Phase::Open, heard, &KEEPALIVE), Some(Due::Idle));
+        assert_eq!(timer.handle(s(100), Phase::Open, heard, &KEEPALIVE), None, "not twice");
     }
 
     #[test]

@@ -165,14 +165,12 @@ pub(crate) fn copy_short(bytes: &[u8], to: &mut [u8], key: Key) {
 /// The first block and the last, which may overlap.
 #[inline(always)]
 fn copy_ends<const N: usize>(bytes: &[u8], to: &mut [u8], key: Key) {
-    let behind = turned(key, bytes.len());
-    if let (Some(&front), Some(&back)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) {
-        if let Some(to) = to.first_chunk_mut::<N>() {
-            *to = block(front, key);
-        }
-        if let Some(to) = to.last_chunk_mut::<N>() {
-            *to = block(back, behind);
-        }
+    let (Some(&front), Some(&back)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) else { return };
+    if let Some(to) = to.first_chunk_mut::<N>() {
+        *to = block(front, key);
+    }
+    if let Some(to) = to.last_chunk_mut::<N>() {
+        *to = block(back, turned(key, bytes.len()));
     }
 }
 

@@ -446,7 +446,7 @@ fn answer(connection: &mut Connection, event: &Event<'static>, models: &mut [Mod
     }
 }
 
-fn message(kind: Kind, data: &[u8]) -> Message<'_> {
+pub fn message(kind: Kind, data: &[u8]) -> Message<'_> {
     match kind {
         Kind::Text => Message::Unchecked(data.into()),
         Kind::Binary => Message::Binary(data.into()),

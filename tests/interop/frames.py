@@ -1,10 +1,13 @@
 """Frame streams made from seeds, good and bad, and what an echo makes of them.
 
 Each stream ends: with a frame that breaks a rule, or with a close frame. So what an echo sends back tells all that it made of
-it: the messages that it took, the pings that it answered, and the code it closed with.
+it: the messages that it took, the pings that it answered, and the code it closed with. With permessage-deflate negotiated,
+some messages of a stream are compressed, with a window of 12 bits at most, which any agreement permits; they refer to those
+before them in every other stream, which needs one that keeps the context.
 """
 import random
 import socket
+import zlib
 
 SECONDS = 20  # for one stream
 TEXTS = ["", "a", "grüße, 世界 🌍", "é" * 63, "x" * 125, "x" * 126, "€" * 21_845, "y" * 65_536]
@@ -53,18 +56,48 @@ FAULTS = [
     ("a length with its top bit set", 1002, [(0x82, b"", b"\x7f\x80" + bytes(7))], False),
 ]
 
+
+def deflated(payload, codec=None):
+    """A payload compressed as RFC 7692 7.2.1 has it."""
+    codec = codec or zlib.compressobj(wbits=-12)
+    return (codec.compress(payload) + codec.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+# What an extension makes right, and what breaks its rules.
+OUTSIDE = {"RSV1 without an extension"}
+COMPRESSED = [
+    ("RSV1 on a ping", 1002, [(0xC9, b"x")], None),
+    ("RSV1 on a continuation", 1002, [(0x01, b"a"), (0xC0, b"b")], False),
+    ("RSV1 on the end of a compressed message", 1002, [(0x42, deflated(b"a")), (0xC0, b"")], False),
+    ("RSV2 beside RSV1", 1002, [(0xE1, deflated(b"x"))], None),
+    ("a compressed message inside another", 1002, [(0xC1, deflated(b"x"))], True),
+    ("a block of a reserved type", 1007, [(0xC2, b"\x07")], False),
+    ("a stored block that lies about its length", 1007, [(0xC2, b"\x00\x05\x00\x05\x00hello")], False),
+    ("a distance code that does not exist", 1007, [(0xC2, b"\x02\x3e")], False),
+    ("a compressed text that is not UTF-8", 1007, [(0xC1, deflated(b"a\xff"))], False),
+    ("a compressed text that ends inside a character", 1007, [(0xC1, deflated(b"a\xe2\x82"))], False),
+    ("a message that inflates to more than allowed", 1009, [(0xC2, deflated(bytes((64 << 20) + 1)))], False),
+]
+
+CORRUPT = "RFC 7692 7.2.2: no code is named for data that don't inflate; they take the one of a broken rule"
+
 # The codes that others close with, and the rule that makes the difference.
 EXPLAINED = {
     "a length that is not minimal": ({"websockets": 1000, "ws": 1000},
                                      "RFC 6455 5.2: the minimal number of bytes MUST be used; they take any"),
+    "a block of a reserved type": ({"websockets": 1002}, CORRUPT),
+    "a stored block that lies about its length": ({"websockets": 1002}, CORRUPT),
+    "a distance code that does not exist": ({"websockets": 1002}, CORRUPT),
     "a length with its top bit set": ({"websockets": 1009, "ws": 1009},
                                       "RFC 6455 5.2: the top bit MUST be 0; to them it is only too long"),
 }
 
 
-def stream(seed, masked):
+def stream(seed, masked, compressed=False):
     """A stream of frames as bytes, the fault in it or None, and the code to close with."""
     rng = random.Random(seed)
+    faults = [fault for fault in FAULTS if fault[0] not in OUTSIDE] + COMPRESSED * 2 if compressed else FAULTS
+    codec = zlib.compressobj(wbits=-12) if compressed and seed % 2 else None
 
     def one(first, payload, length=None, masked=masked):
         return frame(first, payload, rng.randbytes(4) if masked else None, length)
@@ -85,8 +118,12 @@ def stream(seed, masked):
     for _ in range(rng.randrange(6)):
         text = rng.random() < 0.5
         payload = rng.choice(TEXTS).encode() if text else rng.randbytes(rng.choice([0, 1, 125, 126, 127, 1000, 65_535, 70_000]))
-        out += control() + fragments(1 if text else 2, payload)
-    fault = rng.choice(FAULTS) if rng.random() < 0.6 else None
+        first = 1 if text else 2
+        if compressed and rng.random() < 0.7:
+            first, payload = first | 0x40, deflated(
+                payload, codec or zlib.compressobj(rng.choice([0, 1, 6, 9]), wbits=-rng.randrange(9, 13)))
+        out += control() + fragments(first, payload)
+    fault = rng.choice(faults) if rng.random() < 0.6 else None
     if fault is None:
         code = rng.choice([1000, 1001, 3000, 4999])
         return out + one(0x88, code.to_bytes(2, "big") + rng.choice(["", "bye", "ü" * 61]).encode()), None, code
@@ -128,6 +165,7 @@ class Outcome:
 
 def outcome(data):
     result, parts = Outcome(), []
+    inflater = zlib.decompressobj(-15)  # of all messages: the other end may refer to those before
     while taken := take_frame(data):
         first, payload, size = taken
         data = data[size:]
@@ -137,9 +175,12 @@ def outcome(data):
         elif opcode == 10:
             result.pongs.append(payload)
         elif opcode < 8:
-            parts.append((opcode, payload))
+            parts.append((first, payload))
             if first & 0x80:
-                result.messages.append((parts[0][0], b"".join(payload for _, payload in parts)))
+                message = b"".join(payload for _, payload in parts)
+                if parts[0][0] & 0x40:
+                    message = inflater.decompress(message + b"\x00\x00\xff\xff")
+                result.messages.append((parts[0][0] & 0x0F, message))
                 parts = []
     return result
 

@@ -11,14 +11,14 @@ if (mode === "client") {
   });
 } else if (mode === "echo") {
   const connect = () => {
-    const socket = new WebSocket(url, { perMessageDeflate: false });
+    const socket = new WebSocket(url, { perMessageDeflate: compressed === "True", maxPayload: 64 << 20 });
     socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
     socket.on("error", () => {});
     socket.on("close", connect);
   };
   connect();
 } else {
-  const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: true });
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: true, maxPayload: 64 << 20 });
   server.on("listening", () => console.log(`ws://127.0.0.1:${server.address().port}`));
   server.on("connection", (socket) => {
     socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
