@@ -338,14 +338,20 @@ impl Inflater {
         let mut filled = 0;
         // Some send nothing for nothing, instead of an empty block.
         let mut at = if self.taken == 0 { end } else { 0 };
-        while at < end && !(self.stream.ended && at == back.len()) {
+        let (mut until, mut full) = (end, false);
+        while (at < until || full) && !(self.stream.ended && at == back.len()) {
             let step = self.stream.step(&input[at..], InflateFlush::Block, step, &mut filled, most, output)?;
             at += step.taken;
+            full = step.full;
             // No step goes from one block to the next, and the tail makes one that is empty.
             if at > back.len() && (at, step.given) != (end, 0) {
-                output.append(&self.step[..filled])?;
-                return Err(ProtocolError::CorruptDeflate);
+                // All that comes out counts, so that no cutting of the input makes it another error.
+                until = input.len();
             }
+        }
+        if until > end {
+            output.append(&self.step[..filled])?;
+            return Err(ProtocolError::CorruptDeflate);
         }
         Ok(filled)
     }

@@ -513,6 +513,32 @@ fn the_first_of_several_faults_is_told_however_the_input_is_cut() {
 }
 
 #[test]
+fn what_a_message_that_ends_inside_a_block_is_told_of_does_not_hang_on_its_cuts() {
+    // What stands in for the tail goes on with the zeros, so that this is both cut off and too long.
+    let payload = Encoder::new(9, 15).message(&[0; 200_000]);
+    let payload = &payload[..payload.len() / 2];
+    let mut codec = zlib_rs::Inflate::new(false, 15);
+    codec.decompress(payload, &mut [0; 200_000], zlib_rs::InflateFlush::SyncFlush).unwrap();
+    let plain = codec.total_out() as usize;
+    let stream = client_frame(0xC2, payload);
+    let faults: Vec<_> = (plain..plain + 20_000)
+        .step_by(50)
+        .map(|limit| {
+            let whole = feed(&mut limited(Role::Server, false, limit), &stream, usize::MAX).1;
+            for cut in [1, 3, 7, 10] {
+                assert_eq!(feed(&mut limited(Role::Server, false, limit), &stream, cut), (vec![], whole));
+                let pieces = feed_pieces(&mut limited(Role::Server, false, limit), stream.chunks(cut));
+                assert_eq!(pieces.1, whole, "{limit} in {cut}");
+            }
+            whole
+        })
+        .collect();
+    assert_eq!(faults.first(), Some(&Some(ProtocolError::MessageTooLong)));
+    assert_eq!(faults.last(), Some(&Some(ProtocolError::CorruptDeflate)));
+    assert!(faults.is_sorted_by_key(|fault| *fault == Some(ProtocolError::CorruptDeflate)));
+}
+
+#[test]
 fn a_limit_that_is_lowered_on_the_way_counts_from_then_on() {
     let mut connection = limited(Role::Client, false, 1000);
     let [front, back] = [vec![b'x'; 900], vec![b'x'; 10]];
