@@ -109,20 +109,17 @@ impl Receiver {
         }
         let before = input.len();
         let is_compressed = self.negotiated.is_compressed();
+        #[cfg_attr(not(feature = "deflate"), allow(unused_variables))]
         let (kind, payload, compressed) = self.decoder.whole_message(input, &self.config, is_compressed)?;
         self.bytes += (before - input.len()) as u64;
-        let event = match compressed {
-            #[cfg(feature = "deflate")]
-            true => self.inflate_whole(kind, payload).map(Event::from),
-            _ => message(kind, payload, self.config.check_utf8),
-        };
+        #[cfg(feature = "deflate")]
+        if is_compressed {
+            return Some(self.whole_where_compressed(kind, payload, compressed, input));
+        }
+        let event = message(kind, payload, self.config.check_utf8);
         if event.is_err() {
             *input = &mut [];
             self.end();
-        }
-        #[cfg(feature = "deflate")]
-        if is_compressed {
-            self.settle_inflater(input);
         }
         Some(event)
     }

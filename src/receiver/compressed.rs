@@ -1,6 +1,6 @@
 //! The compressed messages of the receiving half (RFC 7692 §7.2.2).
 
-use super::{Mode, Receiver};
+use super::{Mode, Receiver, message};
 use crate::assemble::Inflated;
 use crate::decode::Chunk;
 use crate::error::ProtocolError;
@@ -14,9 +14,31 @@ use core::mem;
 const LEAST_PIECE: usize = 16 << 10;
 
 impl Receiver {
+    /// Takes a message that came whole before `input`, where messages may be compressed.
+    #[inline(never)]
+    pub(super) fn whole_where_compressed<'a>(
+        &mut self,
+        kind: Kind,
+        payload: &'a [u8],
+        compressed: bool,
+        input: &mut &'a mut [u8],
+    ) -> Result<Event<'a>, ProtocolError> {
+        let event = if compressed {
+            self.inflate_whole(kind, payload).map(Event::from)
+        } else {
+            message(kind, payload, self.config.check_utf8)
+        };
+        if event.is_err() {
+            *input = &mut [];
+            self.end();
+        }
+        self.settle_inflater(input);
+        event
+    }
+
     /// Takes a message that came whole.
     #[inline]
-    pub(super) fn inflate_whole(&mut self, kind: Kind, payload: &[u8]) -> Result<Message<'static>, ProtocolError> {
+    fn inflate_whole(&mut self, kind: Kind, payload: &[u8]) -> Result<Message<'static>, ProtocolError> {
         let room = self.config.limits.message;
         let filled = self.inflate_part(kind, payload, (true, true), room)?;
         let message = if let (Some(inflater), true) = (&self.inflater, self.assembler.is_empty_text()) {
