@@ -17,13 +17,10 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 /// quick path up to there. With its state of 47.5 KiB, that is as much as fits into 64 KiB.
 const STEP: usize = (16 << 10) + LAST;
 
-/// The most compressed bytes of a message that are inflated together with the tail. They are copied for that, to the
+/// The most compressed bytes that are inflated together with the tail. They are copied for that, to the
 /// end of the step, so that fewer are where the step takes what comes out too.
 const END: usize = 1 << 10;
 const END_IN_PLACE: usize = 8 << 10;
-
-/// Of a longer message, the last few: what they refer to has left the buffer for the window, and is slower to reach.
-const REST: usize = 16;
 
 /// Room for each byte that is inflated in place; most messages need less.
 const RATIO: usize = 4;
@@ -324,11 +321,12 @@ impl Inflater {
         output: &mut Inflated<'_>,
     ) -> Result<usize, ProtocolError> {
         let most_at_once = if output.is_text() { END } else { END_IN_PLACE };
-        let front = if input.len() > most_at_once { input.len() - REST } else { 0 };
-        let (front, back) = input.split_at(front);
-        if !front.is_empty() {
-            self.inflate(front, most, output)?;
-        }
+        let back = if input.len() > most_at_once {
+            self.inflate(input, most, output)?;
+            &[]
+        } else {
+            input
+        };
         self.taken += back.len();
         let end = back.len() + TAIL.len();
         let (step, input) = self.step.split_at_mut(STEP - SPARE - end);
