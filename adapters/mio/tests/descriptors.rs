@@ -7,7 +7,7 @@ use common::{eventually, start, text};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sockless_mio::{Client, Conn, Error, Message, Server};
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 
 fn echo(conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
@@ -17,6 +17,16 @@ fn echo(conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Gets a descriptor that is there: Linux takes one for an `accept` before it sees that nobody waits.
+fn insist<T>(get: impl Fn() -> io::Result<T>) -> T {
+    let mut got = None;
+    eventually("there is a descriptor", || {
+        got = get().ok();
+        got.is_some()
+    });
+    got.unwrap()
 }
 
 /// One test: descriptors are the whole process's.
@@ -50,7 +60,7 @@ fn descriptors_come_back_and_run_out() {
     }
     for _ in 0..50 {
         mine.pop();
-        let mut stream = TcpStream::connect(server.address()).unwrap();
+        let mut stream = insist(|| TcpStream::connect(server.address()));
         stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
         // Turned away at once, not left to wait.
         match stream.read(&mut [0; 16]) {
@@ -59,7 +69,7 @@ fn descriptors_come_back_and_run_out() {
             other => panic!("{other:?}"),
         }
         drop(stream);
-        mine.push(File::open("/dev/null").unwrap());
+        mine.push(insist(|| File::open("/dev/null")));
     }
     server.eventually("they are counted", |stats| stats.refused == 50 && stats.connections == 1);
     friend.send_text("still there?").unwrap();
