@@ -505,4 +505,44 @@ mod tests {
         assert!(!is_whole(&frame(b"\x82\xff\0\0\0\0\0\0\0\x01", 100)), "what takes more to tell is left to others");
         assert_eq!([&b""[..], b"\x81", b"\x81\0", b"\x81\0\0"].map(is_whole), [true, false, false, false]);
     }
+
+    #[test]
+    fn a_header_is_as_long_as_its_second_byte_says() {
+        for (second, len) in [(0, 2), (125, 2), (126, 4), (127, 10), (0x80, 6), (0xFD, 6), (0xFE, 8), (0xFF, 14)] {
+            assert_eq!(Start::header_len(second), len, "{second:#x}");
+        }
+    }
+
+    #[test]
+    fn short_headers_are_written_as_they_are_encoded() {
+        for fin in [false, true] {
+            for rsv in 0..8 {
+                for mask in [None, Some([1, 2, 3, 4])] {
+                    for length in 0..126 {
+                        let header = Header { fin, rsv, opcode: OpCode::Binary, mask, length };
+                        let mut room = [0xEE; 8];
+                        let len = header.write_short(&mut room);
+                        assert_eq!(room[..len], *header.encode());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_starts_with_its_header_and_no_other() {
+        let bytes = header(OpCode::Text, 1000).encode();
+        let frame = [&*bytes, b"payload"].concat();
+        assert!(bytes.starts(&frame) && bytes.starts(&bytes) && HeaderBytes::NONE.starts(&[]));
+        assert!(!header(OpCode::Binary, 1000).encode().starts(&frame));
+        assert!(!header(OpCode::Text, 1001).encode().starts(&frame), "its last byte");
+        assert!(!bytes.starts(&bytes[..3]), "cut off");
+        assert!(!bytes.starts(&[]));
+    }
+
+    #[test]
+    fn what_is_framed_while_compiling_has_its_payload_behind_its_header() {
+        const FRAME: [u8; 7] = framed(OpCode::Text, b"Hello");
+        assert_eq!(FRAME, *b"\x81\x05Hello");
+    }
 }
