@@ -15,7 +15,7 @@ const LEAST_PIECE: usize = 16 << 10;
 
 impl Receiver {
     /// Takes a message that came whole before `input`, where messages may be compressed.
-    #[inline(never)]
+    #[inline]
     pub(super) fn whole_where_compressed<'a>(
         &mut self,
         kind: Kind,
