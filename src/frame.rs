@@ -545,4 +545,11 @@ mod tests {
         const FRAME: [u8; 7] = framed(OpCode::Text, b"Hello");
         assert_eq!(FRAME, *b"\x81\x05Hello");
     }
+
+    #[test]
+    fn control_payloads_are_equal_by_their_bytes() {
+        let payload = |bytes| ControlPayload::new(bytes).unwrap();
+        assert!(payload(b"one") == payload(b"one"));
+        assert!(payload(b"one") != payload(b"two") && payload(b"one") != payload(b"one "));
+    }
 }
