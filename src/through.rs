@@ -25,13 +25,13 @@ impl<'a> Through<'a> {
     pub(crate) fn new(queued: Outgoing<'a>, header: HeaderBytes, payload: &'a [u8]) -> Self {
         Self { queued, header, payload, out: 0 }
     }
+}
 
-    /// What has not gone out of the header, and of the payload.
-    #[inline]
-    fn rest(&self) -> [&[u8]; 2] {
-        let of_header = self.out.min(self.header.len());
-        [&self.header[of_header..], &self.payload[self.out - of_header..]]
-    }
+/// What is left of a header and a payload when `out` bytes of them have gone out.
+#[inline]
+fn rest<'a>(header: &'a HeaderBytes, payload: &'a [u8], out: usize) -> [&'a [u8]; 2] {
+    let of_header = out.min(header.len());
+    [&header[of_header..], &payload[out - of_header..]]
 }
 
 impl Buf for Through<'_> {
@@ -42,7 +42,7 @@ impl Buf for Through<'_> {
 
     #[inline]
     fn chunk(&self) -> &[u8] {
-        let [header, payload] = self.rest();
+        let [header, payload] = rest(&self.header, self.payload, self.out);
         match self.queued.chunk() {
             [] if header.is_empty() => payload,
             [] => header,
@@ -54,7 +54,7 @@ impl Buf for Through<'_> {
     #[inline]
     fn chunks_vectored<'b>(&'b self, slices: &mut [std::io::IoSlice<'b>]) -> usize {
         let count = self.queued.chunks_vectored(slices);
-        count + fill(&mut slices[count..], self.rest())
+        count + fill(&mut slices[count..], rest(&self.header, self.payload, self.out))
     }
 
     /// # Panics
@@ -77,11 +77,9 @@ impl Buf for Through<'_> {
 impl Drop for Through<'_> {
     #[inline]
     fn drop(&mut self) {
-        let rest = self.header.len() + self.payload.len() - self.out;
-        if rest > 0 {
-            let Self { queued, header, payload, out } = self;
-            let of_header = (*out).min(header.len());
-            queued.keep([&header[of_header..], &payload[*out - of_header..]], *out > 0);
+        let rest = rest(&self.header, self.payload, self.out);
+        if rest.iter().any(|part| !part.is_empty()) {
+            self.queued.keep(rest, self.out > 0);
         }
     }
 }
