@@ -24,7 +24,7 @@ Options:
   --pool N              call the handler in N threads more
   --max-message BYTES   refuse longer messages with 1009 [default: 1048576]
   --max-fragments N     refuse messages in more fragments with 1008 [default: 4096]
-  --read-buffer BYTES   the read buffer of a worker [default: 262144]
+  --read-buffer BYTES   the read buffer of a worker [default: 1114112]
   --deflate             take compressed messages, and send such
   --deflate-takeover    the same, each message compressed by help of those before it
   --help                print this

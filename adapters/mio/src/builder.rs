@@ -49,7 +49,7 @@ impl Default for Builder {
                 client_tls: None,
                 pool: None,
                 nodelay: true,
-                read_buffer: 256 << 10,
+                read_buffer: (1 << 20) + (64 << 10),
             },
         }
     }
@@ -134,7 +134,10 @@ impl Builder {
         self
     }
 
-    /// Bytes of the buffer that a worker reads all its connections with. 256 KiB by default.
+    /// Bytes of the buffer that a worker reads all its connections with. 1,088 KiB by default: what holds the longest message
+    /// that is taken by default, and some more.
+    ///
+    /// Of what was read from a peer that does not take its answers, at most so much is kept.
     pub fn read_buffer(mut self, bytes: usize) -> Self {
         self.settings.read_buffer = bytes.max(4096);
         self

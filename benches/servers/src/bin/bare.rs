@@ -8,7 +8,7 @@ use sockless::mask::Mask;
 use std::io::{self, ErrorKind, Read, Write};
 
 /// As large as the read buffer of the servers beside it.
-const BUFFER: usize = 256 << 10;
+const BUFFER: usize = (1 << 20) + (64 << 10);
 
 const LISTENER: Token = Token(usize::MAX);
 
