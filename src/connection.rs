@@ -391,6 +391,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
+    #[inline]
     pub fn send(&mut self, message: &Message<'_>) -> Result<(), SendError> {
         self.sender.send(message)
     }
@@ -629,6 +630,12 @@ impl Connection {
     /// What the opening handshake agreed on.
     pub fn negotiated(&self) -> Negotiated {
         self.receiver.negotiated()
+    }
+
+    /// Bytes that wait to go out.
+    #[inline]
+    pub fn queued(&self) -> usize {
+        self.sender.queued()
     }
 
     /// What the connection has done so far.

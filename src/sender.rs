@@ -118,6 +118,7 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Connection::send_text`](crate::Connection::send_text).
+    #[inline]
     pub fn send(&mut self, message: &Message<'_>) -> Result<(), SendError> {
         self.send_message(message.kind(), message.as_bytes())
     }
@@ -628,6 +629,7 @@ impl Sender {
     }
 
     /// Bytes that wait to go out.
+    #[inline]
     pub fn queued(&self) -> usize {
         self.outbox.len()
     }

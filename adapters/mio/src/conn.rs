@@ -76,22 +76,23 @@ impl<S> Conn<'_, S> {
     /// As [`send_text`](Self::send_text).
     #[inline]
     pub fn send(&mut self, message: Message<'_>) -> Result<Sent, SendError> {
-        match message {
-            Message::Text(Cow::Owned(text)) => self.give(Kind::Text, text.into_bytes()),
-            Message::Binary(Cow::Owned(bytes)) => self.give(Kind::Binary, bytes),
-            message => match &mut self.link {
-                Link::Loop(entry, local) => entry.send(local, &message),
-                Link::Pool(remote) => {
-                    let bytes = Bytes::copy_from_slice(message.as_bytes());
-                    remote.act(Act::Send(Parcel::Shared(message.kind(), bytes)))
-                }
-            },
-        }
+        let (kind, owned) = match message {
+            Message::Text(Cow::Owned(text)) => (Kind::Text, text.into_bytes()),
+            Message::Binary(Cow::Owned(bytes)) => (Kind::Binary, bytes),
+            ref message => return self.lend(message),
+        };
+        self.parcel(Parcel::Shared(kind, owned.into()))
     }
 
-    /// Sends what the caller has no more need of.
-    fn give(&mut self, kind: Kind, bytes: Vec<u8>) -> Result<Sent, SendError> {
-        self.parcel(Parcel::Shared(kind, bytes.into()))
+    #[inline]
+    fn lend(&mut self, message: &Message<'_>) -> Result<Sent, SendError> {
+        match &mut self.link {
+            Link::Loop(entry, local) => entry.send(local, message),
+            Link::Pool(remote) => {
+                let bytes = Bytes::copy_from_slice(message.as_bytes());
+                remote.act(Act::Send(Parcel::Shared(message.kind(), bytes)))
+            }
+        }
     }
 
     /// Sends a text message.
@@ -102,7 +103,7 @@ impl<S> Conn<'_, S> {
     /// [`FragmentUnderWay`](SendError::FragmentUnderWay) for now.
     #[inline]
     pub fn send_text(&mut self, text: &str) -> Result<Sent, SendError> {
-        self.send(Message::Text(Cow::Borrowed(text)))
+        self.lend(&Message::Text(Cow::Borrowed(text)))
     }
 
     /// Sends a binary message.
@@ -111,7 +112,7 @@ impl<S> Conn<'_, S> {
     /// As [`send_text`](Self::send_text).
     #[inline]
     pub fn send_binary(&mut self, bytes: &[u8]) -> Result<Sent, SendError> {
-        self.send(Message::Binary(Cow::Borrowed(bytes)))
+        self.lend(&Message::Binary(Cow::Borrowed(bytes)))
     }
 
     /// Sends a fragment of a message (RFC 6455 §5.4), which begins with the first and ends with the `last`; all are of one

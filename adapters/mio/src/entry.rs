@@ -2,15 +2,17 @@
 
 use crate::conn::Conn;
 use crate::handle::{Act, Audience, Id, Sent, Shared};
-use crate::handler::{Answer, Call, CloseError, Closed, Handler, call};
+use crate::handler::{self, Answer, Call, CloseError, Closed, Handler};
 use crate::pool::{Session, Snapshot};
 use crate::stats::Stats;
 use crate::stream::{Received, Stream};
 use crate::topics::{Subscriptions, Topics};
 use sockless::bytes::{Buf, BytesMut};
-use sockless::{Connection, Event, Message, Role, SendError, State};
+use sockless::{Code, Connection, Event, Message, Role, SendError, State};
+use std::borrow::Cow;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,7 +167,7 @@ impl<S> Entry<S> {
     /// Whether nothing has happened since it was told the time but messages, and all that was said has gone out: no
     /// deadline has come nearer then.
     #[inline]
-    pub(crate) fn is_at_ease(&mut self) -> bool {
+    pub(crate) fn is_at_ease(&self) -> bool {
         let Flags { timed, told, pressed, published, dead, .. } = self.flags;
         timed
             && !(told | pressed | published | dead)
@@ -176,8 +178,8 @@ impl<S> Entry<S> {
     }
 
     #[inline]
-    pub(crate) fn queued(&mut self) -> usize {
-        self.connection.outbound().remaining()
+    pub(crate) fn queued(&self) -> usize {
+        self.connection.queued()
     }
 
     /// Does what other threads, or the handler, have asked for; not the calls of a handler.
@@ -276,8 +278,17 @@ impl<S: Send + 'static> Entry<S> {
         &mut self,
         handler: &H,
         local: &mut Local<S>,
-        mut input: &mut [u8],
+        input: &mut [u8],
     ) -> usize {
+        // Once for all that was read, not for each message: it costs more than it seems.
+        let left = catch_unwind(AssertUnwindSafe(|| self.receive_all(handler, local, input)));
+        left.unwrap_or_else(|_| {
+            self.act(local, Act::Abort(Code::INTERNAL_ERROR));
+            0
+        })
+    }
+
+    fn receive_all<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, mut input: &mut [u8]) -> usize {
         loop {
             match self.connection.receive(&mut input) {
                 Ok(Some(event)) => {
@@ -290,7 +301,7 @@ impl<S: Send + 'static> Entry<S> {
                     return 0;
                 }
             }
-            if !input.is_empty() && self.flags.opened && !self.flags.told && self.has_enough(local) {
+            if !input.is_empty() && self.has_enough(local) && self.flags.opened && !self.flags.told {
                 self.flush(local);
                 if !self.wants_input() {
                     return input.len();
@@ -301,9 +312,9 @@ impl<S: Send + 'static> Entry<S> {
 
     /// Whether much waits to go out, or the handler has paused.
     #[inline]
-    fn has_enough(&mut self, local: &Local<S>) -> bool {
+    fn has_enough(&self, local: &Local<S>) -> bool {
         let most = MOST_GATHERED.min(local.shared.hard / 2);
-        !self.wants_input() && (!self.is_timed() || self.flags.blocked || self.queued() > most)
+        !self.is_timed() || (self.flags.blocked || self.queued() > most) && !self.connection.wants_read()
     }
 
     /// Takes what a call of the connection's has found.
@@ -314,14 +325,33 @@ impl<S: Send + 'static> Entry<S> {
         result: Result<Option<Event<'_>>, sockless::ProtocolError>,
     ) {
         match result {
-            Ok(Some(event)) => self.event(handler, local, event),
+            Ok(Some(event)) => self.any_event(handler, local, event),
             Ok(None) => {}
             Err(error) => self.end(handler, local, error.into()),
         }
     }
 
-    #[inline]
+    /// What most events are goes straight to the handler: a message that lies where it was read.
+    #[inline(always)]
     fn event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>) {
+        // Taken apart and put together: moved, it would be read back from memory before it is written there.
+        let message = match event {
+            Event::Text(Cow::Borrowed(text)) => Message::from(text),
+            Event::Binary(Cow::Borrowed(bytes)) => Message::from(bytes),
+            Event::Unchecked(Cow::Borrowed(text)) => Message::Unchecked(text.into()),
+            _ => return self.any_event(handler, local, event),
+        };
+        // There is nothing to drop, which is not seen here.
+        std::mem::forget(event);
+        local.stats.messages_received += 1;
+        match &self.place {
+            Place::Here(_) => handler::deliver(handler, &mut Conn::on_loop(self, local), message),
+            Place::Pool(_) => self.call(handler, local, Call::Message(message)),
+        }
+    }
+
+    #[cold]
+    fn any_event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>) {
         let message = match event {
             Event::Text(text) => Message::Text(text),
             Event::Binary(bytes) => Message::Binary(bytes),
@@ -332,7 +362,6 @@ impl<S: Send + 'static> Entry<S> {
         self.call(handler, local, Call::Message(message));
     }
 
-    #[cold]
     fn rare_event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>) {
         self.flags.timed = false;
         match event {
@@ -397,10 +426,9 @@ impl<S: Send + 'static> Entry<S> {
     }
 
     /// Calls the handler, here or in the pool.
-    #[inline]
     pub(crate) fn call<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, what: Call<'_, S>) {
         match &self.place {
-            Place::Here(_) => call(handler, &mut Conn::on_loop(self, local), what),
+            Place::Here(_) => handler::call(handler, &mut Conn::on_loop(self, local), what),
             Place::Pool(session) => {
                 let snapshot = Snapshot::new(self);
                 self.flags.stalled |= session.clone().push(what.into_owned(), snapshot);
@@ -461,18 +489,22 @@ impl<S> Entry<S> {
     }
 
     /// Sends a message; a long one goes out at once, from where it lies, unless others will follow it.
-    #[inline]
     pub(crate) fn send(&mut self, local: &mut Local<S>, message: &Message<'_>) -> Result<Sent, SendError> {
         let sent = match message.as_bytes().len() {
             LEAST_THROUGH.. if local.last && self.stream.tls().is_none() && self.may_write() => {
-                let through = self.connection.send_through(message)?;
-                let written = write(&mut self.stream, through, &mut local.stats);
-                self.wrote(written);
-                Ok(())
+                self.send_through(local, message)
             }
             _ => self.connection.send(message),
         };
         self.outcome(local, sent)
+    }
+
+    #[inline(never)]
+    fn send_through(&mut self, local: &mut Local<S>, message: &Message<'_>) -> Result<(), SendError> {
+        let through = self.connection.send_through(message)?;
+        let written = write(&mut self.stream, through, &mut local.stats);
+        self.wrote(written);
+        Ok(())
     }
 
     fn may_write(&self) -> bool {

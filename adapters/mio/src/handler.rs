@@ -267,7 +267,6 @@ impl<S> Call<'_, S> {
 }
 
 /// Calls the handler, on the loop or in the pool.
-#[inline]
 pub(crate) fn call<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, call: Call<'_, H::State>) {
     if catch_unwind(AssertUnwindSafe(|| dispatch(handler, conn, call))).is_err() {
         // The panic's hook has told of it.
@@ -275,15 +274,18 @@ pub(crate) fn call<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, call:
     }
 }
 
+/// Gives a message to the handler.
 #[inline]
+pub(crate) fn deliver<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, message: Message<'_>) {
+    if let Err(error) = handler.on_message(conn, message) {
+        handler.on_error(conn, &error);
+        _ = conn.close(Code::INTERNAL_ERROR, "");
+    }
+}
+
 fn dispatch<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, call: Call<'_, H::State>) {
     match call {
-        Call::Message(message) => {
-            if let Err(error) = handler.on_message(conn, message) {
-                handler.on_error(conn, &error);
-                _ = conn.close(Code::INTERNAL_ERROR, "");
-            }
-        }
+        Call::Message(message) => deliver(handler, conn, message),
         Call::Request(request) => {
             let answer = handler.on_request(conn, &request);
             conn.answer(answer);
