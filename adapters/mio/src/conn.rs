@@ -336,7 +336,7 @@ impl<S> Conn<'_, S> {
     /// Bytes that wait for the peer.
     pub fn queued(&self) -> usize {
         match &self.link {
-            Link::Loop(entry, _) => entry.connection.counters().queued,
+            Link::Loop(entry, _) => entry.queued(),
             Link::Pool(remote) => remote.shared.mailboxes[usize::from(remote.id.worker)].queued(remote.id).unwrap_or(0),
         }
     }
