@@ -314,7 +314,7 @@ impl<S: Send + 'static> Entry<S> {
     #[inline]
     fn has_enough(&self, local: &Local<S>) -> bool {
         let most = MOST_GATHERED.min(local.shared.hard / 2);
-        !self.is_timed() || (self.flags.blocked || self.queued() > most) && !self.connection.wants_read()
+        !self.is_timed() || self.queued() > most && !self.connection.wants_read()
     }
 
     /// Takes what a call of the connection's has found.

@@ -87,7 +87,7 @@ fn run(pool: bool) {
 
     let mut client = server.connect();
     client.send_text("panic").unwrap();
-    assert_eq!(client.receive().unwrap(), None);
+    assert_eq!(client.receive_timeout(common::PATIENCE).unwrap(), None);
     assert_eq!(client.closed().map(|close| close.code), Some(Code::INTERNAL_ERROR));
     drop(client);
     assert_eq!(next(&told).0, 1006);
