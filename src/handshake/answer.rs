@@ -227,7 +227,7 @@ mod tests {
     use crate::handshake::accept_key;
 
     fn accept() -> Accept {
-        let key = accept_key("dGhlIHNhbXBsZSBub25jZQ==");
+        let key = accept_key(b"dGhlIHNhbXBsZSBub25jZQ==");
         Accept::new(Ok(()), Some(key), ["chat", "superchat"].into_iter())
     }
 

@@ -1,8 +1,14 @@
 //! The few rules of HTTP's grammar that a handshake needs (RFC 9110 §5.6, RFC 3986 §3.2).
 
 use crate::error::SendError;
-use alloc::string::String;
+use alloc::{borrow::Cow, string::String};
 use core::fmt;
+
+/// Whether two names are the same in any case of letters; most are written alike, which is seen soonest.
+#[inline]
+pub(super) fn same(a: &str, b: &str) -> bool {
+    a == b || a.eq_ignore_ascii_case(b)
+}
 
 /// Whether `text` is a token (RFC 9110 §5.6.2), as names of fields, methods and subprotocols are.
 pub(super) fn is_token(text: &str) -> bool {
@@ -56,46 +62,93 @@ pub(super) fn trim(text: &str) -> &str {
     &text[start..end]
 }
 
-/// The parts of `text` between `delimiter`s that are in no quoted string, trimmed.
-pub(super) fn split(text: &str, delimiter: u8) -> impl Iterator<Item = &str> + Clone {
-    let any_quotes = text.contains('"');
-    let mut rest = Some(text);
-    core::iter::from_fn(move || {
-        let text = rest?;
-        let end = if any_quotes {
-            let mut quoted = Quoted::default();
-            text.bytes().position(|byte| !quoted.step(byte) && byte == delimiter)
-        } else {
-            text.bytes().position(|byte| byte == delimiter)
-        };
-        rest = end.map(|end| &text[end + 1..]);
-        Some(trim(&text[..end.unwrap_or(text.len())]))
-    })
+/// The members of a list, trimmed, without the empty ones, which a recipient ignores (RFC 9110 §5.6.1).
+pub(super) fn members(list: &str) -> impl Iterator<Item = &str> + Clone {
+    let mut rest = Some(list);
+    let all = core::iter::from_fn(move || {
+        let (member, behind) = split_member(rest?);
+        rest = behind;
+        Some(member)
+    });
+    all.filter(|member| !member.is_empty())
 }
 
-/// Where a scan is with regard to quoted strings (RFC 9110 §5.6.4).
-#[derive(Default)]
-struct Quoted {
-    inside: bool,
-    escaped: bool,
-}
-
-impl Quoted {
-    /// Whether `byte`, the next of the text, is in a quoted string.
-    fn step(&mut self, byte: u8) -> bool {
+/// The first member of a list, trimmed, and what is behind the comma that ends it: one that is in no quoted string
+/// (RFC 9110 §5.6.4).
+pub(super) fn split_member(list: &str) -> (&str, Option<&str>) {
+    let (mut inside, mut escaped) = (false, false);
+    let comma = list.bytes().position(|byte| {
         match byte {
-            _ if self.escaped => self.escaped = false,
-            b'\\' => self.escaped = self.inside,
-            b'"' => self.inside = !self.inside,
+            _ if escaped => escaped = false,
+            b'\\' => escaped = inside,
+            b'"' => inside = !inside,
             _ => {}
         }
-        self.inside
+        byte == b',' && !inside
+    });
+    match comma {
+        Some(comma) => (trim(&list[..comma]), Some(&list[comma + 1..])),
+        None => (trim(list), None),
     }
 }
 
-/// The members of a list, without the empty ones, which a recipient ignores (RFC 9110 §5.6.1).
-pub(super) fn members(list: &str) -> impl Iterator<Item = &str> + Clone {
-    split(list, b',').filter(|member| !member.is_empty())
+/// Takes the parts of a field's value from its front, one after the other, with the spaces and tabs before them.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a>(pub(super) &'a str);
+
+impl<'a> Parts<'a> {
+    pub(super) fn is_empty(&mut self) -> bool {
+        self.skip_whitespace();
+        self.0.is_empty()
+    }
+
+    /// Whether `delimiter` is next.
+    pub(super) fn delimiter(&mut self, delimiter: u8) -> bool {
+        self.skip_whitespace();
+        let found = self.0.as_bytes().first() == Some(&delimiter);
+        if found {
+            self.0 = &self.0[1..];
+        }
+        found
+    }
+
+    /// The token that is next.
+    pub(super) fn token(&mut self) -> Option<&'a str> {
+        self.skip_whitespace();
+        let end = self.0.bytes().position(|byte| !TCHAR[usize::from(byte)]);
+        let (token, rest) = self.0.split_at(end.unwrap_or(self.0.len()));
+        self.0 = rest;
+        (!token.is_empty()).then_some(token)
+    }
+
+    /// The token that is next, in quotes (RFC 9110 §5.6.4) or without.
+    pub(super) fn unquoted_token(&mut self) -> Option<Cow<'a, str>> {
+        if !self.delimiter(b'"') {
+            return self.token().map(Cow::Borrowed);
+        }
+        let mut escaped = false;
+        let end = self.0.bytes().position(|byte| {
+            let is_end = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            is_end
+        })?;
+        let quoted = &self.0[..end];
+        self.0 = &self.0[end + 1..];
+        let text = if quoted.contains('\\') { Cow::Owned(unescape(quoted)) } else { Cow::Borrowed(quoted) };
+        is_token(&text).then_some(text)
+    }
+
+    fn skip_whitespace(&mut self) {
+        while let [b' ' | b'\t', ..] = self.0.as_bytes() {
+            self.0 = &self.0[1..];
+        }
+    }
+}
+
+/// The text of a quoted string without the backslashes that escape what is behind them.
+fn unescape(quoted: &str) -> String {
+    let mut letters = quoted.chars();
+    core::iter::from_fn(|| letters.next().filter(|letter| *letter != '\\').or_else(|| letters.next())).collect()
 }
 
 /// Adds a member to a list.

@@ -43,7 +43,7 @@ pub fn accept<T>(request: &http::Request<T>, config: &Config) -> Result<Accept, 
     let at_least_1_1 = request.version() >= Version::HTTP_11;
     let key = opening.check_http1(request.method().as_str(), at_least_1_1, &config.origins)?;
     let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-    Ok(Accept::new(Ok(()), Some(accept_key(key)), offered.filter_map(|value| value.to_str().ok())))
+    Ok(Accept::new(Ok(()), Some(accept_key(&key)), offered.filter_map(|value| value.to_str().ok())))
 }
 
 /// The same for an extended CONNECT of HTTP/2 or HTTP/3 (RFC 8441 §4), whose `:protocol` the HTTP library has beside the

@@ -31,6 +31,7 @@ use crate::config::{Config, Negotiated, Origins};
 use crate::error::HandshakeError;
 use alloc::{borrow::Cow, string::String};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use grammar::same;
 use sha1::{Digest, Sha1};
 
 /// What becomes of a handshake whose client offered subprotocols and whose server chose none of them.
@@ -46,12 +47,13 @@ pub enum SubprotocolPolicy {
 /// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
 ///
 /// ```
-/// let accept = sockless::handshake::accept_key("dGhlIHNhbXBsZSBub25jZQ==");
+/// let accept = sockless::handshake::accept_key(b"dGhlIHNhbXBsZSBub25jZQ==");
 /// assert_eq!(&accept, b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 /// ```
-pub fn accept_key(key: impl AsRef<[u8]>) -> [u8; 28] {
-    let hash = Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize();
-    encode(&hash)
+pub fn accept_key(key: &[u8; 24]) -> [u8; 28] {
+    let mut text = *b"                        258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    text[..24].copy_from_slice(key);
+    encode(&Sha1::digest(text))
 }
 
 /// `bytes` in base64, which must make exactly `N` letters.
@@ -111,7 +113,7 @@ pub fn origin_allowed(origins: &Origins, origin: Option<&str>, host: &str) -> bo
     let Some(origin) = origin else { return true };
     match origins {
         Origins::Any => true,
-        Origins::List(list) => list.iter().any(|listed| listed.eq_ignore_ascii_case(origin)),
+        Origins::List(list) => list.iter().any(|listed| same(listed, origin)),
         Origins::SameHost => is_same_host(origin, host).unwrap_or(false),
     }
 }
@@ -119,18 +121,18 @@ pub fn origin_allowed(origins: &Origins, origin: Option<&str>, host: &str) -> bo
 fn is_same_host(origin: &str, host: &str) -> Option<bool> {
     let behind = |scheme: &str| {
         let (start, authority) = origin.split_at_checked(scheme.len())?;
-        start.eq_ignore_ascii_case(scheme).then_some(authority)
+        same(start, scheme).then_some(authority)
     };
     let (authority, default) = match behind("https://") {
         Some(authority) => (authority, 443),
         None => (behind("http://")?, 80),
     };
     let (name, port) = split_port(host)?;
-    if authority.eq_ignore_ascii_case(host) {
+    if same(authority, host) {
         return Some(true);
     }
     let (origin_name, origin_port) = split_port(authority)?;
-    Some(origin_name.eq_ignore_ascii_case(name) && origin_port.unwrap_or(default) == port.unwrap_or(default))
+    Some(same(origin_name, name) && origin_port.unwrap_or(default) == port.unwrap_or(default))
 }
 
 /// A host and the port after it, if there is one; an empty one counts as none (RFC 3986 §3.2.3).
@@ -139,7 +141,8 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
         return None;
     }
     // The colons of an IPv6 address are inside its brackets.
-    let colon = authority.rfind(':').filter(|colon| !authority[*colon..].contains(']'));
+    let colon = authority.bytes().rposition(|byte| matches!(byte, b':' | b']'));
+    let colon = colon.filter(|colon| authority.as_bytes()[*colon] == b':');
     let (host, port) = colon.map_or((authority, ""), |colon| (&authority[..colon], &authority[colon + 1..]));
     let port = match port {
         "" => None,

@@ -1,6 +1,6 @@
 //! The rules for a request that opens a WebSocket (RFC 6455 §4.2.1), over header fields from any source.
 
-use super::grammar::{is_base64, is_host, is_token, members};
+use super::grammar::{is_base64, is_host, is_token, members, same};
 use super::{extension, origin_allowed};
 use crate::config::Origins;
 use crate::error::HandshakeError;
@@ -52,20 +52,20 @@ impl<'h> Opening<'h> {
 
     /// Takes notice of one field.
     pub(super) fn field(&mut self, name: &str, value: &'h [u8]) {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
-        // By length at first, which most fields of no interest differ in.
+        let is = |known| same(name, known);
+        // By length at first, which most fields of no interest differ in; in browsers' letters, for `same`.
         match name.len() {
-            4 if is("host") => self.host.put(value),
-            6 if is("origin") => self.origin.put(value),
-            7 if is("upgrade") => self.upgrade |= has_token(value, "websocket"),
-            10 if is("connection") => self.connection |= has_token(value, "upgrade"),
-            17 if is("sec-websocket-key") => self.key.put(value),
-            21 if is("sec-websocket-version") => self.version.put(value),
-            22 if is("sec-websocket-protocol") => {
+            4 if is("Host") => self.host.put(value),
+            6 if is("Origin") => self.origin.put(value),
+            7 if is("Upgrade") => self.upgrade |= has_token(value, "websocket"),
+            10 if is("Connection") => self.connection |= has_token(value, "Upgrade"),
+            17 if is("Sec-WebSocket-Key") => self.key.put(value),
+            21 if is("Sec-WebSocket-Version") => self.version.put(value),
+            22 if is("Sec-WebSocket-Protocol") => {
                 self.bad_subprotocols |= !all(text(value).map(members), is_token);
                 self.subprotocols = true;
             }
-            24 if is("sec-websocket-extensions") => {
+            24 if is("Sec-WebSocket-Extensions") => {
                 self.bad_extensions |= !all(text(value).map(extension::parse), |extension| extension.is_ok());
             }
             _ => {}
@@ -147,8 +147,7 @@ fn all<T>(list: Option<impl Iterator<Item = T>>, good: impl Fn(T) -> bool) -> bo
 
 /// Whether `token`, in any case of letters, is in the list.
 pub(super) fn has_token(value: &[u8], token: &str) -> bool {
-    value.eq_ignore_ascii_case(token.as_bytes())
-        || text(value).is_some_and(|value| members(value).any(|member| member.eq_ignore_ascii_case(token)))
+    value == token.as_bytes() || text(value).is_some_and(|value| members(value).any(|member| same(member, token)))
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ impl<'a> Response<'a> {
     fn check_switched(&self, accept: &[u8; 28]) -> Result<(), HandshakeError> {
         let mut upgrade = self.head.values("upgrade");
         let websocket = upgrade.next().is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
-        let connection = self.head.values("connection").any(|value| has_token(value, "upgrade"));
+        let connection = self.head.values("connection").any(|value| has_token(value, "Upgrade"));
         if !websocket || upgrade.next().is_some() || !connection {
             return Err(HandshakeError::Upgrade);
         }
@@ -162,7 +162,7 @@ impl ClientHandshake {
     /// Waits for the answer to `request`, which was written with this `key`.
     pub fn new(request: &ClientRequest, key: &[u8; 16]) -> Self {
         Self {
-            accept: accept_key(encode::<24>(key)),
+            accept: accept_key(&encode(key)),
             asked: request.asked.clone(),
             reader: HeadReader::default(),
             interim: 0,

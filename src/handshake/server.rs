@@ -216,7 +216,7 @@ impl<'a> Request<'a> {
     /// The answer that takes the request as it is, to be added to. For a request that [`check`](Self::check) refuses,
     /// it is an answer that cannot be written.
     pub fn accept(&self) -> Accept {
-        Accept::new(self.check(), self.verdict.ok().map(accept_key), self.subprotocols())
+        Accept::new(self.check(), self.verdict.ok().as_ref().map(accept_key), self.subprotocols())
     }
 
     /// The same with the first subprotocol that the client offers, if it offers any.
