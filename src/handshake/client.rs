@@ -150,7 +150,7 @@ impl ClientRequest {
     /// Replaces the `Host`; where to connect to stays as it is.
     #[must_use]
     pub fn with_host(mut self, host: &str) -> Self {
-        if is_host(host) {
+        if is_host(host.as_bytes()) {
             self.authority = host.into();
         } else {
             self.extra.fail(SendError::Head);

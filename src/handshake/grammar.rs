@@ -6,7 +6,8 @@ use core::fmt;
 
 /// Whether two names are the same in any case of letters; most are written alike, which is seen soonest.
 #[inline]
-pub(super) fn same(a: &str, b: &str) -> bool {
+pub(super) fn same(a: impl AsRef<[u8]>, b: impl AsRef<[u8]>) -> bool {
+    let (a, b) = (a.as_ref(), b.as_ref());
     a == b || a.eq_ignore_ascii_case(b)
 }
 
@@ -40,8 +41,8 @@ pub(super) fn is_value(text: &str) -> bool {
 }
 
 /// Whether `text` has only letters of a host and port (RFC 3986 §3.2). A comma is none: it joins two hosts.
-pub(super) fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| HOST[usize::from(byte)])
+pub(super) fn is_host(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| HOST[usize::from(*byte)])
 }
 
 /// Whether `text` has only letters of base64 (RFC 4648 §4).
@@ -115,7 +116,7 @@ impl<'a> Parts<'a> {
     /// The token that is next.
     pub(super) fn token(&mut self) -> Option<&'a str> {
         self.skip_whitespace();
-        let end = self.0.bytes().position(|byte| !TCHAR[usize::from(byte)]);
+        let end = self.0.as_bytes().iter().position(|byte| !TCHAR[usize::from(*byte)]);
         let (token, rest) = self.0.split_at(end.unwrap_or(self.0.len()));
         self.0 = rest;
         (!token.is_empty()).then_some(token)

@@ -110,15 +110,21 @@ pub(crate) fn agreed(response: &Response<'_>, config: &Config) -> Result<Negotia
 /// assert!(origin_allowed(&Origins::SameHost, None, "example.com"));
 /// ```
 pub fn origin_allowed(origins: &Origins, origin: Option<&str>, host: &str) -> bool {
-    let Some(origin) = origin else { return true };
+    let host = if grammar::is_host(host.as_bytes()) { host } else { "" };
+    origin.is_none_or(|origin| allows(origins, origin.as_bytes(), host.as_bytes()))
+}
+
+/// The same for an origin that is there and a `host` that has only letters of one, or none.
+fn allows(origins: &Origins, origin: &[u8], host: &[u8]) -> bool {
     match origins {
-        Origins::Any => true,
-        Origins::List(list) => list.iter().any(|listed| same(listed, origin)),
+        // An origin that is no text would look absent to the caller.
+        Origins::Any => core::str::from_utf8(origin).is_ok(),
+        Origins::List(list) => list.iter().any(|listed| same(listed.as_bytes(), origin)),
         Origins::SameHost => is_same_host(origin, host).unwrap_or(false),
     }
 }
 
-fn is_same_host(origin: &str, host: &str) -> Option<bool> {
+fn is_same_host(origin: &[u8], host: &[u8]) -> Option<bool> {
     let behind = |scheme: &str| {
         let (start, authority) = origin.split_at_checked(scheme.len())?;
         same(start, scheme).then_some(authority)
@@ -136,18 +142,14 @@ fn is_same_host(origin: &str, host: &str) -> Option<bool> {
 }
 
 /// A host and the port after it, if there is one; an empty one counts as none (RFC 3986 §3.2.3).
-fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    if !grammar::is_host(authority) {
-        return None;
-    }
+fn split_port(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
     // The colons of an IPv6 address are inside its brackets.
-    let colon = authority.bytes().rposition(|byte| matches!(byte, b':' | b']'));
-    let colon = colon.filter(|colon| authority.as_bytes()[*colon] == b':');
-    let (host, port) = colon.map_or((authority, ""), |colon| (&authority[..colon], &authority[colon + 1..]));
+    let colon = authority.iter().rposition(|byte| matches!(byte, b':' | b']')).filter(|at| authority[*at] == b':');
+    let (host, port) = colon.map_or((authority, &[][..]), |colon| (&authority[..colon], &authority[colon + 1..]));
     let port = match port {
-        "" => None,
+        [] => None,
         // `parse` alone would take a sign.
-        port if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
+        [b'0'..=b'9', ..] => Some(core::str::from_utf8(port).ok()?.parse().ok()?),
         _ => return None,
     };
     (!host.is_empty()).then_some((host, port))

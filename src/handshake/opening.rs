@@ -1,7 +1,7 @@
 //! The rules for a request that opens a WebSocket (RFC 6455 §4.2.1), over header fields from any source.
 
 use super::grammar::{is_base64, is_host, is_token, members, same};
-use super::{extension, origin_allowed};
+use super::{allows, extension};
 use crate::config::Origins;
 use crate::error::HandshakeError;
 
@@ -78,7 +78,7 @@ impl<'h> Opening<'h> {
         method: &str,
         at_least_1_1: bool,
         origins: &Origins,
-    ) -> Result<Key, HandshakeError> {
+    ) -> Result<&'h Key, HandshakeError> {
         if !self.upgrade || !self.connection {
             // An upgrade that the connection doesn't name may be for another hop (RFC 9110 §7.8).
             return Err(HandshakeError::NotUpgrade);
@@ -93,15 +93,15 @@ impl<'h> Opening<'h> {
             return Err(HandshakeError::Host);
         }
         self.check(origins)?;
-        let key: Key = self.key.one().and_then(|key| key.try_into().ok()).ok_or(HandshakeError::Key)?;
-        if is_key(&key) { Ok(key) } else { Err(HandshakeError::Key) }
+        let key: Option<&Key> = self.key.one().and_then(|key| key.try_into().ok());
+        key.filter(|key| is_key(key)).ok_or(HandshakeError::Key)
     }
 
     /// Judges what every version of HTTP has in common.
     pub(super) fn check(&self, origins: &Origins) -> Result<(), HandshakeError> {
         let host = match self.authority {
-            Some(authority) => Some(authority),
-            None => self.host.one().and_then(text),
+            Some(authority) => Some(authority.as_bytes()),
+            None => self.host.one(),
         };
         let host = host.filter(|host| is_host(host)).ok_or(HandshakeError::Host)?;
         if self.version.one() != Some(b"13") {
@@ -113,13 +113,11 @@ impl<'h> Opening<'h> {
         if self.bad_extensions {
             return Err(HandshakeError::Extensions);
         }
-        // An origin that is no text is refused even where any is taken: to the caller it would look absent.
-        let origin = match self.origin {
-            Single::None => None,
-            Single::One(origin) => Some(text(origin).ok_or(HandshakeError::Origin)?),
-            Single::Many => return Err(HandshakeError::Origin),
-        };
-        if origin_allowed(origins, origin, host) { Ok(()) } else { Err(HandshakeError::Origin) }
+        match self.origin {
+            Single::None => Ok(()),
+            Single::One(origin) if allows(origins, origin, host) => Ok(()),
+            Single::One(_) | Single::Many => Err(HandshakeError::Origin),
+        }
     }
 }
 
