@@ -57,6 +57,7 @@ pub fn accept_key(key: &[u8; 24]) -> [u8; 28] {
 }
 
 /// `bytes` in base64, which must make exactly `N` letters.
+#[inline]
 fn encode<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut text = [0; N];
     let written = STANDARD.encode_slice(bytes, &mut text);
