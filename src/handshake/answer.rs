@@ -71,9 +71,9 @@ impl Accept {
         &self.extra
     }
 
-    /// The `Sec-WebSocket-Accept`, for a request of HTTP/1.
-    pub(super) fn key(&self) -> Result<[u8; 28], SendError> {
-        self.key.as_ref().map(accept_key).ok_or(SendError::Unacceptable(HandshakeError::NotUpgrade))
+    /// The `Sec-WebSocket-Key`, for a request of HTTP/1.
+    pub(super) fn key(&self) -> Result<&Key, SendError> {
+        self.key.as_ref().ok_or(SendError::Unacceptable(HandshakeError::NotUpgrade))
     }
 
     /// The fields that say what was chosen.
@@ -106,7 +106,7 @@ pub fn write_accept(accept: &Accept, extensions: Option<&str>, out: &mut Vec<u8>
     const START: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Accept: ";
     out.extend_from_slice(START);
-    out.extend_from_slice(&key);
+    out.extend_from_slice(&accept_key(key));
     out.extend_from_slice(b"\r\n");
     for (name, value) in accept.fields(extensions) {
         write_field(name, value, out);

@@ -2,7 +2,7 @@
 
 use super::answer::refusal_fields;
 use super::opening::Opening;
-use super::{Accept, ClientRequest, Request, Response, extended};
+use super::{Accept, ClientRequest, Request, Response, accept_key, extended};
 use crate::config::{Config, Negotiated};
 use crate::error::{HandshakeError, SendError};
 use alloc::string::{String, ToString};
@@ -96,7 +96,7 @@ pub fn accept_response(accept: &Accept, extensions: Option<&str>) -> Result<http
         let headers = response.headers_mut();
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        let key = HeaderValue::from_bytes(&key).map_err(|_| SendError::Head)?;
+        let key = HeaderValue::from_bytes(&accept_key(key)).map_err(|_| SendError::Head)?;
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
     }
     for (name, value) in accept.fields(extensions).chain(accept.extra().iter()) {
