@@ -1,6 +1,6 @@
 //! The grammar of `Sec-WebSocket-Extensions`, in offers and answers alike (RFC 6455 §9.1).
 
-use super::grammar::{Parts, is_token, join, split_member, trim};
+use super::grammar::{Parts, is_token, join, next_comma, text};
 use crate::error::{HandshakeError, SendError};
 use alloc::{borrow::Cow, string::String};
 use core::fmt;
@@ -8,9 +8,9 @@ use core::fmt;
 /// One extension of an offer or an answer: a name and parameters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Extension<'a> {
-    name: &'a str,
+    name: &'a [u8],
     /// With the semicolon before each.
-    params: &'a str,
+    params: &'a [u8],
 }
 
 /// A parameter of an extension: its name, and its value, if it has one, out of its quotes.
@@ -43,6 +43,11 @@ pub struct Param<'a> {
 /// # Ok::<(), sockless::HandshakeError>(())
 /// ```
 pub fn parse(value: &str) -> impl Iterator<Item = Result<Extension<'_>, HandshakeError>> + Clone {
+    parse_bytes(value.as_bytes())
+}
+
+/// The same for a value as it came.
+pub(super) fn parse_bytes(value: &[u8]) -> impl Iterator<Item = Result<Extension<'_>, HandshakeError>> + Clone {
     let mut parts = Parts(value);
     core::iter::from_fn(move || {
         while parts.delimiter(b',') {}
@@ -52,17 +57,17 @@ pub fn parse(value: &str) -> impl Iterator<Item = Result<Extension<'_>, Handshak
         let list = parts.0;
         let extension = Extension::take(&mut parts);
         if extension.is_none() {
-            parts = Parts(split_member(list).1.unwrap_or_default());
+            parts = Parts(next_comma(list).map_or(&[], |comma| &list[comma + 1..]));
         }
         Some(extension.ok_or(HandshakeError::Extensions))
     })
 }
 
 /// Takes `token [ "=" ( token | quoted-string ) ]`, where what is quoted must be a token too.
-fn param<'a>(parts: &mut Parts<'a>) -> Option<Param<'a>> {
+fn param<'a>(parts: &mut Parts<'a>) -> Option<(&'a [u8], Option<Cow<'a, str>>)> {
     let name = parts.token()?;
     let value = if parts.delimiter(b'=') { Some(parts.unquoted_token()?) } else { None };
-    Some(Param { name, value })
+    Some((name, value))
 }
 
 impl<'a> Extension<'a> {
@@ -73,19 +78,20 @@ impl<'a> Extension<'a> {
         while parts.delimiter(b';') {
             param(parts)?;
         }
-        let params = trim(&params[..params.len() - parts.0.len()]);
+        let params = params[..params.len() - parts.0.len()].trim_ascii();
         (parts.is_empty() || parts.delimiter(b',')).then_some(Self { name, params })
     }
 
     /// The name the extension is registered by.
     pub fn name(&self) -> &'a str {
-        self.name
+        text(self.name)
     }
 
     /// The parameters in order. The grammar allows the same name twice; an extension may not.
     pub fn params(&self) -> impl Iterator<Item = Param<'a>> + Clone + use<'a> {
         let mut parts = Parts(self.params);
-        core::iter::from_fn(move || parts.delimiter(b';').then(|| param(&mut parts)).flatten())
+        let params = core::iter::from_fn(move || parts.delimiter(b';').then(|| param(&mut parts)).flatten());
+        params.map(|(name, value)| Param { name: text(name), value })
     }
 }
 
@@ -98,7 +104,7 @@ impl fmt::Debug for Extension<'_> {
 impl fmt::Display for Extension<'_> {
     /// The extension as [`push`] would write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)?;
+        f.write_str(self.name())?;
         for Param { name, value } in self.params() {
             write!(f, "; {name}")?;
             if let Some(value) = value {

@@ -67,35 +67,31 @@ pub(super) fn trim(text: &str) -> &str {
 pub(super) fn members(list: &str) -> impl Iterator<Item = &str> + Clone {
     let mut rest = Some(list);
     let all = core::iter::from_fn(move || {
-        let (member, behind) = split_member(rest?);
-        rest = behind;
-        Some(member)
+        let list = rest?;
+        let comma = next_comma(list.as_bytes());
+        rest = comma.map(|comma| &list[comma + 1..]);
+        Some(trim(&list[..comma.unwrap_or(list.len())]))
     });
     all.filter(|member| !member.is_empty())
 }
 
-/// The first member of a list, trimmed, and what is behind the comma that ends it: one that is in no quoted string
-/// (RFC 9110 §5.6.4).
-pub(super) fn split_member(list: &str) -> (&str, Option<&str>) {
+/// Where the first comma is that is in no quoted string (RFC 9110 §5.6.4).
+pub(super) fn next_comma(list: &[u8]) -> Option<usize> {
     let (mut inside, mut escaped) = (false, false);
-    let comma = list.bytes().position(|byte| {
+    list.iter().position(|byte| {
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = inside,
             b'"' => inside = !inside,
             _ => {}
         }
-        byte == b',' && !inside
-    });
-    match comma {
-        Some(comma) => (trim(&list[..comma]), Some(&list[comma + 1..])),
-        None => (trim(list), None),
-    }
+        *byte == b',' && !inside
+    })
 }
 
 /// Takes the parts of a field's value from its front, one after the other, with the spaces and tabs before them.
 #[derive(Clone, Copy)]
-pub(super) struct Parts<'a>(pub(super) &'a str);
+pub(super) struct Parts<'a>(pub(super) &'a [u8]);
 
 impl<'a> Parts<'a> {
     pub(super) fn is_empty(&mut self) -> bool {
@@ -103,20 +99,18 @@ impl<'a> Parts<'a> {
         self.0.is_empty()
     }
 
-    /// Whether `delimiter` is next.
+    /// Whether `delimiter` is next, which is taken then.
     pub(super) fn delimiter(&mut self, delimiter: u8) -> bool {
         self.skip_whitespace();
-        let found = self.0.as_bytes().first() == Some(&delimiter);
-        if found {
-            self.0 = &self.0[1..];
-        }
-        found
+        let rest = self.0.strip_prefix(&[delimiter]);
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
     }
 
     /// The token that is next.
-    pub(super) fn token(&mut self) -> Option<&'a str> {
+    pub(super) fn token(&mut self) -> Option<&'a [u8]> {
         self.skip_whitespace();
-        let end = self.0.as_bytes().iter().position(|byte| !TCHAR[usize::from(*byte)]);
+        let end = self.0.iter().position(|byte| !TCHAR[usize::from(*byte)]);
         let (token, rest) = self.0.split_at(end.unwrap_or(self.0.len()));
         self.0 = rest;
         (!token.is_empty()).then_some(token)
@@ -125,25 +119,30 @@ impl<'a> Parts<'a> {
     /// The token that is next, in quotes (RFC 9110 §5.6.4) or without.
     pub(super) fn unquoted_token(&mut self) -> Option<Cow<'a, str>> {
         if !self.delimiter(b'"') {
-            return self.token().map(Cow::Borrowed);
+            return self.token().map(|token| Cow::Borrowed(text(token)));
         }
         let mut escaped = false;
-        let end = self.0.bytes().position(|byte| {
-            let is_end = byte == b'"' && !escaped;
-            escaped = byte == b'\\' && !escaped;
+        let end = self.0.iter().position(|byte| {
+            let is_end = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
             is_end
         })?;
-        let quoted = &self.0[..end];
+        let quoted = text(&self.0[..end]);
         self.0 = &self.0[end + 1..];
         let text = if quoted.contains('\\') { Cow::Owned(unescape(quoted)) } else { Cow::Borrowed(quoted) };
         is_token(&text).then_some(text)
     }
 
     fn skip_whitespace(&mut self) {
-        while let [b' ' | b'\t', ..] = self.0.as_bytes() {
-            self.0 = &self.0[1..];
+        while let [b' ' | b'\t', rest @ ..] = self.0 {
+            self.0 = rest;
         }
     }
+}
+
+/// `bytes` as text; nothing where they are none.
+pub(super) fn text(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// The text of a quoted string without the backslashes that escape what is behind them.

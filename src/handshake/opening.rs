@@ -1,6 +1,6 @@
 //! The rules for a request that opens a WebSocket (RFC 6455 §4.2.1), over header fields from any source.
 
-use super::grammar::{is_base64, is_host, is_token, members, same};
+use super::grammar::{is_base64, is_host, is_token, members, same, text};
 use super::{allows, extension};
 use crate::config::Origins;
 use crate::error::HandshakeError;
@@ -62,11 +62,11 @@ impl<'h> Opening<'h> {
             17 if is("Sec-WebSocket-Key") => self.key.put(value),
             21 if is("Sec-WebSocket-Version") => self.version.put(value),
             22 if is("Sec-WebSocket-Protocol") => {
-                self.bad_subprotocols |= !all(text(value).map(members), is_token);
+                self.bad_subprotocols |= !all(members(text(value)), is_token);
                 self.subprotocols = true;
             }
             24 if is("Sec-WebSocket-Extensions") => {
-                self.bad_extensions |= !all(text(value).map(extension::parse), |extension| extension.is_ok());
+                self.bad_extensions |= !all(extension::parse_bytes(value), |extension| extension.is_ok());
             }
             _ => {}
         }
@@ -127,14 +127,10 @@ fn is_key(key: &Key) -> bool {
     is_base64(letters) && matches!(letters.last(), Some(b'A' | b'Q' | b'g' | b'w')) && padding == b"=="
 }
 
-fn text(value: &[u8]) -> Option<&str> {
-    core::str::from_utf8(value).ok()
-}
-
 /// Whether `list` has members, and all of them are `good`.
-fn all<T>(list: Option<impl Iterator<Item = T>>, good: impl Fn(T) -> bool) -> bool {
+fn all<T>(list: impl Iterator<Item = T>, good: impl Fn(T) -> bool) -> bool {
     let mut any = false;
-    for member in list.into_iter().flatten() {
+    for member in list {
         if !good(member) {
             return false;
         }
@@ -145,7 +141,7 @@ fn all<T>(list: Option<impl Iterator<Item = T>>, good: impl Fn(T) -> bool) -> bo
 
 /// Whether `token`, in any case of letters, is in the list.
 pub(super) fn has_token(value: &[u8], token: &str) -> bool {
-    value == token.as_bytes() || text(value).is_some_and(|value| members(value).any(|member| same(member, token)))
+    value == token.as_bytes() || members(text(value)).any(|member| same(member, token))
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl<'a> Response<'a> {
 
     /// The extensions that the server takes, in order (RFC 6455 §9.1).
     pub fn extensions(&self) -> impl Iterator<Item = Result<Extension<'_>, HandshakeError>> + Clone {
-        self.head.tokens("sec-websocket-extensions").flat_map(extension::parse)
+        self.head.values("sec-websocket-extensions").flat_map(extension::parse_bytes)
     }
 
     /// The body's first [`BODY_START`](super::BODY_START) bytes, out of their chunks; of a response that refuses only.

@@ -185,7 +185,7 @@ impl<'a> Request<'a> {
 
     /// The extensions that the client offers, in order (RFC 6455 §9.1).
     pub fn extensions(&self) -> impl Iterator<Item = Result<Extension<'_>, HandshakeError>> + Clone {
-        self.head.tokens("sec-websocket-extensions").flat_map(extension::parse)
+        self.head.values("sec-websocket-extensions").flat_map(extension::parse_bytes)
     }
 
     /// The first of `supported`, the server's own order of preference, that the client offers; for
