@@ -73,17 +73,17 @@ fn sockless() -> impl FnMut(&mut Pipe) {
         let len = pipe.put(outbound.chunk());
         outbound.advance(len);
         connection.swap_outbox(&mut outbox);
-        black_box(connection);
+        black_box(&connection);
     }
 }
 
 fn tungstenite(pipe: &mut Pipe) {
     let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(4096);
-    black_box(tungstenite::accept_with_config(pipe, Some(config)).unwrap());
+    black_box(&tungstenite::accept_with_config(pipe, Some(config)).unwrap());
 }
 
 fn tokio_websockets(pipe: &mut Pipe) {
-    black_box(now(tokio_websockets::ServerBuilder::new().accept(pipe)).unwrap());
+    black_box(&now(tokio_websockets::ServerBuilder::new().accept(pipe)).unwrap());
 }
 
 fn soketto(pipe: &mut Pipe) {
@@ -92,7 +92,7 @@ fn soketto(pipe: &mut Pipe) {
         let mut server = Server::new(pipe);
         let key = server.receive_request().await.unwrap().key();
         server.send_response(&Response::Accept { key, protocol: None }).await.unwrap();
-        black_box(server.into_builder().finish());
+        black_box(&server.into_builder().finish());
     });
 }
 
@@ -103,7 +103,7 @@ fn sockudo() -> impl FnMut(&mut Pipe) {
         let len = pipe.fill(&mut buffer);
         let (request, _) = parse_request(&buffer[..len]).unwrap().unwrap();
         pipe.put(&build_response(&generate_accept_key(request.key), None, None));
-        black_box(Protocol::new(sockudo_ws::Role::Server, 1 << 20, 1 << 20));
+        black_box(&Protocol::new(sockudo_ws::Role::Server, 1 << 20, 1 << 20));
     }
 }
 
