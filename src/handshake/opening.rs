@@ -28,7 +28,7 @@ pub(super) struct Opening<'h> {
 
 /// A field that must be there at most once.
 #[derive(Clone, Copy, Default)]
-enum Single<'h> {
+pub(super) enum Single<'h> {
     #[default]
     None,
     One(&'h [u8]),
@@ -36,11 +36,11 @@ enum Single<'h> {
 }
 
 impl<'h> Single<'h> {
-    fn put(&mut self, value: &'h [u8]) {
+    pub(super) fn put(&mut self, value: &'h [u8]) {
         *self = if let Self::None = self { Self::One(value) } else { Self::Many };
     }
 
-    fn one(self) -> Option<&'h [u8]> {
+    pub(super) fn one(self) -> Option<&'h [u8]> {
         if let Self::One(value) = self { Some(value) } else { None }
     }
 }
