@@ -202,7 +202,14 @@ mod tests {
         ] {
             assert_eq!(shown(value), Err(HandshakeError::Extensions), "{value}");
         }
-        assert!(parse("a b, c").nth(1).unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_broken_member_ends_at_the_comma_that_is_in_no_quotes() {
+        let good = |value| parse(value).map(|extension| extension.map(|it| it.to_string()).ok()).collect::<Vec<_>>();
+        assert_eq!(good("a b, c"), [None, Some("c".to_string())]);
+        assert_eq!(good(r#"a "b, \", c", d; e, f g"#), [None, Some("d; e".to_string()), None]);
+        assert_eq!(good(r#"a; b="c d, e", f; g="h, i"#), [None, None]);
     }
 
     #[test]

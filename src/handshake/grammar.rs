@@ -57,10 +57,7 @@ pub(super) fn is_target(text: &str) -> bool {
 
 /// Spaces and tabs around `text` taken off (OWS, RFC 9110 §5.6.3).
 pub(super) fn trim(text: &str) -> &str {
-    let is_text = |byte: u8| !matches!(byte, b' ' | b'\t');
-    let start = text.bytes().position(is_text).unwrap_or(text.len());
-    let end = text.bytes().rposition(is_text).map_or(start, |last| last + 1);
-    &text[start..end]
+    text.trim_matches([' ', '\t'])
 }
 
 /// The members of a list, trimmed, without the empty ones, which a recipient ignores (RFC 9110 §5.6.1).

@@ -185,6 +185,8 @@ mod tests {
             ("http://example.com:+80", "example.com", false),
             ("http://example.com:65616", "example.com:80", false),
             ("http://example.com/", "example.com", false),
+            ("http://example.com/", "example.com/", false),
+            ("http://a:b", "a:b", false),
             ("http://example.com@evil.example", "example.com", false),
             ("http://evil.example#example.com", "example.com", false),
             ("http://", "", false),
