@@ -145,10 +145,8 @@ impl Receiver {
             return None;
         }
         let chunk = self.decoder.within(input)?;
-        let len = chunk.payload.len();
-        self.bytes += len as u64;
-        let announced = self.announced(len);
-        let result = self.assembler.push(chunk, announced, self.config.check_utf8);
+        self.bytes += chunk.payload.len() as u64;
+        let result = self.put_together(chunk);
         if result.is_err() {
             self.end();
         }
@@ -302,6 +300,7 @@ impl Receiver {
     }
 
     /// Takes a chunk of a message that is put together; the message, if this was its last.
+    #[inline]
     fn put_together(&mut self, chunk: Chunk<'_>) -> Result<Option<Message<'static>>, ProtocolError> {
         let announced = self.announced(chunk.payload.len());
         self.assembler.push(chunk, announced, self.config.check_utf8)
