@@ -104,13 +104,20 @@ impl Limit {
     fn run(&mut self, count: usize, mut each: impl FnMut(&[u8], &mut Output)) {
         let mut messages = 0;
         let mut is_text = false;
+        // Where a frame ends that is not looked at before it is whole.
+        let mut awaited = 0;
         while messages < count {
             self.end += self.pipe.fill(&mut self.buffer[self.end..self.end + READ]);
+            if self.end < awaited {
+                continue;
+            }
+            awaited = 0;
             while let Some(header) = header(&self.buffer[self.start..self.end]) {
                 let from = self.start + header.len;
                 let to = (from + header.payload).min(self.end);
                 let is_whole = to - from == header.payload;
                 if !is_whole && header.payload <= BLOCK {
+                    awaited = from + header.payload;
                     break;
                 }
                 let payload = &mut self.buffer[from..to];
@@ -145,8 +152,11 @@ impl Limit {
                 }
                 self.start = to;
             }
-            if self.end - self.start <= BLOCK || self.buffer.len() - self.end < READ {
+            if self.start == self.end {
+                (self.start, self.end) = (0, 0);
+            } else if self.end - self.start <= BLOCK || self.buffer.len() - self.end < READ {
                 self.buffer.copy_within(self.start..self.end, 0);
+                awaited -= self.start.min(awaited);
                 (self.start, self.end) = (0, self.end - self.start);
             }
             self.output.flush(&mut self.pipe);
@@ -216,12 +226,7 @@ impl Output {
             len += 4;
         }
         let room = &mut room[len..len + payload.len()];
-        match key {
-            // A short copy by words is less work than the call of a long one.
-            None if payload.len() < 64 => wide::copy(payload, room, [0; 4]),
-            None => room.copy_from_slice(payload),
-            Some(key) => wide::copy(payload, room, key),
-        }
+        wide::copy(payload, room, key.unwrap_or_default());
         self.len += len + payload.len();
     }
 
