@@ -9,9 +9,11 @@ use std::io::IoSlice;
 /// Room for the largest message and a read behind it.
 const ROOM: usize = (1 << 20) + 2 * READ;
 
-/// What stays in the first-level cache: text is unmasked and checked in blocks of it, and what a read cuts off is moved
-/// to the front of the buffer if it is no longer.
+/// What stays in the first-level cache: text is unmasked and checked in blocks of it.
 const BLOCK: usize = 16 << 10;
+
+/// What a read cuts off is moved to the front of the buffer when so many times as much lies before it.
+const MOVED: usize = 16;
 
 /// From this size on, what is sent as it is goes by reference, of which a write takes so many slices.
 const LEAST_SHARED: usize = 512;
@@ -154,7 +156,7 @@ impl Limit {
             }
             if self.start == self.end {
                 (self.start, self.end) = (0, 0);
-            } else if self.end - self.start <= BLOCK || self.buffer.len() - self.end < READ {
+            } else if MOVED * (self.end - self.start) <= self.start || self.buffer.len() - self.end < READ {
                 self.buffer.copy_within(self.start..self.end, 0);
                 awaited -= self.start.min(awaited);
                 (self.start, self.end) = (0, self.end - self.start);
