@@ -166,13 +166,19 @@ impl Connection {
             None => match self.receiver.within(input) {
                 Some(Ok(())) => Ok(None),
                 Some(Err(error)) => self.settle(Err(error)),
-                None => self.receive_any(input),
+                None => self.receive_rest(input),
             },
         }
     }
 
     #[inline(never)]
-    fn receive_any<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+    fn receive_rest<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        #[cfg(feature = "deflate")]
+        match self.receiver.whole_where_compressed(input) {
+            Some(Ok(event)) => return Ok(Some(event)),
+            Some(Err(error)) => return self.settle(Err(error)),
+            None => {}
+        }
         let result = self.receiver.receive_any(input);
         self.settle(result)
     }

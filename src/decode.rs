@@ -181,6 +181,44 @@ impl Decoder {
         Some(Chunk { payload, mask: of_payload, kind, compressed: false, first: false, frame_end: false, last: false })
     }
 
+    /// Takes a fragment that came whole, and goes on with a plain message: the common case of messages in many frames.
+    #[inline(always)]
+    pub(crate) fn fragment<'a>(&mut self, input: &mut &'a mut [u8], config: &Config) -> Option<Chunk<'a>> {
+        let last = match input.first()? {
+            0x00 => false,
+            0x80 => true,
+            _ => return None,
+        };
+        let State::Header { len: 0, .. } = self.state else { return None };
+        let Some(Message { kind, compressed: false }) = self.message else { return None };
+        let (header, len) = Header::parse(input).ok()??;
+        let limits = &config.limits;
+        let most = limits.message.checked_sub(self.announced)?.min(limits.frame).min(input.len() - len);
+        if header.mask.is_some() != (self.role == Role::Server)
+            || header.length > most as u64
+            || self.fragments >= limits.fragments
+        {
+            return None;
+        }
+        take(input, len);
+        let payload = take(input, header.length as usize);
+        self.frames += 1;
+        self.fragments += 1;
+        self.announced += payload.len();
+        if last {
+            self.message = None;
+        }
+        Some(Chunk {
+            payload,
+            mask: header.mask.map(Mask::new),
+            kind,
+            compressed: false,
+            first: false,
+            frame_end: true,
+            last,
+        })
+    }
+
     /// Takes from the front of `input` what makes the next chunk or control frame; `None` when all input is taken.
     /// Whether messages may be `compressed` was negotiated.
     pub(crate) fn next<'a>(

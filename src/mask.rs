@@ -206,6 +206,17 @@ mod tests {
     }
 
     #[test]
+    fn long_payloads_in_place() {
+        for len in [0x1_0000, 0x1_0001, 0x3_0007, 0x3_0050] {
+            let mut bytes: Vec<u8> = (0..len).map(|i| (i * 7) as u8).collect();
+            let mut expected = bytes.clone();
+            slow(&mut expected, [1, 2, 3, 4], 0);
+            Mask::new([1, 2, 3, 4]).apply(&mut bytes);
+            assert!(bytes == expected, "{len}");
+        }
+    }
+
+    #[test]
     fn keys_follow_from_the_seed_and_differ() {
         let keys = |seed| {
             let mut keys = Keys::new(Seed::new([seed; 16]));

@@ -96,26 +96,24 @@ impl Receiver {
             None if self.is_done(input) => Ok(None),
             None => match self.within(input) {
                 Some(result) => result.map(|()| None),
-                None => self.receive_any(input),
+                None => self.receive_rest(input),
             },
         }
     }
 
-    /// The common case of [`receive`](Self::receive): a message in one frame that came whole.
+    /// The common case of [`receive`](Self::receive): a message in one frame that came whole, and nothing to inflate.
     #[inline(always)]
     pub(crate) fn whole_message<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<Result<Event<'a>, ProtocolError>> {
+        #[cfg(feature = "deflate")]
+        if self.inflater.is_some() {
+            return None;
+        }
         if self.discarding {
             return None;
         }
         let before = input.len();
-        let is_compressed = self.negotiated.is_compressed();
-        #[cfg_attr(not(feature = "deflate"), allow(unused_variables))]
-        let (kind, payload, compressed) = self.decoder.whole_message(input, &self.config, is_compressed)?;
+        let (kind, payload, _) = self.decoder.whole_message(input, &self.config, false)?;
         self.bytes += (before - input.len()) as u64;
-        #[cfg(feature = "deflate")]
-        if is_compressed {
-            return Some(self.whole_where_compressed(kind, payload, compressed, input));
-        }
         let event = message(kind, payload, self.config.check_utf8);
         if event.is_err() {
             *input = &mut [];
@@ -147,14 +145,21 @@ impl Receiver {
             return None;
         }
         let chunk = self.decoder.within(input)?;
-        let len = chunk.payload.len();
-        self.bytes += len as u64;
-        let announced = self.announced(len);
-        let result = self.assembler.push(chunk, announced, self.config.check_utf8);
+        self.bytes += chunk.payload.len() as u64;
+        let result = self.put_together(chunk);
         if result.is_err() {
             self.end();
         }
         Some(result.map(|_| ()))
+    }
+
+    #[inline(never)]
+    fn receive_rest<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        #[cfg(feature = "deflate")]
+        if let Some(result) = self.whole_where_compressed(input) {
+            return result.map(Some);
+        }
+        self.receive_any(input)
     }
 
     /// Every case of [`receive`](Self::receive).
@@ -235,6 +240,14 @@ impl Receiver {
             if self.is_done(input) {
                 return Ok(None);
             }
+            if self.mode == Mode::Message
+                && let Some(chunk) = self.decoder.fragment(input, &self.config)
+            {
+                if let Some(message) = self.put_together(chunk)? {
+                    return Ok(Some(message.into()));
+                }
+                continue;
+            }
             match self.decode(input, mode)? {
                 #[cfg(feature = "deflate")]
                 None if self.mode == Mode::Piece && self.decoder.in_compressed() => return Ok(self.inflated_piece()),
@@ -283,8 +296,14 @@ impl Receiver {
         if chunk.first && chunk.last {
             return message(chunk.kind, chunk.unmasked(), check_utf8).map(Some);
         }
+        Ok(self.put_together(chunk)?.map(Event::from))
+    }
+
+    /// Takes a chunk of a message that is put together; the message, if this was its last.
+    #[inline]
+    fn put_together(&mut self, chunk: Chunk<'_>) -> Result<Option<Message<'static>>, ProtocolError> {
         let announced = self.announced(chunk.payload.len());
-        Ok(self.assembler.push(chunk, announced, check_utf8)?.map(Event::from))
+        self.assembler.push(chunk, announced, self.config.check_utf8)
     }
 
     /// Where a chunk of `len` bytes that was just decoded lies in its message.

@@ -16,6 +16,10 @@ const LINE: usize = 64;
 /// From this length on, it pays that stores cross no cache line.
 const LEAST_ALIGNED: usize = 16 * LINE;
 
+/// What is longer is done in parts of this length from the last to the first: what came last is still in a cache then, and
+/// what is looked at first is when that begins.
+const PART: usize = 64 << 10;
+
 /// The key as it applies `at` bytes further into the payload.
 #[inline]
 pub(crate) fn turned(key: Key, at: usize) -> Key {
@@ -42,7 +46,8 @@ pub(crate) fn apply(bytes: &mut [u8], key: Key) {
         16..=32 => apply_ends::<16>(bytes, key),
         33..=64 => apply_ends::<32>(bytes, key),
         65..LEAST_WIDE => apply_ends::<64>(bytes, key),
-        _ => apply_wide(bytes, key),
+        LEAST_WIDE..=PART => apply_wide(bytes, key),
+        _ => bytes.chunks_mut(PART).rev().for_each(|part| apply(part, key)),
     }
 }
 

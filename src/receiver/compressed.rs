@@ -14,15 +14,18 @@ use core::mem;
 const LEAST_PIECE: usize = 16 << 10;
 
 impl Receiver {
-    /// Takes a message that came whole before `input`, where messages may be compressed.
+    /// Takes a message that came whole, where messages may be compressed.
     #[inline]
-    pub(super) fn whole_where_compressed<'a>(
+    pub(crate) fn whole_where_compressed<'a>(
         &mut self,
-        kind: Kind,
-        payload: &'a [u8],
-        compressed: bool,
         input: &mut &'a mut [u8],
-    ) -> Result<Event<'a>, ProtocolError> {
+    ) -> Option<Result<Event<'a>, ProtocolError>> {
+        if self.discarding || !self.negotiated.is_compressed() {
+            return None;
+        }
+        let before = input.len();
+        let (kind, payload, compressed) = self.decoder.whole_message(input, &self.config, true)?;
+        self.bytes += (before - input.len()) as u64;
         let event = if compressed {
             self.inflate_whole(kind, payload).map(Event::from)
         } else {
@@ -33,7 +36,7 @@ impl Receiver {
             self.end();
         }
         self.settle_inflater(input);
-        event
+        Some(event)
     }
 
     /// Takes a message that came whole.

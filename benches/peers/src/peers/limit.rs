@@ -9,9 +9,11 @@ use std::io::IoSlice;
 /// Room for the largest message and a read behind it.
 const ROOM: usize = (1 << 20) + 2 * READ;
 
-/// What stays in the first-level cache: text is unmasked and checked in blocks of it, and what a read cuts off is moved
-/// to the front of the buffer if it is no longer.
+/// What stays in the first-level cache: text is unmasked and checked in blocks of it.
 const BLOCK: usize = 16 << 10;
+
+/// What a read cuts off is moved to the front of the buffer when so many times as much lies before it.
+const MOVED: usize = 16;
 
 /// From this size on, what is sent as it is goes by reference, of which a write takes so many slices.
 const LEAST_SHARED: usize = 512;
@@ -104,13 +106,20 @@ impl Limit {
     fn run(&mut self, count: usize, mut each: impl FnMut(&[u8], &mut Output)) {
         let mut messages = 0;
         let mut is_text = false;
+        // Where a frame ends that is not looked at before it is whole.
+        let mut awaited = 0;
         while messages < count {
             self.end += self.pipe.fill(&mut self.buffer[self.end..self.end + READ]);
+            if self.end < awaited {
+                continue;
+            }
+            awaited = 0;
             while let Some(header) = header(&self.buffer[self.start..self.end]) {
                 let from = self.start + header.len;
                 let to = (from + header.payload).min(self.end);
                 let is_whole = to - from == header.payload;
                 if !is_whole && header.payload <= BLOCK {
+                    awaited = from + header.payload;
                     break;
                 }
                 let payload = &mut self.buffer[from..to];
@@ -145,8 +154,11 @@ impl Limit {
                 }
                 self.start = to;
             }
-            if self.end - self.start <= BLOCK || self.buffer.len() - self.end < READ {
+            if self.start == self.end {
+                (self.start, self.end) = (0, 0);
+            } else if MOVED * (self.end - self.start) <= self.start || self.buffer.len() - self.end < READ {
                 self.buffer.copy_within(self.start..self.end, 0);
+                awaited -= self.start.min(awaited);
                 (self.start, self.end) = (0, self.end - self.start);
             }
             self.output.flush(&mut self.pipe);
@@ -216,12 +228,7 @@ impl Output {
             len += 4;
         }
         let room = &mut room[len..len + payload.len()];
-        match key {
-            // A short copy by words is less work than the call of a long one.
-            None if payload.len() < 64 => wide::copy(payload, room, [0; 4]),
-            None => room.copy_from_slice(payload),
-            Some(key) => wide::copy(payload, room, key),
-        }
+        wide::copy(payload, room, key.unwrap_or_default());
         self.len += len + payload.len();
     }
 

@@ -11,9 +11,11 @@ use std::ops::Range;
 /// Room for the largest message and a read behind it.
 const ROOM: usize = (1 << 20) + 2 * READ;
 
-/// A frame is kept up to this length, and moved to the front of the buffer if what came of it is no longer than this.
+/// A frame is kept up to this length.
 const MOST_KEPT: usize = 1 << 20 | 14;
-const MOST_MOVED: usize = 16 << 10;
+
+/// What is kept is moved to the front of the buffer when so many times as much lies before it, which is little to move then.
+const MOVED: usize = 16;
 
 pub(crate) struct Sockless {
     connection: Connection,
@@ -65,7 +67,7 @@ impl Sockless {
             kept.start = kept.end - input.len();
             if kept.start == kept.end {
                 *kept = 0..0;
-            } else if kept.start > 0 && (kept.len() <= MOST_MOVED || buffer.len() - kept.end < *missing + READ) {
+            } else if MOVED * kept.len() <= kept.start || buffer.len() - kept.end < *missing + READ {
                 buffer.copy_within(kept.clone(), 0);
                 *kept = 0..kept.len();
             }
