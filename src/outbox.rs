@@ -348,6 +348,15 @@ impl<'a> Outgoing<'a> {
         Self { outbox, retain, sent }
     }
 
+    /// The same, but when all is sent, so many bytes of capacity are kept, whatever
+    /// [`Outbound::retain`](crate::Outbound::retain) says: for a driver that then takes them with
+    /// [`swap_outbox`](crate::Connection::swap_outbox).
+    #[inline]
+    #[must_use]
+    pub fn retaining(self, bytes: usize) -> Self {
+        Self { retain: bytes, ..self }
+    }
+
     /// As `advance`, while more is to go out behind all that waits here.
     pub(crate) fn step(&mut self, count: usize) {
         self.outbox.step(count);

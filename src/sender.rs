@@ -618,6 +618,7 @@ impl Sender {
     }
 
     /// The limits of what waits to go out.
+    #[inline]
     pub fn outbound_limits(&self) -> Outbound {
         self.config.outbound
     }
@@ -628,6 +629,7 @@ impl Sender {
     }
 
     /// Bytes that wait to go out.
+    #[inline]
     pub fn queued(&self) -> usize {
         self.outbox.len()
     }
