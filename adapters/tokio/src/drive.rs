@@ -80,12 +80,14 @@ pub(crate) trait Drive {
                 let result = if reading.has_input(&mode) {
                     match reading.receive() {
                         // The common ones, of which nothing but a pointer and a length is moved, not even through memory.
-                        Ok(Some(sockless::Event::Binary(Cow::Borrowed(bytes)))) => {
-                            break 'message Message::Binary(Cow::Borrowed(bytes));
-                        }
-                        Ok(Some(sockless::Event::Text(Cow::Borrowed(text)))) => {
-                            break 'message Message::Text(Cow::Borrowed(text));
-                        }
+                        Ok(Some(sockless::Event::Binary(bytes))) => match bytes {
+                            Cow::Borrowed(bytes) => break 'message Message::Binary(Cow::Borrowed(bytes)),
+                            own => Ok(Some(sockless::Event::Binary(own))),
+                        },
+                        Ok(Some(sockless::Event::Text(text))) => match text {
+                            Cow::Borrowed(text) => break 'message Message::Text(Cow::Borrowed(text)),
+                            own => Ok(Some(sockless::Event::Text(own))),
+                        },
                         result => result.map_err(RelayError::Peer),
                     }
                 } else {

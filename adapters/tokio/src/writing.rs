@@ -129,17 +129,24 @@ impl Writing {
         }
     }
 
-    /// Has messages put together in the thread's outbox, and looks whether they can be written.
+    /// Has what is sent next put together in the thread's outbox, and looks whether it can be written.
     ///
     /// # Errors
     /// As [`check`](Self::check).
     #[inline]
     fn prepare(&mut self) -> Result<(), Error> {
-        if !self.lent && self.sender.queued() == 0 && self.sender.outbound_limits().retain == 0 {
+        if !self.lent {
+            self.borrow_outbox();
+        }
+        self.check()
+    }
+
+    fn borrow_outbox(&mut self) {
+        // What already waits would have to be moved, and who retains has an outbox.
+        if self.sender.queued() == 0 && self.sender.outbound_limits().retain == 0 {
             self.sender.swap_outbox(&mut lend_outbox());
             self.lent = true;
         }
-        self.check()
     }
 
     /// Gives the thread's outbox back, unless so much is in it that moving it would cost more.
