@@ -70,13 +70,20 @@ impl Reading {
     }
 
     /// The next event in any case; `None` when more has to be read.
+    #[inline]
     pub(crate) fn receive_any(&mut self, mode: &mut Mode<'_>) -> Result<Option<sockless::Event<'_>>, RelayError> {
-        let (tail, owed) = (mem::take(&mut self.tail), mem::take(&mut self.owed));
+        if self.rest.is_empty() && self.tail == 0 && !self.owed {
+            return Ok(None);
+        }
+        self.receive_some(mode)
+    }
+
+    #[inline(never)]
+    fn receive_some(&mut self, mode: &mut Mode<'_>) -> Result<Option<sockless::Event<'_>>, RelayError> {
+        self.owed = false;
+        let tail = mem::take(&mut self.tail);
         if tail > 0 {
             return Ok(self.receiver.receive_tail(tail)?);
-        }
-        if self.rest.is_empty() && !owed {
-            return Ok(None);
         }
         self.rest.take(|input| match mode {
             Mode::Message => Ok(self.receiver.receive(input)?),

@@ -129,16 +129,17 @@ impl Writing {
         }
     }
 
-    /// Has what is sent next put together in the thread's outbox, and looks whether it can be written.
+    /// Looks whether anything can be written, and has what is sent next put together in the thread's outbox.
     ///
     /// # Errors
     /// As [`check`](Self::check).
     #[inline]
     fn prepare(&mut self) -> Result<(), Error> {
+        self.check()?;
         if !self.lent {
             self.borrow_outbox();
         }
-        self.check()
+        Ok(())
     }
 
     fn borrow_outbox(&mut self) {
@@ -196,10 +197,16 @@ impl Writing {
     }
 
     /// Writes all that waits.
+    #[inline]
     pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Poll<Result<(), Error>> {
-        if self.sender.queued() == 0 && !self.unflushed {
-            return Poll::Ready(self.check());
+        match self.sender.queued() > 0 || self.unflushed || self.lent {
+            true => self.poll_flush_some(io),
+            false => Poll::Ready(self.check()),
         }
+    }
+
+    #[inline(never)]
+    fn poll_flush_some<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Poll<Result<(), Error>> {
         let poll = self.poll_write(io);
         self.give_back();
         let result = ready!(poll);
