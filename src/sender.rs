@@ -619,6 +619,7 @@ impl Sender {
     }
 
     /// The limits of what waits to go out.
+    #[inline]
     pub fn outbound_limits(&self) -> Outbound {
         self.config.outbound
     }

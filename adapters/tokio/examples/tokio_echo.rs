@@ -178,8 +178,5 @@ async fn echo<S: AsyncRead + AsyncWrite + Unpin>(stream: S, config: Arc<Config>)
         }
     })
     .await?;
-    while let Some(fed) = socket.recv_with(|message, replies| replies.feed(message)).await? {
-        fed?;
-    }
-    Ok(())
+    socket.recv_each(|message, replies| replies.feed(message)).await
 }

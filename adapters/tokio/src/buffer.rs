@@ -1,4 +1,4 @@
-//! The read buffer: one for each thread, so that a connection that waits holds none.
+//! The buffers: one to read and one to write for each thread, so that a connection that waits holds none.
 
 use std::cell::Cell;
 use std::io;
@@ -10,12 +10,31 @@ use tokio::io::{AsyncRead, ReadBuf};
 /// Bytes read at once: a socket's usual receive buffer gives no more, and a message of 16 KiB comes whole.
 const SIZE: usize = 256 << 10;
 
-/// Input that waits is moved out of the thread's buffer if it is less than this part of it: a connection whose task has
-/// turned to something else holds no more than four times what it was sent.
+/// What waits is moved out of a thread's buffer if it is less than this part of it: a connection whose task has turned to
+/// something else holds no more than four times what it was sent.
 const LEAST_PART: usize = 4;
 
 thread_local! {
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    static OUTBOX: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The thread's outbox, to be given back when all in it has gone out.
+#[inline]
+pub(crate) fn lend_outbox() -> Vec<u8> {
+    OUTBOX.try_with(Cell::take).unwrap_or_default()
+}
+
+#[inline]
+pub(crate) fn give_back(outbox: Vec<u8>) {
+    if outbox.capacity() <= SIZE {
+        _ = OUTBOX.try_with(|slot| slot.set(outbox));
+    }
+}
+
+/// Whether so many bytes that wait are better moved out of the thread's outbox.
+pub(crate) fn are_few(bytes: usize) -> bool {
+    bytes < SIZE / LEAST_PART
 }
 
 /// Input that was read and is not decoded yet; empty, it holds no heap.
@@ -45,17 +64,28 @@ impl Input {
 
     /// Has `take` take from the front of it.
     #[inline]
-    pub(crate) fn take<T>(&mut self, take: impl FnOnce(&mut &mut [u8]) -> T) -> T {
+    pub(crate) fn take<'a, T>(&'a mut self, take: impl FnOnce(&mut &'a mut [u8]) -> T) -> T {
         let mut rest = &mut self.bytes[self.at..self.end];
         let result = take(&mut rest);
         self.at = self.end - rest.len();
         result
     }
 
-    /// What is left, to be held while the connection's task does other things.
-    pub(crate) fn kept(self) -> Self {
-        let rest = &self.bytes[self.at..self.end];
-        if rest.len() < self.bytes.len() / LEAST_PART { rest.into() } else { self }
+    /// Holds no more than it has to while the connection's task does other things.
+    #[inline]
+    pub(crate) fn shrink(&mut self) {
+        if !self.bytes.is_empty() {
+            self.shrink_some();
+        }
+    }
+
+    #[inline(never)]
+    fn shrink_some(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        } else if self.bytes.len() == SIZE && are_few(self.end - self.at) {
+            *self = self.bytes[self.at..self.end].into();
+        }
     }
 }
 

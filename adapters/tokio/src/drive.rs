@@ -3,12 +3,21 @@
 use crate::alarm::Alarm;
 use crate::error::Error;
 use crate::message::{Event, Piece};
-use crate::reading::{Mode, Read, Reading, Told};
+use crate::reading::{Mode, Reading};
 use crate::writing::Turn;
-use sockless::{Fact, ProtocolError, RelayError};
+use sockless::{Fact, Message, ProtocolError, RelayError};
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+
+/// What a connection tells.
+pub(crate) enum Told<T> {
+    /// What was made of a message.
+    Message(T),
+    /// Another event.
+    Event(Box<Event>),
+}
 
 /// The reading side of a connection, and its way to the writing side.
 pub(crate) trait Drive {
@@ -17,25 +26,22 @@ pub(crate) trait Drive {
 
     fn reading(&mut self) -> &mut Reading;
 
+    /// The same, and where answers are left.
+    fn parts(&mut self) -> (&mut Reading, &mut Self::Replies);
+
+    /// Waits while very much of what answers a message is not yet written.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
     fn alarm(&self) -> &Arc<Alarm>;
 
     /// Whether the alarm rang before it knew whom to wake.
     fn must_look_again(&self) -> bool;
 
-    /// [`Reading::next`].
-    fn next(
-        &mut self,
-        mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies),
-    ) -> Option<Result<Told, RelayError>>;
-
     /// [`Reading::poll_read`].
-    fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies),
-    ) -> Poll<io::Result<Read>>;
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>>;
+
+    /// [`Reading::put_away`].
+    fn put_away(&mut self);
 
     /// Tells the writing side what the reading side has found.
     fn tell(&mut self, fact: Fact);
@@ -46,96 +52,130 @@ pub(crate) trait Drive {
     /// A deadline that ended the connection.
     fn turn(&mut self) -> Result<Turn, ProtocolError>;
 
-    /// Gives `take` the next message, or tells another event before it; `None` when the connection and its transport have
-    /// ended.
-    fn poll_told(
+    /// Gives `take` messages until it makes something of one, or tells another event before that; `None` when the connection
+    /// and its transport have ended.
+    #[inline]
+    fn poll_told<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mode: Mode<'_>,
+        take: &mut impl FnMut(Message<'_>, &mut Self::Replies) -> Option<T>,
+    ) -> Poll<Result<Option<Told<T>>, Error>> {
+        let poll = self.poll_decoded(cx, mode, take);
+        self.put_away();
+        poll
+    }
+
+    /// The same, but for what was read and is left.
+    #[inline]
+    fn poll_decoded<T>(
         &mut self,
         cx: &mut Context<'_>,
         mut mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies),
-    ) -> Poll<Result<Option<Told>, Error>> {
-        loop {
-            if let Some(result) = self.next(mode.reborrow(), take)
-                && let Some(told) = self.handle(result)
-            {
-                return Poll::Ready(told.map(Some));
-            }
-            match self.step(cx, mode.reborrow(), take) {
-                Poll::Ready(Some(told)) => return Poll::Ready(told.map(Some)),
-                Poll::Ready(None) if self.reading().is_over() => {
-                    return Poll::Ready(self.reading().outcome().map(|()| None));
-                }
-                Poll::Ready(None) => {}
-                Poll::Pending => {
-                    self.alarm().wait_to_read(cx.waker());
-                    if !self.must_look_again() {
-                        return Poll::Pending;
+        take: &mut impl FnMut(Message<'_>, &mut Self::Replies) -> Option<T>,
+    ) -> Poll<Result<Option<Told<T>>, Error>> {
+        'next: loop {
+            let (reading, replies) = self.parts();
+            let message = 'message: {
+                let result = if reading.has_input(&mode) {
+                    match reading.receive() {
+                        // The common ones, of which nothing but a pointer and a length is moved, not even through memory.
+                        Ok(Some(sockless::Event::Binary(bytes))) => match bytes {
+                            Cow::Borrowed(bytes) => break 'message Message::Binary(Cow::Borrowed(bytes)),
+                            own => Ok(Some(sockless::Event::Binary(own))),
+                        },
+                        Ok(Some(sockless::Event::Text(text))) => match text {
+                            Cow::Borrowed(text) => break 'message Message::Text(Cow::Borrowed(text)),
+                            own => Ok(Some(sockless::Event::Text(own))),
+                        },
+                        result => result.map_err(RelayError::Peer),
+                    }
+                } else {
+                    reading.receive_any(&mut mode)
+                };
+                match result.map(|event| event.map(sort)) {
+                    Ok(Some(Sorted::Message(message))) => break 'message message,
+                    Ok(Some(Sorted::Event(event, fact))) => {
+                        self.handle_event(&event, fact);
+                        return Poll::Ready(Ok(Some(Told::Event(event))));
+                    }
+                    Ok(Some(Sorted::Nothing)) => {}
+                    Ok(None) => match self.step(cx, &mode) {
+                        Poll::Ready(()) if !self.reading().is_over() => {}
+                        Poll::Ready(()) => return Poll::Ready(self.reading().outcome().map(|()| None)),
+                        Poll::Pending => {
+                            self.alarm().wait_to_read(cx.waker());
+                            if !self.must_look_again() {
+                                return Poll::Pending;
+                            }
+                        }
+                    },
+                    Err(error) => {
+                        if let Some(error) = self.handle_error(error) {
+                            return Poll::Ready(Err(error));
+                        }
                     }
                 }
+                continue 'next;
+            };
+            match take(message, replies) {
+                Some(made) => return Poll::Ready(Ok(Some(Told::Message(made)))),
+                None => ready!(self.poll_room(cx)),
             }
         }
     }
 
     /// Does a turn of the writing side, and reads once.
-    fn step(
-        &mut self,
-        cx: &mut Context<'_>,
-        mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut Self::Replies),
-    ) -> Poll<Option<Result<Told, Error>>> {
+    fn step(&mut self, cx: &mut Context<'_>, mode: &Mode<'_>) -> Poll<()> {
+        self.reading().put_away();
         if self.reading().is_over() {
-            return Poll::Ready(None);
+            return Poll::Ready(());
         }
         match self.turn() {
             Ok(Turn::Read) => {}
             Ok(Turn::Wait) => return Poll::Pending,
             Ok(Turn::Over) => {
                 self.reading().set_over();
-                return Poll::Ready(None);
+                return Poll::Ready(());
             }
             Err(error) => {
                 self.reading().fail(error.into());
-                return Poll::Ready(None);
+                return Poll::Ready(());
             }
         }
         if matches!(mode, Mode::Nothing) {
             return Poll::Pending;
         }
-        let error = match self.poll_read(cx, mode, take) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(Read::Some(result))) => return Poll::Ready(self.handle(result)),
-            Poll::Ready(Ok(Read::Nothing)) => return Poll::Ready(None),
-            Poll::Ready(Ok(Read::Eof)) => None,
-            Poll::Ready(Err(error)) => Some(error),
+        let error = match ready!(self.poll_read(cx)) {
+            Ok(true) => return Poll::Ready(()),
+            Ok(false) => None,
+            Err(error) => Some(error),
         };
         self.reading().end(error);
         self.tell(Fact::Eof);
-        Poll::Ready(None)
+        Poll::Ready(())
     }
 
-    /// Tells the writing side what matters to it; gives the rest.
-    #[inline]
-    fn handle(&mut self, result: Result<Told, RelayError>) -> Option<Result<Told, Error>> {
-        match result {
-            Ok(told) => {
-                if let Told::Event(event) = &told {
-                    let (event, fact) = &**event;
-                    self.handle_event(event, *fact);
-                }
-                Some(Ok(told))
-            }
-            Err(RelayError::Peer(error)) => {
+    /// Tells the writing side what matters to it; gives what is another connection's matter.
+    #[inline(never)]
+    fn handle_error(&mut self, error: RelayError) -> Option<Error> {
+        match error {
+            RelayError::Peer(error) => {
                 self.reading().fail(error.into());
                 self.tell(error.into());
                 None
             }
-            // The other connection's matter.
-            Err(RelayError::Send(error)) => Some(Err(error.into())),
+            RelayError::Send(error) => {
+                self.reading().set_owed();
+                Some(error.into())
+            }
         }
     }
 
+    /// Tells the writing side what matters to it.
     #[inline(never)]
     fn handle_event(&mut self, event: &Event, fact: Option<Fact>) {
+        self.reading().set_owed();
         if let Event::Close(close) = event {
             self.reading().handle_close(close);
         }
@@ -158,24 +198,27 @@ pub(crate) trait Drive {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>, mode: Mode<'_>) -> Poll<Result<Option<Event>, Error>> {
-        let mut message = None;
-        let told = ready!(self.poll_told(cx, mode, &mut |lent, _| message = Some(lent.into())))?;
-        Poll::Ready(Ok(told.and_then(|told| match told {
-            Told::Message => message.map(Event::Message),
-            Told::Event(event) => Some(event.0),
+        let told = ready!(self.poll_told(cx, mode, &mut |message, _| Some(message.into())))?;
+        Poll::Ready(Ok(told.map(|told| match told {
+            Told::Message(message) => Event::Message(message),
+            Told::Event(event) => *event,
         })))
     }
 
-    fn poll_recv<T>(
+    /// What `take` makes of a message.
+    #[inline]
+    fn poll_made<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut take: impl FnMut(sockless::Message<'_>, &mut Self::Replies) -> T,
+        mut take: impl FnMut(Message<'_>, &mut Self::Replies) -> Option<T>,
     ) -> Poll<Result<Option<T>, Error>> {
-        let mut made = None;
-        let take =
-            &mut |message: sockless::Message<'_>, replies: &mut Self::Replies| made = Some(take(message, replies));
-        while let Some(Told::Event(_)) = ready!(self.poll_told(cx, Mode::Message, take))? {}
-        Poll::Ready(Ok(made))
+        loop {
+            match ready!(self.poll_told(cx, Mode::Message, &mut take))? {
+                Some(Told::Message(made)) => return Poll::Ready(Ok(Some(made))),
+                Some(Told::Event(_)) => {}
+                None => return Poll::Ready(Ok(None)),
+            }
+        }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>, Error>> {
@@ -188,6 +231,31 @@ pub(crate) trait Drive {
                 }
                 Some(_) => {}
                 None => return Poll::Ready(Ok(None)),
+            }
+        }
+    }
+}
+
+/// An event, as the writing side and the caller need it.
+enum Sorted<'a> {
+    Message(Message<'a>),
+    /// Another, and what the writing side has to know of it.
+    Event(Box<Event>, Option<Fact>),
+    /// One that an open connection does not have.
+    Nothing,
+}
+
+#[inline(never)]
+fn sort(event: sockless::Event<'_>) -> Sorted<'_> {
+    match event {
+        sockless::Event::Binary(bytes) => Sorted::Message(Message::Binary(bytes)),
+        sockless::Event::Text(text) => Sorted::Message(Message::Text(text)),
+        sockless::Event::Unchecked(bytes) => Sorted::Message(Message::Unchecked(bytes)),
+        event => {
+            let fact = event.fact();
+            match Event::from_core(event) {
+                Some(event) => Sorted::Event(Box::new(event), fact),
+                None => Sorted::Nothing,
             }
         }
     }

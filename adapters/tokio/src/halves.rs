@@ -4,12 +4,12 @@ use crate::alarm::Alarm;
 use crate::drive::Drive;
 use crate::error::Error;
 use crate::message::{Event, Message, Piece};
-use crate::reading::{Mode, Read, Reading, Told};
+use crate::reading::{Mode, Reading};
 use crate::websocket::Closer;
 use crate::writing::{Turn, Writing};
 use futures_core::Stream;
 use futures_sink::Sink;
-use sockless::{Close, Code, Counters, Fact, Kind, Limits, Prepared, ProtocolError, RelayError, Traffic};
+use sockless::{Close, Code, Counters, Fact, Kind, Limits, Prepared, ProtocolError, Traffic};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -28,6 +28,8 @@ pub struct Receiver<R, W> {
     io: R,
     reading: Reading,
     shared: Arc<Shared<W>>,
+    /// Answers are the sender's.
+    replies: (),
 }
 
 /// The half that sends.
@@ -86,7 +88,7 @@ pub(crate) fn new<R, W>(read: R, io: W, reading: Reading, writing: Writing) -> (
         failed: OnceLock::new(),
         alarm,
     });
-    (Receiver { io: read, reading, shared: shared.clone() }, Sender { shared })
+    (Receiver { io: read, reading, shared: shared.clone(), replies: () }, Sender { shared })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -179,7 +181,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
     /// # Cancel safety
     /// Dropped, the future has lost nothing: the next call goes on where it was.
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
-        poll_fn(|cx| Drive::poll_recv(self, cx, |message, ()| message.into())).await
+        poll_fn(|cx| self.poll_made(cx, |message, ()| Some(message.into()))).await
     }
 
     /// As [`WebSocket::recv_event`](crate::WebSocket::recv_event).
@@ -349,6 +351,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         &mut self.reading
     }
 
+    fn parts(&mut self) -> (&mut Reading, &mut ()) {
+        (&mut self.reading, &mut self.replies)
+    }
+
+    fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
     fn alarm(&self) -> &Arc<Alarm> {
         &self.shared.alarm
     }
@@ -358,23 +368,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         self.shared.alarm.has_rung() && !matches!(self.shared.side.try_lock(), Err(TryLockError::WouldBlock))
     }
 
-    fn next(
-        &mut self,
-        mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut ()),
-    ) -> Option<Result<Told, RelayError>> {
-        self.reading.next(mode, |message, _| take(message, &mut ()))
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        self.reading.poll_read(cx, &mut self.io)
     }
 
-    fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut ()),
-    ) -> Poll<io::Result<Read>> {
-        let poll = self.reading.poll_read(cx, &mut self.io, mode, |message, _| take(message, &mut ()));
+    fn put_away(&mut self) {
         self.shared.heard.store(self.reading.receiver().traffic().bytes, Ordering::Relaxed);
-        poll
+        self.reading.put_away();
     }
 
     fn tell(&mut self, fact: Fact) {
@@ -408,7 +408,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Stream for Receiver<R, W> {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Drive::poll_recv(&mut *self, cx, |message, ()| message.into()).map(Result::transpose)
+        self.poll_made(cx, |message, ()| Some(message.into())).map(Result::transpose)
     }
 }
 

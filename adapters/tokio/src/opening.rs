@@ -61,7 +61,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
             return Ok(connection.receive_eof());
         }
         let told = input.take(|input| connection.receive(input).map(|event| event.map(Event::into_owned)));
-        *rest = input.kept();
+        input.shrink();
+        *rest = input;
         Ok(told)
     }
 

@@ -2,10 +2,8 @@
 
 use crate::buffer::Input;
 use crate::error::Error;
-use crate::message::Event;
 use crate::trace;
-use sockless::{Close, Fact, Message, Receiver, RelayError};
-use std::borrow::Cow;
+use sockless::{Close, ProtocolError, Receiver, RelayError};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::pin::Pin;
@@ -24,36 +22,14 @@ pub(crate) enum Mode<'a> {
     Nothing,
 }
 
-impl Mode<'_> {
-    pub(crate) fn reborrow(&mut self) -> Mode<'_> {
-        match self {
-            Self::Message => Mode::Message,
-            Self::Piece => Mode::Piece,
-            Self::Relay(to) => Mode::Relay(to),
-            Self::Nothing => Mode::Nothing,
-        }
-    }
-}
-
-/// A message, which was given to whom it is for; or another event, and what the writing side has to know of it. Small,
-/// since every message hands one on.
-pub(crate) enum Told {
-    Message,
-    Event(Box<(Event, Option<Fact>)>),
-}
-
-/// What a read brought.
-pub(crate) enum Read {
-    Some(Result<Told, RelayError>),
-    Nothing,
-    Eof,
-}
-
 pub(crate) struct Reading {
     receiver: Receiver,
+    /// What was read and is not decoded.
     rest: Input,
+    /// Bytes that were read straight to where they belong, and are not decoded.
+    tail: usize,
     /// The receiver may tell more without being given more.
-    more: bool,
+    owed: bool,
     /// The connection and its transport have ended.
     over: bool,
     /// It ended otherwise than by a closing handshake, and why, until that is told.
@@ -66,7 +42,7 @@ pub(crate) struct Reading {
 impl Reading {
     /// `rest` came behind the opening handshake.
     pub(crate) fn new(receiver: Receiver, rest: Input) -> Self {
-        Self { receiver, more: !rest.is_empty(), rest, over: false, failed: false, error: None, close: None }
+        Self { receiver, rest, tail: 0, owed: false, over: false, failed: false, error: None, close: None }
     }
 
     pub(crate) fn receiver(&self) -> &Receiver {
@@ -81,55 +57,68 @@ impl Reading {
         self.close.as_deref()
     }
 
-    /// The next event of what was read before; `take` gets a message as it lies there, and how many bytes were read behind it.
-    pub(crate) fn next(
-        &mut self,
-        mode: Mode<'_>,
-        take: impl FnOnce(Message<'_>, usize),
-    ) -> Option<Result<Told, RelayError>> {
-        if !self.more || matches!(mode, Mode::Nothing) {
-            return None;
-        }
-        let result = self.rest.take(|input| receive(&mut self.receiver, input, mode, take));
-        self.more = goes_on(&result, &self.rest);
-        if !self.more {
-            self.rest = Input::default();
-        }
-        result
+    /// Whether whole messages are taken, and there is input that may be one.
+    #[inline]
+    pub(crate) fn has_input(&self, mode: &Mode<'_>) -> bool {
+        !self.rest.is_empty() && matches!(mode, Mode::Message)
     }
 
-    /// Reads once. A large message goes straight to where it belongs.
+    /// The next event of the input that there is.
+    #[inline]
+    pub(crate) fn receive(&mut self) -> Result<Option<sockless::Event<'_>>, ProtocolError> {
+        self.rest.take(|input| self.receiver.receive(input))
+    }
+
+    /// The next event in any case; `None` when more has to be read.
+    #[inline]
+    pub(crate) fn receive_any(&mut self, mode: &mut Mode<'_>) -> Result<Option<sockless::Event<'_>>, RelayError> {
+        if self.rest.is_empty() && self.tail == 0 && !self.owed {
+            return Ok(None);
+        }
+        self.receive_some(mode)
+    }
+
+    #[inline(never)]
+    fn receive_some(&mut self, mode: &mut Mode<'_>) -> Result<Option<sockless::Event<'_>>, RelayError> {
+        self.owed = false;
+        let tail = mem::take(&mut self.tail);
+        if tail > 0 {
+            return Ok(self.receiver.receive_tail(tail)?);
+        }
+        self.rest.take(|input| match mode {
+            Mode::Message => Ok(self.receiver.receive(input)?),
+            Mode::Piece => Ok(self.receiver.receive_piece(input)?),
+            Mode::Relay(to) => self.receiver.relay(input, to),
+            Mode::Nothing => Ok(None),
+        })
+    }
+
+    /// The receiver may tell more without being given more: pieces may be owed when all has been taken.
+    pub(crate) fn set_owed(&mut self) {
+        self.owed = true;
+    }
+
+    /// Holds no more than it has to while the connection's task does other things.
+    #[inline]
+    pub(crate) fn put_away(&mut self) {
+        self.rest.shrink();
+    }
+
+    /// Reads once, when all that was read is decoded; `false` at the end of the stream. A large message goes straight to where
+    /// it belongs.
     pub(crate) fn poll_read<R: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         io: &mut R,
-        mode: Mode<'_>,
-        take: impl FnOnce(Message<'_>, usize),
-    ) -> Poll<io::Result<Read>> {
+    ) -> Poll<io::Result<bool>> {
         if let Some(tail) = self.receiver.tail() {
             let mut read = ReadBuf::new(tail);
             ready!(Pin::new(io).poll_read(cx, &mut read))?;
-            let len = read.filled().len();
-            return Poll::Ready(Ok(match len {
-                0 => Read::Eof,
-                len => match self.receiver.receive_tail(len) {
-                    Ok(event) => event
-                        .and_then(|event| told(event, |message| take(message, 0)))
-                        .map_or(Read::Nothing, |told| Read::Some(Ok(told))),
-                    Err(error) => Read::Some(Err(error.into())),
-                },
-            }));
+            self.tail = read.filled().len();
+            return Poll::Ready(Ok(self.tail > 0));
         }
-        let mut input = ready!(Input::poll_read(cx, io))?;
-        if input.is_empty() {
-            return Poll::Ready(Ok(Read::Eof));
-        }
-        let result = input.take(|input| receive(&mut self.receiver, input, mode, take));
-        self.more = goes_on(&result, &input);
-        if self.more {
-            self.rest = input.kept();
-        }
-        Poll::Ready(Ok(result.map_or(Read::Nothing, Read::Some)))
+        self.rest = ready!(Input::poll_read(cx, io))?;
+        Poll::Ready(Ok(!self.rest.is_empty()))
     }
 
     /// The transport has no more to read, by an end of its own or by an error.
@@ -144,7 +133,7 @@ impl Reading {
     /// The connection has failed; the first reason counts.
     pub(crate) fn fail(&mut self, error: Error) {
         self.receiver.end();
-        self.more = false;
+        self.forget();
         if !mem::replace(&mut self.failed, true) {
             trace::event!(DEBUG, %error, "failed");
             self.error = Some(error);
@@ -165,7 +154,11 @@ impl Reading {
         if !mem::replace(&mut self.over, true) {
             trace::event!(DEBUG, received = self.receiver.traffic().bytes, "over");
         }
-        self.more = false;
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        (self.rest, self.owed) = (Input::default(), false);
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -176,49 +169,4 @@ impl Reading {
     pub(crate) fn outcome(&mut self) -> Result<(), Error> {
         self.error.take().map_or(Ok(()), Err)
     }
-}
-
-fn receive(
-    receiver: &mut Receiver,
-    input: &mut &mut [u8],
-    mode: Mode<'_>,
-    take: impl FnOnce(Message<'_>, usize),
-) -> Option<Result<Told, RelayError>> {
-    let result = match mode {
-        Mode::Message => receiver.receive(input).map_err(RelayError::Peer),
-        Mode::Piece => receiver.receive_piece(input).map_err(RelayError::Peer),
-        Mode::Relay(to) => receiver.relay(input, to),
-        Mode::Nothing => return None,
-    };
-    match result {
-        Ok(event) => told(event?, |message| take(message, input.len())).map(Ok),
-        Err(error) => Some(Err(error)),
-    }
-}
-
-/// Whether there may be more to tell of what was read, of which so much is left.
-fn goes_on(result: &Option<Result<Told, RelayError>>, left: &Input) -> bool {
-    match result {
-        Some(Ok(Told::Message)) => !left.is_empty(),
-        // Pieces may be owed when all has been taken.
-        Some(Ok(Told::Event(..)) | Err(RelayError::Send(_))) => true,
-        _ => false,
-    }
-}
-
-#[inline]
-fn told(event: sockless::Event<'_>, take: impl FnOnce(Message<'_>)) -> Option<Told> {
-    match event {
-        // The common one, of which nothing but a pointer and a length is moved.
-        sockless::Event::Binary(Cow::Borrowed(bytes)) => take(Message::Binary(Cow::Borrowed(bytes))),
-        sockless::Event::Text(Cow::Borrowed(text)) => take(Message::Text(Cow::Borrowed(text))),
-        sockless::Event::Binary(bytes) => take(Message::Binary(bytes)),
-        sockless::Event::Text(text) => take(Message::Text(text)),
-        sockless::Event::Unchecked(bytes) => take(Message::Unchecked(bytes)),
-        event => {
-            let fact = event.fact();
-            return Some(Told::Event(Box::new((Event::from_core(event)?, fact))));
-        }
-    }
-    Some(Told::Message)
 }

@@ -6,13 +6,13 @@ use crate::drive::Drive;
 use crate::error::Error;
 use crate::halves::{self, Halves, Receiver, Sender};
 use crate::message::{Event, Message, Piece};
-use crate::reading::{Mode, Read, Reading, Told};
+use crate::reading::{Mode, Reading};
 use crate::writer::Writer;
 use crate::writing::{Turn, Writing};
 use futures_core::Stream;
 use futures_sink::Sink;
 use sockless::{
-    Close, Code, Connection, Counters, Fact, Kind, Limits, Negotiated, Prepared, ProtocolError, RelayError, Role, Seed,
+    Close, Code, Connection, Counters, Fact, Kind, Limits, Negotiated, Prepared, ProtocolError, Role, Seed,
     SharedConfig, State,
 };
 use std::future::poll_fn;
@@ -144,9 +144,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         poll_fn(|cx| self.poll_piece(cx)).await
     }
 
-    /// What `take` makes of the next message, which it gets as it lies in the read buffer: nothing is allocated and nothing
-    /// copied for it, unless it had to be put together. It may answer at once; the answers go out as by
-    /// [`feed`](Self::feed), those to all that one read brought together.
+    /// Gives `take` every message as it lies in the read buffer, until `take` fails or the connection has ended by a closing
+    /// handshake: nothing is allocated and nothing copied for a message, unless it had to be put together. It may be
+    /// answered at once; the answers go out as by [`feed`](Self::feed), those to all that one read brought together. This is
+    /// the way that costs least.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv), and those of `take`, behind which the connection goes on: the next call gives the next message.
+    ///
+    /// # Cancel safety
+    /// As [`recv`](Self::recv): a message that `take` was given is not given again, nor is an answer lost.
+    ///
+    /// ```
+    /// use sockless_tokio::{Error, WebSocket};
+    /// use tokio::io::{AsyncRead, AsyncWrite};
+    ///
+    /// async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocket<S>) -> Result<(), Error> {
+    ///     socket.recv_each(|message, replies| replies.feed(message)).await
+    /// }
+    /// ```
+    pub async fn recv_each<E: From<Error>>(
+        &mut self,
+        mut take: impl FnMut(sockless::Message<'_>, &mut Replies<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        poll_fn(|cx| {
+            ready!(self.poll_room(cx));
+            self.poll_made(cx, |message, writing| take(message, &mut Replies(writing)).err())
+        })
+        .await?
+        .map_or(Ok(()), Err)
+    }
+
+    /// What `take` makes of the next message, which it gets as by [`recv_each`](Self::recv_each).
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
@@ -158,11 +187,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// use sockless_tokio::{Error, WebSocket};
     /// use tokio::io::{AsyncRead, AsyncWrite};
     ///
-    /// async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocket<S>) -> Result<(), Error> {
-    ///     while let Some(fed) = socket.recv_with(|message, replies| replies.feed(message)).await? {
-    ///         fed?;
+    /// async fn longest<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocket<S>) -> Result<usize, Error> {
+    ///     let mut longest = 0;
+    ///     while let Some(len) = socket.recv_with(|message, _| message.as_bytes().len()).await? {
+    ///         longest = longest.max(len);
     ///     }
-    ///     Ok(())
+    ///     Ok(longest)
     /// }
     /// ```
     pub async fn recv_with<T>(
@@ -170,9 +200,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         mut take: impl FnMut(sockless::Message<'_>, &mut Replies<'_>) -> T,
     ) -> Result<Option<T>, Error> {
         poll_fn(|cx| {
-            // Much that waits is written first, as by `feed`. If it cannot be, receiving tells how the connection ended.
-            _ = ready!(self.poll_drained(cx, false));
-            Drive::poll_recv(self, cx, |message, writing| take(message, &mut Replies(writing)))
+            ready!(self.poll_room(cx));
+            self.poll_made(cx, |message, writing| Some(take(message, &mut Replies(writing))))
         })
         .await
     }
@@ -182,7 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        Drive::poll_recv(self, cx, |message, _| message.into())
+        self.poll_made(cx, |message, _| Some(message.into()))
     }
 }
 
@@ -472,6 +501,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
         &mut self.reading
     }
 
+    #[inline]
+    fn parts(&mut self) -> (&mut Reading, &mut Writing) {
+        (&mut self.reading, &mut self.writing)
+    }
+
+    #[inline]
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // If it cannot be written, receiving tells how the connection ended.
+        self.poll_drained(cx, false).map(drop)
+    }
+
     fn alarm(&self) -> &Arc<Alarm> {
         self.writing.alarm()
     }
@@ -481,22 +521,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
     }
 
     #[inline]
-    fn next(
-        &mut self,
-        mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut Writing),
-    ) -> Option<Result<Told, RelayError>> {
-        self.reading.next(mode, |message, behind| take(message, self.writing.before(behind)))
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        self.reading.poll_read(cx, &mut self.stream)
     }
 
     #[inline]
-    fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        mode: Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut Writing),
-    ) -> Poll<io::Result<Read>> {
-        self.reading.poll_read(cx, &mut self.stream, mode, |message, behind| take(message, self.writing.before(behind)))
+    fn put_away(&mut self) {
+        self.reading.put_away();
     }
 
     fn tell(&mut self, fact: Fact) {

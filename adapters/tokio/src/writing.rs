@@ -1,6 +1,7 @@
 //! The writing side: messages to the transport, deadlines, and the transport's end.
 
 use crate::alarm::Alarm;
+use crate::buffer::{are_few, give_back, lend_outbox};
 use crate::error::Error;
 use crate::message::Message;
 use bytes::Buf;
@@ -44,8 +45,8 @@ pub(crate) struct Writing {
     armed: Option<Duration>,
     /// The last turn left nothing to do but reading, and there was nothing since but messages.
     settled: bool,
-    /// Input that is still to be answered, in bytes.
-    behind: u32,
+    /// What waits is in the thread's outbox.
+    lent: bool,
     /// Why nothing can be written any more.
     broken: Option<ErrorKind>,
     /// The transport may hold back what was written.
@@ -69,7 +70,7 @@ impl Writing {
             sleep: None,
             armed: None,
             settled: false,
-            behind: 0,
+            lent: false,
             broken: None,
             unflushed: false,
             shut: false,
@@ -97,7 +98,7 @@ impl Writing {
     /// # Errors
     /// [`Error::Io`] where nothing can be written any more, else [`Error::Send`].
     pub(crate) fn push(&mut self, message: Message) -> Result<(), Error> {
-        self.prepare(message.as_bytes().len().min(LEAST_SHARED))?;
+        self.prepare()?;
         match message {
             Message::Text(text) if text.len() < LEAST_SHARED => self.sender.send_text(&text)?,
             Message::Text(text) => self.sender.send_shared(Kind::Text, text.into_bytes())?,
@@ -116,11 +117,11 @@ impl Writing {
     pub(crate) fn push_borrowed(&mut self, message: sockless::Message<'_>) -> Result<(), Error> {
         match message {
             sockless::Message::Text(Cow::Borrowed(text)) => {
-                self.prepare(text.len())?;
+                self.prepare()?;
                 Ok(self.sender.send_text(text)?)
             }
             sockless::Message::Binary(Cow::Borrowed(bytes)) => {
-                self.prepare(bytes.len())?;
+                self.prepare()?;
                 Ok(self.sender.send_binary(bytes)?)
             }
             // What is its own needs no copy.
@@ -128,24 +129,35 @@ impl Writing {
         }
     }
 
-    /// What is sent next comes before answers to so many bytes of input, if they are answered.
-    #[inline]
-    pub(crate) fn before(&mut self, behind: usize) -> &mut Self {
-        self.behind = behind as u32;
-        self
-    }
-
-    /// Makes room for a message of so many bytes, and for as many more as there are to be answered: mostly an answer is no
-    /// longer than what it answers, and room that grows with each message is moved each time.
+    /// Looks whether anything can be written, and has what is sent next put together in the thread's outbox.
     ///
     /// # Errors
     /// As [`check`](Self::check).
     #[inline]
-    fn prepare(&mut self, len: usize) -> Result<(), Error> {
-        if self.behind > 0 && self.sender.queued() == 0 && self.sender.outbound_limits().retain == 0 {
-            self.sender.swap_outbox(&mut Vec::with_capacity(len + self.behind as usize));
+    fn prepare(&mut self) -> Result<(), Error> {
+        self.check()?;
+        if !self.lent {
+            self.borrow_outbox();
         }
-        self.check()
+        Ok(())
+    }
+
+    fn borrow_outbox(&mut self) {
+        // What already waits would have to be moved, and who retains has an outbox.
+        if self.sender.queued() == 0 && self.sender.outbound_limits().retain == 0 {
+            self.sender.swap_outbox(&mut lend_outbox());
+            self.lent = true;
+        }
+    }
+
+    /// Gives the thread's outbox back, unless so much is in it that moving it would cost more.
+    fn give_back(&mut self) {
+        if self.lent && are_few(self.sender.queued()) {
+            let mut outbox = Vec::new();
+            self.sender.swap_outbox(&mut outbox);
+            give_back(outbox);
+            self.lent = false;
+        }
     }
 
     /// Does something with the sender, if it can still write.
@@ -161,6 +173,7 @@ impl Writing {
     ///
     /// # Errors
     /// [`Error::Io`] if not.
+    #[inline]
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.broken.map_or(Ok(()), |kind| Err(Error::Io(kind.into())))
     }
@@ -177,17 +190,26 @@ impl Writing {
     }
 
     /// Whether so much waits that whoever sends should wait too.
+    #[inline]
     pub(crate) fn is_high(&self) -> bool {
         let limits = self.sender.outbound_limits();
         self.sender.queued() > limits.soft.min(limits.hard)
     }
 
     /// Writes all that waits.
+    #[inline]
     pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Poll<Result<(), Error>> {
-        if self.sender.queued() == 0 && !self.unflushed {
-            return Poll::Ready(self.check());
+        match self.sender.queued() > 0 || self.unflushed || self.lent {
+            true => self.poll_flush_some(io),
+            false => Poll::Ready(self.check()),
         }
-        let result = ready!(self.poll_write(io));
+    }
+
+    #[inline(never)]
+    fn poll_flush_some<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Poll<Result<(), Error>> {
+        let poll = self.poll_write(io);
+        self.give_back();
+        let result = ready!(poll);
         if let Err(error) = result {
             self.broken.get_or_insert(error.kind());
         }
@@ -204,6 +226,9 @@ impl Writing {
         let cx = &mut Context::from_waker(&self.waker);
         while self.broken.is_none() && self.sender.queued() > 0 {
             let mut outbound = self.sender.outbound();
+            if self.lent {
+                outbound = outbound.retaining(usize::MAX);
+            }
             let written = if outbound.chunk().len() < outbound.remaining() && io.is_write_vectored() {
                 let mut slices = [IoSlice::new(&[]); SLICES];
                 let count = outbound.chunks_vectored(&mut slices);

@@ -74,6 +74,60 @@ async fn answers_go_out_together_and_wait_for_a_peer_that_takes_none() {
     assert_eq!(polled_once(&mut server), None, "what waits is written before more is taken");
 }
 
+#[tokio::test]
+async fn each_message_is_lent_until_one_is_refused() {
+    let (mut wire, stream) = duplex(1 << 20);
+    let mut server = open(stream, Role::Server, Config::default());
+    wire.write_all(b"\x82\x81\0\0\0\0a\x89\x80\0\0\0\0\x81\x81\0\0\0\0b\x82\x81\0\0\0\0c\x82\x81\0\0").await.unwrap();
+    let refused = server.recv_each(|message, replies| {
+        replies.feed(message.clone()).map_err(Some)?;
+        if message.as_bytes() == b"b" { Err(None) } else { Ok(()) }
+    });
+    assert!(matches!(refused.await, Err(None::<Error>)));
+    // What is left is kept, and what was answered goes out, the pong ahead.
+    assert_eq!(polled_once(&mut server), Some(1), "the third");
+    assert_eq!(polled_once(&mut server), None, "a part of the fourth");
+    let mut answers = [0; 16];
+    assert_eq!(wire.read(&mut answers).await.unwrap(), 8);
+    assert_eq!(&answers[..8], b"\x8a\0\x82\x01a\x81\x01b");
+
+    wire.write_all(b"\0\0d\x88\x80\0\0\0\0").await.unwrap();
+    let mut last = Vec::new();
+    server
+        .recv_each(|message, _| {
+            last.extend_from_slice(message.as_bytes());
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    assert_eq!((last, server.state()), (b"d".to_vec(), State::Closed));
+}
+
+#[tokio::test]
+async fn connections_of_a_thread_share_its_buffers() {
+    // Each takes so little at once that all have something waiting while the others are at work.
+    let echo = |number: usize| async move {
+        let (client, mut server) = pair(64);
+        let (mut receiver, sender) = client.split();
+        let served = async { server.recv_each(|message, replies| replies.feed(message)).await };
+        let asked = async {
+            for len in 0..100 {
+                sender.feed(vec![number as u8; len * number]).await.unwrap();
+            }
+            sender.close(1000, "").await
+        };
+        let answered = async {
+            for len in 0..100 {
+                assert_eq!(receiver.recv().await.unwrap(), Some(vec![number as u8; len * number].into()));
+            }
+            receiver.recv().await
+        };
+        let ended = tokio::join!(served, asked, answered);
+        assert!(matches!(ended, (Ok(()), Ok(()), Ok(None))), "{ended:?}");
+    };
+    tokio::join!(echo(1), echo(2), echo(3), echo(9));
+}
+
 /// What `recv_with` gives if it is polled once.
 fn polled_once(server: &mut sockless_tokio::WebSocket<tokio::io::DuplexStream>) -> Option<usize> {
     let future = std::pin::pin!(server.recv_with(|message, _| message.as_bytes().len()));

@@ -169,6 +169,19 @@ impl Side {
                 }
                 Some(end) => self.end(end.map(|_| ())),
             }
+        } else if let End::Whole(socket) = &mut self.end
+            && random.percent(25)
+        {
+            let stop = random.percent(50);
+            let each = socket.recv_each(|message, _| {
+                self.received.push(message.into());
+                if stop { Err(None) } else { Ok::<_, Option<Error>>(()) }
+            });
+            match poll(each, polls) {
+                None | Some(Err(None)) => {}
+                Some(Ok(())) => self.end(Ok(())),
+                Some(Err(Some(error))) => self.end(Err(error)),
+            }
         } else if random.percent(50) {
             let message = match &mut self.end {
                 End::Whole(socket) if random.percent(50) => {

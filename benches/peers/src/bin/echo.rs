@@ -52,10 +52,7 @@ async fn bare(mut stream: TcpStream) -> Result<(), AnyError> {
 
 async fn sockless(stream: TcpStream) -> Result<(), AnyError> {
     let mut socket = sockless_tokio::accept(stream).await?;
-    while let Some(fed) = socket.recv_with(|message, replies| replies.feed(message)).await? {
-        fed?;
-    }
-    Ok(())
+    Ok(socket.recv_each(|message, replies| replies.feed(message)).await?)
 }
 
 async fn sockless_owned(stream: TcpStream) -> Result<(), AnyError> {
