@@ -12,10 +12,10 @@ use crate::error::{HandshakeError, ProtocolError, SendError};
 use crate::event::{Fact, Kind, Message};
 use crate::frame::{ControlPayload, Header, HeaderBytes, MAX_HEADER, OpCode, RSV1};
 use crate::mask::{Keys, Mask, Seed};
-use crate::outbox::{Outbox, Outgoing, Part, append_frame, control_frame};
+use crate::outbox::{Outbox, Outgoing, Part, control_frame};
 use crate::prepared::{self, Prepared};
 use crate::receiver::Traffic;
-use crate::state::{Facts, Happened, OwnClose, State, Transport, Wants};
+use crate::state::{Facts, Happened, State, Transport, Wants};
 use crate::through::Through;
 use crate::timer::{Due, Phase, Timer};
 use crate::utf8::{self, Utf8};
@@ -38,6 +38,8 @@ pub struct Sender {
     negotiated: Negotiated,
     role: Role,
     facts: Facts,
+    /// Messages go out as they are, neither compressed nor in fragments.
+    plain: bool,
     /// The message in fragments that is under way.
     fragmented: Option<Box<Fragmented>>,
     /// Frames sent; each has its number of the count before it.
@@ -95,6 +97,7 @@ impl Sender {
             negotiated: Negotiated::default(),
             role,
             facts: Facts::default(),
+            plain: false,
             fragmented: None,
             frames: 0,
             bytes: 0,
@@ -110,6 +113,11 @@ impl Sender {
     pub(crate) fn open(&mut self, negotiated: Negotiated) {
         self.negotiated = negotiated;
         self.facts.set(Happened::Open);
+        self.note_plain();
+    }
+
+    fn note_plain(&mut self) {
+        self.plain = !self.negotiated.is_compressed() && self.config.outbound.fragment == 0;
     }
 
     // ---- messages
@@ -143,14 +151,41 @@ impl Sender {
 
     #[inline]
     fn send_message(&mut self, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
+        match self.role {
+            Role::Server => self.send_as(Role::Server, kind, payload),
+            Role::Client => self.send_as_client(kind, payload),
+        }
+    }
+
+    /// Apart, so that a server keeps no registers free for masks.
+    #[inline(never)]
+    fn send_as_client(&mut self, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
+        self.send_as(Role::Client, kind, payload)
+    }
+
+    #[inline(always)]
+    fn send_as(&mut self, role: Role, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
+        // Before the checks, so that the compiler does not write what follows them once for each kind.
+        let opcode = kind.opcode();
         self.check_new()?;
-        self.message(kind, payload);
+        match self.plain {
+            true => self.append_as(role, true, 0, opcode, payload),
+            false => self.shape(kind, payload),
+        }
         Ok(())
     }
 
-    /// Appends a message, compressed where it is worth it.
-    #[inline]
     fn message(&mut self, kind: Kind, payload: &[u8]) {
+        match self.plain {
+            true => self.append(true, 0, kind.opcode(), payload),
+            false => self.shape(kind, payload),
+        }
+    }
+
+    /// Appends a message, compressed where it is worth it.
+    #[cold]
+    #[inline(never)]
+    fn shape(&mut self, kind: Kind, payload: &[u8]) {
         #[cfg(feature = "deflate")]
         if self.negotiated.is_compressed() {
             return self.deflate(kind, payload, Compress::Auto);
@@ -159,15 +194,13 @@ impl Sender {
     }
 
     /// Appends a message, in as many frames as the configuration says.
-    #[inline]
     fn frames_of(&mut self, kind: Kind, rsv: u8, payload: &[u8]) {
         match self.config.outbound.fragment {
-            0 => self.append_inline(true, rsv, kind.opcode(), payload),
+            0 => self.append(true, rsv, kind.opcode(), payload),
             size => self.fragments_of(size, kind, rsv, payload),
         }
     }
 
-    #[cold]
     fn fragments_of(&mut self, size: usize, kind: Kind, rsv: u8, payload: &[u8]) {
         let (mut opcode, mut rsv, mut rest) = (kind.opcode(), rsv, payload);
         while rest.len() > size {
@@ -274,7 +307,7 @@ impl Sender {
             },
         };
         let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask, length: len as u64 }.encode();
-        self.outbox.tail(header.len()).extend_from_slice(&header);
+        header.append(self.outbox.tail(MAX_HEADER));
         self.outbox.push_payload(payload);
         self.frames += 1;
     }
@@ -290,16 +323,18 @@ impl Sender {
             return Ok(Through::new(self.outbound(), HeaderBytes::NONE, &[]));
         }
         self.check_new()?;
-        let header = self.header(true, 0, kind.opcode(), payload.len()).encode();
+        let length = payload.len() as u64;
+        let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask: None, length }.encode();
         self.frames += 1;
         self.note_queued(header.len() + payload.len());
         Ok(Through::new(self.outbound(), header, payload))
     }
 
     /// Whether a message of `len` bytes does not go out as it is, or costs less when it is copied.
+    #[inline]
     fn is_copied(&self, len: usize) -> bool {
         #[cfg(feature = "deflate")]
-        if self.is_worth_deflating(len) {
+        if !self.plain && self.is_worth_deflating(len) {
             return true;
         }
         len < LEAST_SHARED || self.config.outbound.fragment != 0
@@ -389,7 +424,7 @@ impl Sender {
         match &mut self.fragmented {
             Some(message) => {
                 message.close = Some(payload);
-                self.facts.close = OwnClose::Waits;
+                self.facts.set(Happened::CloseWaits);
             }
             None => self.append_close(&payload),
         }
@@ -402,7 +437,7 @@ impl Sender {
             // A close frame that has not begun to go out is dropped too, and none can be behind it.
             self.note_queued(0);
             if self.outbox.cut() {
-                self.facts.close = OwnClose::None;
+                self.facts.unset(Happened::CloseSent);
             }
             self.reply_close(code);
         }
@@ -412,7 +447,7 @@ impl Sender {
     /// Sends a close frame unless one was sent (RFC 6455 §5.5.1); a message in fragments ends there.
     fn reply_close(&mut self, code: Code) {
         self.fragmented = None;
-        if !self.facts.is_close_sent() {
+        if !self.facts.has(Happened::CloseSent) {
             // A code that must not be sent was not received either, and those of errors may be.
             let payload = close::payload(code, "").unwrap_or_default();
             self.append_close(&payload);
@@ -421,7 +456,7 @@ impl Sender {
 
     fn append_close(&mut self, payload: &[u8]) {
         self.append(true, 0, OpCode::Close, payload);
-        self.facts.close = OwnClose::Sent;
+        self.facts.set(Happened::CloseSent);
     }
 
     // ---- frames
@@ -431,20 +466,15 @@ impl Sender {
         (self.role == Role::Client).then(|| self.keys.mask(self.frames))
     }
 
-    #[inline]
-    fn header(&mut self, fin: bool, rsv: u8, opcode: OpCode, len: usize) -> Header {
-        Header { fin, rsv, opcode, mask: self.mask(), length: len as u64 }
-    }
-
     fn append(&mut self, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
-        self.append_inline(fin, rsv, opcode, payload);
+        self.append_as(self.role, fin, rsv, opcode, payload);
     }
 
-    /// Where most frames are made; the code is large.
+    /// Where most frames are made; the `role` is known to the compiler.
     #[inline(always)]
-    fn append_inline(&mut self, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
-        let header = self.header(fin, rsv, opcode, payload.len());
-        append_frame(self.outbox.tail(payload.len() + MAX_HEADER), header, payload);
+    fn append_as(&mut self, role: Role, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
+        let mask = (role == Role::Client).then(|| self.keys.mask(self.frames));
+        self.outbox.append(Header { fin, rsv, opcode, mask, length: payload.len() as u64 }, payload);
         self.frames += 1;
     }
 
@@ -615,6 +645,7 @@ impl Sender {
     /// The limits of what waits to go out; they count from the next message on.
     pub fn set_outbound(&mut self, outbound: Outbound) {
         self.config.to_mut().outbound = outbound;
+        self.note_plain();
     }
 
     /// The limits of what waits to go out.
