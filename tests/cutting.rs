@@ -433,7 +433,7 @@ fn a_request() -> impl Strategy<Value = Vec<u8>> {
 fn a_response() -> impl Strategy<Value = Vec<u8>> {
     let (_, request) = a_client();
     let key = request.split("Sec-WebSocket-Key: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
-    let accept = String::from_utf8(accept_key(key).to_vec()).unwrap();
+    let accept = String::from_utf8(accept_key(key.as_bytes().try_into().unwrap()).to_vec()).unwrap();
     let valid = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n"

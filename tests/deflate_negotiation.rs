@@ -393,7 +393,7 @@ fn response(config: Config, extensions: &[&str]) -> Result<Option<DeflateParams>
     let mut client = Connection::client(&request, config, SEED).unwrap();
     let (head, _) = head(&mut client);
     let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-    let accept = String::from_utf8(accept_key(key).to_vec()).unwrap();
+    let accept = String::from_utf8(accept_key(key.as_bytes().try_into().unwrap()).to_vec()).unwrap();
     let fields: String = extensions.iter().map(|field| format!("Sec-WebSocket-Extensions: {field}\r\n")).collect();
     let mut response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -59,7 +59,7 @@ fn answered(config: Config, response: &str) -> Result<State, ProtocolError> {
     let head = outbound(&mut client);
     let head = str::from_utf8(&head).unwrap();
     let (_, key) = head.split_once("Sec-WebSocket-Key: ").unwrap();
-    let accept = accept_key(&key[..24]);
+    let accept = accept_key(key.as_bytes().first_chunk().unwrap());
     let mut bytes = response.replace("ACCEPT", str::from_utf8(&accept).unwrap()).into_bytes();
     client.receive(&mut &mut bytes[..])?;
     Ok(client.state())

@@ -170,7 +170,7 @@ fn check_response(sent: &[u8], status: u16, key: Option<&str>) -> usize {
         assert!(line.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control()), "{line:?}");
     }
     if let Some(key) = key {
-        let accept = accept_key(key);
+        let accept = accept_key(key.as_bytes().try_into().expect("a good key"));
         let accept = format!("\r\nSec-WebSocket-Accept: {}\r\n", std::str::from_utf8(&accept).unwrap());
         assert!(head.contains(&accept), "{head}");
     }
@@ -235,7 +235,7 @@ impl ClientInput<'_> {
         let sent = outbound.copy_to_bytes(outbound.remaining());
         let sent = std::str::from_utf8(&sent).expect("a head in ASCII");
         let (_, key) = sent.split_once("Sec-WebSocket-Key: ").expect("a key");
-        let accept = accept_key(&key[..24]);
+        let accept = accept_key(key.as_bytes().first_chunk().expect("24 letters"));
         let key = STANDARD.decode(&key[..24]).expect("a key in base64");
         let mut bytes = self.bytes.to_vec();
         while let Some(at) = bytes.windows(28).position(|window| window == SAMPLE_ACCEPT) {

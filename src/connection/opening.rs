@@ -55,6 +55,7 @@ impl Connection {
         result
     }
 
+    #[inline(always)]
     fn step_opening<'a>(
         &mut self,
         input: &mut &'a mut [u8],
@@ -66,7 +67,7 @@ impl Connection {
                 if reader.is_empty()
                     && let Some(request) = Request::take(input, config) =>
             {
-                Ok(Some(self.handle_request(request)))
+                return Ok(Some(self.handle_request(request)));
             }
             Some(Opening::Request(reader)) => match reader.read(input, &config.limits) {
                 Ok(Some(head)) => Request::from_head(head, config).map(|request| Some(self.handle_request(request))),

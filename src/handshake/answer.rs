@@ -1,6 +1,8 @@
 //! What a server answers to a request (RFC 6455 §4.2.2).
 
+use super::accept_key;
 use super::grammar::{ExtraFields, is_token, is_value, join, members};
+use super::opening::Key;
 use crate::error::{HandshakeError, SendError};
 use alloc::format;
 use alloc::{string::String, vec::Vec};
@@ -10,8 +12,8 @@ use alloc::{string::String, vec::Vec};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accept {
     verdict: Result<(), HandshakeError>,
-    /// The `Sec-WebSocket-Accept`; none where the request was not of HTTP/1.
-    key: Option<[u8; 28]>,
+    /// None where the request was not of HTTP/1.
+    key: Option<Key>,
     /// The subprotocols that the client offers, as a list.
     offered: String,
     subprotocol: Option<String>,
@@ -21,7 +23,7 @@ pub struct Accept {
 impl Accept {
     pub(super) fn new<'n>(
         verdict: Result<(), HandshakeError>,
-        key: Option<[u8; 28]>,
+        key: Option<Key>,
         subprotocols: impl Iterator<Item = &'n str>,
     ) -> Self {
         let mut offered = String::new();
@@ -69,8 +71,8 @@ impl Accept {
         &self.extra
     }
 
-    /// The `Sec-WebSocket-Accept`, for a request of HTTP/1.
-    pub(super) fn key(&self) -> Result<&[u8; 28], SendError> {
+    /// The `Sec-WebSocket-Key`, for a request of HTTP/1.
+    pub(super) fn key(&self) -> Result<&Key, SendError> {
         self.key.as_ref().ok_or(SendError::Unacceptable(HandshakeError::NotUpgrade))
     }
 
@@ -104,7 +106,7 @@ pub fn write_accept(accept: &Accept, extensions: Option<&str>, out: &mut Vec<u8>
     const START: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Accept: ";
     out.extend_from_slice(START);
-    out.extend_from_slice(key);
+    out.extend_from_slice(&accept_key(key));
     out.extend_from_slice(b"\r\n");
     for (name, value) in accept.fields(extensions) {
         write_field(name, value, out);
@@ -224,11 +226,9 @@ fn reason(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handshake::accept_key;
 
     fn accept() -> Accept {
-        let key = accept_key("dGhlIHNhbXBsZSBub25jZQ==");
-        Accept::new(Ok(()), Some(key), ["chat", "superchat"].into_iter())
+        Accept::new(Ok(()), Some(*b"dGhlIHNhbXBsZSBub25jZQ=="), ["chat", "superchat"].into_iter())
     }
 
     fn written(accept: &Accept, extensions: Option<&str>) -> Result<String, SendError> {

@@ -1,7 +1,7 @@
 //! A client's request (RFC 6455 §4.1).
 
 use super::answer::write_field;
-use super::grammar::{ExtraFields, is_host, is_target, is_token, join, members};
+use super::grammar::{ExtraFields, is_host, is_target, is_token, join, members, same};
 use super::{SubprotocolPolicy, encode, extension};
 use crate::error::{HandshakeError, SendError};
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
@@ -150,7 +150,7 @@ impl ClientRequest {
     /// Replaces the `Host`; where to connect to stays as it is.
     #[must_use]
     pub fn with_host(mut self, host: &str) -> Self {
-        if is_host(host) {
+        if is_host(host.as_bytes()) {
             self.authority = host.into();
         } else {
             self.extra.fail(SendError::Head);
@@ -216,6 +216,7 @@ fn basic_authorisation(authority: &Authority<'_>) -> Option<Option<String>> {
 pub fn write_request(request: &ClientRequest, key: &[u8; 16], out: &mut Vec<u8>) -> Result<(), SendError> {
     let lines = request.extra.lines()?;
     let key: [u8; 24] = encode(key);
+    out.reserve(256 + request.target.len() + request.authority.len() + lines.len());
     for part in [&*request.method, " ", &request.target, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
@@ -244,15 +245,14 @@ impl Asked {
     pub(super) fn check<'h>(&self, fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Result<(), HandshakeError> {
         let mut chosen = false;
         for (name, value) in fields {
-            let value = core::str::from_utf8(value);
-            if name.eq_ignore_ascii_case("sec-websocket-protocol") {
-                let offered = value.is_ok_and(|value| members(&self.subprotocols).any(|offered| offered == value));
+            if same(name, "Sec-WebSocket-Protocol") {
+                let offered = members(&self.subprotocols).any(|offered| offered.as_bytes() == value);
                 if chosen || !offered {
                     return Err(HandshakeError::Subprotocol);
                 }
                 chosen = true;
-            } else if name.eq_ignore_ascii_case("sec-websocket-extensions") {
-                for extension in extension::parse(value.map_err(|_| HandshakeError::Extensions)?) {
+            } else if same(name, "Sec-WebSocket-Extensions") {
+                for extension in extension::parse_bytes(value) {
                     let name = extension?.name();
                     if !extension::parse(&self.extensions).flatten().any(|offered| offered.name() == name) {
                         return Err(HandshakeError::Extensions);

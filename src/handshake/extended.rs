@@ -15,6 +15,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use super::grammar::text;
 use super::opening::Opening;
 use super::{Accept, ClientRequest};
 use crate::config::Config;
@@ -72,7 +73,7 @@ pub fn check_request<'h>(
         } else {
             opening.field(name, value);
             if name.eq_ignore_ascii_case("sec-websocket-protocol") {
-                offered.push(core::str::from_utf8(value).unwrap_or_default());
+                offered.push(text(value));
             }
         }
     }

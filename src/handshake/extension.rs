@@ -1,6 +1,6 @@
 //! The grammar of `Sec-WebSocket-Extensions`, in offers and answers alike (RFC 6455 §9.1).
 
-use super::grammar::{is_token, join, members, split, trim};
+use super::grammar::{Parts, is_token, join, next_comma, text};
 use crate::error::{HandshakeError, SendError};
 use alloc::{borrow::Cow, string::String};
 use core::fmt;
@@ -8,8 +8,9 @@ use core::fmt;
 /// One extension of an offer or an answer: a name and parameters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Extension<'a> {
-    name: &'a str,
-    params: &'a str,
+    name: &'a [u8],
+    /// With the semicolon before each.
+    params: &'a [u8],
 }
 
 /// A parameter of an extension: its name, and its value, if it has one, out of its quotes.
@@ -42,50 +43,55 @@ pub struct Param<'a> {
 /// # Ok::<(), sockless::HandshakeError>(())
 /// ```
 pub fn parse(value: &str) -> impl Iterator<Item = Result<Extension<'_>, HandshakeError>> + Clone {
-    members(value).map(|member| {
-        let (name, params) = member.split_once(';').map_or((member, None), |(name, params)| (name, Some(params)));
-        let extension = Extension { name: trim(name), params: params.unwrap_or("") };
-        let good =
-            is_token(extension.name) && params.is_none_or(|params| split(params, b';').all(|p| param(p).is_some()));
-        good.then_some(extension).ok_or(HandshakeError::Extensions)
+    parse_bytes(value.as_bytes())
+}
+
+/// The same for a value as it came.
+pub(super) fn parse_bytes(value: &[u8]) -> impl Iterator<Item = Result<Extension<'_>, HandshakeError>> + Clone {
+    let mut parts = Parts(value);
+    core::iter::from_fn(move || {
+        while parts.delimiter(b',') {}
+        if parts.is_empty() {
+            return None;
+        }
+        let list = parts.0;
+        let extension = Extension::take(&mut parts);
+        if extension.is_none() {
+            parts = Parts(next_comma(list).map_or(&[], |comma| &list[comma + 1..]));
+        }
+        Some(extension.ok_or(HandshakeError::Extensions))
     })
 }
 
-/// `token [ "=" ( token | quoted-string ) ]`, where what is quoted must be a token too.
-fn param(text: &str) -> Option<Param<'_>> {
-    let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (trim(name), Some(trim(value))));
-    let value = match value {
-        Some(value) => Some(unquote(value).filter(|value| is_token(value))?),
-        None => None,
-    };
-    is_token(name).then_some(Param { name, value })
-}
-
-/// The text of a quoted string (RFC 9110 §5.6.4); what is not quoted is as it was. A quote that is left over stays in
-/// the text, and makes it no token.
-fn unquote(value: &str) -> Option<Cow<'_, str>> {
-    let Some(quoted) = value.strip_prefix('"') else { return Some(Cow::Borrowed(value)) };
-    let quoted = quoted.strip_suffix('"')?;
-    if !quoted.contains('\\') {
-        return Some(Cow::Borrowed(quoted));
-    }
-    let mut text = String::with_capacity(quoted.len());
-    let mut letters = quoted.chars();
-    while let Some(letter) = letters.next() {
-        text.push(if letter == '\\' { letters.next()? } else { letter });
-    }
-    Some(Cow::Owned(text))
+/// Takes `token [ "=" ( token | quoted-string ) ]`, where what is quoted must be a token too.
+fn param<'a>(parts: &mut Parts<'a>) -> Option<(&'a [u8], Option<Cow<'a, str>>)> {
+    let name = parts.token()?;
+    let value = if parts.delimiter(b'=') { Some(parts.unquoted_token()?) } else { None };
+    Some((name, value))
 }
 
 impl<'a> Extension<'a> {
+    /// Takes a member of a list, and the comma behind it.
+    fn take(parts: &mut Parts<'a>) -> Option<Self> {
+        let name = parts.token()?;
+        let params = parts.0;
+        while parts.delimiter(b';') {
+            param(parts)?;
+        }
+        let params = params[..params.len() - parts.0.len()].trim_ascii();
+        (parts.is_empty() || parts.delimiter(b',')).then_some(Self { name, params })
+    }
+
     /// The name the extension is registered by.
     pub fn name(&self) -> &'a str {
-        self.name
+        text(self.name)
     }
 
     /// The parameters in order. The grammar allows the same name twice; an extension may not.
     pub fn params(&self) -> impl Iterator<Item = Param<'a>> + Clone + use<'a> {
-        split(self.params, b';').filter_map(param)
+        let mut parts = Parts(self.params);
+        let params = core::iter::from_fn(move || parts.delimiter(b';').then(|| param(&mut parts)).flatten());
+        params.map(|(name, value)| Param { name: text(name), value })
     }
 }
 
@@ -98,7 +104,7 @@ impl fmt::Debug for Extension<'_> {
 impl fmt::Display for Extension<'_> {
     /// The extension as [`push`] would write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)?;
+        f.write_str(self.name())?;
         for Param { name, value } in self.params() {
             write!(f, "; {name}")?;
             if let Some(value) = value {
@@ -196,7 +202,14 @@ mod tests {
         ] {
             assert_eq!(shown(value), Err(HandshakeError::Extensions), "{value}");
         }
-        assert!(parse("a b, c").nth(1).unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_broken_member_ends_at_the_comma_that_is_in_no_quotes() {
+        let good = |value| parse(value).map(|extension| extension.map(|it| it.to_string()).ok()).collect::<Vec<_>>();
+        assert_eq!(good("a b, c"), [None, Some("c".to_string())]);
+        assert_eq!(good(r#"a "b, \", c", d; e, f g"#), [None, Some("d; e".to_string()), None]);
+        assert_eq!(good(r#"a; b="c d, e", f; g="h, i"#), [None, None]);
     }
 
     #[test]

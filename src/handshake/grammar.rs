@@ -1,8 +1,15 @@
 //! The few rules of HTTP's grammar that a handshake needs (RFC 9110 §5.6, RFC 3986 §3.2).
 
 use crate::error::SendError;
-use alloc::string::String;
+use alloc::{borrow::Cow, string::String};
 use core::fmt;
+
+/// Whether two names are the same in any case of letters; most are written alike, which is seen soonest.
+#[inline]
+pub(super) fn same(a: impl AsRef<[u8]>, b: impl AsRef<[u8]>) -> bool {
+    let (a, b) = (a.as_ref(), b.as_ref());
+    a == b || a.eq_ignore_ascii_case(b)
+}
 
 /// Whether `text` is a token (RFC 9110 §5.6.2), as names of fields, methods and subprotocols are.
 pub(super) fn is_token(text: &str) -> bool {
@@ -34,8 +41,8 @@ pub(super) fn is_value(text: &str) -> bool {
 }
 
 /// Whether `text` has only letters of a host and port (RFC 3986 §3.2). A comma is none: it joins two hosts.
-pub(super) fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| HOST[usize::from(byte)])
+pub(super) fn is_host(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| HOST[usize::from(*byte)])
 }
 
 /// Whether `text` has only letters of base64 (RFC 4648 §4).
@@ -50,52 +57,95 @@ pub(super) fn is_target(text: &str) -> bool {
 
 /// Spaces and tabs around `text` taken off (OWS, RFC 9110 §5.6.3).
 pub(super) fn trim(text: &str) -> &str {
-    let is_text = |byte: u8| !matches!(byte, b' ' | b'\t');
-    let start = text.bytes().position(is_text).unwrap_or(text.len());
-    let end = text.bytes().rposition(is_text).map_or(start, |last| last + 1);
-    &text[start..end]
+    text.trim_matches([' ', '\t'])
 }
 
-/// The parts of `text` between `delimiter`s that are in no quoted string, trimmed.
-pub(super) fn split(text: &str, delimiter: u8) -> impl Iterator<Item = &str> + Clone {
-    let any_quotes = text.contains('"');
-    let mut rest = Some(text);
-    core::iter::from_fn(move || {
-        let text = rest?;
-        let end = if any_quotes {
-            let mut quoted = Quoted::default();
-            text.bytes().position(|byte| !quoted.step(byte) && byte == delimiter)
-        } else {
-            text.bytes().position(|byte| byte == delimiter)
-        };
-        rest = end.map(|end| &text[end + 1..]);
-        Some(trim(&text[..end.unwrap_or(text.len())]))
+/// The members of a list, trimmed, without the empty ones, which a recipient ignores (RFC 9110 §5.6.1).
+pub(super) fn members(list: &str) -> impl Iterator<Item = &str> + Clone {
+    let mut rest = Some(list);
+    let all = core::iter::from_fn(move || {
+        let list = rest?;
+        let comma = next_comma(list.as_bytes());
+        rest = comma.map(|comma| &list[comma + 1..]);
+        Some(trim(&list[..comma.unwrap_or(list.len())]))
+    });
+    all.filter(|member| !member.is_empty())
+}
+
+/// Where the first comma is that is in no quoted string (RFC 9110 §5.6.4).
+pub(super) fn next_comma(list: &[u8]) -> Option<usize> {
+    let (mut inside, mut escaped) = (false, false);
+    list.iter().position(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = inside,
+            b'"' => inside = !inside,
+            _ => {}
+        }
+        *byte == b',' && !inside
     })
 }
 
-/// Where a scan is with regard to quoted strings (RFC 9110 §5.6.4).
-#[derive(Default)]
-struct Quoted {
-    inside: bool,
-    escaped: bool,
-}
+/// Takes the parts of a field's value from its front, one after the other, with the spaces and tabs before them.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a>(pub(super) &'a [u8]);
 
-impl Quoted {
-    /// Whether `byte`, the next of the text, is in a quoted string.
-    fn step(&mut self, byte: u8) -> bool {
-        match byte {
-            _ if self.escaped => self.escaped = false,
-            b'\\' => self.escaped = self.inside,
-            b'"' => self.inside = !self.inside,
-            _ => {}
+impl<'a> Parts<'a> {
+    pub(super) fn is_empty(&mut self) -> bool {
+        self.skip_whitespace();
+        self.0.is_empty()
+    }
+
+    /// Whether `delimiter` is next, which is taken then.
+    pub(super) fn delimiter(&mut self, delimiter: u8) -> bool {
+        self.skip_whitespace();
+        let rest = self.0.strip_prefix(&[delimiter]);
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
+    }
+
+    /// The token that is next.
+    pub(super) fn token(&mut self) -> Option<&'a [u8]> {
+        self.skip_whitespace();
+        let end = self.0.iter().position(|byte| !TCHAR[usize::from(*byte)]);
+        let (token, rest) = self.0.split_at(end.unwrap_or(self.0.len()));
+        self.0 = rest;
+        (!token.is_empty()).then_some(token)
+    }
+
+    /// The token that is next, in quotes (RFC 9110 §5.6.4) or without.
+    pub(super) fn unquoted_token(&mut self) -> Option<Cow<'a, str>> {
+        if !self.delimiter(b'"') {
+            return self.token().map(|token| Cow::Borrowed(text(token)));
         }
-        self.inside
+        let mut escaped = false;
+        let end = self.0.iter().position(|byte| {
+            let is_end = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            is_end
+        })?;
+        let quoted = text(&self.0[..end]);
+        self.0 = &self.0[end + 1..];
+        let text = if quoted.contains('\\') { Cow::Owned(unescape(quoted)) } else { Cow::Borrowed(quoted) };
+        is_token(&text).then_some(text)
+    }
+
+    fn skip_whitespace(&mut self) {
+        while let [b' ' | b'\t', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
     }
 }
 
-/// The members of a list, without the empty ones, which a recipient ignores (RFC 9110 §5.6.1).
-pub(super) fn members(list: &str) -> impl Iterator<Item = &str> + Clone {
-    split(list, b',').filter(|member| !member.is_empty())
+/// `bytes` as text; nothing where they are none.
+pub(super) fn text(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The text of a quoted string without the backslashes that escape what is behind them.
+fn unescape(quoted: &str) -> String {
+    let mut letters = quoted.chars();
+    core::iter::from_fn(|| letters.next().filter(|letter| *letter != '\\').or_else(|| letters.next())).collect()
 }
 
 /// Adds a member to a list.

@@ -116,14 +116,14 @@ impl Head<'_> {
     pub(super) fn first_line(&self) -> [&str; 3] {
         let line = Lines(&self.bytes).next().unwrap_or_default();
         let mut parts = line.splitn(3, |byte| *byte == b' ');
-        core::array::from_fn(|_| parts.next().map_or("", |part| core::str::from_utf8(part).unwrap_or_default()))
+        core::array::from_fn(|_| parts.next().map_or("", grammar::text))
     }
 
     /// Names and trimmed values in order.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
         Lines(&self.bytes).skip(1).map_while(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;
-            let name = core::str::from_utf8(&line[..colon]).unwrap_or_default();
+            let name = grammar::text(&line[..colon]);
             Some((name, trim(&line[colon + 1..])))
         })
     }
@@ -145,7 +145,7 @@ impl Head<'_> {
 
     /// The members of the lists in all fields of this name (RFC 9110 §5.3).
     pub(super) fn tokens(&self, name: &str) -> impl Iterator<Item = &str> + Clone {
-        self.values(name).flat_map(|value| grammar::members(core::str::from_utf8(value).unwrap_or_default()))
+        self.values(name).flat_map(|value| grammar::members(grammar::text(value)))
     }
 }
 

@@ -43,7 +43,7 @@ pub fn accept<T>(request: &http::Request<T>, config: &Config) -> Result<Accept, 
     let at_least_1_1 = request.version() >= Version::HTTP_11;
     let key = opening.check_http1(request.method().as_str(), at_least_1_1, &config.origins)?;
     let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-    Ok(Accept::new(Ok(()), Some(accept_key(key)), offered.filter_map(|value| value.to_str().ok())))
+    Ok(Accept::new(Ok(()), Some(*key), offered.filter_map(|value| value.to_str().ok())))
 }
 
 /// The same for an extended CONNECT of HTTP/2 or HTTP/3 (RFC 8441 §4), whose `:protocol` the HTTP library has beside the
@@ -96,7 +96,7 @@ pub fn accept_response(accept: &Accept, extensions: Option<&str>) -> Result<http
         let headers = response.headers_mut();
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        let key = HeaderValue::from_bytes(key).map_err(|_| SendError::Head)?;
+        let key = HeaderValue::from_bytes(&accept_key(key)).map_err(|_| SendError::Head)?;
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
     }
     for (name, value) in accept.fields(extensions).chain(accept.extra().iter()) {

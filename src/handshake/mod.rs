@@ -31,6 +31,7 @@ use crate::config::{Config, Negotiated, Origins};
 use crate::error::HandshakeError;
 use alloc::{borrow::Cow, string::String};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use grammar::same;
 use sha1::{Digest, Sha1};
 
 /// What becomes of a handshake whose client offered subprotocols and whose server chose none of them.
@@ -46,15 +47,17 @@ pub enum SubprotocolPolicy {
 /// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2).
 ///
 /// ```
-/// let accept = sockless::handshake::accept_key("dGhlIHNhbXBsZSBub25jZQ==");
+/// let accept = sockless::handshake::accept_key(b"dGhlIHNhbXBsZSBub25jZQ==");
 /// assert_eq!(&accept, b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 /// ```
-pub fn accept_key(key: impl AsRef<[u8]>) -> [u8; 28] {
-    let hash = Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize();
-    encode(&hash)
+pub fn accept_key(key: &[u8; 24]) -> [u8; 28] {
+    let mut text = *b"                        258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    text[..24].copy_from_slice(key);
+    encode(&Sha1::digest(text))
 }
 
 /// `bytes` in base64, which must make exactly `N` letters.
+#[inline]
 fn encode<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut text = [0; N];
     let written = STANDARD.encode_slice(bytes, &mut text);
@@ -108,43 +111,46 @@ pub(crate) fn agreed(response: &Response<'_>, config: &Config) -> Result<Negotia
 /// assert!(origin_allowed(&Origins::SameHost, None, "example.com"));
 /// ```
 pub fn origin_allowed(origins: &Origins, origin: Option<&str>, host: &str) -> bool {
-    let Some(origin) = origin else { return true };
+    let host = if grammar::is_host(host.as_bytes()) { host } else { "" };
+    origin.is_none_or(|origin| allows(origins, origin.as_bytes(), host.as_bytes()))
+}
+
+/// The same for an origin that is there and a `host` that has only letters of one, or none.
+fn allows(origins: &Origins, origin: &[u8], host: &[u8]) -> bool {
     match origins {
-        Origins::Any => true,
-        Origins::List(list) => list.iter().any(|listed| listed.eq_ignore_ascii_case(origin)),
+        // An origin that is no text would look absent to the caller.
+        Origins::Any => core::str::from_utf8(origin).is_ok(),
+        Origins::List(list) => list.iter().any(|listed| same(listed.as_bytes(), origin)),
         Origins::SameHost => is_same_host(origin, host).unwrap_or(false),
     }
 }
 
-fn is_same_host(origin: &str, host: &str) -> Option<bool> {
+fn is_same_host(origin: &[u8], host: &[u8]) -> Option<bool> {
     let behind = |scheme: &str| {
         let (start, authority) = origin.split_at_checked(scheme.len())?;
-        start.eq_ignore_ascii_case(scheme).then_some(authority)
+        same(start, scheme).then_some(authority)
     };
     let (authority, default) = match behind("https://") {
         Some(authority) => (authority, 443),
         None => (behind("http://")?, 80),
     };
     let (name, port) = split_port(host)?;
-    if authority.eq_ignore_ascii_case(host) {
+    if same(authority, host) {
         return Some(true);
     }
     let (origin_name, origin_port) = split_port(authority)?;
-    Some(origin_name.eq_ignore_ascii_case(name) && origin_port.unwrap_or(default) == port.unwrap_or(default))
+    Some(same(origin_name, name) && origin_port.unwrap_or(default) == port.unwrap_or(default))
 }
 
 /// A host and the port after it, if there is one; an empty one counts as none (RFC 3986 §3.2.3).
-fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    if !grammar::is_host(authority) {
-        return None;
-    }
+fn split_port(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
     // The colons of an IPv6 address are inside its brackets.
-    let colon = authority.rfind(':').filter(|colon| !authority[*colon..].contains(']'));
-    let (host, port) = colon.map_or((authority, ""), |colon| (&authority[..colon], &authority[colon + 1..]));
+    let colon = authority.iter().rposition(|byte| matches!(byte, b':' | b']')).filter(|at| authority[*at] == b':');
+    let (host, port) = colon.map_or((authority, &[][..]), |colon| (&authority[..colon], &authority[colon + 1..]));
     let port = match port {
-        "" => None,
+        [] => None,
         // `parse` alone would take a sign.
-        port if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
+        [b'0'..=b'9', ..] => Some(core::str::from_utf8(port).ok()?.parse().ok()?),
         _ => return None,
     };
     (!host.is_empty()).then_some((host, port))
@@ -179,6 +185,8 @@ mod tests {
             ("http://example.com:+80", "example.com", false),
             ("http://example.com:65616", "example.com:80", false),
             ("http://example.com/", "example.com", false),
+            ("http://example.com/", "example.com/", false),
+            ("http://a:b", "a:b", false),
             ("http://example.com@evil.example", "example.com", false),
             ("http://evil.example#example.com", "example.com", false),
             ("http://", "", false),

@@ -1,7 +1,7 @@
 //! The rules for a request that opens a WebSocket (RFC 6455 §4.2.1), over header fields from any source.
 
-use super::grammar::{is_base64, is_host, is_token, members};
-use super::{extension, origin_allowed};
+use super::grammar::{is_base64, is_host, is_token, members, same, text};
+use super::{allows, extension};
 use crate::config::Origins;
 use crate::error::HandshakeError;
 
@@ -28,7 +28,7 @@ pub(super) struct Opening<'h> {
 
 /// A field that must be there at most once.
 #[derive(Clone, Copy, Default)]
-enum Single<'h> {
+pub(super) enum Single<'h> {
     #[default]
     None,
     One(&'h [u8]),
@@ -36,11 +36,11 @@ enum Single<'h> {
 }
 
 impl<'h> Single<'h> {
-    fn put(&mut self, value: &'h [u8]) {
+    pub(super) fn put(&mut self, value: &'h [u8]) {
         *self = if let Self::None = self { Self::One(value) } else { Self::Many };
     }
 
-    fn one(self) -> Option<&'h [u8]> {
+    pub(super) fn one(self) -> Option<&'h [u8]> {
         if let Self::One(value) = self { Some(value) } else { None }
     }
 }
@@ -52,21 +52,21 @@ impl<'h> Opening<'h> {
 
     /// Takes notice of one field.
     pub(super) fn field(&mut self, name: &str, value: &'h [u8]) {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
-        // By length at first, which most fields of no interest differ in.
+        let is = |known| same(name, known);
+        // By length at first, which most fields of no interest differ in; in browsers' letters, for `same`.
         match name.len() {
-            4 if is("host") => self.host.put(value),
-            6 if is("origin") => self.origin.put(value),
-            7 if is("upgrade") => self.upgrade |= has_token(value, "websocket"),
-            10 if is("connection") => self.connection |= has_token(value, "upgrade"),
-            17 if is("sec-websocket-key") => self.key.put(value),
-            21 if is("sec-websocket-version") => self.version.put(value),
-            22 if is("sec-websocket-protocol") => {
-                self.bad_subprotocols |= !all(text(value).map(members), is_token);
+            4 if is("Host") => self.host.put(value),
+            6 if is("Origin") => self.origin.put(value),
+            7 if is("Upgrade") => self.upgrade |= has_token(value, "websocket"),
+            10 if is("Connection") => self.connection |= has_token(value, "Upgrade"),
+            17 if is("Sec-WebSocket-Key") => self.key.put(value),
+            21 if is("Sec-WebSocket-Version") => self.version.put(value),
+            22 if is("Sec-WebSocket-Protocol") => {
+                self.bad_subprotocols |= !all(members(text(value)), is_token);
                 self.subprotocols = true;
             }
-            24 if is("sec-websocket-extensions") => {
-                self.bad_extensions |= !all(text(value).map(extension::parse), |extension| extension.is_ok());
+            24 if is("Sec-WebSocket-Extensions") => {
+                self.bad_extensions |= !all(extension::parse_bytes(value), |extension| extension.is_ok());
             }
             _ => {}
         }
@@ -78,7 +78,7 @@ impl<'h> Opening<'h> {
         method: &str,
         at_least_1_1: bool,
         origins: &Origins,
-    ) -> Result<Key, HandshakeError> {
+    ) -> Result<&'h Key, HandshakeError> {
         if !self.upgrade || !self.connection {
             // An upgrade that the connection doesn't name may be for another hop (RFC 9110 §7.8).
             return Err(HandshakeError::NotUpgrade);
@@ -93,15 +93,15 @@ impl<'h> Opening<'h> {
             return Err(HandshakeError::Host);
         }
         self.check(origins)?;
-        let key: Key = self.key.one().and_then(|key| key.try_into().ok()).ok_or(HandshakeError::Key)?;
-        if is_key(&key) { Ok(key) } else { Err(HandshakeError::Key) }
+        let key: Option<&Key> = self.key.one().and_then(|key| key.try_into().ok());
+        key.filter(|key| is_key(key)).ok_or(HandshakeError::Key)
     }
 
     /// Judges what every version of HTTP has in common.
     pub(super) fn check(&self, origins: &Origins) -> Result<(), HandshakeError> {
         let host = match self.authority {
-            Some(authority) => Some(authority),
-            None => self.host.one().and_then(text),
+            Some(authority) => Some(authority.as_bytes()),
+            None => self.host.one(),
         };
         let host = host.filter(|host| is_host(host)).ok_or(HandshakeError::Host)?;
         if self.version.one() != Some(b"13") {
@@ -113,13 +113,11 @@ impl<'h> Opening<'h> {
         if self.bad_extensions {
             return Err(HandshakeError::Extensions);
         }
-        // An origin that is no text is refused even where any is taken: to the caller it would look absent.
-        let origin = match self.origin {
-            Single::None => None,
-            Single::One(origin) => Some(text(origin).ok_or(HandshakeError::Origin)?),
-            Single::Many => return Err(HandshakeError::Origin),
-        };
-        if origin_allowed(origins, origin, host) { Ok(()) } else { Err(HandshakeError::Origin) }
+        match self.origin {
+            Single::None => Ok(()),
+            Single::One(origin) if allows(origins, origin, host) => Ok(()),
+            Single::One(_) | Single::Many => Err(HandshakeError::Origin),
+        }
     }
 }
 
@@ -129,14 +127,10 @@ fn is_key(key: &Key) -> bool {
     is_base64(letters) && matches!(letters.last(), Some(b'A' | b'Q' | b'g' | b'w')) && padding == b"=="
 }
 
-fn text(value: &[u8]) -> Option<&str> {
-    core::str::from_utf8(value).ok()
-}
-
 /// Whether `list` has members, and all of them are `good`.
-fn all<T>(list: Option<impl Iterator<Item = T>>, good: impl Fn(T) -> bool) -> bool {
+fn all<T>(list: impl Iterator<Item = T>, good: impl Fn(T) -> bool) -> bool {
     let mut any = false;
-    for member in list.into_iter().flatten() {
+    for member in list {
         if !good(member) {
             return false;
         }
@@ -147,8 +141,7 @@ fn all<T>(list: Option<impl Iterator<Item = T>>, good: impl Fn(T) -> bool) -> bo
 
 /// Whether `token`, in any case of letters, is in the list.
 pub(super) fn has_token(value: &[u8], token: &str) -> bool {
-    value.eq_ignore_ascii_case(token.as_bytes())
-        || text(value).is_some_and(|value| members(value).any(|member| member.eq_ignore_ascii_case(token)))
+    value == token.as_bytes() || members(text(value)).any(|member| same(member, token))
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use super::body::Body;
 use super::client::{Asked, ClientRequest};
+use super::grammar::same;
 use super::head::{self, Head, HeadReader};
-use super::opening::has_token;
+use super::opening::{Single, has_token};
 use super::{accept_key, encode, extension};
 use crate::config::Limits;
 use crate::error::HandshakeError;
@@ -81,7 +82,7 @@ impl<'a> Response<'a> {
 
     /// The extensions that the server takes, in order (RFC 6455 §9.1).
     pub fn extensions(&self) -> impl Iterator<Item = Result<Extension<'_>, HandshakeError>> + Clone {
-        self.head.tokens("sec-websocket-extensions").flat_map(extension::parse)
+        self.head.values("sec-websocket-extensions").flat_map(extension::parse_bytes)
     }
 
     /// The body's first [`BODY_START`](super::BODY_START) bytes, out of their chunks; of a response that refuses only.
@@ -97,15 +98,20 @@ impl<'a> Response<'a> {
     /// The server's side of the bargain (RFC 6455 §4.1, the numbered list): the connection switched, and by someone who
     /// read the key.
     fn check_switched(&self, accept: &[u8; 28]) -> Result<(), HandshakeError> {
-        let mut upgrade = self.head.values("upgrade");
-        let websocket = upgrade.next().is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
-        let connection = self.head.values("connection").any(|value| has_token(value, "upgrade"));
-        if !websocket || upgrade.next().is_some() || !connection {
+        let (mut upgrade, mut connection, mut accepted) = (Single::None, false, Single::None);
+        for (name, value) in self.head.fields() {
+            let is = |known| same(name, known);
+            match name.len() {
+                7 if is("Upgrade") => upgrade.put(value),
+                10 if is("Connection") => connection |= has_token(value, "Upgrade"),
+                20 if is("Sec-WebSocket-Accept") => accepted.put(value),
+                _ => {}
+            }
+        }
+        if !connection || !upgrade.one().is_some_and(|value| same(value, "websocket")) {
             return Err(HandshakeError::Upgrade);
         }
-        let mut accepts = self.head.values("sec-websocket-accept");
-        let good = accepts.next() == Some(accept) && accepts.next().is_none();
-        if good { Ok(()) } else { Err(HandshakeError::Accept) }
+        if accepted.one() == Some(accept) { Ok(()) } else { Err(HandshakeError::Accept) }
     }
 }
 
@@ -162,7 +168,7 @@ impl ClientHandshake {
     /// Waits for the answer to `request`, which was written with this `key`.
     pub fn new(request: &ClientRequest, key: &[u8; 16]) -> Self {
         Self {
-            accept: accept_key(encode::<24>(key)),
+            accept: accept_key(&encode(key)),
             asked: request.asked.clone(),
             reader: HeadReader::default(),
             interim: 0,

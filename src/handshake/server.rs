@@ -1,8 +1,8 @@
 //! A request as a server sees it (RFC 6455 §4.2.1).
 
 use super::head::{self, Head};
-use super::opening::{Key, Opening};
-use super::{Accept, SubprotocolPolicy, accept_key, extension};
+use super::opening::Opening;
+use super::{Accept, SubprotocolPolicy, extension};
 use crate::config::{Config, Limits};
 use crate::error::HandshakeError;
 use alloc::borrow::Cow;
@@ -31,7 +31,8 @@ pub struct Request<'a> {
     upgrade: bool,
     /// Whether it offers subprotocols, so that nobody looks for them in vain.
     subprotocols: bool,
-    verdict: Result<Key, HandshakeError>,
+    /// Where in the head the key is, if the request may be accepted.
+    verdict: Result<usize, HandshakeError>,
 }
 
 /// What one pass over a head finds.
@@ -43,7 +44,7 @@ struct Found {
     are_lines_good: bool,
     upgrade: bool,
     subprotocols: bool,
-    verdict: Result<Key, HandshakeError>,
+    verdict: Result<usize, HandshakeError>,
 }
 
 impl Found {
@@ -57,13 +58,14 @@ impl Found {
         let method = parsed.method.unwrap_or_default();
         let mut opening = Opening::new(split_target(parsed.path.unwrap_or_default()).0);
         // What httparse gives is a part of what it was given.
-        let before = |part: &str| &bytes[..part.as_ptr().addr() - bytes.as_ptr().addr()];
-        let mut are_lines_good = before(method).is_empty() && bytes[..end].ends_with(b"\r\n\r\n");
+        let start = |part: &[u8]| part.as_ptr().addr() - bytes.as_ptr().addr();
+        let mut are_lines_good = start(method.as_bytes()) == 0 && bytes[..end].ends_with(b"\r\n\r\n");
         for field in parsed.headers.iter() {
-            are_lines_good &= before(field.name).ends_with(b"\r\n");
+            are_lines_good &= bytes[..start(field.name.as_bytes())].ends_with(b"\r\n");
             opening.field(field.name, field.value);
         }
-        let verdict = opening.check_http1(method, parsed.version == Some(1), &config.origins);
+        let key = opening.check_http1(method, parsed.version == Some(1), &config.origins);
+        let verdict = key.map(|key| start(key));
         let Opening { upgrade, subprotocols, .. } = opening;
         Ok(Some(Self { end, are_lines_good, upgrade, subprotocols, verdict }))
     }
@@ -183,7 +185,7 @@ impl<'a> Request<'a> {
 
     /// The extensions that the client offers, in order (RFC 6455 §9.1).
     pub fn extensions(&self) -> impl Iterator<Item = Result<Extension<'_>, HandshakeError>> + Clone {
-        self.head.tokens("sec-websocket-extensions").flat_map(extension::parse)
+        self.head.values("sec-websocket-extensions").flat_map(extension::parse_bytes)
     }
 
     /// The first of `supported`, the server's own order of preference, that the client offers; for
@@ -216,7 +218,8 @@ impl<'a> Request<'a> {
     /// The answer that takes the request as it is, to be added to. For a request that [`check`](Self::check) refuses,
     /// it is an answer that cannot be written.
     pub fn accept(&self) -> Accept {
-        Accept::new(self.check(), self.verdict.ok().map(accept_key), self.subprotocols())
+        let key = self.verdict.ok().and_then(|at| self.head.bytes[at..].first_chunk());
+        Accept::new(self.check(), key.copied(), self.subprotocols())
     }
 
     /// The same with the first subprotocol that the client offers, if it offers any.

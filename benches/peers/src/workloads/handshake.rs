@@ -9,6 +9,7 @@ use sha1::{Digest, Sha1};
 use sockless::{Config, Connection, Event};
 use sockudo_ws::protocol::Protocol;
 use std::hint::black_box;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use tungstenite::protocol::WebSocketConfig;
 
@@ -21,7 +22,7 @@ const REQUEST: &[u8] = b"GET /chat?room=1 HTTP/1.1\r\nHost: example.com\r\nConne
 
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+const KEY_AND_GUID: &[u8; 60] = b"                        258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 fn entry(name: &'static str, mut shake: impl FnMut(&mut Pipe) + 'static) -> Entry {
     let kept = Kept::default();
@@ -36,13 +37,14 @@ fn limit() -> impl FnMut(&mut Pipe) {
     let (mut buffer, mut output) = (vec![0; READ], Vec::new());
     move |pipe| {
         let len = pipe.fill(&mut buffer);
-        let mut headers = [httparse::EMPTY_HEADER; 16];
-        let mut request = httparse::Request::new(&mut headers);
-        assert!(request.parse(&buffer[..len]).unwrap().is_complete());
+        let mut headers = [const { MaybeUninit::uninit() }; 16];
+        let mut request = httparse::Request::new(&mut []);
+        assert!(request.parse_with_uninit_headers(&buffer[..len], &mut headers).unwrap().is_complete());
         let key = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("sec-websocket-key")).unwrap();
-        let digest = Sha1::new().chain_update(key.value).chain_update(GUID).finalize();
+        let mut text = *KEY_AND_GUID;
+        text[..24].copy_from_slice(key.value);
         let mut accept = [0; 28];
-        BASE64.encode_slice(digest, &mut accept).unwrap();
+        BASE64.encode_slice(Sha1::digest(text), &mut accept).unwrap();
         output.clear();
         output.extend_from_slice(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
@@ -71,17 +73,17 @@ fn sockless() -> impl FnMut(&mut Pipe) {
         let len = pipe.put(outbound.chunk());
         outbound.advance(len);
         connection.swap_outbox(&mut outbox);
-        black_box(connection);
+        black_box(&connection);
     }
 }
 
 fn tungstenite(pipe: &mut Pipe) {
     let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(4096);
-    black_box(tungstenite::accept_with_config(pipe, Some(config)).unwrap());
+    black_box(&tungstenite::accept_with_config(pipe, Some(config)).unwrap());
 }
 
 fn tokio_websockets(pipe: &mut Pipe) {
-    black_box(now(tokio_websockets::ServerBuilder::new().accept(pipe)).unwrap());
+    black_box(&now(tokio_websockets::ServerBuilder::new().accept(pipe)).unwrap());
 }
 
 fn soketto(pipe: &mut Pipe) {
@@ -90,7 +92,7 @@ fn soketto(pipe: &mut Pipe) {
         let mut server = Server::new(pipe);
         let key = server.receive_request().await.unwrap().key();
         server.send_response(&Response::Accept { key, protocol: None }).await.unwrap();
-        black_box(server.into_builder().finish());
+        black_box(&server.into_builder().finish());
     });
 }
 
@@ -101,7 +103,7 @@ fn sockudo() -> impl FnMut(&mut Pipe) {
         let len = pipe.fill(&mut buffer);
         let (request, _) = parse_request(&buffer[..len]).unwrap().unwrap();
         pipe.put(&build_response(&generate_accept_key(request.key), None, None));
-        black_box(Protocol::new(sockudo_ws::Role::Server, 1 << 20, 1 << 20));
+        black_box(&Protocol::new(sockudo_ws::Role::Server, 1 << 20, 1 << 20));
     }
 }
 
