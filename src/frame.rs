@@ -1,6 +1,7 @@
 //! Frame headers (RFC 6455 §5.2): bytes to a [`Header`] and back, and whole frames made at compile time.
 
 use crate::error::ProtocolError;
+use crate::xor::put;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
@@ -102,54 +103,23 @@ impl Header {
         Start::parse(*start)?.finish(rest)
     }
 
-    /// Appends the header's bytes.
-    #[inline]
-    pub(crate) fn append(&self, to: &mut Vec<u8>) {
-        let header = self.encode();
-        let end = to.len() + usize::from(header.len);
-        to.extend_from_slice(&header.bytes);
-        to.truncate(end);
-    }
-
-    /// Writes a header that has no extended length to the front of `room`; its own length.
-    #[inline(always)]
-    pub(crate) fn write_short(&self, room: &mut [u8]) -> usize {
-        let [first, second, k0, k1, k2, k3, ..] = room else { return 0 };
-        *first = (self.fin as u8) << 7 | self.rsv << 4 | self.opcode as u8;
-        *second = self.length as u8;
-        let Some(key) = self.mask else { return 2 };
-        *second |= MASKED;
-        [*k0, *k1, *k2, *k3] = key;
-        6
-    }
-
     /// The header's bytes, with the length in its shortest form.
     #[inline]
     pub const fn encode(&self) -> HeaderBytes {
-        let mut bytes = [0; MAX_HEADER];
-        bytes[0] = (self.fin as u8) << 7 | self.rsv << 4 | self.opcode as u8;
-        let [b0, b1, b2, b3, b4, b5, b6, b7] = self.length.to_be_bytes();
-        let mut len = match self.length {
-            0..126 => {
-                bytes[1] = b7;
-                2
-            }
-            126..=0xFFFF => {
-                [bytes[1], bytes[2], bytes[3]] = [LENGTH_16, b6, b7];
-                4
-            }
-            _ => {
-                [bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]] = [LENGTH_64, b0, b1, b2, b3];
-                [bytes[6], bytes[7], bytes[8], bytes[9]] = [b4, b5, b6, b7];
-                10
-            }
+        let first = (self.fin as u8) << 7 | self.rsv << 4 | self.opcode as u8;
+        let (second, extended, mut len) = match self.length {
+            0..126 => (self.length as u8, 0, 2),
+            126..=0xFFFF => (LENGTH_16, (self.length as u16).swap_bytes() as u64, 4),
+            _ => (LENGTH_64, self.length.swap_bytes(), 10),
         };
-        if let Some([k0, k1, k2, k3]) = self.mask {
-            bytes[1] |= MASKED;
-            [bytes[len], bytes[len + 1], bytes[len + 2], bytes[len + 3]] = [k0, k1, k2, k3];
+        // As one number they stay in registers, the first byte lowest.
+        let mut bytes = first as u128 | (second as u128) << 8 | (extended as u128) << 16;
+        if let Some(key) = self.mask {
+            bytes |= (MASKED as u128) << 8 | (u32::from_le_bytes(key) as u128) << (8 * len);
             len += 4;
         }
-        HeaderBytes { bytes, len: len as u8 }
+        let [bytes @ .., _, _] = bytes.to_le_bytes();
+        HeaderBytes { bytes, len }
     }
 }
 
@@ -248,6 +218,20 @@ pub struct HeaderBytes {
 impl HeaderBytes {
     /// No header.
     pub(crate) const NONE: Self = Self { bytes: [0; MAX_HEADER], len: 0 };
+
+    /// Appends them, where there is room for [`MAX_HEADER`].
+    #[inline(always)]
+    pub(crate) fn append(&self, to: &mut Vec<u8>) {
+        let end = to.len() + usize::from(self.len);
+        put(to, &self.bytes);
+        to.truncate(end);
+    }
+
+    /// Writes them to the front of `room`, which has at least [`MAX_HEADER`].
+    #[inline(always)]
+    pub(crate) fn write(&self, room: &mut [u8]) {
+        room[..MAX_HEADER].copy_from_slice(&self.bytes);
+    }
 
     /// Whether `frame` starts with this header.
     pub(crate) const fn starts(&self, frame: &[u8]) -> bool {
@@ -514,16 +498,24 @@ mod tests {
     }
 
     #[test]
-    fn short_headers_are_written_as_they_are_encoded() {
-        for fin in [false, true] {
-            for rsv in 0..8 {
-                for mask in [None, Some([1, 2, 3, 4])] {
-                    for length in 0..126 {
-                        let header = Header { fin, rsv, opcode: OpCode::Binary, mask, length };
-                        let mut room = [0xEE; 8];
-                        let len = header.write_short(&mut room);
-                        assert_eq!(room[..len], *header.encode());
-                    }
+    fn headers_of_every_form_are_parsed_as_they_were_encoded() {
+        for fin_rsv in 0..16 {
+            for mask in [None, Some([1, 2, 3, 0x84])] {
+                for length in [0, 1, 125, 126, 0x1234, 0xFFFF, 0x1_0000, 0x0123_4567_89AB_CDEF] {
+                    let (fin, rsv) = (fin_rsv & 1 == 1, fin_rsv >> 1);
+                    let header = Header { fin, rsv, opcode: OpCode::Binary, mask, length };
+                    let bytes = header.encode();
+                    assert_eq!(Header::parse(&bytes), Ok(Some((header, bytes.len()))));
+                    assert_eq!(bytes.len(), Start::header_len(bytes[1]));
+
+                    let mut appended = Vec::with_capacity(1 + MAX_HEADER);
+                    appended.push(7);
+                    bytes.append(&mut appended);
+                    assert_eq!(appended, [&[7], &*bytes].concat());
+                    let mut written = [0xEE; MAX_HEADER + 4];
+                    bytes.write(&mut written);
+                    assert_eq!(written[..bytes.len()], *bytes);
+                    assert_eq!(written[MAX_HEADER..], [0xEE; 4]);
                 }
             }
         }

@@ -129,14 +129,12 @@ impl Keys {
     /// The masking key of the frame with this number, which is that of the latest call or follows it.
     #[inline]
     pub(crate) fn mask(&mut self, frame: u64) -> [u8; 4] {
-        let key = if frame % 2 == 1 {
-            u32::from_le_bytes(self.odd)
-        } else {
-            let two = u64::from_le_bytes(self.at(frame / 2));
-            self.odd = ((two >> 32) as u32).to_le_bytes();
-            two as u32
-        };
-        key.to_le_bytes()
+        if frame % 2 == 1 {
+            return self.odd;
+        }
+        let two = u64::from_le_bytes(self.at(frame / 2));
+        self.odd = ((two >> 32) as u32).to_le_bytes();
+        (two as u32).to_le_bytes()
     }
 
     /// The nonce of an opening handshake (RFC 6455 §4.1), of numbers that no frame gets to.

@@ -1,13 +1,17 @@
 //! Bytes that wait to go out: frames in order, shared payloads spliced in, control frames ahead of data.
 
 use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, OpCode};
-use crate::xor;
+use crate::xor::{self, put};
 use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use bytes::{Buf, Bytes};
 use core::mem;
 use core::ops::Range;
 #[cfg(feature = "std")]
 use std::io::IoSlice;
+
+/// What a copy moves at once. From 4 KiB on, C libraries leave it to an instruction of the processor's (`rep movsb`) that
+/// takes some of them 25 times as long if what is copied lies a few bytes before its new place, pages apart.
+const MOVED: usize = 2 << 10;
 
 /// The outbox of one connection: frames, one after the other, in one buffer that is empty when all has gone out.
 #[derive(Default)]
@@ -76,13 +80,45 @@ impl Outbox {
         }
     }
 
-    /// Where the caller appends whole frames, of about `more` bytes.
+    /// Where the caller appends whole frames; there is room for `more` bytes.
     #[inline]
     pub(crate) fn tail(&mut self, more: usize) -> &mut Vec<u8> {
-        if let Some(backlog) = &mut self.backlog {
-            backlog.compact(&mut self.bytes, more);
+        if self.bytes.capacity() - self.bytes.len() < more {
+            self.make_room(more);
         }
         &mut self.bytes
+    }
+
+    /// Leaves behind what has gone out, if that is at least half, so that a byte moves a few times at most.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, more: usize) {
+        if let Some(backlog) = &mut self.backlog
+            && backlog.sent > self.bytes.len() / 2
+        {
+            backlog.leave_sent(&mut self.bytes);
+        }
+        self.bytes.reserve(more);
+    }
+
+    /// Appends a frame, its payload masked if the header has a key.
+    #[inline(always)]
+    pub(crate) fn append(&mut self, header: Header, payload: &[u8]) {
+        match (header.mask, payload.len()) {
+            // What is masked is moved by words, which costs less within room of a constant size.
+            (Some(key), 0..=26) => append_short::<32>(self.tail(32), header, payload, key),
+            (Some(key), 27..=58) => append_short::<64>(self.tail(64), header, payload, key),
+            (Some(key), 59..=125) => append_short::<136>(self.tail(136), header, payload, key),
+            (mask, len) => {
+                let to = self.tail(MAX_HEADER + len);
+                header.encode().append(to);
+                match mask {
+                    Some(key) => xor::append(payload, to, key),
+                    None if len <= MOVED => put(to, payload),
+                    None => put_parts(to, payload),
+                }
+            }
+        }
     }
 
     /// Appends a payload by reference; its header was just appended.
@@ -182,8 +218,16 @@ impl Outbox {
         if self.bytes.capacity() > retain {
             self.bytes = Vec::new();
         }
+        if self.backlog.is_some() {
+            self.clear_backlog(retain - self.bytes.capacity());
+        }
+    }
+
+    /// Leaves of it what is to be used again, unless that holds more than `retain` bytes of heap.
+    #[inline(never)]
+    fn clear_backlog(&mut self, retain: usize) {
         if let Some(backlog) = &mut self.backlog
-            && !backlog.clear(retain - self.bytes.capacity())
+            && !backlog.clear(retain)
         {
             self.backlog = None;
         }
@@ -206,10 +250,28 @@ impl Outbox {
     }
 }
 
+/// Appends `bytes`, for which there is room.
+#[inline(never)]
+fn put_parts(to: &mut Vec<u8>, bytes: &[u8]) {
+    bytes.chunks(MOVED).for_each(|part| put(to, part));
+}
+
 fn extend(bytes: &mut Vec<u8>, [header, payload]: [&[u8]; 2]) {
     bytes.reserve(header.len() + payload.len());
     bytes.extend_from_slice(header);
     bytes.extend_from_slice(payload);
+}
+
+/// Appends a masked frame of at most `ROOM` bytes, for which there is room, whose header has no extended length.
+#[inline(always)]
+fn append_short<const ROOM: usize>(to: &mut Vec<u8>, header: Header, payload: &[u8], key: [u8; 4]) {
+    let (at, header) = (to.len(), header.encode());
+    let end = header.len() + payload.len();
+    put(to, &[0; ROOM]);
+    let room = &mut to[at..];
+    header.write(room);
+    xor::copy_short(payload, &mut room[header.len()..end], key);
+    to.truncate(at + end);
 }
 
 impl Backlog {
@@ -222,15 +284,6 @@ impl Backlog {
         held <= retain
     }
 
-    /// Where `bytes` would have to be moved to take `more`, leaves those behind that have gone out. They are at least
-    /// half, so a byte moves a few times at most.
-    fn compact(&mut self, bytes: &mut Vec<u8>, more: usize) {
-        if bytes.len() + more > bytes.capacity() && self.sent > bytes.len() / 2 {
-            self.leave_sent(bytes);
-        }
-    }
-
-    #[cold]
     fn leave_sent(&mut self, bytes: &mut Vec<u8>) {
         self.boundary = self.next_boundary(bytes) - self.sent;
         bytes.drain(..self.sent);
@@ -383,6 +436,7 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Takes the rest of a frame, header and payload, which has `begun` to go out behind all that waited, or has not.
+    #[cold]
     pub(crate) fn keep(&mut self, rest: [&[u8]; 2], begun: bool) {
         match begun {
             true => self.outbox.push_rest(rest),
@@ -436,52 +490,12 @@ pub(crate) fn fill<'b, const N: usize>(slices: &mut [IoSlice<'b>], parts: [&'b [
 
 /// A control frame of its own, masked if there is a `mask`.
 pub(crate) fn control_frame(opcode: OpCode, payload: &[u8], mask: Option<[u8; 4]>) -> Bytes {
+    let header = Header { fin: true, rsv: 0, opcode, mask, length: payload.len() as u64 }.encode();
+    let len = header.len() + payload.len();
     let mut frame = [0; 6 + MAX_CONTROL];
-    let header = Header { fin: true, rsv: 0, opcode, mask, length: payload.len() as u64 };
-    let len = write_short(&mut frame, header, payload);
+    frame[..header.len()].copy_from_slice(&header);
+    xor::copy(payload, &mut frame[header.len()..len], mask.unwrap_or_default());
     Bytes::copy_from_slice(&frame[..len])
-}
-
-/// Appends a frame, its payload masked if the header has a key.
-#[inline(always)]
-pub(crate) fn append_frame(to: &mut Vec<u8>, header: Header, payload: &[u8]) {
-    // Room of a constant size and moves within it cost less than copies of one that varies.
-    match payload.len() {
-        0..=26 => append_short::<32>(to, header, payload),
-        27..=58 => append_short::<64>(to, header, payload),
-        59..=125 => append_short::<136>(to, header, payload),
-        _ => append_long(to, header.fin, header.rsv, header.opcode, header.mask, payload),
-    }
-}
-
-/// Appends a frame of at most `ROOM` bytes, whose header has no extended length.
-#[inline(always)]
-fn append_short<const ROOM: usize>(to: &mut Vec<u8>, header: Header, payload: &[u8]) {
-    let start = to.len();
-    to.extend_from_slice(&[0; ROOM]);
-    let len = write_short(&mut to[start..start + ROOM], header, payload);
-    to.truncate(start + len);
-}
-
-/// Writes a frame whose header has no extended length to the front of `room`; its own length.
-#[inline(always)]
-fn write_short(room: &mut [u8], header: Header, payload: &[u8]) -> usize {
-    let len = header.write_short(room);
-    let end = len + payload.len();
-    xor::copy_short(payload, &mut room[len..end], header.mask.unwrap_or_default());
-    end
-}
-
-/// Of any length. Its header comes in parts, so that short ones are never in memory.
-#[inline(never)]
-fn append_long(to: &mut Vec<u8>, fin: bool, rsv: u8, opcode: OpCode, mask: Option<[u8; 4]>, payload: &[u8]) {
-    let header = Header { fin, rsv, opcode, mask, length: payload.len() as u64 };
-    to.reserve(payload.len() + MAX_HEADER);
-    header.append(to);
-    match header.mask {
-        Some(key) => xor::append(payload, to, key),
-        None => to.extend_from_slice(payload),
-    }
 }
 
 #[cfg(test)]

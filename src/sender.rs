@@ -2,6 +2,7 @@
 
 #[cfg(feature = "deflate")]
 mod compressed;
+mod lent;
 
 use crate::close::{self, Code};
 use crate::config::{Negotiated, Outbound, SharedConfig};
@@ -10,23 +11,16 @@ use crate::decode::{Chunk, Role};
 use crate::deflate::{Compress, Deflater};
 use crate::error::{HandshakeError, ProtocolError, SendError};
 use crate::event::{Fact, Kind, Message};
-use crate::frame::{ControlPayload, Header, HeaderBytes, MAX_HEADER, OpCode, RSV1};
-use crate::mask::{Keys, Mask, Seed};
-use crate::outbox::{Outbox, Outgoing, Part, append_frame, control_frame};
-use crate::prepared::{self, Prepared};
+use crate::frame::{ControlPayload, Header, OpCode, RSV1};
+use crate::mask::{Keys, Seed};
+use crate::outbox::{Outbox, Outgoing, Part, control_frame};
 use crate::receiver::Traffic;
-use crate::state::{Facts, Happened, OwnClose, State, Transport, Wants};
-use crate::through::Through;
+use crate::state::{Facts, Happened, State, Transport, Wants};
 use crate::timer::{Due, Phase, Timer};
-use crate::utf8::{self, Utf8};
+use crate::utf8::Utf8;
 use crate::writer::Writer;
 use alloc::{boxed::Box, vec::Vec};
-use bytes::Bytes;
-use core::mem;
 use core::time::Duration;
-
-/// Payloads below this many bytes are copied even where they are shared: a reference costs more.
-const LEAST_SHARED: usize = 256;
 
 /// The sending half of an open connection: messages and replies to outbound bytes, as in
 /// [`Connection`](crate::Connection).
@@ -38,6 +32,8 @@ pub struct Sender {
     negotiated: Negotiated,
     role: Role,
     facts: Facts,
+    /// Messages go out as they are, neither compressed nor in fragments.
+    plain: bool,
     /// The message in fragments that is under way.
     fragmented: Option<Box<Fragmented>>,
     /// Frames sent; each has its number of the count before it.
@@ -95,6 +91,7 @@ impl Sender {
             negotiated: Negotiated::default(),
             role,
             facts: Facts::default(),
+            plain: false,
             fragmented: None,
             frames: 0,
             bytes: 0,
@@ -110,6 +107,11 @@ impl Sender {
     pub(crate) fn open(&mut self, negotiated: Negotiated) {
         self.negotiated = negotiated;
         self.facts.set(Happened::Open);
+        self.note_plain();
+    }
+
+    fn note_plain(&mut self) {
+        self.plain = !self.negotiated.is_compressed() && self.config.outbound.fragment == 0;
     }
 
     // ---- messages
@@ -144,14 +146,34 @@ impl Sender {
 
     #[inline]
     fn send_message(&mut self, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
+        match self.role {
+            Role::Server => self.send_as(Role::Server, kind, payload),
+            Role::Client => self.send_as_client(kind, payload),
+        }
+    }
+
+    /// Apart, so that a server keeps no registers free for masks.
+    #[inline(never)]
+    fn send_as_client(&mut self, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
+        self.send_as(Role::Client, kind, payload)
+    }
+
+    #[inline(always)]
+    fn send_as(&mut self, role: Role, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
+        // Before the checks, so that the compiler does not write what follows them once for each kind.
+        let opcode = kind.opcode();
         self.check_new()?;
-        self.message(kind, payload);
+        match self.plain {
+            true => self.append_as(role, true, 0, opcode, payload),
+            false => self.shape(kind, payload),
+        }
         Ok(())
     }
 
     /// Appends a message, compressed where it is worth it.
-    #[inline]
-    fn message(&mut self, kind: Kind, payload: &[u8]) {
+    #[cold]
+    #[inline(never)]
+    fn shape(&mut self, kind: Kind, payload: &[u8]) {
         #[cfg(feature = "deflate")]
         if self.negotiated.is_compressed() {
             return self.deflate(kind, payload, Compress::Auto);
@@ -160,15 +182,13 @@ impl Sender {
     }
 
     /// Appends a message, in as many frames as the configuration says.
-    #[inline]
     fn frames_of(&mut self, kind: Kind, rsv: u8, payload: &[u8]) {
         match self.config.outbound.fragment {
-            0 => self.append_inline(true, rsv, kind.opcode(), payload),
+            0 => self.append(true, rsv, kind.opcode(), payload),
             size => self.fragments_of(size, kind, rsv, payload),
         }
     }
 
-    #[cold]
     fn fragments_of(&mut self, size: usize, kind: Kind, rsv: u8, payload: &[u8]) {
         let (mut opcode, mut rsv, mut rest) = (kind.opcode(), rsv, payload);
         while rest.len() > size {
@@ -233,112 +253,6 @@ impl Sender {
         }
     }
 
-    /// As [`Connection::send_shared`](crate::Connection::send_shared).
-    ///
-    /// # Errors
-    /// As [`send_text`](Self::send_text), and [`InvalidUtf8`](SendError::InvalidUtf8).
-    pub fn send_shared(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
-        self.check_message(kind, &bytes)?;
-        self.share(kind, bytes);
-        Ok(())
-    }
-
-    /// Sends what a [`Writer`] has put together; `bytes` are left if they cannot be sent.
-    pub(crate) fn send_vec(&mut self, kind: Kind, bytes: &mut Vec<u8>) -> Result<(), SendError> {
-        self.check_message(kind, bytes)?;
-        self.share(kind, mem::take(bytes).into());
-        Ok(())
-    }
-
-    fn check_message(&self, kind: Kind, bytes: &[u8]) -> Result<(), SendError> {
-        self.check_new()?;
-        match kind {
-            Kind::Text => utf8::whole_text(bytes).map(|_| ()).map_err(|_| SendError::InvalidUtf8),
-            Kind::Binary => Ok(()),
-        }
-    }
-
-    fn share(&mut self, kind: Kind, bytes: Bytes) {
-        if self.is_copied(bytes.len()) {
-            return self.message(kind, &bytes);
-        }
-        let len = bytes.len();
-        let (mask, payload) = match self.mask() {
-            None => (None, bytes),
-            // Masked where they lie if nobody else holds them, else in a copy.
-            Some(key) => match bytes.try_into_mut() {
-                Ok(mut own) => {
-                    Mask::new(key).apply(&mut own);
-                    (Some(key), own.freeze())
-                }
-                Err(shared) => return self.frames_of(kind, 0, &shared),
-            },
-        };
-        let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask, length: len as u64 }.encode();
-        self.outbox.tail(header.len()).extend_from_slice(&header);
-        self.outbox.push_payload(payload);
-        self.frames += 1;
-    }
-
-    /// As [`Connection::send_through`](crate::Connection::send_through).
-    ///
-    /// # Errors
-    /// As [`send_text`](Self::send_text).
-    pub fn send_through<'a>(&'a mut self, message: &'a Message<'_>) -> Result<Through<'a>, SendError> {
-        let (kind, payload) = (message.kind(), message.as_bytes());
-        if self.role == Role::Client || self.is_copied(payload.len()) {
-            self.send_message(kind, payload)?;
-            return Ok(Through::new(self.outbound(), HeaderBytes::NONE, &[]));
-        }
-        self.check_new()?;
-        let header = self.header(true, 0, kind.opcode(), payload.len()).encode();
-        self.frames += 1;
-        self.note_queued(header.len() + payload.len());
-        Ok(Through::new(self.outbound(), header, payload))
-    }
-
-    /// Whether a message of `len` bytes does not go out as it is, or costs less when it is copied.
-    fn is_copied(&self, len: usize) -> bool {
-        #[cfg(feature = "deflate")]
-        if self.is_worth_deflating(len) {
-            return true;
-        }
-        len < LEAST_SHARED || self.config.outbound.fragment != 0
-    }
-
-    /// As [`Connection::send_prepared`](crate::Connection::send_prepared).
-    ///
-    /// # Errors
-    /// As [`send_text`](Self::send_text).
-    pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
-        self.check_new()?;
-        #[cfg(feature = "deflate")]
-        if self.is_worth_deflating(message.payload().len()) {
-            self.send_deflated(message);
-            return Ok(());
-        }
-        self.append_prepared(message.frame());
-        Ok(())
-    }
-
-    /// Appends a frame as a server sends it.
-    fn append_prepared(&mut self, frame: &Bytes) {
-        match (self.role, self.config.outbound.fragment) {
-            (Role::Server, 0) if frame.len() < LEAST_SHARED => {
-                self.outbox.tail(frame.len()).extend_from_slice(frame);
-                self.frames += 1;
-            }
-            (Role::Server, 0) => {
-                self.outbox.push_frame(frame.clone());
-                self.frames += 1;
-            }
-            _ => {
-                let (kind, rsv, payload) = prepared::parts(frame);
-                self.frames_of(kind, rsv, payload);
-            }
-        }
-    }
-
     /// As [`Connection::writer`](crate::Connection::writer).
     pub fn writer(&mut self, kind: Kind) -> Writer<'_> {
         Writer::new(self, kind)
@@ -390,7 +304,7 @@ impl Sender {
         match &mut self.fragmented {
             Some(message) => {
                 message.close = Some(payload);
-                self.facts.close = OwnClose::Waits;
+                self.facts.set(Happened::CloseWaits);
             }
             None => self.append_close(&payload),
         }
@@ -403,7 +317,7 @@ impl Sender {
             // A close frame that has not begun to go out is dropped too, and none can be behind it.
             self.note_queued(0);
             if self.outbox.cut() {
-                self.facts.close = OwnClose::None;
+                self.facts.unset(Happened::CloseSent);
             }
             self.reply_close(code);
         }
@@ -413,7 +327,7 @@ impl Sender {
     /// Sends a close frame unless one was sent (RFC 6455 §5.5.1); a message in fragments ends there.
     fn reply_close(&mut self, code: Code) {
         self.fragmented = None;
-        if !self.facts.is_close_sent() {
+        if !self.facts.has(Happened::CloseSent) {
             // A code that must not be sent was not received either, and those of errors may be.
             let payload = close::payload(code, "").unwrap_or_default();
             self.append_close(&payload);
@@ -422,7 +336,7 @@ impl Sender {
 
     fn append_close(&mut self, payload: &[u8]) {
         self.append(true, 0, OpCode::Close, payload);
-        self.facts.close = OwnClose::Sent;
+        self.facts.set(Happened::CloseSent);
     }
 
     // ---- frames
@@ -432,20 +346,15 @@ impl Sender {
         (self.role == Role::Client).then(|| self.keys.mask(self.frames))
     }
 
-    #[inline]
-    fn header(&mut self, fin: bool, rsv: u8, opcode: OpCode, len: usize) -> Header {
-        Header { fin, rsv, opcode, mask: self.mask(), length: len as u64 }
-    }
-
     fn append(&mut self, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
-        self.append_inline(fin, rsv, opcode, payload);
+        self.append_as(self.role, fin, rsv, opcode, payload);
     }
 
-    /// Where most frames are made; the code is large.
+    /// Where most frames are made; the `role` is known to the compiler.
     #[inline(always)]
-    fn append_inline(&mut self, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
-        let header = self.header(fin, rsv, opcode, payload.len());
-        append_frame(self.outbox.tail(payload.len() + MAX_HEADER), header, payload);
+    fn append_as(&mut self, role: Role, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
+        let mask = (role == Role::Client).then(|| self.keys.mask(self.frames));
+        self.outbox.append(Header { fin, rsv, opcode, mask, length: payload.len() as u64 }, payload);
         self.frames += 1;
     }
 
@@ -616,6 +525,7 @@ impl Sender {
     /// The limits of what waits to go out; they count from the next message on.
     pub fn set_outbound(&mut self, outbound: Outbound) {
         self.config.to_mut().outbound = outbound;
+        self.note_plain();
     }
 
     /// The limits of what waits to go out.

@@ -8,10 +8,7 @@ use core::time::Duration;
 
 /// What has happened; everything that the states of RFC 6455 mean follows from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Facts {
-    happened: u8,
-    pub(crate) close: OwnClose,
-}
+pub(crate) struct Facts(u8);
 
 /// What may have happened, as a bit of [`Facts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,18 +23,10 @@ pub(crate) enum Happened {
     Eof = 8,
     /// A deadline has passed behind which nobody waits any longer.
     Expired = 16,
-}
-
-/// What became of this end's close frame.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum OwnClose {
-    /// There is none.
-    #[default]
-    None,
-    /// It waits for a message in fragments to end.
-    Waits,
-    /// It is outbound, or was.
-    Sent,
+    /// This end's close frame waits for a message in fragments to end.
+    CloseWaits = 32,
+    /// This end's close frame is outbound, or was.
+    CloseSent = 64,
 }
 
 /// What the driver should do with the transport.
@@ -91,22 +80,22 @@ impl fmt::Display for State {
 impl Facts {
     #[inline]
     pub(crate) fn set(&mut self, what: Happened) {
-        self.happened |= what as u8;
+        self.0 |= what as u8;
+    }
+
+    /// As if it had never happened.
+    pub(crate) fn unset(&mut self, what: Happened) {
+        self.0 &= !(what as u8);
     }
 
     #[inline]
     pub(crate) fn has(self, what: Happened) -> bool {
-        self.happened & what as u8 != 0
-    }
-
-    #[inline]
-    pub(crate) fn is_close_sent(self) -> bool {
-        self.close == OwnClose::Sent
+        self.0 & what as u8 != 0
     }
 
     /// Whether nothing may be sent any more, but perhaps the close frame.
     pub(crate) fn is_ending(self) -> bool {
-        self.is_close_sent() || self.happened & !(Happened::Open as u8) != 0
+        self.0 & !(Happened::Open as u8 | Happened::CloseWaits as u8) != 0
     }
 
     /// Whether new frames may be sent.
@@ -115,9 +104,7 @@ impl Facts {
     /// [`NotOpen`](SendError::NotOpen) before the opening handshake is done, [`Closing`](SendError::Closing) after.
     #[inline]
     pub(crate) fn check_open(self) -> Result<(), SendError> {
-        /// Of an open connection to which nothing else has happened.
-        const OPEN: Facts = Facts { happened: Happened::Open as u8, close: OwnClose::None };
-        if self == OPEN {
+        if self.0 == Happened::Open as u8 {
             Ok(())
         } else if !self.has(Happened::Open) {
             Err(SendError::NotOpen)
@@ -129,7 +116,7 @@ impl Facts {
     /// What to do with the transport while `queued` bytes wait to go out.
     #[inline]
     pub(crate) fn transport(self, role: Role, queued: usize) -> Transport {
-        let closed = self.is_close_sent() && self.has(Happened::CloseReceived);
+        let closed = self.has(Happened::CloseSent) && self.has(Happened::CloseReceived);
         if self.has(Happened::Expired) {
             Transport::Close
         } else if queued > 0 {
@@ -149,7 +136,7 @@ impl Facts {
     pub(crate) fn state(self, transport: Transport) -> State {
         if self.has(Happened::Eof) || transport == Transport::Close {
             State::Closed
-        } else if self.close != OwnClose::None || self.has(Happened::CloseReceived) || self.has(Happened::Failed) {
+        } else if self.0 & !(Happened::Open as u8) != 0 {
             State::Closing
         } else if self.has(Happened::Open) {
             State::Open
@@ -176,17 +163,17 @@ mod tests {
 
     #[test]
     fn each_of_five_facts_ends_a_connection_alone_and_with_any_others() {
-        for set in 0..1 << 5 {
-            let close = if set & 1 == 1 { OwnClose::Sent } else { OwnClose::Waits };
-            let mut facts = Facts { close, ..Facts::default() };
-            facts.set(Happened::Open);
-            let others = [Happened::CloseReceived, Happened::Failed, Happened::Eof, Happened::Expired];
-            for (bit, what) in others.into_iter().enumerate() {
-                if set >> (bit + 1) & 1 == 1 {
+        use Happened::*;
+        for set in 0..1 << 6 {
+            let mut facts = Facts::default();
+            facts.set(Open);
+            for (bit, what) in [CloseReceived, Failed, Eof, Expired, CloseSent, CloseWaits].into_iter().enumerate() {
+                if set >> bit & 1 == 1 {
                     facts.set(what);
                 }
             }
-            assert_eq!(facts.is_ending(), set != 0, "{facts:?}");
+            // A close frame that only waits ends nothing yet.
+            assert_eq!(facts.is_ending(), set & 0b11111 != 0, "{facts:?}");
         }
     }
 }

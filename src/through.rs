@@ -77,9 +77,8 @@ impl Buf for Through<'_> {
 impl Drop for Through<'_> {
     #[inline]
     fn drop(&mut self) {
-        let rest = rest(&self.header, self.payload, self.out);
-        if rest.iter().any(|part| !part.is_empty()) {
-            self.queued.keep(rest, self.out > 0);
+        if self.out < self.header.len() + self.payload.len() {
+            self.queued.keep(rest(&self.header, self.payload, self.out), self.out > 0);
         }
     }
 }

@@ -90,6 +90,13 @@ fn apply_wide(bytes: &mut [u8], key: Key) {
     apply_blocks(bytes, key);
 }
 
+/// Appends `bytes`, for which there is room: no code to make some is needed around it.
+#[inline(always)]
+pub(crate) fn put(to: &mut Vec<u8>, bytes: &[u8]) {
+    assert!(to.capacity() - to.len() >= bytes.len());
+    to.extend_from_slice(bytes);
+}
+
 /// To the end of `to`.
 #[inline]
 pub(crate) fn append(bytes: &[u8], to: &mut Vec<u8>, key: Key) {
@@ -120,7 +127,7 @@ fn append_ends<const N: usize>(bytes: &[u8], to: &mut Vec<u8>, key: Key) {
 fn append_blocks(bytes: &[u8], to: &mut Vec<u8>, key: Key) {
     let (Some(&front), Some(&back)) = (bytes.first_chunk::<LINE>(), bytes.last_chunk::<LINE>()) else { return };
     let (from, last) = (to.len(), bytes.len() - LINE);
-    to.extend_from_slice(&block(front, key));
+    put(to, &block(front, key));
     let mut start = LINE;
     if bytes.len() >= LEAST_ALIGNED {
         start = to[from..].as_ptr().align_offset(LINE).min(LINE);
@@ -129,13 +136,13 @@ fn append_blocks(bytes: &[u8], to: &mut Vec<u8>, key: Key) {
     let inner = turned(key, start);
     let (fours, rest) = bytes[start..].as_chunks::<{ 4 * LINE }>();
     for four in fours {
-        to.extend_from_slice(&block(*four, inner));
+        put(to, &block(*four, inner));
     }
     for line in rest.as_chunks::<LINE>().0 {
-        to.extend_from_slice(&block(*line, inner));
+        put(to, &block(*line, inner));
     }
     to.truncate(from + last);
-    to.extend_from_slice(&block(back, turned(key, last)));
+    put(to, &block(back, turned(key, last)));
 }
 
 #[cfg(feature = "std")]

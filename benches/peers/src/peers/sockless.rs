@@ -110,19 +110,20 @@ fn send(connection: &mut Connection, pipe: &mut Pipe, message: &[u8]) {
         connection.send_binary(message).unwrap();
     } else {
         // No read brings two of them, so that a write each is what there is anyway.
-        send_through(connection, pipe, &message.into());
+        send_through(connection, pipe, message);
     }
 }
 
 #[inline(never)]
-fn send_through(connection: &mut Connection, pipe: &mut Pipe, message: &Message<'_>) {
-    write_vectored(connection.send_through(message).unwrap(), pipe);
+fn send_through(connection: &mut Connection, pipe: &mut Pipe, message: &[u8]) {
+    // A header and a payload, and what little may wait before them.
+    write_vectored::<4>(connection.send_through(&Message::from(message)).unwrap(), pipe);
 }
 
 #[inline]
-fn write_vectored(mut outbound: impl Buf, pipe: &mut Pipe) {
+fn write_vectored<const SLICES: usize>(mut outbound: impl Buf, pipe: &mut Pipe) {
     while outbound.has_remaining() {
-        let mut slices = [IoSlice::new(&[]); 16];
+        let mut slices = [IoSlice::new(&[]); SLICES];
         let filled = outbound.chunks_vectored(&mut slices);
         let len = pipe.put_vectored(&slices[..filled]);
         outbound.advance(len);
@@ -189,7 +190,7 @@ impl Peer for Shared {
         for _ in 0..count {
             connection.send_shared(Kind::Binary, payload.clone()).unwrap();
         }
-        write_vectored(connection.outbound(), pipe);
+        write_vectored::<16>(connection.outbound(), pipe);
     }
 
     fn echo(&mut self, count: usize) {

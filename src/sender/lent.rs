@@ -1,0 +1,126 @@
+//! Messages that go out from where they lie: shared, prepared, or lent to one write.
+
+use super::Sender;
+use crate::decode::Role;
+use crate::error::SendError;
+use crate::event::{Kind, Message};
+use crate::frame::{Header, HeaderBytes, MAX_HEADER};
+use crate::mask::Mask;
+use crate::prepared::{self, Prepared};
+use crate::through::Through;
+use crate::utf8;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::mem;
+
+/// Payloads below this many bytes are copied even where they are shared: a reference costs more.
+const LEAST_SHARED: usize = 256;
+
+impl Sender {
+    /// As [`Connection::send_shared`](crate::Connection::send_shared).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text), and [`InvalidUtf8`](SendError::InvalidUtf8).
+    pub fn send_shared(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
+        self.check_message(kind, &bytes)?;
+        self.share(kind, bytes)
+    }
+
+    /// Sends what a [`Writer`](crate::Writer) has put together; `bytes` are left if they cannot be sent.
+    pub(crate) fn send_vec(&mut self, kind: Kind, bytes: &mut Vec<u8>) -> Result<(), SendError> {
+        self.check_message(kind, bytes)?;
+        self.share(kind, mem::take(bytes).into())
+    }
+
+    fn check_message(&self, kind: Kind, bytes: &[u8]) -> Result<(), SendError> {
+        self.check_new()?;
+        match kind {
+            Kind::Text => utf8::whole_text(bytes).map(|_| ()).map_err(|_| SendError::InvalidUtf8),
+            Kind::Binary => Ok(()),
+        }
+    }
+
+    fn share(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
+        if self.is_copied(bytes.len()) {
+            return self.send_message(kind, &bytes);
+        }
+        let len = bytes.len();
+        let (mask, payload) = match self.mask() {
+            None => (None, bytes),
+            // Masked where they lie if nobody else holds them, else in a copy.
+            Some(key) => match bytes.try_into_mut() {
+                Ok(mut own) => {
+                    Mask::new(key).apply(&mut own);
+                    (Some(key), own.freeze())
+                }
+                Err(shared) => return self.send_message(kind, &shared),
+            },
+        };
+        let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask, length: len as u64 }.encode();
+        header.append(self.outbox.tail(MAX_HEADER));
+        self.outbox.push_payload(payload);
+        self.frames += 1;
+        Ok(())
+    }
+
+    /// As [`Connection::send_through`](crate::Connection::send_through).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_through<'a>(&'a mut self, message: &'a Message<'_>) -> Result<Through<'a>, SendError> {
+        let (kind, payload) = (message.kind(), message.as_bytes());
+        if self.role == Role::Client || self.is_copied(payload.len()) {
+            self.send_message(kind, payload)?;
+            return Ok(Through::new(self.outbound(), HeaderBytes::NONE, &[]));
+        }
+        self.check_new()?;
+        let length = payload.len() as u64;
+        let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask: None, length }.encode();
+        self.frames += 1;
+        self.note_queued(header.len() + payload.len());
+        Ok(Through::new(self.outbound(), header, payload))
+    }
+
+    /// Whether a message of `len` bytes does not go out as it is, or costs less when it is copied.
+    #[inline]
+    fn is_copied(&self, len: usize) -> bool {
+        #[cfg(feature = "deflate")]
+        if !self.plain && self.is_worth_deflating(len) {
+            return true;
+        }
+        len < LEAST_SHARED || self.config.outbound.fragment != 0
+    }
+
+    /// As [`Connection::send_prepared`](crate::Connection::send_prepared).
+    ///
+    /// # Errors
+    /// As [`send_text`](Self::send_text).
+    pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
+        self.check_new()?;
+        #[cfg(feature = "deflate")]
+        if self.is_worth_deflating(message.payload().len()) {
+            self.send_deflated(message);
+            return Ok(());
+        }
+        self.append_prepared(message.frame());
+        Ok(())
+    }
+
+    /// Appends a frame as a server sends it.
+    pub(super) fn append_prepared(&mut self, frame: &Bytes) {
+        match (self.role, self.config.outbound.fragment) {
+            (Role::Server, 0) if frame.len() < LEAST_SHARED => {
+                self.outbox.tail(frame.len()).extend_from_slice(frame);
+                self.frames += 1;
+            }
+            (Role::Server, 0) => {
+                self.outbox.push_frame(frame.clone());
+                self.frames += 1;
+            }
+            _ => {
+                let (kind, rsv, payload) = prepared::parts(frame);
+                self.frames_of(kind, rsv, payload);
+            }
+        }
+    }
+}
