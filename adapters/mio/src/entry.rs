@@ -33,6 +33,8 @@ pub(crate) struct Entry<S> {
     pub(crate) id: Id,
     /// The tick of the wheel that it waits for; 0 is none.
     pub(crate) armed: u32,
+    /// Bytes of messages from the mailbox that others have not been told the fate of: that they are queued, or have gone out.
+    pub(crate) taken: u32,
     pub(crate) flags: Flags,
     /// When something was read that the connection has not been told the time of.
     pub(crate) heard: Option<Duration>,
@@ -173,6 +175,7 @@ impl<S> Entry<S> {
             && !(told | pressed | published | dead)
             && self.is_timed()
             && self.broken.is_none()
+            && self.taken == 0
             && self.queued() == 0
             && self.connection.state() == State::Open
     }
@@ -186,6 +189,7 @@ impl<S> Entry<S> {
     pub(crate) fn act(&mut self, local: &mut Local<S>, act: Act<S>) {
         match act {
             Act::Send(parcel) => {
+                self.taken = self.taken.saturating_add(parcel.len());
                 let sent = parcel.send(&mut self.connection);
                 if self.outcome(local, sent).is_err() {
                     local.stats.dropped += 1;
@@ -439,9 +443,10 @@ impl<S: Send + 'static> Entry<S> {
     /// Tells the handler when the peer has begun to take less than it is sent, and when all has gone.
     pub(crate) fn press<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>) {
         let queued = self.queued();
-        if queued > 0 || self.flags.published {
+        if queued > 0 || self.flags.published || self.taken > 0 {
             self.flags.published = queued > 0;
-            local.shared.mailboxes[usize::from(self.id.worker)].set_queued(self.id.key, queued);
+            let taken = std::mem::take(&mut self.taken);
+            local.shared.mailboxes[usize::from(self.id.worker)].set_queued(self.id.key, queued, taken);
         }
         if self.flags.told || !self.flags.opened {
             return;

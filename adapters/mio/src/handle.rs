@@ -57,7 +57,7 @@ pub(crate) enum Parcel {
 
 impl Parcel {
     /// About what it adds to a queue, in bytes.
-    fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         let len = match self {
             Self::Prepared(message) => message.payload().len(),
             Self::Shared(_, bytes) | Self::Fragment(_, bytes, _) | Self::Ping(bytes) | Self::Pong(bytes) => bytes.len(),
@@ -173,7 +173,7 @@ struct Slot {
     generation: u32,
     /// Bytes that wait for the peer, as far as the worker has told.
     queued: u32,
-    /// Bytes in the mailbox.
+    /// Bytes in the mailbox, and those taken out of it that the worker has not told of since.
     posted: u32,
 }
 
@@ -196,12 +196,6 @@ impl<S> Mailbox<S> {
         let mut post = self.lock();
         mem::swap(&mut post.commands, commands);
         post.shared_bytes = 0;
-        for command in commands {
-            if let Command::To(id, Act::Send(parcel)) = command {
-                let slot = &mut post.slots[id.key as usize];
-                slot.posted = slot.posted.saturating_sub(parcel.len());
-            }
-        }
     }
 
     /// The worker's: a connection has this key from now on; its generation.
@@ -215,12 +209,21 @@ impl<S> Mailbox<S> {
     /// The worker's: the connection with this key is gone.
     pub(crate) fn retire(&self, key: u32) {
         let slot = &mut self.lock().slots[key as usize];
-        *slot = Slot { generation: slot.generation.wrapping_add(1), queued: 0, posted: slot.posted };
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.queued = 0;
     }
 
-    /// The worker's: so much waits for a peer.
-    pub(crate) fn set_queued(&self, key: u32, queued: usize) {
-        self.lock().slots[key as usize].queued = u32::try_from(queued).unwrap_or(u32::MAX);
+    /// The worker's: so much waits for a peer, now that `taken` bytes out of the mailbox were sent to it.
+    pub(crate) fn set_queued(&self, key: u32, queued: usize, taken: u32) {
+        let slot = &mut self.lock().slots[key as usize];
+        slot.queued = u32::try_from(queued).unwrap_or(u32::MAX);
+        slot.posted = slot.posted.saturating_sub(taken);
+    }
+
+    /// The worker's: so many bytes out of the mailbox were for a connection that is gone.
+    pub(crate) fn forget(&self, key: u32, taken: u32) {
+        let slot = &mut self.lock().slots[key as usize];
+        slot.posted = slot.posted.saturating_sub(taken);
     }
 
     /// Bytes that wait for a peer; `None` if it is gone.

@@ -326,7 +326,9 @@ impl<H: Handler> Worker<H> {
         }
         // What is closed is deregistered all the same.
         _ = entry.stream.deregister(self.poll.registry());
-        self.local.shared.mailboxes[usize::from(self.local.worker)].retire(key as u32);
+        let mailbox = &self.local.shared.mailboxes[usize::from(self.local.worker)];
+        mailbox.forget(key as u32, entry.taken);
+        mailbox.retire(key as u32);
         if entry.flags.admitted {
             self.admission.leave(entry.peer);
         }
@@ -435,6 +437,7 @@ impl<H: Handler> Worker<H> {
             peer,
             id,
             armed: 0,
+            taken: 0,
             heard: None,
             flags: Flags { readable: true, ..flags },
             dialing,
@@ -509,7 +512,10 @@ impl<H: Handler> Worker<H> {
     fn act(&mut self, id: Id, act: Act<H::State>) {
         let entry = self.entries.get_mut(id.key as usize).filter(|entry| entry.id == id);
         let Some(entry) = entry else {
-            self.local.stats.dropped += u64::from(matches!(act, Act::Send(_)));
+            if let Act::Send(parcel) = act {
+                self.local.stats.dropped += 1;
+                self.local.shared.mailboxes[usize::from(id.worker)].forget(id.key, parcel.len());
+            }
             return;
         };
         match act {

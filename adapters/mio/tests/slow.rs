@@ -7,7 +7,7 @@ use sockless_mio::{Conn, Error, Handler, Id, Message, Prepared, SendError, Sent,
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// Echoes, and tells who has come and who takes too little.
 struct Watch {
@@ -189,5 +189,59 @@ fn what_came_in_one_read_is_answered_as_the_peer_takes_it() {
         let length = u64::to_be_bytes(len);
         assert_eq!((&answer[..2], &answer[2..10], answer.last()), (&[0x82, 127][..], &length[..], Some(&number)));
     }
+    server.stop();
+}
+
+/// Says that it has a message, and keeps its worker until it is let go.
+struct Gate {
+    opened: Sender<Id>,
+    entered: Sender<()>,
+    release: Mutex<Receiver<()>>,
+}
+
+impl Handler for Gate {
+    type State = ();
+
+    fn on_open(&self, conn: &mut Conn<'_>) {
+        self.opened.send(conn.id()).unwrap();
+    }
+
+    fn on_message(&self, _: &mut Conn<'_>, _: Message<'_>) -> Result<(), Error> {
+        self.entered.send(()).unwrap();
+        Ok(self.release.lock().unwrap().recv_timeout(common::PATIENCE)?)
+    }
+}
+
+/// Otherwise as much again would be taken, and then be lost.
+#[test]
+fn what_a_worker_has_taken_counts_until_it_is_sent() {
+    let mut config = sockless::Config::default();
+    (config.outbound.soft, config.outbound.hard) = (1000, 2000);
+    let ((opened, ids), (entered, inside), (let_go, release)) = (channel(), channel(), channel());
+    let gate = Gate { opened, entered, release: Mutex::new(release) };
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1).config(config), gate);
+    let handle = server.handle();
+    let (mut to, mut other) = (server.connect(), server.connect());
+    let id = ids.recv_timeout(common::PATIENCE).unwrap();
+
+    other.send_text("keep it busy").unwrap();
+    inside.recv_timeout(common::PATIENCE).unwrap();
+    let mut taken = 0;
+    while handle.send_binary(id, &[taken; 100]).is_ok() {
+        taken += 1;
+    }
+    // In its next turn the worker takes them first, and before it sends them it has this.
+    other.send_text("again").unwrap();
+    let_go.send(()).unwrap();
+    inside.recv_timeout(common::PATIENCE).unwrap();
+    assert_eq!(handle.send_binary(id, b"more"), Err(SendError::Full));
+    let_go.send(()).unwrap();
+    for number in 0..taken {
+        assert_eq!(to.receive().unwrap(), Some(Message::from(&[number; 100][..]).into_owned()));
+    }
+    eventually("there is room again", || handle.queued(id) == Some(0));
+    assert_eq!(handle.send_text(id, "more"), Ok(Sent::Now));
+    assert_eq!(to.receive().unwrap(), Some(text("more")));
+    assert_eq!(handle.stats().dropped, 0);
     server.stop();
 }
