@@ -23,13 +23,15 @@ impl Sender {
     /// As [`send_text`](Self::send_text), and [`InvalidUtf8`](SendError::InvalidUtf8).
     pub fn send_shared(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
         self.check_message(kind, &bytes)?;
-        self.share(kind, bytes)
+        self.share(kind, bytes);
+        Ok(())
     }
 
     /// Sends what a [`Writer`](crate::Writer) has put together; `bytes` are left if they cannot be sent.
     pub(crate) fn send_vec(&mut self, kind: Kind, bytes: &mut Vec<u8>) -> Result<(), SendError> {
         self.check_message(kind, bytes)?;
-        self.share(kind, mem::take(bytes).into())
+        self.share(kind, mem::take(bytes).into());
+        Ok(())
     }
 
     fn check_message(&self, kind: Kind, bytes: &[u8]) -> Result<(), SendError> {
@@ -40,9 +42,9 @@ impl Sender {
         }
     }
 
-    fn share(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
+    fn share(&mut self, kind: Kind, bytes: Bytes) {
         if self.is_copied(bytes.len()) {
-            return self.send_message(kind, &bytes);
+            return self.shape(kind, &bytes);
         }
         let len = bytes.len();
         let (mask, payload) = match self.mask() {
@@ -53,14 +55,13 @@ impl Sender {
                     Mask::new(key).apply(&mut own);
                     (Some(key), own.freeze())
                 }
-                Err(shared) => return self.send_message(kind, &shared),
+                Err(shared) => return self.shape(kind, &shared),
             },
         };
         let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask, length: len as u64 }.encode();
         header.append(self.outbox.tail(MAX_HEADER));
         self.outbox.push_payload(payload);
         self.frames += 1;
-        Ok(())
     }
 
     /// As [`Connection::send_through`](crate::Connection::send_through).

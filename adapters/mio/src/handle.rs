@@ -206,11 +206,11 @@ impl<S> Mailbox<S> {
         post.slots[key as usize].generation
     }
 
-    /// The worker's: the connection with this key is gone.
-    pub(crate) fn retire(&self, key: u32) {
+    /// The worker's: the connection with this key is gone, and `taken` bytes out of the mailbox with it.
+    pub(crate) fn retire(&self, key: u32, taken: u32) {
         let slot = &mut self.lock().slots[key as usize];
-        slot.generation = slot.generation.wrapping_add(1);
-        slot.queued = 0;
+        let (generation, posted) = (slot.generation.wrapping_add(1), slot.posted.saturating_sub(taken));
+        *slot = Slot { generation, queued: 0, posted };
     }
 
     /// The worker's: so much waits for a peer, now that `taken` bytes out of the mailbox were sent to it.

@@ -326,9 +326,7 @@ impl<H: Handler> Worker<H> {
         }
         // What is closed is deregistered all the same.
         _ = entry.stream.deregister(self.poll.registry());
-        let mailbox = &self.local.shared.mailboxes[usize::from(self.local.worker)];
-        mailbox.forget(key as u32, entry.taken);
-        mailbox.retire(key as u32);
+        self.local.shared.mailboxes[usize::from(self.local.worker)].retire(key as u32, entry.taken);
         if entry.flags.admitted {
             self.admission.leave(entry.peer);
         }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::start;
+use common::{raw, start};
 use sockless_mio::{
     Client, ClientError, CloseError, Closed, Code, Conn, Error, Handler, Message, Server, sockless::ProtocolError,
 };
@@ -100,7 +100,7 @@ fn run(pool: bool) {
     assert_eq!(next(&told).0, 1006);
 
     // A peer that breaks the protocol: here, a frame without a mask.
-    let mut raw = raw(&server.address().to_string());
+    let mut raw = raw(server.address());
     raw.write_all(b"\x81\x02hi").unwrap();
     let mut rest = Vec::new();
     raw.read_to_end(&mut rest).unwrap();
@@ -110,7 +110,7 @@ fn run(pool: bool) {
 
     // A peer that half-closes hears the rest, and is gone; the pool may come too late to answer.
     if !pool {
-        let mut half = self::raw(&server.address().to_string());
+        let mut half = self::raw(server.address());
         half.write_all(b"\x81\x82\0\0\0\0hi").unwrap();
         half.shutdown(Shutdown::Write).unwrap();
         let mut rest = Vec::new();
@@ -128,22 +128,6 @@ fn run(pool: bool) {
     assert_eq!(client.receive().unwrap(), Some(common::text("hello")));
     server.stop();
     assert!(matches!(client.receive(), Ok(None) | Err(ClientError::Protocol(_) | ClientError::Io(_))));
-}
-
-/// An open connection, spoken to byte by byte.
-fn raw(address: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    let request = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(request).unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        head.push(byte[0]);
-    }
-    stream
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{eventually, start, text};
+use common::{REQUEST, eventually, skip_head, start, text};
 use sockless_mio::{Conn, Error, Handler, Id, Message, Prepared, SendError, Sent, Server, sockless};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -42,9 +42,6 @@ impl Handler for Watch {
         self.tell(conn, "drained");
     }
 }
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 #[test]
 fn a_send_says_what_becomes_of_it() {
@@ -88,12 +85,7 @@ fn a_send_says_what_becomes_of_it() {
 
     // When it reads after all, it gets everything that was taken, in order and whole.
     let mut expected = taken * (10 + 100_000);
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        slow.read_exact(&mut byte).unwrap();
-        head.push(byte[0]);
-    }
+    skip_head(&mut slow);
     let mut frame = vec![0; 10 + 100_000];
     while expected > 0 {
         slow.read_exact(&mut frame).unwrap();
@@ -176,12 +168,7 @@ fn what_came_in_one_read_is_answered_as_the_peer_takes_it() {
         stream.extend([0x82, 0x81, 0, 0, 0, 0, number]);
     }
     client.write_all(&stream).unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        client.read_exact(&mut byte).unwrap();
-        head.extend(byte);
-    }
+    skip_head(&mut client);
     let len = (1 << 20) + 1;
     let mut answer = vec![0; 10 + len as usize];
     for number in 0..40 {

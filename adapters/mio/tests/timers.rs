@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{start, text};
+use common::{raw, start, text};
 use sockless_mio::sockless::{HandshakeError, ProtocolError};
 use sockless_mio::{Client, CloseError, Closed, Code, Config, Conn, Error, Handler, Message, Server};
 use std::io::{Read, Write};
@@ -138,17 +138,7 @@ fn a_pause() {
 fn a_pause_within_a_read() {
     let server =
         start(Server::builder().listen("127.0.0.1:0").workers(1), Tell { closed: channel().0, pongs: channel().0 });
-    let mut stream = TcpStream::connect(server.address()).unwrap();
-    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    let request = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(request).unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        head.extend(byte);
-    }
+    let mut stream = raw(server.address());
     stream.write_all(b"\x81\x85\0\0\0\0pause\x81\x86\0\0\0\0behind\x81\x84\0\0\0\0last").unwrap();
     let mut frames = [0; 8 + 9 + 8 + 6];
     stream.read_exact(&mut frames).unwrap();

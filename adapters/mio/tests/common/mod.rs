@@ -2,7 +2,8 @@
 #![allow(dead_code, unreachable_pub)] // Each test uses some of it.
 
 use sockless_mio::{Builder, Client, Handle, Handler, Message, Running, Stats};
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// The longest that anything here is waited for.
@@ -56,6 +57,29 @@ impl<S: Send + 'static> Started<S> {
     pub fn stop_within(self, patience: Duration) -> sockless_mio::Report {
         self.handle().shutdown(patience);
         self.running.join()
+    }
+}
+
+/// A request that opens a WebSocket.
+pub const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// An open connection, spoken to byte by byte.
+pub fn raw(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(REQUEST).unwrap();
+    skip_head(&mut stream);
+    stream
+}
+
+/// Reads a response up to the end of its head.
+pub fn skip_head(stream: &mut TcpStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
     }
 }
 

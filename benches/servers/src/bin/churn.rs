@@ -98,8 +98,9 @@ fn run() -> Result<(), Box<dyn Error>> {
         while server.descriptors()? > base_descriptors && Instant::now() < patience {
             thread::sleep(Duration::from_millis(50));
         }
-        after.push((server.resident()?, totals.opened.load(Relaxed)));
-        println!("nobody there: {} KiB, {} descriptors", server.resident()? >> 10, server.descriptors()?);
+        let memory = server.resident()?;
+        after.push((memory, totals.opened.load(Relaxed)));
+        println!("nobody there: {} KiB, {} descriptors", memory >> 10, server.descriptors()?);
     }
     if server.descriptors()? != base_descriptors {
         return Err("descriptors are leaked".into());
