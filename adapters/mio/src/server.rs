@@ -44,6 +44,13 @@ pub struct Report {
     pub undelivered: Vec<(Id, usize)>,
 }
 
+impl Report {
+    fn add(&mut self, of_another: Self) {
+        self.closed += of_another.closed;
+        self.undelivered.extend(of_another.undelivered);
+    }
+}
+
 /// The settings to begin with; [`Builder::bind`] ends them.
 impl Server<fn(&mut crate::Conn<'_>, crate::Message<'_>) -> Result<(), crate::Error>> {
     /// The settings of a server, for any handler.
@@ -118,12 +125,22 @@ impl<H: Handler> Server<H> {
         Ok(running)
     }
 
-    /// Serves until [`Handle::shutdown`].
+    /// Serves until [`Handle::shutdown`]; the last worker does so in the calling thread.
+    ///
+    /// With one worker and no pool, no other thread is started. A process that has none at all pays less for each system
+    /// call.
     ///
     /// # Errors
     /// Threads that cannot be started.
-    pub fn run(self) -> io::Result<Report> {
-        Ok(self.start()?.join())
+    ///
+    /// # Panics
+    /// If a worker has.
+    pub fn run(mut self) -> io::Result<Report> {
+        let own = self.workers.pop();
+        let running = self.start()?;
+        let mut report = own.map(Worker::run).unwrap_or_default();
+        report.add(running.join());
+        Ok(report)
     }
 }
 
@@ -147,9 +164,7 @@ impl<S: Send + 'static> Running<S> {
     pub fn join(self) -> Report {
         let mut report = Report::default();
         for worker in self.workers {
-            let Report { closed, undelivered } = worker.join().unwrap_or_else(|panic| resume_unwind(panic));
-            report.closed += closed;
-            report.undelivered.extend(undelivered);
+            report.add(worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
         }
         if let Some(pool) = self.pool {
             pool.close();
