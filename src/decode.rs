@@ -378,6 +378,7 @@ impl Decoder {
 
     /// Bytes of the frame under way that have not come, and whether its message ends with it; `None` between data
     /// frames.
+    #[inline]
     pub(crate) fn under_way(&self) -> Option<(usize, bool)> {
         match self.state {
             State::Payload { opcode, fin, remaining, .. } if !opcode.is_control() => Some((remaining as usize, fin)),

@@ -174,16 +174,23 @@ impl Outbox {
     #[inline]
     pub(crate) fn swap(&mut self, buffer: &mut Vec<u8>) {
         buffer.clear();
+        if !self.bytes.is_empty() || self.backlog.is_some() {
+            self.move_to(buffer);
+        }
+        mem::swap(&mut self.bytes, buffer);
+    }
+
+    #[inline(never)]
+    fn move_to(&mut self, buffer: &mut Vec<u8>) {
         if self.len() > 0 {
             if let Some(backlog) = &mut self.backlog {
                 backlog.leave_sent(&mut self.bytes);
             }
             buffer.extend_from_slice(&self.bytes);
-        } else if self.backlog.is_some() {
+        } else {
             self.backlog = None;
         }
         self.bytes.clear();
-        mem::swap(&mut self.bytes, buffer);
     }
 
     /// The bytes to send next.

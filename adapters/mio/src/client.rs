@@ -12,7 +12,7 @@ use sockless::{
 };
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -419,7 +419,7 @@ impl Client {
         let mut moved = false;
         while self.connection.wants().write {
             let mut outbound = self.connection.outbound();
-            match self.stream.write(&[IoSlice::new(outbound.chunk())]) {
+            match self.stream.write(outbound.chunk()) {
                 Ok(n) => outbound.advance(n),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),

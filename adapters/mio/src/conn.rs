@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 /// A connection, lent to its handler for the time of a call.
 ///
-/// It never blocks. What is sent goes out when the call has returned, a long message perhaps before; a send says whether
-/// it waits behind what the peer has not taken yet ([`Sent`]), or is refused ([`SendError::Full`]).
+/// It never blocks. What is sent goes out soon after the call has returned, in the same turn of the loop, a long message
+/// perhaps before; a send says whether it waits behind what the peer has not taken yet ([`Sent`]), or is refused
+/// ([`SendError::Full`]).
 ///
 /// With a pool of threads, a `Conn` is in another thread than its connection: what it is told is done soon after and in
 /// order, and [`state`](Self::ready_state) and [`counters`](Self::counters) are as of the event that it is called for.

@@ -293,6 +293,7 @@ impl<S: Send + 'static> Entry<S> {
     }
 
     fn receive_all<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, mut input: &mut [u8]) -> usize {
+        let most = MOST_GATHERED.min(local.shared.hard / 2);
         loop {
             match self.connection.receive(&mut input) {
                 Ok(Some(event)) => {
@@ -305,7 +306,7 @@ impl<S: Send + 'static> Entry<S> {
                     return 0;
                 }
             }
-            if !input.is_empty() && self.has_enough(local) && self.flags.opened && !self.flags.told {
+            if !input.is_empty() && self.has_enough(most) && self.flags.opened && !self.flags.told {
                 self.flush(local);
                 if !self.wants_input() {
                     return input.len();
@@ -314,10 +315,9 @@ impl<S: Send + 'static> Entry<S> {
         }
     }
 
-    /// Whether much waits to go out, or the handler has paused.
+    /// Whether more than so much waits to go out, or the handler has paused.
     #[inline]
-    fn has_enough(&self, local: &Local<S>) -> bool {
-        let most = MOST_GATHERED.min(local.shared.hard / 2);
+    fn has_enough(&self, most: usize) -> bool {
         !self.is_timed() || self.queued() > most && !self.connection.wants_read()
     }
 
@@ -494,6 +494,7 @@ impl<S> Entry<S> {
     }
 
     /// Sends a message; a long one goes out at once, from where it lies, unless others will follow it.
+    #[inline]
     pub(crate) fn send(&mut self, local: &mut Local<S>, message: &Message<'_>) -> Result<Sent, SendError> {
         let sent = match message.as_bytes().len() {
             LEAST_THROUGH.. if local.last && self.stream.tls().is_none() && self.may_write() => {
@@ -532,15 +533,21 @@ impl<S> Entry<S> {
     }
 
     /// Takes the worker's outbox back, or what is left of an own one that has served.
+    #[inline]
     pub(crate) fn take_back(&mut self, local: &mut Local<S>) {
-        let queued = self.queued();
-        match (std::mem::take(&mut self.flags.lent), queued) {
+        match (std::mem::take(&mut self.flags.lent), self.queued()) {
             (true, 0) => {
                 self.connection.swap_outbox(&mut local.outbox);
                 if local.outbox.capacity() > MOST_LENT {
                     local.outbox = Vec::new();
                 }
             }
+            (lent, queued) => self.keep_outbox(local, lent, queued),
+        }
+    }
+
+    fn keep_outbox(&mut self, local: &mut Local<S>, lent: bool, queued: usize) {
+        match (lent, queued) {
             (false, 0) => self.connection.swap_outbox(&mut Vec::new()),
             (true, ..=MOST_MOVED) => {
                 let mut own = Vec::with_capacity(queued);
@@ -562,13 +569,9 @@ fn write(stream: &mut Stream, mut outbound: impl Buf, stats: &mut Stats) -> io::
             return stream.flush();
         }
         let chunk = outbound.chunk();
-        let (written, offered) = if chunk.len() == remaining {
-            (stream.write(&[IoSlice::new(chunk)])?, remaining)
-        } else {
-            let mut slices = [IoSlice::new(&[]); 64];
-            let count = outbound.chunks_vectored(&mut slices);
-            let offered = slices[..count].iter().map(|slice| slice.len()).sum();
-            (stream.write(&slices[..count])?, offered)
+        let (written, offered) = match chunk.len() == remaining {
+            true => (stream.write(chunk)?, remaining),
+            false => write_vectored(stream, &outbound)?,
         };
         outbound.advance(written);
         stats.bytes_sent += written as u64;
@@ -576,4 +579,13 @@ fn write(stream: &mut Stream, mut outbound: impl Buf, stats: &mut Stats) -> io::
             return Ok(false);
         }
     }
+}
+
+/// Writes of several slices; how many bytes, and of how many.
+#[inline(never)]
+fn write_vectored(stream: &mut Stream, outbound: &impl Buf) -> io::Result<(usize, usize)> {
+    let mut slices = [IoSlice::new(&[]); 64];
+    let count = outbound.chunks_vectored(&mut slices);
+    let offered = slices[..count].iter().map(|slice| slice.len()).sum();
+    Ok((stream.write_vectored(&slices[..count])?, offered))
 }

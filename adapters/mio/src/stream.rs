@@ -104,14 +104,19 @@ impl Stream {
         }
     }
 
-    /// Writes as much of `slices` as is taken; [`is_blocked`](Self::is_blocked) says whether it has left this process.
+    /// Writes as much as is taken; with TLS, that has perhaps not left this process ([`flush`](Self::flush)).
     #[inline]
-    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.tls {
-            None => retry(|| match slices {
-                [slice] => either!(&mut self.socket, socket => socket.write(slice)),
-                _ => either!(&mut self.socket, socket => socket.write_vectored(slices)),
-            }),
+            None => retry(|| either!(&mut self.socket, socket => socket.write(bytes))),
+            Some(session) => session.write(&mut self.socket, &[IoSlice::new(bytes)]),
+        }
+    }
+
+    /// The same of several slices.
+    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => retry(|| either!(&mut self.socket, socket => socket.write_vectored(slices))),
             Some(session) => session.write(&mut self.socket, slices),
         }
     }
