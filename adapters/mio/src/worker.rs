@@ -260,16 +260,10 @@ impl<H: Handler> Worker<H> {
 
     /// Looks after those that others have written to.
     fn look_after(&mut self) {
-        while !self.local.dirty.is_empty() {
-            let mut dirty = mem::take(&mut self.local.dirty);
-            for key in dirty.drain(..) {
-                if let Some(entry) = self.entries.get_mut(key as usize) {
-                    entry.flags.dirty = false;
-                    self.settle(key as usize);
-                }
-            }
-            if self.local.dirty.is_empty() {
-                self.local.dirty = dirty; // for its capacity
+        while let Some(key) = self.local.dirty.pop() {
+            if let Some(entry) = self.entries.get_mut(key as usize) {
+                entry.flags.dirty = false;
+                self.settle(key as usize);
             }
         }
     }
@@ -577,15 +571,11 @@ impl<H: Handler> Worker<H> {
 
     #[cold]
     fn deliver_some(&mut self) {
-        while !self.local.deliveries.is_empty() {
-            let mut deliveries = mem::take(&mut self.local.deliveries);
-            for (audience, message) in deliveries.drain(..) {
-                self.deliver(&audience, &message);
-            }
-            if self.local.deliveries.is_empty() {
-                self.local.deliveries = deliveries; // for its capacity
-            }
+        let mut deliveries = mem::take(&mut self.local.deliveries);
+        for (audience, message) in deliveries.drain(..) {
+            self.deliver(&audience, &message);
         }
+        self.local.deliveries = deliveries; // for its capacity
     }
 
     fn deliver(&mut self, audience: &Audience, message: &Prepared) {
