@@ -113,7 +113,7 @@ impl Outbox {
                 let to = self.tail(MAX_HEADER + len);
                 header.encode().append(to);
                 match mask {
-                    Some(key) => xor::append(payload, to, key),
+                    Some(key) => xor::append_wide(payload, to, key),
                     None if len <= MOVED => put(to, payload),
                     None => put_parts(to, payload),
                 }

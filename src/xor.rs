@@ -145,13 +145,14 @@ fn append_blocks(bytes: &[u8], to: &mut Vec<u8>, key: Key) {
     put(to, &block(back, turned(key, last)));
 }
 
+/// The same for at least a [`LINE`], for which there is room.
 #[cfg(feature = "std")]
-fn append_wide(bytes: &[u8], to: &mut Vec<u8>, key: Key) {
+pub(crate) fn append_wide(bytes: &[u8], to: &mut Vec<u8>, key: Key) {
     dispatch!(Level::new(), _ => append_blocks(bytes, to, key));
 }
 
 #[cfg(not(feature = "std"))]
-fn append_wide(bytes: &[u8], to: &mut Vec<u8>, key: Key) {
+pub(crate) fn append_wide(bytes: &[u8], to: &mut Vec<u8>, key: Key) {
     append_blocks(bytes, to, key);
 }
 
