@@ -67,7 +67,7 @@ pub enum ProtocolError {
     /// Nothing came in answer to a keepalive ping in time.
     #[error("no answer to a ping in time")]
     PongTimeout,
-    /// No message came or went for as long as [`Keepalive::idle`](crate::Keepalive::idle) allows.
+    /// The peer has said nothing but pongs for as long as [`Keepalive::idle`](crate::Keepalive::idle) allows.
     #[error("idle for too long")]
     IdleTimeout,
     /// The peer did not finish the closing handshake in time.
@@ -102,7 +102,7 @@ pub enum SendError {
     /// More than [`Outbound::hard`](crate::Outbound::hard) bytes wait to go out; try again when some have gone.
     #[error("too much waits to go out")]
     Full,
-    /// The opening handshake is not done, or there is no request to answer.
+    /// The opening handshake is not done.
     #[error("connection is not open")]
     NotOpen,
     /// The request was answered already, or nothing has been asked.

@@ -149,11 +149,18 @@ fn tell(conn: &mut Conn<'_, Guest>, room: &str, line: &str) {
 }
 
 fn main() -> ExitCode {
-    let result = options().and_then(|builder| builder.map_or_else(|| Ok(()), serve));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    let builder = match options() {
+        Ok(Some(builder)) => builder,
+        Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mio_chat: {error}; see --help");
+            return ExitCode::from(2);
+        }
+    };
+    match serve(builder) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mio_chat: {error}");
             ExitCode::FAILURE
         }
     }

@@ -47,13 +47,13 @@ impl Admission {
         let mut table = self.lock();
         if table.visitors.len() > table.sweep_at {
             let window = self.rate.map_or(Duration::ZERO, |(_, window)| window);
-            table.visitors.retain(|_, visitor| visitor.open > 0 || now < visitor.since + window);
+            table.visitors.retain(|_, visitor| visitor.open > 0 || now < visitor.since.saturating_add(window));
             table.sweep_at = (2 * table.visitors.len()).max(1024);
         }
         let new = Visitor { open: 0, since: now, came: 0 };
         let visitor = table.visitors.entry(peer.ip().to_canonical()).or_insert(new);
         if let Some((most, window)) = self.rate {
-            if now >= visitor.since + window {
+            if now >= visitor.since.saturating_add(window) {
                 (visitor.since, visitor.came) = (now, 0);
             }
             if visitor.came >= most {
@@ -113,6 +113,9 @@ mod tests {
         admission.leave(peer(1));
         assert!(!admission.enter(peer(1), S + S / 2));
         assert!(admission.enter(peer(1), S + S));
+        let admission = Admission::new(None, Some((1, Duration::MAX)));
+        assert!(admission.enter(peer(1), S));
+        assert!(!admission.enter(peer(1), 100 * S), "never again");
     }
 
     #[test]

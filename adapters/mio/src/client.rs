@@ -17,6 +17,17 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long connecting takes at most, unless the caller has it otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pongs that are kept until they are asked for; most never are.
+const MOST_PONGS: usize = 64;
+
+/// The end of a time that begins now; `None` where that is never.
+fn after(time: Duration) -> Option<Instant> {
+    Instant::now().checked_add(time)
+}
+
 /// A connection that is being made, for a worker to go on with.
 pub(crate) struct Target {
     pub(crate) request: ClientRequest,
@@ -133,7 +144,7 @@ impl ClientBuilder {
     pub fn connect(self) -> Result<Client, ClientError> {
         let request = self.request?;
         let mut addresses = resolve(&request)?;
-        let deadline = Instant::now() + self.timeout;
+        let deadline = after(self.timeout);
         let mut result = Err(ClientError::TimedOut);
         while let (Err(ClientError::Io(_) | ClientError::TimedOut), Some(address)) = (&result, addresses.pop()) {
             let tls = match (request.is_secure(), &self.tls) {
@@ -168,6 +179,7 @@ pub struct Client {
     started: Instant,
     /// What has come and not been asked for.
     inbox: VecDeque<Message<'static>>,
+    /// The newest first.
     pongs: VecDeque<Vec<u8>>,
     closed: Option<Close<'static>>,
     response: Option<Response<'static>>,
@@ -187,12 +199,7 @@ impl Client {
 
     /// The settings of a connection to a URL.
     pub fn builder(url: &str) -> ClientBuilder {
-        ClientBuilder {
-            request: ClientRequest::new(url),
-            config: Config::default(),
-            tls: None,
-            timeout: Duration::from_secs(10),
-        }
+        ClientBuilder { request: ClientRequest::new(url), config: Config::default(), tls: None, timeout: TIMEOUT }
     }
 
     /// Speaks over a Unix socket.
@@ -202,15 +209,14 @@ impl Client {
     #[cfg(unix)]
     pub fn connect_unix(path: impl AsRef<std::path::Path>, url: &str) -> Result<Self, ClientError> {
         let stream = Stream::new(Socket::Unix(mio::net::UnixStream::connect(path)?), None);
-        let deadline = Instant::now() + Duration::from_secs(10);
-        Self::open(&ClientRequest::new(url)?, Config::default(), stream, deadline)
+        Self::open(&ClientRequest::new(url)?, Config::default(), stream, after(TIMEOUT))
     }
 
     fn open(
         request: &ClientRequest,
         config: Config,
         mut stream: Stream,
-        deadline: Instant,
+        deadline: Option<Instant>,
     ) -> Result<Self, ClientError> {
         let poll = Poll::new()?;
         stream.register(poll.registry(), Token(0))?;
@@ -232,11 +238,11 @@ impl Client {
             match client.stream.connected() {
                 Some(Ok(())) => break,
                 Some(Err(error)) => return Err(error.into()),
-                None => client.wait(Some(deadline))?,
+                None => client.wait(deadline)?,
             }
         }
         client.stream.set_nodelay();
-        client.until(Some(deadline), |client| client.response.is_some())?;
+        client.until(deadline, |client| client.response.is_some())?;
         Ok(client)
     }
 
@@ -301,11 +307,14 @@ impl Client {
     /// # Errors
     /// As [`receive`](Self::receive), and [`TimedOut`](ClientError::TimedOut).
     pub fn receive_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'static>>, ClientError> {
-        self.receive_until(Some(Instant::now() + timeout))
+        self.receive_until(after(timeout))
     }
 
     fn receive_until(&mut self, deadline: Option<Instant>) -> Result<Option<Message<'static>>, ClientError> {
-        self.until(deadline, |client| !client.inbox.is_empty() || client.closed.is_some())?;
+        // What has come is taken first, or a peer that sends faster would fill the inbox without end.
+        if self.inbox.is_empty() {
+            self.until(deadline, |client| !client.inbox.is_empty() || client.closed.is_some())?;
+        }
         Ok(self.inbox.pop_front())
     }
 
@@ -314,8 +323,8 @@ impl Client {
     /// # Errors
     /// As [`receive_timeout`](Self::receive_timeout).
     pub fn receive_pong(&mut self, timeout: Duration) -> Result<Vec<u8>, ClientError> {
-        self.until(Some(Instant::now() + timeout), |client| !client.pongs.is_empty() || client.closed.is_some())?;
-        self.pongs.pop_front().ok_or(ClientError::Closed)
+        self.until(after(timeout), |client| !client.pongs.is_empty() || client.closed.is_some())?;
+        self.pongs.pop_back().ok_or(ClientError::Closed)
     }
 
     /// Calls `each` for every message until the connection is closed, or `each` says that it is enough.
@@ -468,7 +477,10 @@ impl Client {
             Ok(Some(Event::Text(text))) => self.inbox.push_back(Message::Text(text.into_owned().into())),
             Ok(Some(Event::Binary(bytes))) => self.inbox.push_back(Message::Binary(bytes.into_owned().into())),
             Ok(Some(Event::Unchecked(text))) => self.inbox.push_back(Message::Unchecked(text.into_owned().into())),
-            Ok(Some(Event::Pong(payload))) => self.pongs.push_back(payload.into_owned()),
+            Ok(Some(Event::Pong(payload))) => {
+                self.pongs.truncate(MOST_PONGS - 1);
+                self.pongs.push_front(payload.into_owned());
+            }
             Ok(Some(Event::Close(close))) => self.closed = Some(close.into_owned()),
             Ok(Some(Event::Open(response))) => self.response = Some(response.into_owned()),
             Ok(Some(Event::Rejected(response))) => {

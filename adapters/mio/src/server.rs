@@ -69,7 +69,9 @@ impl<H: Handler> Server<H> {
         let mut addresses = Vec::new();
         let mut listeners: Vec<Vec<Listener>> = (0..count).map(|_| Vec::new()).collect();
         for (address, tls) in listen {
-            let (address, bound) = Listener::bind(&Address::resolve(&address)?, tls, settings.backlog, count)?;
+            let bound = Address::resolve(&address).and_then(|it| Listener::bind(&it, tls, settings.backlog, count));
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
+            let (address, bound) = bound.map_err(named)?;
             addresses.push(address);
             for (of_worker, listener) in listeners.iter_mut().zip(bound) {
                 of_worker.push(listener);

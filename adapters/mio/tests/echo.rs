@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{start, text};
+use common::{eventually, start, text};
 use sockless_mio::{Client, Code, Conn, Kind, Message, Server};
 use std::time::Duration;
 
@@ -56,6 +56,49 @@ fn many_at_once_and_pipelined() {
     drop(clients);
     server.eventually("all are gone", |stats| stats.connections == 0 && stats.open == 0);
     server.stop();
+}
+
+#[test]
+fn a_client_reads_in_a_thread_of_its_own() {
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1), echo);
+    let mut client = server.connect();
+    for number in 0..5 {
+        client.send_text(&number.to_string()).unwrap();
+    }
+    let reader = std::thread::spawn(move || {
+        let mut heard = Vec::new();
+        let until = |client: &mut Client, message: Message<'_>| {
+            heard.push(message.into_owned());
+            match heard.len() {
+                5 => client.send_text("last").is_ok(),
+                count => count < 6,
+            }
+        };
+        client.read_loop(until).unwrap();
+        heard
+    });
+    let heard = ["0", "1", "2", "3", "4", "last"].map(text);
+    assert_eq!(reader.join().unwrap(), heard);
+    server.stop();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn servers_share_a_port() {
+    // As processes do, each of which has a queue of its own.
+    let one = start(Server::builder().listen("127.0.0.1:0").workers(1), echo);
+    let other = start(Server::builder().listen(one.address()).workers(1), echo);
+    let mut clients = Vec::new();
+    eventually("both are connected to", || {
+        clients.push(one.connect());
+        one.handle().count() > 0 && other.handle().count() > 0
+    });
+    for mut client in clients {
+        client.send_text("both").unwrap();
+        assert_eq!(client.receive().unwrap(), Some(text("both")));
+    }
+    one.stop();
+    other.stop();
 }
 
 #[test]

@@ -99,6 +99,21 @@ fn a_send_says_what_becomes_of_it() {
     server.stop();
 }
 
+#[test]
+fn behind_what_waits_a_message_is_queued() {
+    let (told_by, told) = channel();
+    let mut config = sockless::Config::default();
+    config.outbound.hard = 64 << 20;
+    let builder = Server::builder().listen("127.0.0.1:0").workers(1).config(config);
+    let server = start(builder, Watch { told: Mutex::new(told_by) });
+    let _deaf = common::raw(server.address());
+    let (id, _) = told.recv_timeout(common::PATIENCE).unwrap();
+    let message = vec![b'x'; 100_000];
+    assert_eq!(server.handle().send_binary(id, &message), Ok(Sent::Now));
+    eventually("the system takes no more", || server.handle().send_binary(id, &message).unwrap() == Sent::Queued);
+    server.stop();
+}
+
 /// A hundred peers that send and never read.
 #[test]
 fn others_are_unharmed() {

@@ -3,12 +3,13 @@
 mod common;
 
 use common::{eventually, start, text};
-use sockless_mio::{Client, ClientRequest, Closed, Code, Conn, Error, Handler, Message, Server, rustls, tls};
+use sockless_mio::{Client, ClientRequest, Closed, Code, Config, Conn, Error, Handler, Message, Server, rustls, tls};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 /// A certificate for `localhost` and its key, made for this run, in files that end with it.
 struct Certificate {
@@ -106,6 +107,24 @@ fn beside_plain_tcp() {
         running.handle().shutdown(common::PATIENCE);
         assert_eq!(running.join().undelivered, []);
     }
+}
+
+#[test]
+fn a_handshake_that_does_not_end() {
+    let certificate = Certificate::new("stops");
+    let mut config = Config::default();
+    config.keepalive.handshake = Some(Duration::from_millis(100));
+    let builder = Server::builder().listen_tls("127.0.0.1:0").workers(1).config(config);
+    let server = start(builder.tls(certificate.server()), Describe);
+    // Nothing, and the start of a record that begins a handshake (RFC 8446 §5.1).
+    for begun in [&b""[..], &[22, 3, 1, 2, 0]] {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        stream.write_all(begun).unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    }
+    server.eventually("both are gone", |stats| stats.connections == 0 && stats.accepted == 2);
+    server.stop();
 }
 
 /// A peer that does not read: what TLS and the outbox hold goes out when it does.

@@ -26,7 +26,8 @@ fn beside_tcp() {
     client.send_text("who am I?").unwrap();
     assert!(matches!(client.receive().unwrap(), Some(Message::Text(who)) if who.starts_with("Some(127.0.0.1:")));
     // In use it is not taken away.
-    assert!(Server::builder().listen(&listen).bind(who).is_err());
+    let Err(error) = Server::builder().listen(&listen).bind(who) else { panic!("taken away") };
+    assert!(error.to_string().starts_with(&listen), "{error} does not say what is in use");
     server.stop();
     assert!(!path.exists());
     // What a server has left that was killed is.

@@ -11,6 +11,7 @@ use sockless_tokio::sockless::{Config, Origins, Request, SendError};
 use sockless_tokio::{Client, ConnectError, Error, Incoming, Reject, relay};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 const HELP: &str = "\
@@ -68,7 +69,15 @@ async fn serve(listen: &str, upstream: Arc<str>) -> std::io::Result<()> {
     let listener = TcpListener::bind(listen).await?;
     println!("listening on {}", listener.local_addr()?);
     loop {
-        let (stream, peer) = listener.accept().await?;
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Too many open files, most likely; they get fewer with time.
+                eprintln!("proxy: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
         let upstream = upstream.clone();
         tokio::spawn(async move {
             if let Err(error) = proxy(stream, &upstream).await {

@@ -5,19 +5,18 @@
 //! ```
 //!
 //! `echo` is all that there is to an echo: messages are answered where they lie, and receiving also writes what waits, so
-//! the echoes of messages that came together go out together.
+//! the echoes of messages that came together go out together. `serve` is all that there is to a server: it keeps the
+//! deadlines of the handshakes, that of TLS too, and outlives a want of descriptors.
 
 use sockless_tokio::sockless::{Config, Origins};
 use sockless_tokio::tokio_rustls::TlsAcceptor;
 use sockless_tokio::tokio_rustls::rustls::ServerConfig;
 use sockless_tokio::tokio_rustls::rustls::crypto::ring;
 use sockless_tokio::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use sockless_tokio::{Error, Reject, accept_with};
+use sockless_tokio::{Error, NetStream, Peer, Reject, Server, WebSocket};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
@@ -137,46 +136,22 @@ fn acceptor(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) ->
 async fn serve(options: Options) -> Result<(), AnyError> {
     let listener = TcpListener::bind(&options.listen).await?;
     println!("listening on {}", listener.local_addr()?);
-    let Options { config, tls, .. } = options;
-    let config = Arc::new(config);
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Too many open files, most likely; they get fewer with time.
-                eprintln!("tokio_echo: {error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let (config, tls) = (config.clone(), tls.clone());
-        tokio::spawn(async move {
-            // Each write is all that there is to say, so nothing is won by holding it back.
-            let ended = match (stream.set_nodelay(true), tls) {
-                (Err(error), _) => Err(error.into()),
-                (Ok(()), None) => echo(stream, config).await,
-                (Ok(()), Some(tls)) => match tls.accept(stream).await {
-                    Ok(stream) => echo(stream, config).await,
-                    Err(error) => Err(error.into()),
-                },
-            };
-            match ended {
-                Ok(()) | Err(Error::Refused(200)) => {}
-                Err(error) => eprintln!("{peer}: {error}"),
-            }
-        });
-    }
-}
-
-async fn echo<S: AsyncRead + AsyncWrite + Unpin>(stream: S, config: Arc<Config>) -> Result<(), Error> {
-    let mut socket = accept_with(stream, config, |request| {
+    let mut server = Server::new().config(options.config).answer(|request, _| {
         // A bad request for a WebSocket is accepted too, and then refused with the status that fits.
         if request.is_upgrade() {
             Ok(request.accept_first_subprotocol())
         } else {
             Err(Reject::new(200).header("Content-Type", "text/plain").body("An echo server for WebSockets.\n"))
         }
-    })
-    .await?;
-    socket.recv_each(|message, replies| replies.feed(message)).await
+    });
+    if let Some(tls) = options.tls {
+        server = server.tls(tls);
+    }
+    server.serve(listener, echo).await;
+    Ok(())
+}
+
+async fn echo(mut socket: WebSocket<NetStream>, peer: Peer) -> Result<(), Error> {
+    let ended = socket.recv_each(|message, replies| replies.feed(message)).await;
+    ended.inspect_err(|error| eprintln!("{}: {error}", peer.address))
 }

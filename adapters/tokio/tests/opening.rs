@@ -2,7 +2,7 @@
 
 use sockless_tokio::sockless::{Config, HandshakeError, Keepalive, ProtocolError, Request};
 use sockless_tokio::{
-    Client, ConnectError, Error, Incoming, Proxy, ProxyError, Reject, Roots, Tls, accept, accept_with, connect,
+    Client, ConnectError, Error, Incoming, Proxy, ProxyError, Reject, Roots, Server, Tls, accept, accept_with, connect,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -183,6 +183,19 @@ async fn serve_tls(config: ServerConfig) -> (u16, JoinHandle<()>) {
 fn tls_server() -> tokio_rustls::rustls::ConfigBuilder<ServerConfig, tokio_rustls::rustls::WantsVerifier> {
     let provider = Arc::new(ring::default_provider());
     ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn tls_handshakes_have_a_deadline() {
+    let (certificate, key) = made();
+    let config = tls_server().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::new().tls(TlsAcceptor::from(Arc::new(config)));
+    tokio::spawn(server.serve(listener, |_, _| async { Ok::<_, Error>(()) }));
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(3600), silent.read_u8()).await;
+    assert!(ended.expect("the server hangs up").is_err());
 }
 
 #[tokio::test]
