@@ -98,6 +98,8 @@ pub(crate) struct Local<S> {
     pub(crate) dirty: Vec<u32>,
     pub(crate) stats: Stats,
     pub(crate) now: Duration,
+    /// What the events of one read have cost, about, in bytes; but for those that lie where they were read.
+    pub(crate) work: usize,
     /// Nothing was read behind the message that a handler was called for last.
     pub(crate) last: bool,
     /// Lent to whichever connection is busy.
@@ -109,6 +111,12 @@ pub(crate) struct Local<S> {
 /// Bytes; while fewer wait, one read's messages are gone on with before they are written: a system call for each would
 /// cost more than the copy.
 const MOST_GATHERED: usize = 512 << 10;
+
+/// Bytes; when a read's events have cost more, the rest has to wait until it was the others' turn.
+const MOST_WORK: usize = 4 << 20;
+
+/// Bytes; what a ping costs, which is answered by a write of its own, beside what a message does.
+const PING_WORK: usize = 16 << 10;
 
 /// Capacity in bytes that the lent outbox keeps: what was gathered, and the room to grow by doubling.
 const MOST_LENT: usize = 4 * MOST_GATHERED;
@@ -237,6 +245,7 @@ impl<S: Send + 'static> Entry<S> {
     /// Reads once, and tells the handler what came.
     pub(crate) fn read<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, buffer: &mut [u8]) {
         self.lend(local);
+        local.work = 0;
         if let Some(mut held) = self.held.take() {
             let left = self.receive(handler, local, &mut held);
             if left > 0 {
@@ -306,9 +315,13 @@ impl<S: Send + 'static> Entry<S> {
                     return 0;
                 }
             }
-            if !input.is_empty() && self.has_enough(most) && self.flags.opened && !self.flags.told {
+            if !input.is_empty()
+                && (local.work > MOST_WORK || self.has_enough(most))
+                && self.flags.opened
+                && !self.flags.told
+            {
                 self.flush(local);
-                if !self.wants_input() {
+                if local.work > MOST_WORK || !self.wants_input() {
                     return input.len();
                 }
             }
@@ -363,6 +376,7 @@ impl<S: Send + 'static> Entry<S> {
             event => return self.rare_event(handler, local, event),
         };
         local.stats.messages_received += 1;
+        local.work += message.as_bytes().len();
         self.call(handler, local, Call::Message(message));
     }
 
@@ -383,6 +397,7 @@ impl<S: Send + 'static> Entry<S> {
                 self.end(handler, local, Closed::abnormal(Some(error)));
             }
             Event::Ping(payload) => {
+                local.work += PING_WORK;
                 self.call(handler, local, Call::Ping(payload));
                 // The pong goes out at once: the next ping's would take its place.
                 self.flush(local);

@@ -103,6 +103,7 @@ impl<H: Handler> Worker<H> {
             dirty: Vec::new(),
             stats: Stats::default(),
             now: Duration::ZERO,
+            work: 0,
             last: true,
             outbox: Vec::new(),
             mistake: None,
@@ -599,7 +600,7 @@ impl<H: Handler> Worker<H> {
     // ---- the end
 
     fn shut_down(&mut self, patience: Duration) {
-        self.stop_at = Some(self.local.now + patience);
+        self.stop_at = Some(self.local.now.saturating_add(patience));
         self.listeners.clear();
         let keys: Vec<_> = self.entries.iter().map(|(key, _)| key).collect();
         for key in keys {

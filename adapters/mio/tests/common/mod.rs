@@ -65,7 +65,7 @@ pub fn raw(address: SocketAddr) -> TcpStream {
 }
 
 /// Reads a response up to the end of its head.
-pub fn skip_head(stream: &mut TcpStream) {
+pub fn skip_head(stream: &mut impl Read) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
