@@ -22,6 +22,9 @@ const SCHEDULES: u64 = 10_000;
 /// Bytes of an answer that is written from where it lies.
 const LONG: usize = 33_000;
 
+/// The most bytes that a stream holds.
+const LARGEST: usize = 400;
+
 /// A stream that is often not ready, and then takes or gives a part.
 struct Choppy {
     stream: DuplexStream,
@@ -42,7 +45,7 @@ impl Choppy {
 
 impl AsyncRead for Choppy {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let most = if self.random.percent(50) { 40 } else { 400 };
+        let most = if self.random.percent(50) { 40 } else { LARGEST };
         let Some(len) = self.now(cx, buf.remaining().min(most)) else { return Poll::Pending };
         let mut part = vec![0; len.min(buf.remaining())];
         let mut read = ReadBuf::new(&mut part);
@@ -63,7 +66,8 @@ impl AsyncWrite for Choppy {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write(cx, &bufs.iter().flat_map(|buf| buf.to_vec()).collect::<Vec<_>>())
+        let front: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).take(LARGEST).collect();
+        self.poll_write(cx, &front)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -249,7 +253,7 @@ impl Side {
 
 fn run(seed: u64, halves: bool) {
     let random = &mut Random(seed);
-    let capacity = 1 + random.below(400);
+    let capacity = 1 + random.below(LARGEST);
     let (one, other) = duplex(capacity);
     let mut sides = [Side::new(one, Role::Client, random, halves), Side::new(other, Role::Server, random, halves)];
     for _ in 0..random.below(60) {
