@@ -7,6 +7,7 @@ use sockless_tokio::sockless::{Close, Code, Config, Kind, Prepared, ProtocolErro
 use sockless_tokio::{Error, Event, Message, WebSocket};
 use std::borrow::Cow;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
@@ -131,10 +132,11 @@ async fn connections_of_a_thread_share_its_buffers() {
     tokio::join!(echo(1), echo(2), echo(3), echo(9));
 }
 
-/// A stream that takes so many bytes, and then fails.
+/// A stream that takes so many bytes, and then fails, as a socket does: it tells why once.
 struct Breaking {
     stream: DuplexStream,
     takes: usize,
+    told: bool,
 }
 
 impl AsyncRead for Breaking {
@@ -148,6 +150,7 @@ impl AsyncWrite for Breaking {
         let len = buf.len().min(self.takes);
         self.takes -= len;
         match len {
+            0 if mem::replace(&mut self.told, true) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             0 => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
             _ => Pin::new(&mut self.stream).poll_write(cx, &buf[..len]),
         }
@@ -211,7 +214,7 @@ async fn a_long_answer_goes_out_at_once_behind_what_waits_as_far_as_it_can() {
 async fn a_long_answer_to_a_peer_that_is_gone_ends_the_connection() {
     for takes in [0, 2, 5, 100] {
         let (mut wire, stream) = duplex(1 << 20);
-        let mut server = open(Breaking { stream, takes }, Role::Server, Config::default());
+        let mut server = open(Breaking { stream, takes, told: false }, Role::Server, Config::default());
         wire.write_all(b"\x82\x81\0\0\0\0a\x82\x81\0\0\0\0b").await.unwrap();
         answer_long(&mut server).await;
         // What the peer said before is told yet.
