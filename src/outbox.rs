@@ -397,7 +397,7 @@ fn behind_head(bytes: &[u8], at: usize) -> usize {
 /// what went out.
 pub struct Outgoing<'a> {
     outbox: &'a mut Outbox,
-    retain: usize,
+    pub(crate) retain: usize,
     sent: &'a mut u64,
 }
 

@@ -25,6 +25,14 @@ impl<'a> Through<'a> {
     pub(crate) fn new(queued: Outgoing<'a>, header: HeaderBytes, payload: &'a [u8]) -> Self {
         Self { queued, header, payload, out: 0 }
     }
+
+    /// As [`Outgoing::retaining`].
+    #[inline]
+    #[must_use]
+    pub fn retaining(mut self, bytes: usize) -> Self {
+        self.queued.retain = bytes;
+        self
+    }
 }
 
 /// What is left of a header and a payload when `out` bytes of them have gone out.

@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use common::*;
 use proptest::prelude::*;
 use sockless::close::Code;
-use sockless::{Config, Connection, Kind, Message, Role, SendError, Transport};
+use sockless::{Config, Connection, Kind, Message, Negotiated, Role, Seed, SendError, Transport};
 use std::io::IoSlice;
 use std::time::Duration;
 
@@ -450,4 +450,18 @@ proptest! {
     ) {
         run(if client { Role::Client } else { Role::Server }, hard, &ops);
     }
+}
+
+#[test]
+fn a_lent_outbox_is_retained() {
+    let mut connection = Connection::open(Role::Server, Negotiated::default(), Config::default(), Seed::new([0; 16]));
+    let mut lent = Vec::with_capacity(1000);
+    connection.swap_outbox(&mut lent);
+    connection.send_text("Hello").unwrap();
+    let message = Message::from(&[7; 500][..]);
+    let mut through = connection.send_through(&message).unwrap().retaining(usize::MAX);
+    through.advance(through.remaining());
+    drop(through);
+    connection.swap_outbox(&mut lent);
+    assert!(lent.capacity() >= 1000);
 }

@@ -1,9 +1,9 @@
 //! Who is woken when the transport takes bytes again, a deadline passes, or somebody asks for the end.
 
-use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
+use std::{fmt, mem};
 
 /// The waker that the writing side of a connection waits with: it wakes the task that reads and those that write, be
 /// they one or many, so that whatever any of them began goes on.
@@ -79,5 +79,22 @@ impl Wake for Alarm {
         let reader = lock(&self.reader).clone();
         let writers = mem::take(&mut *lock(&self.writers));
         reader.into_iter().chain(writers).for_each(Waker::wake);
+    }
+}
+
+/// Has a connection closed from anywhere: from another task, or from a server that shuts down.
+#[derive(Clone)]
+pub struct Closer(pub(crate) Arc<Alarm>);
+
+impl Closer {
+    /// Asks the connection to close with 1001 (going away). It does so as soon as whoever drives it is polled.
+    pub fn go_away(&self) {
+        self.0.go_away();
+    }
+}
+
+impl fmt::Debug for Closer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closer").finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io;
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Bytes read at once: a socket's usual receive buffer gives no more, and a message of 16 KiB comes whole.
@@ -32,6 +32,12 @@ pub(crate) fn give_back(outbox: Vec<u8>) {
     }
 }
 
+/// The thread's buffer to read into; another where a stream that is itself made of WebSockets has it.
+#[inline]
+fn lend_buffer() -> Box<[u8]> {
+    BUFFER.try_with(Cell::take).ok().flatten().unwrap_or_else(|| vec![0; SIZE].into_boxed_slice())
+}
+
 /// Whether so many bytes that wait are better moved out of the thread's outbox.
 pub(crate) fn are_few(bytes: usize) -> bool {
     bytes < SIZE / LEAST_PART
@@ -47,15 +53,23 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Reads once; nothing at the end of the stream.
-    pub(crate) fn poll_read<R: AsyncRead + Unpin>(cx: &mut Context<'_>, io: &mut R) -> Poll<io::Result<Self>> {
-        // A stream that is itself made of WebSockets takes another while this one is out.
-        let bytes = BUFFER.try_with(Cell::take).ok().flatten().unwrap_or_else(|| vec![0; SIZE].into_boxed_slice());
-        let mut input = Self { bytes, at: 0, end: 0 };
-        let mut read = ReadBuf::new(&mut input.bytes);
-        ready!(Pin::new(io).poll_read(cx, &mut read))?;
-        input.end = read.filled().len();
-        Poll::Ready(Ok(input))
+    /// Reads once, when all was taken; `false` at the end of the stream. What waits for bytes holds no buffer.
+    #[inline(always)]
+    pub(crate) fn poll_read<R: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut R,
+    ) -> Poll<io::Result<bool>> {
+        if self.bytes.len() != SIZE {
+            self.bytes = lend_buffer();
+        }
+        let mut read = ReadBuf::new(&mut self.bytes);
+        let poll = Pin::new(io).poll_read(cx, &mut read);
+        (self.at, self.end) = (0, read.filled().len());
+        if poll.is_pending() {
+            self.shrink();
+        }
+        poll.map_ok(|()| self.end > 0)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

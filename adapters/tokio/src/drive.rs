@@ -21,13 +21,13 @@ pub(crate) enum Told<T> {
 
 /// The reading side of a connection, and its way to the writing side.
 pub(crate) trait Drive {
-    /// Where what is made of a message may leave an answer to it.
-    type Replies;
+    /// The writing side, as far as what is made of a message may leave an answer to it there.
+    type Side;
 
     fn reading(&mut self) -> &mut Reading;
 
     /// The same, and where answers are left.
-    fn parts(&mut self) -> (&mut Reading, &mut Self::Replies);
+    fn parts(&mut self) -> (&mut Reading, &mut Self::Side);
 
     /// Waits while very much of what answers a message is not yet written.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()>;
@@ -39,9 +39,6 @@ pub(crate) trait Drive {
 
     /// [`Reading::poll_read`].
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>>;
-
-    /// [`Reading::put_away`].
-    fn put_away(&mut self);
 
     /// Tells the writing side what the reading side has found.
     fn tell(&mut self, fact: Fact);
@@ -59,10 +56,10 @@ pub(crate) trait Drive {
         &mut self,
         cx: &mut Context<'_>,
         mode: Mode<'_>,
-        take: &mut impl FnMut(Message<'_>, &mut Self::Replies) -> Option<T>,
+        take: &mut impl FnMut(Message<'_>, &mut Self::Side) -> Option<T>,
     ) -> Poll<Result<Option<Told<T>>, Error>> {
         let poll = self.poll_decoded(cx, mode, take);
-        self.put_away();
+        self.reading().put_away();
         poll
     }
 
@@ -72,53 +69,60 @@ pub(crate) trait Drive {
         &mut self,
         cx: &mut Context<'_>,
         mut mode: Mode<'_>,
-        take: &mut impl FnMut(Message<'_>, &mut Self::Replies) -> Option<T>,
+        take: &mut impl FnMut(Message<'_>, &mut Self::Side) -> Option<T>,
     ) -> Poll<Result<Option<Told<T>>, Error>> {
         'next: loop {
-            let (reading, replies) = self.parts();
+            let (reading, side) = self.parts();
             let message = 'message: {
-                let result = if reading.has_input(&mode) {
-                    match reading.receive() {
-                        // The common ones, of which nothing but a pointer and a length is moved, not even through memory.
-                        Ok(Some(sockless::Event::Binary(bytes))) => match bytes {
-                            Cow::Borrowed(bytes) => break 'message Message::Binary(Cow::Borrowed(bytes)),
-                            own => Ok(Some(sockless::Event::Binary(own))),
-                        },
-                        Ok(Some(sockless::Event::Text(text))) => match text {
-                            Cow::Borrowed(text) => break 'message Message::Text(Cow::Borrowed(text)),
-                            own => Ok(Some(sockless::Event::Text(own))),
-                        },
-                        result => result.map_err(RelayError::Peer),
+                'dry: {
+                    if reading.is_dry() {
+                        break 'dry;
                     }
-                } else {
-                    reading.receive_any(&mut mode)
-                };
-                match result.map(|event| event.map(sort)) {
-                    Ok(Some(Sorted::Message(message))) => break 'message message,
-                    Ok(Some(Sorted::Event(event, fact))) => {
-                        self.handle_event(&event, fact);
-                        return Poll::Ready(Ok(Some(Told::Event(event))));
-                    }
-                    Ok(Some(Sorted::Nothing)) => {}
-                    Ok(None) => match self.step(cx, &mode) {
-                        Poll::Ready(()) if !self.reading().is_over() => {}
-                        Poll::Ready(()) => return Poll::Ready(self.reading().outcome().map(|()| None)),
-                        Poll::Pending => {
-                            self.alarm().wait_to_read(cx.waker());
-                            if !self.must_look_again() {
-                                return Poll::Pending;
-                            }
+                    let result = if reading.has_input(&mode) {
+                        match reading.receive() {
+                            // The common ones, of which nothing but a pointer and a length is moved, not even through memory.
+                            Ok(Some(sockless::Event::Binary(bytes))) => match bytes {
+                                Cow::Borrowed(bytes) => break 'message Message::Binary(Cow::Borrowed(bytes)),
+                                own => Ok(Some(sockless::Event::Binary(own))),
+                            },
+                            Ok(Some(sockless::Event::Text(text))) => match text {
+                                Cow::Borrowed(text) => break 'message Message::Text(Cow::Borrowed(text)),
+                                own => Ok(Some(sockless::Event::Text(own))),
+                            },
+                            result => result.map_err(RelayError::Peer),
                         }
-                    },
-                    Err(error) => {
-                        if let Some(error) = self.handle_error(error) {
-                            return Poll::Ready(Err(error));
+                    } else {
+                        reading.receive_any(&mut mode)
+                    };
+                    match result.map(|event| event.map(sort)) {
+                        Ok(Some(Sorted::Message(message))) => break 'message message,
+                        Ok(Some(Sorted::Event(event, fact))) => {
+                            self.handle_event(&event, fact);
+                            return Poll::Ready(Ok(Some(Told::Event(event))));
+                        }
+                        Ok(Some(Sorted::Nothing)) => continue 'next,
+                        Ok(None) => {}
+                        Err(error) => match self.handle_error(error) {
+                            Some(error) => return Poll::Ready(Err(error)),
+                            None => continue 'next,
+                        },
+                    }
+                }
+                match self.step(cx, &mode) {
+                    Poll::Ready(()) if !self.reading().is_over() => {}
+                    Poll::Ready(()) => return Poll::Ready(self.reading().outcome().map(|()| None)),
+                    Poll::Pending => {
+                        if self.reading().waits_anew(cx.waker()) {
+                            self.alarm().wait_to_read(cx.waker());
+                        }
+                        if !self.must_look_again() {
+                            return Poll::Pending;
                         }
                     }
                 }
                 continue 'next;
             };
-            match take(message, replies) {
+            match take(message, side) {
                 Some(made) => return Poll::Ready(Ok(Some(Told::Message(made)))),
                 None => ready!(self.poll_room(cx)),
             }
@@ -126,25 +130,18 @@ pub(crate) trait Drive {
     }
 
     /// Does a turn of the writing side, and reads once.
+    #[inline(always)]
     fn step(&mut self, cx: &mut Context<'_>, mode: &Mode<'_>) -> Poll<()> {
-        self.reading().put_away();
         if self.reading().is_over() {
             return Poll::Ready(());
         }
         match self.turn() {
-            Ok(Turn::Read) => {}
-            Ok(Turn::Wait) => return Poll::Pending,
-            Ok(Turn::Over) => {
-                self.reading().set_over();
+            Ok(Turn::Read) if !matches!(mode, Mode::Nothing) => {}
+            Ok(Turn::Read | Turn::Wait) => return Poll::Pending,
+            turn => {
+                self.end_by(turn);
                 return Poll::Ready(());
             }
-            Err(error) => {
-                self.reading().fail(error.into());
-                return Poll::Ready(());
-            }
-        }
-        if matches!(mode, Mode::Nothing) {
-            return Poll::Pending;
         }
         let error = match ready!(self.poll_read(cx)) {
             Ok(true) => return Poll::Ready(()),
@@ -183,14 +180,16 @@ pub(crate) trait Drive {
             self.tell(fact);
             // The next ping's answer would take the place of this one's.
             if matches!(fact, Fact::Ping(_)) {
-                self.answer();
+                let turn = self.turn();
+                self.end_by(turn);
             }
         }
     }
 
-    /// Has an answer to a ping go out, if the transport takes it.
-    fn answer(&mut self) {
-        match self.turn() {
+    /// What the writing side has found that ends the connection.
+    #[inline(never)]
+    fn end_by(&mut self, turn: Result<Turn, ProtocolError>) {
+        match turn {
             Ok(Turn::Over) => self.reading().set_over(),
             Ok(_) => {}
             Err(error) => self.reading().fail(error.into()),
@@ -210,7 +209,7 @@ pub(crate) trait Drive {
     fn poll_made<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut take: impl FnMut(Message<'_>, &mut Self::Replies) -> Option<T>,
+        mut take: impl FnMut(Message<'_>, &mut Self::Side) -> Option<T>,
     ) -> Poll<Result<Option<T>, Error>> {
         loop {
             match ready!(self.poll_told(cx, Mode::Message, &mut take))? {

@@ -1,12 +1,11 @@
 //! A connection in two halves, for two tasks.
 
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Closer};
 use crate::drive::Drive;
 use crate::error::Error;
 use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Reading};
-use crate::websocket::Closer;
-use crate::writing::{Turn, Writing};
+use crate::writing::{Side, Turn, Writing};
 use futures_core::Stream;
 use futures_sink::Sink;
 use sockless::{Close, Code, Counters, Fact, Kind, Limits, Prepared, ProtocolError, Traffic};
@@ -29,7 +28,7 @@ pub struct Receiver<R, W> {
     reading: Reading,
     shared: Arc<Shared<W>>,
     /// Answers are the sender's.
-    replies: (),
+    side: (),
 }
 
 /// The half that sends.
@@ -66,21 +65,16 @@ struct Shared<W> {
     alarm: Arc<Alarm>,
 }
 
-struct Side<W> {
-    io: W,
-    writing: Writing,
-}
-
 /// How many facts may wait before the receiver waits for the sender: enough that it never happens but to a flood.
 const MOST_FACTS: usize = 64;
 
-pub(crate) fn new<R, W>(read: R, io: W, reading: Reading, writing: Writing) -> (Receiver<R, W>, Sender<W>) {
-    let alarm = writing.alarm().clone();
+pub(crate) fn new<R, W>(read: R, side: Side<W>, reading: Reading) -> (Receiver<R, W>, Sender<W>) {
+    let alarm = side.writing.alarm().clone();
     // The first to look does a turn.
     alarm.mark();
     let turn = if reading.is_over() { Turn::Over } else { Turn::Read };
     let shared = Arc::new(Shared {
-        side: Mutex::new(Side { io, writing }),
+        side: Mutex::new(side),
         facts: Mutex::default(),
         heard: AtomicU64::new(reading.receiver().traffic().bytes),
         fed: AtomicBool::new(false),
@@ -88,7 +82,7 @@ pub(crate) fn new<R, W>(read: R, io: W, reading: Reading, writing: Writing) -> (
         failed: OnceLock::new(),
         alarm,
     });
-    (Receiver { io: read, reading, shared: shared.clone(), replies: () }, Sender { shared })
+    (Receiver { io: read, reading, shared: shared.clone(), side: () }, Sender { shared })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -345,14 +339,14 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
-    type Replies = ();
+    type Side = ();
 
     fn reading(&mut self) -> &mut Reading {
         &mut self.reading
     }
 
     fn parts(&mut self) -> (&mut Reading, &mut ()) {
-        (&mut self.reading, &mut self.replies)
+        (&mut self.reading, &mut self.side)
     }
 
     fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<()> {
@@ -372,11 +366,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         self.reading.poll_read(cx, &mut self.io)
     }
 
-    fn put_away(&mut self) {
-        self.shared.heard.store(self.reading.receiver().traffic().bytes, Ordering::Relaxed);
-        self.reading.put_away();
-    }
-
     fn tell(&mut self, fact: Fact) {
         let mut facts = lock(&self.shared.facts);
         facts.push_back(fact);
@@ -389,6 +378,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
     }
 
     fn turn(&mut self) -> Result<Turn, ProtocolError> {
+        self.shared.heard.store(self.reading.receiver().traffic().bytes, Ordering::Relaxed);
         if self.shared.fed.load(Ordering::Acquire) && self.shared.fed.swap(false, Ordering::AcqRel) {
             self.shared.alarm.mark();
         }

@@ -22,6 +22,7 @@ mod reading;
 mod reconnect;
 mod redirect;
 mod relay;
+mod replies;
 mod serve;
 mod server;
 mod stream;
@@ -32,6 +33,7 @@ mod websocket;
 mod writer;
 mod writing;
 
+pub use alarm::Closer;
 pub use bytestring::ByteString;
 pub use client::{Client, connect};
 pub use error::{ConnectError, Error, ProxyError};
@@ -45,6 +47,7 @@ pub use nats::NatsError;
 pub use proxy::Proxy;
 pub use reconnect::{Backoff, Change, Reconnecting};
 pub use relay::relay;
+pub use replies::Replies;
 pub use serve::{Open, Peer, Server};
 pub use server::{Incoming, Reject, accept, accept_with};
 /// The core, whose settings and values are part of this crate's interface.
@@ -54,5 +57,5 @@ pub use stream::NetStream;
 pub use tls::{Roots, Tls};
 #[cfg(feature = "tls")]
 pub use tokio_rustls;
-pub use websocket::{Closer, Closing, Flush, Replies, WebSocket};
+pub use websocket::{Closing, Flush, WebSocket};
 pub use writer::Writer;

@@ -56,13 +56,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
 
     async fn read(&mut self) -> io::Result<Result<Option<Event<'static>>, ProtocolError>> {
         let Self { connection, stream, rest, .. } = self;
-        let mut input = poll_fn(|cx| Input::poll_read(cx, stream)).await?;
-        if input.is_empty() {
+        if !poll_fn(|cx| rest.poll_read(cx, stream)).await? {
             return Ok(connection.receive_eof());
         }
-        let told = input.take(|input| connection.receive(input).map(|event| event.map(Event::into_owned)));
-        input.shrink();
-        *rest = input;
+        let told = rest.take(|input| connection.receive(input).map(|event| event.map(Event::into_owned)));
+        rest.shrink();
         Ok(told)
     }
 

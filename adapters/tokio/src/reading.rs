@@ -7,7 +7,7 @@ use sockless::{Close, ProtocolError, Receiver, RelayError};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// How messages come.
@@ -37,12 +37,14 @@ pub(crate) struct Reading {
     error: Option<Error>,
     /// The peer's close frame.
     close: Option<Box<Close<'static>>>,
+    /// Who waited last.
+    waker: Option<Waker>,
 }
 
 impl Reading {
     /// `rest` came behind the opening handshake.
     pub(crate) fn new(receiver: Receiver, rest: Input) -> Self {
-        Self { receiver, rest, tail: 0, owed: false, over: false, failed: false, error: None, close: None }
+        Self { receiver, rest, tail: 0, owed: false, over: false, failed: false, error: None, close: None, waker: None }
     }
 
     pub(crate) fn receiver(&self) -> &Receiver {
@@ -69,17 +71,15 @@ impl Reading {
         self.rest.take(|input| self.receiver.receive(input))
     }
 
-    /// The next event in any case; `None` when more has to be read.
+    /// Whether all that was read is decoded and told.
     #[inline]
-    pub(crate) fn receive_any(&mut self, mode: &mut Mode<'_>) -> Result<Option<sockless::Event<'_>>, RelayError> {
-        if self.rest.is_empty() && self.tail == 0 && !self.owed {
-            return Ok(None);
-        }
-        self.receive_some(mode)
+    pub(crate) fn is_dry(&self) -> bool {
+        self.rest.is_empty() && self.tail == 0 && !self.owed
     }
 
+    /// The next event in any case; `None` when more has to be read.
     #[inline(never)]
-    fn receive_some(&mut self, mode: &mut Mode<'_>) -> Result<Option<sockless::Event<'_>>, RelayError> {
+    pub(crate) fn receive_any(&mut self, mode: &mut Mode<'_>) -> Result<Option<sockless::Event<'_>>, RelayError> {
         self.owed = false;
         let tail = mem::take(&mut self.tail);
         if tail > 0 {
@@ -98,6 +98,16 @@ impl Reading {
         self.owed = true;
     }
 
+    /// Notes who waits; whether another did before.
+    #[inline]
+    pub(crate) fn waits_anew(&mut self, waker: &Waker) -> bool {
+        let anew = !self.waker.as_ref().is_some_and(|known| known.will_wake(waker));
+        if anew {
+            self.waker = Some(waker.clone());
+        }
+        anew
+    }
+
     /// Holds no more than it has to while the connection's task does other things.
     #[inline]
     pub(crate) fn put_away(&mut self) {
@@ -106,6 +116,7 @@ impl Reading {
 
     /// Reads once, when all that was read is decoded; `false` at the end of the stream. A large message goes straight to where
     /// it belongs.
+    #[inline(always)]
     pub(crate) fn poll_read<R: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -117,8 +128,7 @@ impl Reading {
             self.tail = read.filled().len();
             return Poll::Ready(Ok(self.tail > 0));
         }
-        self.rest = ready!(Input::poll_read(cx, io))?;
-        Poll::Ready(Ok(!self.rest.is_empty()))
+        self.rest.poll_read(cx, io)
     }
 
     /// The transport has no more to read, by an end of its own or by an error.

@@ -1,10 +1,11 @@
 //! A server over TCP: limits, TLS, and an end in which nothing is lost.
 
+use crate::alarm::Closer;
 use crate::error::Error;
 use crate::server::{Incoming, Reject};
 use crate::stream::NetStream;
 use crate::trace;
-use crate::websocket::{Closer, WebSocket};
+use crate::websocket::WebSocket;
 use sockless::{Accept, Request, SharedConfig};
 use std::collections::HashMap;
 use std::future::{self, poll_fn};

@@ -1,14 +1,15 @@
 //! A connection over any stream of bytes.
 
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Closer};
 use crate::buffer::Input;
 use crate::drive::Drive;
 use crate::error::Error;
 use crate::halves::{self, Halves, Receiver, Sender};
 use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Reading};
+use crate::replies::Replies;
 use crate::writer::Writer;
-use crate::writing::{Turn, Writing};
+use crate::writing::{Side, Turn, Writing};
 use futures_core::Stream;
 use futures_sink::Sink;
 use sockless::{
@@ -56,9 +57,8 @@ use tokio::time::Instant;
 /// # }
 /// ```
 pub struct WebSocket<S> {
-    stream: S,
     reading: Reading,
-    writing: Writing,
+    side: Side<S>,
     subprotocol: Option<Box<str>>,
 }
 
@@ -90,18 +90,18 @@ impl<S> WebSocket<S> {
         subprotocol: Option<&str>,
     ) -> Option<Self> {
         let (receiver, sender) = connection.split().ok()?;
-        let (reading, writing) = (Reading::new(receiver, rest), Writing::new(sender, started));
-        Some(Self { stream, reading, writing, subprotocol: subprotocol.map(Box::from) })
+        let side = Side { io: stream, writing: Writing::new(sender, started) };
+        Some(Self { reading: Reading::new(receiver, rest), side, subprotocol: subprotocol.map(Box::from) })
     }
 
     /// The stream.
     pub fn stream(&self) -> &S {
-        &self.stream
+        &self.side.io
     }
 
     /// The stream, to set its options; reading from it or writing to it breaks the connection.
     pub fn stream_mut(&mut self) -> &mut S {
-        &mut self.stream
+        &mut self.side.io
     }
 }
 
@@ -169,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> Result<(), E> {
         poll_fn(|cx| {
             ready!(self.poll_room(cx));
-            self.poll_made(cx, |message, writing| take(message, &mut Replies(writing)).err())
+            self.poll_made(cx, |message, side| take(message, &mut Replies::new(side)).err())
         })
         .await?
         .map_or(Ok(()), Err)
@@ -201,7 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> Result<Option<T>, Error> {
         poll_fn(|cx| {
             ready!(self.poll_room(cx));
-            self.poll_made(cx, |message, writing| Some(take(message, &mut Replies(writing))))
+            self.poll_made(cx, |message, side| Some(take(message, &mut Replies::new(side))))
         })
         .await
     }
@@ -229,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The message is taken by the call, before the future is polled. Dropping the future loses nothing: any later call
     /// that sends or receives writes on.
     pub fn send(&mut self, message: impl Into<Message>) -> Flush<'_, S> {
-        let taken = self.writing.push(message.into());
+        let taken = self.side.writing.push(message.into());
         Flush { socket: self, taken, all: true }
     }
 
@@ -242,7 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Cancel safety
     /// As [`send`](Self::send).
     pub fn feed(&mut self, message: impl Into<Message>) -> Flush<'_, S> {
-        let taken = self.writing.push(message.into());
+        let taken = self.side.writing.push(message.into());
         Flush { socket: self, taken, all: false }
     }
 
@@ -254,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Cancel safety
     /// As [`send`](Self::send).
     pub fn send_prepared(&mut self, message: &Prepared) -> Flush<'_, S> {
-        let taken = self.writing.with(|sender| sender.send_prepared(message));
+        let taken = self.side.writing.with(|sender| sender.send_prepared(message));
         Flush { socket: self, taken, all: true }
     }
 
@@ -267,7 +267,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`send`](Self::send).
     #[cfg(feature = "deflate")]
     pub fn send_with(&mut self, message: &sockless::Message<'_>, compress: sockless::Compress) -> Flush<'_, S> {
-        let taken = self.writing.with(|sender| sender.send_with(message, compress));
+        let taken = self.side.writing.with(|sender| sender.send_with(message, compress));
         Flush { socket: self, taken, all: true }
     }
 
@@ -284,7 +284,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Cancel safety
     /// As [`send`](Self::send).
     pub fn ping(&mut self, payload: &[u8]) -> Flush<'_, S> {
-        let taken = self.writing.with(|sender| sender.ping(payload));
+        let taken = self.side.writing.with(|sender| sender.ping(payload));
         Flush { socket: self, taken, all: true }
     }
 
@@ -297,7 +297,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Cancel safety
     /// As [`send`](Self::send).
     pub fn pong(&mut self, payload: &[u8]) -> Flush<'_, S> {
-        let taken = self.writing.with(|sender| sender.pong(payload));
+        let taken = self.side.writing.with(|sender| sender.pong(payload));
         Flush { socket: self, taken, all: true }
     }
 
@@ -326,7 +326,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The handshake begins by the call. Dropped, the future has done part of it, and the next call of `close` or of
     /// [`recv`](Self::recv) goes on.
     pub fn close(&mut self, code: impl Into<Code>, reason: &str) -> Closing<'_, S> {
-        let started = self.writing.close(code.into(), reason);
+        let started = self.side.writing.close(code.into(), reason);
         Closing { socket: self, started }
     }
 
@@ -335,15 +335,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// [`Error::Send`] for a code or a reason that cannot be sent.
     pub fn start_close(&mut self, code: impl Into<Code>, reason: &str) -> Result<(), Error> {
-        self.writing.close(code.into(), reason)
+        self.side.writing.close(code.into(), reason)
     }
 
     /// Ends the connection without waiting for anything: what has not begun to go out is dropped, and a close frame with
     /// this code is tried to be sent.
     pub fn abort(&mut self, code: impl Into<Code>) {
-        self.writing.sender_mut().abort(code.into());
+        self.side.writing.sender_mut().abort(code.into());
         self.reading.receiver_mut().end();
-        _ = self.writing.poll_flush(&mut self.stream);
+        _ = self.side.writing.poll_flush(&mut self.side.io);
         self.reading.set_over();
     }
 
@@ -388,14 +388,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     #[inline]
     pub(crate) fn poll_drained(&mut self, cx: &mut Context<'_>, all: bool) -> Poll<Result<(), Error>> {
-        if all || self.writing.is_high() { self.poll_written(cx) } else { Poll::Ready(Ok(())) }
+        if all || self.side.writing.is_high() { self.poll_written(cx) } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if let Poll::Ready(result) = self.writing.poll_flush(&mut self.stream) {
+        if let Poll::Ready(result) = self.side.writing.poll_flush(&mut self.side.io) {
             return Poll::Ready(result);
         }
-        self.writing.alarm().wait_to_write(cx.waker());
+        self.side.writing.alarm().wait_to_write(cx.waker());
         // The peer takes nothing, which it must not do for ever.
         match self.turn() {
             Ok(Turn::Over) => self.reading.set_over(),
@@ -405,33 +405,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 return Poll::Ready(Err(error.into()));
             }
         }
-        match self.writing.poll_flush(&mut self.stream) {
+        match self.side.writing.poll_flush(&mut self.side.io) {
             Poll::Pending if self.reading.is_over() => Poll::Ready(Err(ProtocolError::CloseTimeout.into())),
             poll => poll,
         }
     }
 
     pub(crate) fn push_part(&mut self, kind: Kind, part: &[u8], last: bool) -> Flush<'_, S> {
-        let taken = self.writing.with(|sender| sender.send_fragment(kind, part, last));
+        let taken = self.side.writing.with(|sender| sender.send_fragment(kind, part, last));
         Flush { socket: self, taken, all: last }
     }
 
     /// Does the work of the writing side.
     pub(crate) fn poll_out(&mut self) {
-        match self.turn() {
-            Ok(Turn::Over) => self.reading.set_over(),
-            Ok(_) => {}
-            Err(error) => self.reading.fail(error.into()),
-        }
+        let turn = self.turn();
+        self.end_by(turn);
     }
 
     /// Whether all that was sent is written, and nothing was given up.
     pub(crate) fn has_written_all(&self) -> bool {
-        self.writing.sender().queued() == 0 && self.writing.check().is_ok()
+        self.side.writing.sender().queued() == 0 && self.side.writing.check().is_ok()
     }
 
     pub(crate) fn writing(&mut self) -> &mut Writing {
-        &mut self.writing
+        &mut self.side.writing
     }
 }
 
@@ -449,7 +446,7 @@ impl<S> WebSocket<S> {
 
     /// The state, as RFC 6455 names it.
     pub fn state(&self) -> State {
-        if self.reading.is_over() { State::Closed } else { self.writing.sender().state() }
+        if self.reading.is_over() { State::Closed } else { self.side.writing.sender().state() }
     }
 
     /// What the peer's close frame said, once it has come.
@@ -459,7 +456,7 @@ impl<S> WebSocket<S> {
 
     /// What the connection has done so far.
     pub fn counters(&self) -> Counters {
-        self.writing.sender().counters(self.reading.receiver().traffic())
+        self.side.writing.sender().counters(self.reading.receiver().traffic())
     }
 
     /// Changes what the peer may send, from the next frame on.
@@ -469,7 +466,7 @@ impl<S> WebSocket<S> {
 
     /// A handle by which another task has the connection closed.
     pub fn closer(&self) -> Closer {
-        Closer(self.writing.alarm().clone())
+        Closer(self.side.writing.alarm().clone())
     }
 }
 
@@ -489,21 +486,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
-        let (read, write) = split(self.stream);
-        halves::new(read, write, self.reading, self.writing)
+        let Side { io, writing } = self.side;
+        let (read, write) = split(io);
+        halves::new(read, Side { io: write, writing }, self.reading)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
-    type Replies = Writing;
+    type Side = Side<S>;
 
     fn reading(&mut self) -> &mut Reading {
         &mut self.reading
     }
 
     #[inline]
-    fn parts(&mut self) -> (&mut Reading, &mut Writing) {
-        (&mut self.reading, &mut self.writing)
+    fn parts(&mut self) -> (&mut Reading, &mut Side<S>) {
+        (&mut self.reading, &mut self.side)
     }
 
     #[inline]
@@ -513,30 +511,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
     }
 
     fn alarm(&self) -> &Arc<Alarm> {
-        self.writing.alarm()
+        self.side.writing.alarm()
     }
 
     fn must_look_again(&self) -> bool {
-        self.writing.alarm().rings()
+        self.side.writing.alarm().rings()
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        self.reading.poll_read(cx, &mut self.stream)
-    }
-
-    #[inline]
-    fn put_away(&mut self) {
-        self.reading.put_away();
+        self.reading.poll_read(cx, &mut self.side.io)
     }
 
     fn tell(&mut self, fact: Fact) {
-        self.writing.sender_mut().handle_fact(fact);
+        self.side.writing.sender_mut().handle_fact(fact);
     }
 
+    #[inline(always)]
     fn turn(&mut self) -> Result<Turn, ProtocolError> {
         let heard = self.reading.receiver().traffic().bytes;
-        self.writing.turn(&mut self.stream, heard)
+        self.side.writing.turn(&mut self.side.io, heard)
     }
 }
 
@@ -556,7 +550,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Into<Message>> Sink<M> for WebSocket<
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: M) -> Result<(), Error> {
-        self.writing.push(message.into())
+        self.side.writing.push(message.into())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -565,7 +559,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Into<Message>> Sink<M> for WebSocket<
 
     /// Closes with 1000, as [`WebSocket::close`].
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.writing.close(Code::NORMAL, "")?;
+        self.side.writing.close(Code::NORMAL, "")?;
         WebSocket::poll_close(&mut self, cx)
     }
 }
@@ -617,50 +611,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Closing<'_, S> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         mem::replace(&mut self.started, Ok(()))?;
         self.socket.poll_close(cx)
-    }
-}
-
-/// Where answers to a message are left; see [`WebSocket::recv_with`].
-pub struct Replies<'a>(&'a mut Writing);
-
-impl Replies<'_> {
-    /// Sends a message, as [`WebSocket::feed`], but never waits.
-    ///
-    /// # Errors
-    /// As [`WebSocket::send`].
-    #[inline]
-    pub fn feed(&mut self, message: sockless::Message<'_>) -> Result<(), Error> {
-        self.0.push_borrowed(message)
-    }
-
-    /// Sends a message that was framed before, by reference.
-    ///
-    /// # Errors
-    /// As [`WebSocket::send`].
-    pub fn feed_prepared(&mut self, message: &Prepared) -> Result<(), Error> {
-        self.0.with(|sender| sender.send_prepared(message))
-    }
-}
-
-impl fmt::Debug for Replies<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Replies").finish_non_exhaustive()
-    }
-}
-
-/// Has a connection closed from anywhere: from another task, or from a server that shuts down.
-#[derive(Clone)]
-pub struct Closer(pub(crate) Arc<Alarm>);
-
-impl Closer {
-    /// Asks the connection to close with 1001 (going away). It does so as soon as whoever drives it is polled.
-    pub fn go_away(&self) {
-        self.0.go_away();
-    }
-}
-
-impl fmt::Debug for Closer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Closer").finish_non_exhaustive()
     }
 }

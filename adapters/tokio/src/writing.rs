@@ -19,6 +19,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Bytes; a longer binary message goes out from where it lies. Below, a copy costs less than a reference.
 const LEAST_SHARED: usize = 4 << 10;
 
+/// Bytes; a longer message that is borrowed is written from where it lies. Below, a copy costs less than a system call for
+/// each message.
+const LEAST_THROUGH: usize = 32 << 10;
+
 /// Frames and payloads written by one call.
 const SLICES: usize = 32;
 
@@ -34,6 +38,12 @@ pub(crate) enum Turn {
     Wait,
     /// The transport is to be dropped.
     Over,
+}
+
+/// The writing side, and what it writes to.
+pub(crate) struct Side<W> {
+    pub(crate) io: W,
+    pub(crate) writing: Writing,
 }
 
 pub(crate) struct Writing {
@@ -109,31 +119,71 @@ impl Writing {
         Ok(())
     }
 
-    /// Takes a message that is lent.
+    /// Takes a message that is lent; a long one goes out from where it lies, if it can at once.
     ///
     /// # Errors
     /// As [`push`](Self::push).
     #[inline]
-    pub(crate) fn push_borrowed(&mut self, message: sockless::Message<'_>) -> Result<(), Error> {
+    pub(crate) fn push_borrowed<W: AsyncWrite + Unpin + ?Sized>(
+        &mut self,
+        message: sockless::Message<'_>,
+        io: &mut W,
+    ) -> Result<(), Error> {
         match message {
-            sockless::Message::Text(Cow::Borrowed(text)) => {
+            sockless::Message::Text(Cow::Borrowed(text)) if text.len() < LEAST_THROUGH => {
                 self.prepare()?;
                 Ok(self.sender.send_text(text)?)
             }
-            sockless::Message::Binary(Cow::Borrowed(bytes)) => {
+            sockless::Message::Binary(Cow::Borrowed(bytes)) if bytes.len() < LEAST_THROUGH => {
                 self.prepare()?;
                 Ok(self.sender.send_binary(bytes)?)
             }
-            // What is its own needs no copy.
-            own => self.push(own.into()),
+            message => self.push_long(message, io),
         }
+    }
+
+    #[inline(never)]
+    fn push_long<W: AsyncWrite + Unpin + ?Sized>(
+        &mut self,
+        message: sockless::Message<'_>,
+        io: &mut W,
+    ) -> Result<(), Error> {
+        let is_borrowed = match &message {
+            sockless::Message::Text(text) => matches!(text, Cow::Borrowed(_)),
+            sockless::Message::Binary(bytes) | sockless::Message::Unchecked(bytes) => matches!(bytes, Cow::Borrowed(_)),
+        };
+        if !is_borrowed {
+            // What is its own needs no copy.
+            return self.push(message.into());
+        }
+        self.prepare()?;
+        if message.as_bytes().len() < LEAST_THROUGH || !io.is_write_vectored() {
+            return Ok(self.sender.send(&message)?);
+        }
+        let mut through = self.sender.send_through(&message)?;
+        if self.lent {
+            through = through.retaining(usize::MAX);
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = through.chunks_vectored(&mut slices);
+        let cx = &mut Context::from_waker(&self.waker);
+        // What does not go out now waits as if it had been copied.
+        match Pin::new(io).poll_write_vectored(cx, &slices[..count]) {
+            Poll::Ready(Ok(written)) => {
+                through.advance(written);
+                self.unflushed = true;
+            }
+            Poll::Ready(Err(error)) => self.broken = Some(error.kind()),
+            Poll::Pending => {}
+        }
+        Ok(())
     }
 
     /// Looks whether anything can be written, and has what is sent next put together in the thread's outbox.
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    #[inline]
+    #[inline(always)]
     fn prepare(&mut self) -> Result<(), Error> {
         self.check()?;
         if !self.lent {
@@ -142,6 +192,7 @@ impl Writing {
         Ok(())
     }
 
+    #[inline(never)]
     fn borrow_outbox(&mut self) {
         // What already waits would have to be moved, and who retains has an outbox.
         if self.sender.queued() == 0 && self.sender.outbound_limits().retain == 0 {
@@ -197,7 +248,7 @@ impl Writing {
     }
 
     /// Writes all that waits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Poll<Result<(), Error>> {
         match self.sender.queued() > 0 || self.unflushed || self.lent {
             true => self.poll_flush_some(io),
@@ -254,7 +305,7 @@ impl Writing {
     ///
     /// # Errors
     /// A deadline that ended the connection; its close frame is still to go out.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, heard: u64) -> Result<Turn, ProtocolError> {
         if self.settled && !self.alarm.rings() && matches!(self.poll_flush(io), Poll::Ready(Ok(()))) {
             return Ok(Turn::Read);

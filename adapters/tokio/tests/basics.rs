@@ -4,9 +4,13 @@ mod common;
 
 use common::*;
 use sockless_tokio::sockless::{Close, Code, Config, Kind, Prepared, ProtocolError, Role, SendError, State};
-use sockless_tokio::{Error, Event, Message};
+use sockless_tokio::{Error, Event, Message, WebSocket};
 use std::borrow::Cow;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
 #[tokio::test]
 async fn messages_of_both_kinds_go_both_ways() {
@@ -126,6 +130,100 @@ async fn connections_of_a_thread_share_its_buffers() {
         assert!(matches!(ended, (Ok(()), Ok(()), Ok(None))), "{ended:?}");
     };
     tokio::join!(echo(1), echo(2), echo(3), echo(9));
+}
+
+/// A stream that takes so many bytes, and then fails, as a socket does: it tells why once.
+struct Breaking {
+    stream: DuplexStream,
+    takes: usize,
+    told: bool,
+}
+
+impl AsyncRead for Breaking {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Breaking {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let len = buf.len().min(self.takes);
+        self.takes -= len;
+        match len {
+            0 if mem::replace(&mut self.told, true) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            0 => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            _ => Pin::new(&mut self.stream).poll_write(cx, &buf[..len]),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Bytes of a long answer and its frame.
+const LONG: (usize, usize) = (40_000, 40_004);
+
+/// Answers the next message with what it is, and then with a long one that is borrowed.
+async fn answer_long(server: &mut WebSocket<impl AsyncRead + AsyncWrite + Unpin>) {
+    let long = vec![7; LONG.0];
+    let fed = server.recv_with(|message, replies| {
+        replies.feed(message)?;
+        replies.feed(sockless_tokio::sockless::Message::Binary(Cow::Borrowed(&long)))
+    });
+    fed.await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_long_answer_goes_out_at_once_behind_what_waits_as_far_as_it_can() {
+    let frames = [b"\x82\x01a\x82\x7e\x9c\x40".to_vec(), vec![7; LONG.0]].concat();
+    for capacity in [1, 3, 4, 1000, frames.len() - 1, frames.len(), 1 << 20] {
+        let (mut wire, stream) = duplex(capacity);
+        let mut server = open(stream, Role::Server, Config::default());
+        let sent = async { wire.write_all(b"\x82\x81\0\0\0\0a").await.unwrap() };
+        tokio::join!(sent, answer_long(&mut server));
+        let out = frames.len().min(capacity);
+        assert_eq!(server.counters().queued, frames.len() - out);
+        let mut answers = vec![0; out];
+        wire.read_exact(&mut answers).await.unwrap();
+        // Whoever receives writes the rest.
+        let rest = async {
+            let mut rest = vec![0; frames.len() - out + 3];
+            wire.write_all(b"\x82\x81\0\0\0\0b").await.unwrap();
+            wire.read_exact(&mut rest).await.unwrap();
+            rest
+        };
+        let next = async {
+            server.recv_with(|message, replies| replies.feed(message)).await.unwrap().unwrap().unwrap();
+            server.flush().await.unwrap();
+        };
+        let (rest, ()) = tokio::join!(rest, next);
+        assert!([answers, rest].concat() == [&frames[..], b"\x82\x01b"].concat(), "through {capacity} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_long_answer_to_a_peer_that_is_gone_ends_the_connection() {
+    for takes in [0, 2, 5, 100] {
+        let (mut wire, stream) = duplex(1 << 20);
+        let mut server = open(Breaking { stream, takes, told: false }, Role::Server, Config::default());
+        wire.write_all(b"\x82\x81\0\0\0\0a\x82\x81\0\0\0\0b").await.unwrap();
+        answer_long(&mut server).await;
+        // What the peer said before is told yet.
+        assert_eq!(server.recv().await.unwrap(), Some(vec![b'b'].into()));
+        let error = server.send("c").await.unwrap_err();
+        assert!(matches!(&error, Error::Io(error) if error.kind() == io::ErrorKind::ConnectionReset), "{error:?}");
+        assert!(server.flush().await.is_err());
+        assert_eq!(server.counters().queued, 0);
+    }
 }
 
 /// What `recv_with` gives if it is polled once.

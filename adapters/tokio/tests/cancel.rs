@@ -9,9 +9,9 @@ mod random;
 
 use common::*;
 use random::Random;
-use sockless_tokio::sockless::{Code, Config, Kind, Role};
+use sockless_tokio::sockless::{self, Code, Config, Kind, Role};
 use sockless_tokio::{Error, Event, Message, Receiver, Sender, WebSocket};
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, ReadHalf, WriteHalf, duplex};
@@ -19,10 +19,17 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, ReadHalf, WriteHal
 /// Schedules of each kind of connection.
 const SCHEDULES: u64 = 10_000;
 
+/// Bytes of an answer that is written from where it lies.
+const LONG: usize = 33_000;
+
+/// The most bytes that a stream holds.
+const LARGEST: usize = 400;
+
 /// A stream that is often not ready, and then takes or gives a part.
 struct Choppy {
     stream: DuplexStream,
     random: Random,
+    vectored: bool,
 }
 
 impl Choppy {
@@ -38,7 +45,8 @@ impl Choppy {
 
 impl AsyncRead for Choppy {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Some(len) = self.now(cx, buf.remaining().min(40)) else { return Poll::Pending };
+        let most = if self.random.percent(50) { 40 } else { LARGEST };
+        let Some(len) = self.now(cx, buf.remaining().min(most)) else { return Poll::Pending };
         let mut part = vec![0; len.min(buf.remaining())];
         let mut read = ReadBuf::new(&mut part);
         std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
@@ -51,6 +59,19 @@ impl AsyncWrite for Choppy {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let Some(len) = self.now(cx, buf.len()) else { return Poll::Pending };
         Pin::new(&mut self.stream).poll_write(cx, &buf[..len.min(buf.len())])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let front: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).take(LARGEST).collect();
+        self.poll_write(cx, &front)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.vectored
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -78,6 +99,13 @@ fn poll<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
     })
 }
 
+/// A message that differs from all that were sent, and is one of them now.
+fn numbered(sent: &mut Vec<Message>, len: usize) -> Message {
+    let message = Message::binary([format!("{} ", sent.len()).into_bytes(), vec![b'.'; len]].concat());
+    sent.push(message.clone());
+    message
+}
+
 /// One end of a connection, whole or in halves.
 #[allow(clippy::large_enum_variant)] // There are two of it.
 enum End {
@@ -98,7 +126,7 @@ struct Side {
 
 impl Side {
     fn new(stream: DuplexStream, role: Role, random: &mut Random, halves: bool) -> Self {
-        let choppy = Choppy { stream, random: Random(random.next()) };
+        let choppy = Choppy { stream, random: Random(random.next()), vectored: random.percent(50) };
         let socket = open(choppy, role, Config::default());
         let end = if halves {
             let (receiver, sender) = socket.split();
@@ -113,9 +141,7 @@ impl Side {
     /// Sends the next message by some future that is dropped.
     fn send(&mut self, random: &mut Random) {
         let len = if random.percent(3) { random.below(8_000) } else { random.below(60) };
-        let number = self.sent.len();
-        let message = Message::binary([format!("{number} ").into_bytes(), vec![b'.'; len]].concat());
-        self.sent.push(message.clone());
+        let message = numbered(&mut self.sent, len);
         let polls = random.below(4);
         let ended = match (&mut self.end, random.below(3)) {
             (End::Whole(socket), 0) => poll(socket.send(message), polls),
@@ -150,8 +176,8 @@ impl Side {
         };
     }
 
-    /// Receives by some future that is dropped.
-    fn receive(&mut self, random: &mut Random) {
+    /// Receives by some future that is dropped; what is lent may have a long answer, which is lent too.
+    fn receive(&mut self, random: &mut Random, answers: bool) {
         let polls = random.below(4);
         if self.pieces {
             let piece = match &mut self.end {
@@ -173,8 +199,12 @@ impl Side {
             && random.percent(25)
         {
             let stop = random.percent(50);
-            let each = socket.recv_each(|message, _| {
+            let each = socket.recv_each(|message, replies| {
                 self.received.push(message.into());
+                if answers && random.percent(1) {
+                    let answer = numbered(&mut self.sent, LONG);
+                    replies.feed(sockless::Message::Binary(answer.as_bytes().into())).map_err(Some)?;
+                }
                 if stop { Err(None) } else { Ok::<_, Option<Error>>(()) }
             });
             match poll(each, polls) {
@@ -223,7 +253,8 @@ impl Side {
 
 fn run(seed: u64, halves: bool) {
     let random = &mut Random(seed);
-    let (one, other) = duplex(1 + random.below(400));
+    let capacity = 1 + random.below(LARGEST);
+    let (one, other) = duplex(capacity);
     let mut sides = [Side::new(one, Role::Client, random, halves), Side::new(other, Role::Server, random, halves)];
     for _ in 0..random.below(60) {
         let side = &mut sides[random.below(2)];
@@ -231,20 +262,20 @@ fn run(seed: u64, halves: bool) {
             0..3 => side.send(random),
             3 => side.ping(random),
             4 => side.flush(random),
-            _ => side.receive(random),
+            _ => side.receive(random, capacity > 200),
         }
     }
     // A close is the end of what may be sent, so each side waits for the other's messages.
     let all = |sides: &[Side; 2]| [0, 1].map(|side| sides[side].received.len() == sides[1 - side].sent.len());
     let mut turns = 0;
     while all(&sides) != [true, true] {
-        sides.iter_mut().for_each(|side| side.receive(random));
+        sides.iter_mut().for_each(|side| side.receive(random, false));
         turns += 1;
         assert!(turns < 100_000, "seed {seed}: messages are missing");
     }
     sides[random.below(2)].start_close();
     while !(sides[0].over && sides[1].over) {
-        sides.iter_mut().for_each(|side| side.receive(random));
+        sides.iter_mut().for_each(|side| side.receive(random, false));
         turns += 1;
         assert!(turns < 100_000, "seed {seed}: it does not end");
     }

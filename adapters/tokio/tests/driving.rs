@@ -5,6 +5,9 @@ mod common;
 use common::*;
 use sockless_tokio::sockless::{Config, Keepalive, ProtocolError, Role};
 use sockless_tokio::{Error, Message};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
@@ -212,4 +215,27 @@ async fn an_abort_of_a_sender_ends_the_receiver() {
     drop(sender);
     assert_eq!(server.recv().await.unwrap(), None);
     assert_eq!(server.peer_close().map(|close| u16::from(close.code)), Some(1011));
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_received_last_is_woken() {
+    let (_wire, stream) = duplex(1 << 10);
+    let mut socket = open(stream, Role::Server, Config::default());
+    let closer = socket.closer();
+    let tasks: [Arc<Woken>; 2] = Default::default();
+    for task in &tasks {
+        let waker = Waker::from(task.clone());
+        assert!(socket.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+    }
+    closer.go_away();
+    assert_eq!(tasks.map(|task| task.0.load(Ordering::Relaxed)), [false, true]);
 }
