@@ -360,6 +360,7 @@ impl Receiver {
     }
 
     /// As [`Connection::tail`](crate::Connection::tail).
+    #[inline]
     pub fn tail(&mut self) -> Option<&mut [u8]> {
         let (filled, left, most) = self.under_way()?;
         self.assembler.tail(filled, left, most)
@@ -367,13 +368,14 @@ impl Receiver {
 
     /// Of the message that is put together, the bytes that came, those of its frame that are still to come, and the most
     /// that it will have.
+    #[inline]
     fn under_way(&self) -> Option<(usize, usize, usize)> {
+        let (left, fin) = self.decoder.under_way()?;
         let filled = self.decoder.arrived();
         // Before its first byte, it is not known whose the message is, nor does the assembler know whether it is text.
         if self.discarding || self.mode != Mode::Message || self.decoder.in_compressed() || filled == 0 {
             return None;
         }
-        let (left, fin) = self.decoder.under_way()?;
         Some((filled, left, if fin { filled + left } else { self.config.limits.message }))
     }
 
