@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::ProtocolError;
 use crate::event::Kind;
-use crate::frame::{ControlPayload, Header, MAX_HEADER, OpCode, RSV1, Start};
+use crate::frame::{ControlPayload, Extent, Header, MAX_HEADER, OpCode, RSV1, Start};
 use crate::mask::Mask;
 use alloc::{borrow::Cow, boxed::Box, vec::Vec};
 use core::mem;
@@ -117,7 +117,8 @@ impl Decoder {
         config: &Config,
         compressed: bool,
     ) -> Option<(Kind, &'a mut [u8], bool)> {
-        let (kind, compressed) = match input.first()? {
+        let (&[first, second], rest) = input.split_first_chunk()?;
+        let (kind, compressed) = match first {
             0x81 => (Kind::Text, false),
             0x82 => (Kind::Binary, false),
             0xC1 if compressed => (Kind::Text, true),
@@ -125,15 +126,14 @@ impl Decoder {
             _ => return None,
         };
         let State::Header { len: 0, .. } = self.state else { return None };
-        let (header, len) = Header::parse(input).ok()??;
-        let most = longest(config, compressed).min(input.len() - len);
-        if self.message.is_some() || header.mask.is_some() != (self.role == Role::Server) || header.length > most as u64
-        {
+        let Extent { mask, length, header } = Extent::parse(second, rest).ok()??;
+        let most = longest(config, compressed).min(input.len() - header);
+        if self.message.is_some() || mask.is_some() != (self.role == Role::Server) || length > most as u64 {
             return None;
         }
-        take(input, len);
-        let payload = take(input, header.length as usize);
-        if let Some(key) = header.mask {
+        take(input, header);
+        let payload = take(input, length as usize);
+        if let Some(key) = mask {
             Mask::new(key).apply(payload);
         }
         self.frames += 1;
@@ -184,39 +184,29 @@ impl Decoder {
     /// Takes a fragment that came whole, and goes on with a plain message: the common case of messages in many frames.
     #[inline(always)]
     pub(crate) fn fragment<'a>(&mut self, input: &mut &'a mut [u8], config: &Config) -> Option<Chunk<'a>> {
-        let last = match input.first()? {
+        let (&[first, second], rest) = input.split_first_chunk()?;
+        let last = match first {
             0x00 => false,
             0x80 => true,
             _ => return None,
         };
         let State::Header { len: 0, .. } = self.state else { return None };
         let Some(Message { kind, compressed: false }) = self.message else { return None };
-        let (header, len) = Header::parse(input).ok()??;
+        let Extent { mask, length, header } = Extent::parse(second, rest).ok()??;
         let limits = &config.limits;
-        let most = limits.message.checked_sub(self.announced)?.min(limits.frame).min(input.len() - len);
-        if header.mask.is_some() != (self.role == Role::Server)
-            || header.length > most as u64
-            || self.fragments >= limits.fragments
-        {
+        let most = limits.message.checked_sub(self.announced)?.min(limits.frame).min(input.len() - header);
+        if mask.is_some() != (self.role == Role::Server) || length > most as u64 || self.fragments >= limits.fragments {
             return None;
         }
-        take(input, len);
-        let payload = take(input, header.length as usize);
+        take(input, header);
+        let payload = take(input, length as usize);
         self.frames += 1;
         self.fragments += 1;
         self.announced += payload.len();
         if last {
             self.message = None;
         }
-        Some(Chunk {
-            payload,
-            mask: header.mask.map(Mask::new),
-            kind,
-            compressed: false,
-            first: false,
-            frame_end: true,
-            last,
-        })
+        Some(Chunk { payload, mask: mask.map(Mask::new), kind, compressed: false, first: false, frame_end: true, last })
     }
 
     /// Takes from the front of `input` what makes the next chunk or control frame; `None` when all input is taken.

@@ -145,24 +145,23 @@ pub(crate) struct Start {
     pub(crate) rsv: u8,
     pub(crate) opcode: OpCode,
     pub(crate) masked: bool,
-    /// The length, or which form of it follows.
-    length: u8,
+    second: u8,
 }
 
 impl Start {
     #[inline]
     pub(crate) fn parse([first, second]: [u8; 2]) -> Result<Self, ProtocolError> {
         let opcode = OpCode::from_bits(first & 0x0F)?;
-        let (fin, length) = (first & FIN != 0, second & !MASKED);
+        let fin = first & FIN != 0;
         if opcode.is_control() {
             if !fin {
                 return Err(ProtocolError::FragmentedControl);
             }
-            if length >= LENGTH_16 {
+            if second & !MASKED >= LENGTH_16 {
                 return Err(ProtocolError::LongControl);
             }
         }
-        Ok(Self { fin, rsv: first >> 4 & 0b111, opcode, masked: second & MASKED != 0, length })
+        Ok(Self { fin, rsv: first >> 4 & 0b111, opcode, masked: second & MASKED != 0, second })
     }
 
     /// How many bytes a header with this `second` byte has.
@@ -178,33 +177,52 @@ impl Start {
     /// The header, of whose bytes the `rest` follows, and its own length; `None` while bytes are missing.
     #[inline]
     pub(crate) fn finish(self, rest: &[u8]) -> Result<Option<(Header, usize)>, ProtocolError> {
-        let (length, extended) = match self.length {
-            LENGTH_16 => match rest.first_chunk() {
-                Some(bytes) => (u64::from(u16::from_be_bytes(*bytes)), 2),
-                None => return Ok(None),
-            },
-            LENGTH_64 => match rest.first_chunk() {
-                Some(bytes) => (u64::from_be_bytes(*bytes), 8),
-                None => return Ok(None),
-            },
-            short => (u64::from(short), 0),
-        };
-        let (mask, masked) = if self.masked {
-            match rest[extended..].first_chunk() {
-                Some(key) => (Some(*key), 4),
-                None => return Ok(None),
+        let Self { fin, rsv, opcode, second, .. } = self;
+        let extent = Extent::parse(second, rest)?;
+        Ok(extent.map(|Extent { mask, length, header }| (Header { fin, rsv, opcode, mask, length }, header)))
+    }
+}
+
+/// What a header says behind its first byte.
+pub(crate) struct Extent {
+    /// The masking key, in a client's frame.
+    pub(crate) mask: Option<[u8; 4]>,
+    /// Bytes of payload.
+    pub(crate) length: u64,
+    /// Bytes of the header.
+    pub(crate) header: usize,
+}
+
+impl Extent {
+    /// Reads it off a header's `second` byte and the `rest`; `None` while bytes are missing.
+    #[inline]
+    pub(crate) fn parse(second: u8, rest: &[u8]) -> Result<Option<Self>, ProtocolError> {
+        let of = |length: u64, extended: usize| {
+            if second & MASKED == 0 {
+                return Some(Self { mask: None, length, header: 2 + extended });
             }
-        } else {
-            (None, 0)
+            let key = *rest[extended..].first_chunk()?;
+            Some(Self { mask: Some(key), length, header: 2 + extended + key.len() })
         };
-        match extended {
-            2 if length < 126 => return Err(ProtocolError::NonMinimalLength),
-            8 if length >> 63 != 0 => return Err(ProtocolError::LengthTopBit),
-            8 if length <= 0xFFFF => return Err(ProtocolError::NonMinimalLength),
-            _ => {}
+        // A rule of the length is told of when the header is whole.
+        match second & !MASKED {
+            LENGTH_16 => {
+                let Some(bytes) = rest.first_chunk() else { return Ok(None) };
+                match of(u16::from_be_bytes(*bytes).into(), 2) {
+                    Some(Self { length: 0..126, .. }) => Err(ProtocolError::NonMinimalLength),
+                    extent => Ok(extent),
+                }
+            }
+            LENGTH_64 => {
+                let Some(bytes) = rest.first_chunk() else { return Ok(None) };
+                match of(u64::from_be_bytes(*bytes), 8) {
+                    Some(Self { length: 0..=0xFFFF, .. }) => Err(ProtocolError::NonMinimalLength),
+                    Some(Self { length, .. }) if length >> 63 != 0 => Err(ProtocolError::LengthTopBit),
+                    extent => Ok(extent),
+                }
+            }
+            short => Ok(of(short.into(), 0)),
         }
-        let Self { fin, rsv, opcode, .. } = self;
-        Ok(Some((Header { fin, rsv, opcode, mask, length }, 2 + extended + masked)))
     }
 }
 

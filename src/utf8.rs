@@ -41,39 +41,36 @@ impl Utf8 {
         let (whole, tail) = bytes.split_at(bytes.len() - unfinished(bytes));
         let text = whole_text(whole)?;
         if !tail.is_empty() {
-            // Only a tail that can still become a character is kept.
-            if core::str::from_utf8(tail).is_err_and(|error| error.error_len().is_some()) {
-                return Err(ProtocolError::InvalidUtf8);
-            }
-            self.partial[..tail.len()].copy_from_slice(tail);
-            self.len = tail.len() as u8;
+            self.keep(tail)?;
         }
         Ok(Checked { head, text })
     }
 
     /// Takes bytes until the unfinished character is whole: it, and the bytes behind it.
     #[cold]
-    fn complete<'a>(&mut self, mut bytes: &'a [u8]) -> Result<(Option<char>, &'a [u8]), ProtocolError> {
+    fn complete<'a>(&mut self, bytes: &'a [u8]) -> Result<(Option<char>, &'a [u8]), ProtocolError> {
+        let have = usize::from(self.len);
+        let (more, rest) = bytes.split_at(self.missing().min(bytes.len()));
         let mut character = [0; 4];
-        let mut len = usize::from(self.len);
-        character[..len].copy_from_slice(&self.partial[..len]);
-        while let [first, rest @ ..] = bytes {
-            bytes = rest;
-            character[len] = *first;
-            len += 1;
-            match core::str::from_utf8(&character[..len]) {
-                Ok(text) => {
-                    self.len = 0;
-                    return Ok((text.chars().next(), bytes));
-                }
-                Err(error) if error.error_len().is_some() => return Err(ProtocolError::InvalidUtf8),
-                Err(_) => {
-                    self.partial[..len].copy_from_slice(&character[..len]);
-                    self.len = len as u8;
-                }
+        character[..have].copy_from_slice(&self.partial[..have]);
+        character[have..][..more.len()].copy_from_slice(more);
+        Ok((self.keep(&character[..have + more.len()])?, rest))
+    }
+
+    /// A character, or keeps it until it is whole.
+    fn keep(&mut self, character: &[u8]) -> Result<Option<char>, ProtocolError> {
+        match core::str::from_utf8(character) {
+            Ok(text) => {
+                self.len = 0;
+                Ok(text.chars().next())
+            }
+            Err(error) if error.error_len().is_some() => Err(ProtocolError::InvalidUtf8),
+            Err(_) => {
+                self.partial[..character.len()].copy_from_slice(character);
+                self.len = character.len() as u8;
+                Ok(None)
             }
         }
-        Ok((None, bytes))
     }
 
     /// Ends the text, ready for another.
