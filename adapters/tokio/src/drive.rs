@@ -73,6 +73,7 @@ pub(crate) trait Drive {
     ) -> Poll<Result<Option<Told<T>>, Error>> {
         'next: loop {
             let (reading, side) = self.parts();
+            ready!(reading.poll_turn(cx));
             let message = 'message: {
                 'dry: {
                     if reading.is_dry() {

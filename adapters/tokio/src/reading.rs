@@ -4,11 +4,20 @@ use crate::buffer::Input;
 use crate::error::Error;
 use crate::trace;
 use sockless::{Close, ProtocolError, Receiver, RelayError};
+use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::task::coop;
+
+/// Bytes; so much work takes one unit of the task's budget, of which tokio gives it 128 before others have their turn. The
+/// bytes of one read can be a thousand times as many when they are inflated.
+const WORK: usize = 64 << 10;
+
+/// Bytes; what an event costs besides its payload.
+const EVENT_WORK: usize = 512;
 
 /// How messages come.
 pub(crate) enum Mode<'a> {
@@ -30,6 +39,9 @@ pub(crate) struct Reading {
     tail: usize,
     /// The receiver may tell more without being given more.
     owed: bool,
+    /// What events have cost, about, in bytes, that the task's budget has not been charged for; but for messages that lie
+    /// where they were read.
+    work: usize,
     /// The connection and its transport have ended.
     over: bool,
     /// It ended otherwise than by a closing handshake, and why, until that is told.
@@ -44,7 +56,18 @@ pub(crate) struct Reading {
 impl Reading {
     /// `rest` came behind the opening handshake.
     pub(crate) fn new(receiver: Receiver, rest: Input) -> Self {
-        Self { receiver, rest, tail: 0, owed: false, over: false, failed: false, error: None, close: None, waker: None }
+        Self {
+            receiver,
+            rest,
+            tail: 0,
+            owed: false,
+            work: 0,
+            over: false,
+            failed: false,
+            error: None,
+            close: None,
+            waker: None,
+        }
     }
 
     pub(crate) fn receiver(&self) -> &Receiver {
@@ -68,7 +91,21 @@ impl Reading {
     /// The next event of the input that there is.
     #[inline]
     pub(crate) fn receive(&mut self) -> Result<Option<sockless::Event<'_>>, ProtocolError> {
-        self.rest.take(|input| self.receiver.receive(input))
+        let result = self.rest.take(|input| self.receiver.receive(input));
+        if let Ok(Some(event)) = &result {
+            self.work += work(event);
+        }
+        result
+    }
+
+    /// Waits for the task's next turn where much was done in this one.
+    #[inline]
+    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.work >= WORK {
+            ready!(coop::poll_proceed(cx)).made_progress();
+            self.work -= WORK;
+        }
+        Poll::Ready(())
     }
 
     /// Whether all that was read is decoded and told.
@@ -82,15 +119,18 @@ impl Reading {
     pub(crate) fn receive_any(&mut self, mode: &mut Mode<'_>) -> Result<Option<sockless::Event<'_>>, RelayError> {
         self.owed = false;
         let tail = mem::take(&mut self.tail);
-        if tail > 0 {
-            return Ok(self.receiver.receive_tail(tail)?);
-        }
-        self.rest.take(|input| match mode {
-            Mode::Message => Ok(self.receiver.receive(input)?),
-            Mode::Piece => Ok(self.receiver.receive_piece(input)?),
-            Mode::Relay(to) => self.receiver.relay(input, to),
-            Mode::Nothing => Ok(None),
-        })
+        let event = if tail > 0 {
+            self.receiver.receive_tail(tail)?
+        } else {
+            self.rest.take(|input| match mode {
+                Mode::Message => Ok(self.receiver.receive(input)?),
+                Mode::Piece => Ok(self.receiver.receive_piece(input)?),
+                Mode::Relay(to) => self.receiver.relay(input, to),
+                Mode::Nothing => Ok(None),
+            })?
+        };
+        self.work += event.as_ref().map_or(0, work);
+        Ok(event)
     }
 
     /// The receiver may tell more without being given more: pieces may be owed when all has been taken.
@@ -178,5 +218,18 @@ impl Reading {
     /// How the connection ended; an error is told once.
     pub(crate) fn outcome(&mut self) -> Result<(), Error> {
         self.error.take().map_or(Ok(()), Err)
+    }
+}
+
+/// What an event costs, about, in bytes; nothing if it is a message that lies where it was read.
+#[inline(always)]
+fn work(event: &sockless::Event<'_>) -> usize {
+    use sockless::Event::{Binary, Piece, Text, Unchecked};
+    match event {
+        Text(Cow::Borrowed(_)) | Binary(Cow::Borrowed(_)) | Unchecked(Cow::Borrowed(_)) => 0,
+        Text(Cow::Owned(text)) => EVENT_WORK + text.len(),
+        Binary(Cow::Owned(bytes)) | Unchecked(Cow::Owned(bytes)) => EVENT_WORK + bytes.len(),
+        Piece(piece) => EVENT_WORK + piece.data.as_bytes().len(),
+        _ => EVENT_WORK,
     }
 }
