@@ -7,8 +7,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Bytes read at once: a socket's usual receive buffer gives no more, and a message of 16 KiB comes whole.
-const SIZE: usize = 256 << 10;
+/// Bytes read at once: what a peer that is quicker has sent meanwhile, and long messages whole, so that few are put together
+/// of parts.
+const SIZE: usize = (1 << 20) + (64 << 10);
+
+/// Capacity in bytes that the thread's outbox keeps.
+const MOST_LENT: usize = 256 << 10;
 
 /// What waits is moved out of a thread's buffer if it is less than this part of it: a connection whose task has turned to
 /// something else holds no more than four times what it was sent.
@@ -27,7 +31,7 @@ pub(crate) fn lend_outbox() -> Vec<u8> {
 
 #[inline]
 pub(crate) fn give_back(outbox: Vec<u8>) {
-    if outbox.capacity() <= SIZE {
+    if outbox.capacity() <= MOST_LENT {
         _ = OUTBOX.try_with(|slot| slot.set(outbox));
     }
 }
@@ -40,7 +44,7 @@ fn lend_buffer() -> Box<[u8]> {
 
 /// Whether so many bytes that wait are better moved out of the thread's outbox.
 pub(crate) fn are_few(bytes: usize) -> bool {
-    bytes < SIZE / LEAST_PART
+    bytes < MOST_LENT / LEAST_PART
 }
 
 /// Input that was read and is not decoded yet; empty, it holds no heap.
@@ -76,6 +80,11 @@ impl Input {
         self.at == self.end
     }
 
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.at
+    }
+
     /// Has `take` take from the front of it.
     #[inline]
     pub(crate) fn take<'a, T>(&'a mut self, take: impl FnOnce(&mut &'a mut [u8]) -> T) -> T {
@@ -97,7 +106,7 @@ impl Input {
     fn shrink_some(&mut self) {
         if self.is_empty() {
             *self = Self::default();
-        } else if self.bytes.len() == SIZE && are_few(self.end - self.at) {
+        } else if self.bytes.len() == SIZE && self.len() < SIZE / LEAST_PART {
             *self = self.bytes[self.at..self.end].into();
         }
     }

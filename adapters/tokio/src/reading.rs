@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::coop;
 
-/// Bytes; so much work takes one unit of the task's budget, of which tokio gives it 128 before others have their turn. The
-/// bytes of one read can be a thousand times as many when they are inflated.
+/// Bytes; so much work takes one unit of the task's budget, of which tokio gives it 128 before others have their turn. A read
+/// would be one, but it may bring a megabyte, and that a thousand times as much when it is inflated.
 const WORK: usize = 64 << 10;
 
 /// Bytes; what an event costs besides its payload.
@@ -39,8 +39,7 @@ pub(crate) struct Reading {
     tail: usize,
     /// The receiver may tell more without being given more.
     owed: bool,
-    /// What events have cost, about, in bytes, that the task's budget has not been charged for; but for messages that lie
-    /// where they were read.
+    /// What was read and what came of it, about, in bytes that the task's budget has not been charged for.
     work: usize,
     /// The connection and its transport have ended.
     over: bool,
@@ -168,7 +167,9 @@ impl Reading {
             self.tail = read.filled().len();
             return Poll::Ready(Ok(self.tail > 0));
         }
-        self.rest.poll_read(cx, io)
+        let poll = self.rest.poll_read(cx, io);
+        self.work += self.rest.len();
+        poll
     }
 
     /// The transport has no more to read, by an end of its own or by an error.
@@ -221,7 +222,7 @@ impl Reading {
     }
 }
 
-/// What an event costs, about, in bytes; nothing if it is a message that lies where it was read.
+/// What an event costs, about, in bytes; nothing if it is a message that lies where it was read, for that was counted.
 #[inline(always)]
 fn work(event: &sockless::Event<'_>) -> usize {
     use sockless::Event::{Binary, Piece, Text, Unchecked};

@@ -11,7 +11,7 @@ use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
 /// Whether another task has its turn before a server has received `bytes`, which lie there, and an empty message behind them.
 async fn other_runs(bytes: &[u8], open: impl FnOnce(DuplexStream) -> WebSocket<DuplexStream>) -> bool {
-    let (server, mut wire) = duplex(1 << 20);
+    let (server, mut wire) = duplex(16 << 20);
     wire.write_all(&[bytes, b"\x82\x80\0\0\0\0"].concat()).await.unwrap();
     let mut socket = open(server);
     let ran = Arc::new(AtomicBool::new(false));
@@ -34,6 +34,13 @@ fn server(stream: DuplexStream) -> WebSocket<DuplexStream> {
 async fn few_messages() {
     // All at once, or the others would tell nothing.
     assert!(!other_runs(&b"\x82\x81\0\0\0\0m".repeat(1000), server).await);
+}
+
+#[tokio::test]
+async fn messages() {
+    // As many as it takes, in reads of a megabyte at most.
+    let message = [&b"\x82\xfe\xff\xff\0\0\0\0"[..], &[0; 0xFFFF]].concat();
+    assert!(other_runs(&message.repeat(130), server).await);
 }
 
 #[tokio::test]
