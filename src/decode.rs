@@ -272,7 +272,7 @@ impl Decoder {
 
     /// The rules of a header that the role, the extension and the message under way make.
     fn check(&self, start: Start, config: &Config, compressed: bool) -> Result<(), ProtocolError> {
-        if start.masked != (self.role == Role::Server) {
+        if start.is_masked() != (self.role == Role::Server) {
             match self.role {
                 Role::Client => return Err(ProtocolError::Masked),
                 Role::Server if config.require_masks => return Err(ProtocolError::Unmasked),

@@ -144,7 +144,6 @@ pub(crate) struct Start {
     pub(crate) fin: bool,
     pub(crate) rsv: u8,
     pub(crate) opcode: OpCode,
-    pub(crate) masked: bool,
     second: u8,
 }
 
@@ -161,7 +160,12 @@ impl Start {
                 return Err(ProtocolError::LongControl);
             }
         }
-        Ok(Self { fin, rsv: first >> 4 & 0b111, opcode, masked: second & MASKED != 0, second })
+        Ok(Self { fin, rsv: first >> 4 & 0b111, opcode, second })
+    }
+
+    #[inline]
+    pub(crate) fn is_masked(&self) -> bool {
+        self.second & MASKED != 0
     }
 
     /// How many bytes a header with this `second` byte has.
