@@ -229,7 +229,7 @@ impl Session {
             _ => {}
         }
         // One read may bring many messages: their echoes go out as soon as they are too many to keep.
-        if self.connection.wants().read { Ok(()) } else { self.flush() }
+        if self.connection.is_high() { self.flush() } else { Ok(()) }
     }
 
     /// How long the socket may block: until the next deadline.

@@ -91,8 +91,8 @@ impl Default for Limits {
 /// Bounds on what waits to go out, and the shape it goes out in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outbound {
-    /// Bytes; while more wait, [`Wants::read`](crate::Wants::read) is false, so that a peer which does not read its
-    /// answers is not read either.
+    /// Bytes; while more wait, [`is_high`](crate::Connection::is_high) says so: whoever sends should wait, and a server whose
+    /// handler answers from within reading does not read on.
     pub soft: usize,
     /// Bytes; while more wait, `send_*` says [`Full`](crate::SendError::Full). The most that can wait is this and one
     /// message.

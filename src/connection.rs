@@ -203,7 +203,7 @@ impl Connection {
     /// (RFC 6455 §5.4).
     ///
     /// Control frames are events, and pings are answered, as in [`receive`](Self::receive): a closing handshake is
-    /// each connection's own. Stop reading while `to` does not want to: its `wants().read` says so. Of a message that was
+    /// each connection's own. Stop reading while much waits in `to`: its [`is_high`](Self::is_high) says so. Of a message that was
     /// passed on in part, [`receive`](Self::receive) and [`receive_piece`](Self::receive_piece) discard the rest.
     ///
     /// Where messages may be compressed, `to` must have agreed on a window as large, and on context takeover if the peer
@@ -585,6 +585,21 @@ impl Connection {
     #[inline]
     pub fn wants_read(&self) -> bool {
         self.sender.wants_read() && !matches!(self.opening.as_deref(), Some(Opening::Answer(_)))
+    }
+
+    /// Whether more than [`Outbound::soft`] bytes wait to go out: time to write them before more is made.
+    ///
+    /// It is no reason not to read, or two ends that both send much wait for each other for ever. Only a server that answers
+    /// from within reading may wait with reading on, while its answers wait: [`Answers`](crate::driver::Answers).
+    #[inline]
+    pub fn is_high(&self) -> bool {
+        self.sender.is_high()
+    }
+
+    /// The sending half.
+    #[inline]
+    pub fn sender(&self) -> &Sender {
+        &self.sender
     }
 
     /// Tells the time: on a monotonic clock of the caller's choice, as the time since any moment that stays the same.

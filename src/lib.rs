@@ -13,6 +13,7 @@ mod connection;
 mod decode;
 #[cfg(feature = "deflate")]
 mod deflate;
+pub mod driver;
 mod error;
 mod event;
 pub mod frame;

@@ -502,9 +502,19 @@ impl Sender {
     /// What [`wants`](Self::wants) says of reading, and less work: for between the events of one read.
     #[inline]
     pub fn wants_read(&self) -> bool {
-        self.outbox.len() <= self.config.outbound.soft
-            && !self.facts.has(Happened::Eof)
-            && self.transport() != Transport::Close
+        !self.facts.has(Happened::Eof) && self.transport() != Transport::Close
+    }
+
+    /// As [`Connection::is_high`](crate::Connection::is_high).
+    #[inline]
+    pub fn is_high(&self) -> bool {
+        self.outbox.len() > self.config.outbound.soft
+    }
+
+    /// Which end of the connection this is.
+    #[inline]
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     #[inline]

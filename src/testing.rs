@@ -2,6 +2,7 @@
 
 use crate::config::SharedConfig;
 use crate::connection::Connection;
+use crate::driver::Answers;
 use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::handshake::ClientRequest;
@@ -62,6 +63,7 @@ pub struct End {
     wire: Wire,
     shut: bool,
     closed: bool,
+    answers: Answers,
 }
 
 /// The bytes on their way to an end, and when they arrive.
@@ -75,7 +77,15 @@ struct Wire {
 
 impl End {
     fn new(connection: Connection) -> Self {
-        Self { connection, reading: true, events: Vec::new(), wire: Wire::default(), shut: false, closed: false }
+        Self {
+            connection,
+            reading: true,
+            events: Vec::new(),
+            wire: Wire::default(),
+            shut: false,
+            closed: false,
+            answers: Answers::default(),
+        }
     }
 
     /// The events, and the error that ended the connection, since the last call.
@@ -93,9 +103,14 @@ impl End {
         self.closed = true;
     }
 
+    /// Whether it takes what arrives: a server does not while its handler's answers wait.
+    fn reads(&self) -> bool {
+        self.reading && self.connection.wants().read && !self.answers.pause(self.connection.sender())
+    }
+
     /// Takes what has arrived, at most `cut` bytes; whether there was anything.
     fn read(&mut self, now: Duration, cut: usize, handler: &mut impl FnMut(&mut Connection, &Event<'static>)) -> bool {
-        if self.closed || !self.reading || !self.connection.wants().read {
+        if self.closed || !self.reads() {
             return false;
         }
         match self.wire.parts.pop_front() {
@@ -140,7 +155,9 @@ impl End {
         match result {
             Ok(None) => return false,
             Ok(Some(event)) => {
+                let queued = self.connection.queued();
                 handler(&mut self.connection, &event);
+                self.answers.note(self.connection.sender(), queued);
                 self.events.push(Ok(event));
             }
             Err(error) => self.events.push(Err(error)),
@@ -192,7 +209,7 @@ impl End {
             return None;
         }
         let arrival = self.wire.parts.front().map(|(at, _)| *at).or(self.wire.fin);
-        let arrival = arrival.filter(|_| self.reading && self.connection.wants().read);
+        let arrival = arrival.filter(|_| self.reads());
         [self.connection.poll_timeout(), arrival].into_iter().flatten().min()
     }
 }

@@ -519,19 +519,19 @@ fn an_outbox_that_is_never_empty_does_not_grow() {
 // ---- marks
 
 #[test]
-fn above_the_soft_mark_the_peer_is_not_read() {
+fn above_the_soft_mark_it_is_time_to_write() {
     let mut end = open_changed(Role::Server, |outbound| outbound.soft = 10);
-    assert!(end.wants().read && !end.wants().write);
+    assert!(!end.is_high() && !end.wants().write);
     end.send_binary(&[0; 8]).unwrap();
-    assert!(end.wants().read && end.wants().write);
+    assert!(!end.is_high() && end.wants().write);
     peer_pings(&mut end, b"");
-    assert!(!end.wants().read && end.wants().write);
+    assert!(end.is_high() && end.wants().read && end.wants().write);
     end.outbound().advance(1);
-    assert!(!end.wants().read);
+    assert!(end.is_high() && end.wants().read);
     end.outbound().advance(1);
-    assert!(end.wants().read && end.wants().write);
+    assert!(!end.is_high() && end.wants().write);
     end.outbound().advance(10);
-    assert!(end.wants().read && !end.wants().write);
+    assert!(!end.is_high() && !end.wants().write);
     assert_eq!(end.wants().transport, Transport::Open);
 }
 

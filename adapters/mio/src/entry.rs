@@ -166,7 +166,12 @@ impl<S> Entry<S> {
     }
 
     fn wants_input(&self) -> bool {
-        self.is_timed() && self.connection.wants_read()
+        self.is_timed() && self.connection.wants_read() && !self.is_high()
+    }
+
+    /// Whether a server waits with reading for what is to go out; a client never does, so that one of two ends reads.
+    fn is_high(&self) -> bool {
+        self.connection.is_high() && self.connection.role() == Role::Server
     }
 
     /// Whether deadlines count: a peer that is not read cannot answer a ping.
@@ -331,7 +336,7 @@ impl<S: Send + 'static> Entry<S> {
     /// Whether more than so much waits to go out, or the handler has paused.
     #[inline]
     fn has_enough(&self, most: usize) -> bool {
-        !self.is_timed() || self.queued() > most && !self.connection.wants_read()
+        !self.is_timed() || self.queued() > most && self.is_high()
     }
 
     /// Takes what a call of the connection's has found.
@@ -467,7 +472,7 @@ impl<S: Send + 'static> Entry<S> {
             return;
         }
         // More than the soft limit waits, or the peer would be read.
-        let pressed = queued > 0 && (self.flags.pressed || !self.connection.wants_read());
+        let pressed = queued > 0 && (self.flags.pressed || self.connection.is_high());
         if pressed != self.flags.pressed {
             self.flags.pressed = pressed;
             self.call(handler, local, if pressed { Call::Backpressure } else { Call::Drain });

@@ -1,0 +1,5 @@
+//! What every loop around a [`Connection`](crate::Connection) does, without the loop.
+
+mod answers;
+
+pub use answers::Answers;
