@@ -77,7 +77,7 @@ impl Connection {
         let mut connection = Self::new(Role::Client, config.into(), seed, None);
         let request = &*handshake::offer(request, connection.receiver.config());
         let nonce = connection.sender.nonce();
-        handshake::write_request(request, &nonce, connection.sender.head())?;
+        connection.sender.push_head(|out| handshake::write_request(request, &nonce, out))?;
         connection.opening = Some(Box::new(Opening::Response(ClientHandshake::new(request, &nonce))));
         Ok(connection)
     }

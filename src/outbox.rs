@@ -26,8 +26,10 @@ pub(crate) struct Outbox {
 struct Backlog {
     /// How many of `bytes` have gone out.
     sent: usize,
-    /// The start of the head or of some frame in `bytes`, or their end: from where the next boundary is found.
+    /// The end of the head, the start of some frame in `bytes`, or their end: from where the next boundary is found.
     boundary: usize,
+    /// This is there for the head of the opening handshake, of which there is one.
+    head: bool,
     /// What was not copied to `bytes`: shared payloads, prepared frames, and control frames that overtake.
     splices: VecDeque<Splice>,
     /// Bytes in all of `splices`.
@@ -87,6 +89,15 @@ impl Outbox {
             self.make_room(more);
         }
         &mut self.bytes
+    }
+
+    /// Appends the head of the opening handshake, which is the first of all that waits and goes out whole.
+    pub(crate) fn push_head<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let written = write(&mut self.bytes);
+        if !self.bytes.is_empty() {
+            self.backlog = Some(Box::new(Backlog { boundary: self.bytes.len(), head: true, ..Backlog::default() }));
+        }
+        written
     }
 
     /// Leaves behind what has gone out, if that is at least half, so that a byte moves a few times at most.
@@ -158,7 +169,7 @@ impl Outbox {
     pub(crate) fn cut(&mut self) -> bool {
         let before = self.len();
         let Some(backlog) = &mut self.backlog else {
-            self.bytes.truncate(behind_head(&self.bytes, 0));
+            self.bytes.clear();
             return self.len() < before;
         };
         let begun = backlog.begun(&self.bytes);
@@ -282,13 +293,14 @@ fn append_short<const ROOM: usize>(to: &mut Vec<u8>, header: Header, payload: &[
 }
 
 impl Backlog {
-    /// Makes this one as it was at first, to be used again; `false` if it holds more than `retain` bytes of heap.
+    /// Makes this one as it was at first, to be used again; `false` if it holds more than `retain` bytes of heap, or was
+    /// there for the head.
     fn clear(&mut self, retain: usize) -> bool {
-        let mut splices = mem::take(&mut self.splices);
+        let (head, mut splices) = (self.head, mem::take(&mut self.splices));
         splices.clear();
         let held = size_of::<Self>() + splices.capacity() * size_of::<Splice>();
         *self = Self { splices, ..Self::default() };
-        held <= retain
+        held <= retain && !head
     }
 
     fn leave_sent(&mut self, bytes: &mut Vec<u8>) {
@@ -338,7 +350,7 @@ impl Backlog {
     fn next_boundary(&self, bytes: &[u8]) -> usize {
         // Of a frame that has begun, the payload is the first splice.
         let payload = self.splices.front().filter(|splice| splice.part == Part::Payload).map(|splice| splice.at);
-        let mut boundary = behind_head(bytes, self.boundary);
+        let mut boundary = self.boundary;
         while boundary < self.sent {
             // These are our own headers; they parse.
             let Ok(Some((header, len))) = Header::parse(&bytes[boundary..]) else { return bytes.len() };
@@ -379,18 +391,6 @@ impl Backlog {
         }
         step
     }
-}
-
-/// Where the head of the opening handshake ends that begins `at` here, if one does: it goes out first and whole.
-///
-/// A request begins with a G and a response with an H, and no frame with either: FIN is not set, and these are no opcodes
-/// of fragments.
-fn behind_head(bytes: &[u8], at: usize) -> usize {
-    if !matches!(bytes.get(at), Some(b'G' | b'H')) {
-        return at;
-    }
-    let end = bytes[at..].windows(4).position(|four| four == b"\r\n\r\n");
-    end.map_or(bytes.len(), |end| at + end + 4)
 }
 
 /// What waits to go out, lent as a [`Buf`]: write its chunks, one by one or with `write_vectored`, and `advance` it by

@@ -578,9 +578,9 @@ impl Sender {
 
     // ---- the opening handshake
 
-    /// Where the opening handshake appends its head.
-    pub(crate) fn head(&mut self) -> &mut Vec<u8> {
-        self.outbox.tail(0)
+    /// Appends the head that `write` writes.
+    pub(crate) fn push_head<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.outbox.push_head(write)
     }
 
     pub(crate) fn nonce(&self) -> [u8; 16] {

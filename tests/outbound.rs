@@ -6,6 +6,7 @@ use bytes::{Buf, Bytes};
 use common::*;
 use proptest::prelude::*;
 use sockless::close::Code;
+use sockless::handshake::{ClientRequest, accept_key};
 use sockless::{Config, Connection, Kind, Outbound, Prepared, Role, SendError, Transport};
 #[cfg(feature = "std")]
 use std::io::IoSlice;
@@ -357,6 +358,53 @@ fn a_head_that_waits_can_be_swapped_along() {
         server.swap_outbox(&mut Vec::new());
         out.extend(outbound(&mut server));
         assert_eq!(out[len..], *b"\x89\x03own\x81\x04data", "after {split}");
+    }
+}
+
+/// A client that was answered when no more than `out` bytes of its request are out; they are given too.
+fn answered(method: &str, out: usize) -> (Connection, Vec<u8>, usize) {
+    let request = ClientRequest::new("ws://a/").unwrap().with_method(method);
+    let mut client = Connection::client(&request, Config::default(), SEED).unwrap();
+    let len = queued(&client);
+    let head = String::from_utf8(client.outbound().chunk().to_vec()).unwrap();
+    let (_, behind) = head.split_once("Sec-WebSocket-Key: ").unwrap();
+    let key = behind.as_bytes().first_chunk().unwrap();
+    let accept = String::from_utf8(accept_key(key).to_vec()).unwrap();
+    let out = write(&mut client, out.min(len));
+    let mut response =
+        format!("HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n")
+            .into_bytes();
+    let event = client.receive(&mut &mut response[..]).unwrap();
+    assert!(matches!(event, Some(sockless::Event::Open(_))), "{event:?}");
+    (client, out, len)
+}
+
+#[test]
+fn nothing_overtakes_the_head_of_a_request_of_any_method() {
+    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "QUERY", "DELETE", "OPTIONS", "CONNECT", "!", "\u{7e}"] {
+        let len = answered(method, 0).2;
+        for split in [0, 1, 2, 6, 7, len - 1, len] {
+            let (mut client, mut out, _) = answered(method, split);
+            client.send_text("data").unwrap();
+            client.ping(b"own").unwrap();
+            client.pong(b"unasked").unwrap();
+            peer_pings(&mut client, b"peer's");
+            client.close(Code::AWAY, "").unwrap();
+            out.extend(outbound(&mut client));
+            let head = String::from_utf8(out[..len].to_vec()).unwrap();
+            assert!(head.starts_with(&format!("{method} / HTTP/1.1\r\n")) && head.ends_with("\r\n\r\n"), "{head}");
+            let control = [(0x89, b"own".to_vec()), (0x8A, b"unasked".to_vec()), (0x8A, b"peer's".to_vec())];
+            let behind = [(0x81, b"data".to_vec()), (0x88, CLOSE_AWAY.to_vec())];
+            assert_eq!(unframe(&out[len..]), [&control[..], &behind].concat(), "{method} after {split}");
+
+            let (mut client, mut out, _) = answered(method, split);
+            client.send_text("data").unwrap();
+            client.ping(b"own").unwrap();
+            client.abort(Code::AWAY);
+            out.extend(outbound(&mut client));
+            assert!(out[..len].ends_with(b"\r\n\r\n"), "{method} after {split}");
+            assert_eq!(unframe(&out[len..]), [(0x88, CLOSE_AWAY.to_vec())], "{method} after {split}");
+        }
     }
 }
 

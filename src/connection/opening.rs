@@ -4,7 +4,9 @@ use super::Connection;
 use crate::config::Negotiated;
 use crate::error::{HandshakeError, ProtocolError, SendError};
 use crate::event::Event;
-use crate::handshake::{self, Accept, ClientHandshake, HeadReader, Outcome, Request, write_accept, write_refusal};
+use crate::handshake::{
+    self, Accept, ClientHandshake, HeadReader, Outcome, Request, write_accept, write_refusal, write_reject,
+};
 use crate::receiver::Receiver;
 use alloc::{boxed::Box, string::String, vec::Vec};
 
@@ -139,7 +141,7 @@ impl Connection {
     /// Ends the opening handshake, a server's with the status that the error asks for.
     pub(super) fn fail_opening(&mut self, error: HandshakeError) -> ProtocolError {
         if let Some(Opening::Request(_) | Opening::Answer(_)) = self.opening.as_deref() {
-            write_refusal(error, self.sender.head());
+            self.sender.push_head(|out| write_refusal(error, out));
         }
         self.end_opening();
         error.into()
@@ -163,12 +165,12 @@ impl Connection {
     pub fn accept(&mut self, accept: Accept) -> Result<(), SendError> {
         let Some(Opening::Answer(answer)) = self.opening.as_deref_mut() else { return Err(SendError::NoRequest) };
         if let Err(error) = accept.check() {
-            write_refusal(error, self.sender.head());
+            self.sender.push_head(|out| write_refusal(error, out));
             self.sender.fail(None);
             self.opening = Some(Box::new(Opening::Refused(error)));
             return Ok(());
         }
-        write_accept(&accept, answer.extensions.as_deref(), self.sender.head())?;
+        self.sender.push_head(|out| write_accept(&accept, answer.extensions.as_deref(), out))?;
         let Answer { held, negotiated, .. } = core::mem::take(answer);
         self.opening = (!held.is_empty()).then(|| Box::new(Opening::Held(held, 0)));
         self.opened(negotiated);
@@ -184,7 +186,7 @@ impl Connection {
     /// still waits for an answer.
     pub fn reject(&mut self, status: u16, headers: &[(&str, &str)], body: &[u8]) -> Result<(), SendError> {
         let Some(Opening::Answer(_)) = self.opening.as_deref() else { return Err(SendError::NoRequest) };
-        handshake::write_reject(status, headers, body, self.sender.head())?;
+        self.sender.push_head(|out| write_reject(status, headers, body, out))?;
         self.end_opening();
         Ok(())
     }
