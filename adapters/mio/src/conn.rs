@@ -204,6 +204,10 @@ impl<S> Conn<'_, S> {
 impl<S> Conn<'_, S> {
     /// Stops reading from the peer, until [`resume`](Self::resume). What was read already waits too. No keepalive and no
     /// other deadline counts meanwhile.
+    ///
+    /// Closing or aborting ends the pause: the peer's end has to be heard. When the peer hangs up, what it has sent waits
+    /// for as long as a closing handshake may take ([`Keepalive::close`](sockless::Keepalive::close); 10 s if that is
+    /// never); then it is dropped, and the connection has ended.
     pub fn pause(&mut self) {
         self.act(Act::Pause);
     }

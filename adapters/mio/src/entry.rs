@@ -33,6 +33,8 @@ pub(crate) struct Entry<S> {
     pub(crate) id: Id,
     /// The tick of the wheel that it waits for; 0 is none.
     pub(crate) armed: u32,
+    /// The tick at which it is waited for no more; 0 is none.
+    pub(crate) patience: u32,
     /// Bytes of messages from the mailbox that others have not been told the fate of: that they are queued, or have gone out.
     pub(crate) taken: u32,
     pub(crate) flags: Flags,
@@ -79,8 +81,6 @@ pub(crate) struct Flags {
     pub(crate) timed: bool,
     /// The write side is shut down.
     pub(crate) shut: bool,
-    /// It is over, but TLS still holds its last bytes.
-    pub(crate) lingering: bool,
     /// The socket is of no more use.
     pub(crate) dead: bool,
     /// It counts in the table of addresses.
@@ -166,7 +166,7 @@ impl<S> Entry<S> {
     }
 
     fn wants_input(&self) -> bool {
-        self.is_timed() && self.connection.wants_read() && !self.is_high()
+        !self.is_unread() && self.connection.wants_read() && !self.is_high()
     }
 
     /// Whether a server waits with reading for what is to go out; a client never does, so that one of two ends reads.
@@ -174,9 +174,28 @@ impl<S> Entry<S> {
         self.connection.is_high() && self.connection.role() == Role::Server
     }
 
-    /// Whether deadlines count: a peer that is not read cannot answer a ping.
+    /// Whether the handler takes nothing for now, so that the peer is not read.
+    ///
+    /// A pause holds while the connection is not closing: then its end has to be heard. What the pool has to catch up with
+    /// holds in any case, or more would pile up before it; it ends by itself. And a peer that has hung up cannot be waited
+    /// for, see [`is_left`](Self::is_left).
+    fn is_unread(&self) -> bool {
+        self.flags.stalled || self.flags.paused && !self.is_closing()
+    }
+
+    /// Whether deadlines count. A peer that is not read cannot answer a ping, but nobody waits for ever for its end.
     pub(crate) fn is_timed(&self) -> bool {
-        !self.flags.paused && !self.flags.stalled
+        !(self.flags.paused || self.flags.stalled) || self.is_closing()
+    }
+
+    /// Whether the peer has hung up while the handler has paused. How it ended lies behind all that it sent, which a
+    /// handler that resumes in time gets.
+    pub(crate) fn is_left(&self) -> bool {
+        self.flags.read_closed && self.flags.paused && !self.is_closing()
+    }
+
+    fn is_closing(&self) -> bool {
+        matches!(self.connection.state(), State::Closing | State::Closed)
     }
 
     /// Whether nothing has happened since it was told the time but messages, and all that was said has gone out: no
@@ -336,7 +355,7 @@ impl<S: Send + 'static> Entry<S> {
     /// Whether more than so much waits to go out, or the handler has paused.
     #[inline]
     fn has_enough(&self, most: usize) -> bool {
-        !self.is_timed() || self.queued() > most && self.is_high()
+        self.is_unread() || self.queued() > most && self.is_high()
     }
 
     /// Takes what a call of the connection's has found.
@@ -424,6 +443,14 @@ impl<S: Send + 'static> Entry<S> {
             local.stats.opened += 1;
             self.call(handler, local, Call::Open);
         }
+    }
+
+    /// The peer has hung up, and nobody has read up to that.
+    pub(crate) fn give_up<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>) {
+        self.held = None;
+        self.flags.readable = false;
+        let result = self.connection.receive_eof();
+        self.told(handler, local, result);
     }
 
     /// The socket has failed.

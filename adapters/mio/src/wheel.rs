@@ -32,9 +32,9 @@ impl Wheel {
         self.now
     }
 
-    /// The tick for a deadline: never before it, always in the future, and no further than the wheel goes around.
-    pub(crate) fn tick(&self, deadline: Duration) -> u32 {
-        ticks(deadline.saturating_add(TICK - Duration::from_nanos(1))).clamp(self.now + 1, self.now + SLOTS as u32 - 1)
+    /// The tick to arm for one that is waited for: always in the future, and no further than the wheel goes around.
+    pub(crate) fn within_reach(&self, tick: u32) -> u32 {
+        tick.clamp(self.now + 1, self.now + SLOTS as u32 - 1)
     }
 
     /// Lets `key` be due at `tick`.
@@ -63,6 +63,11 @@ impl Wheel {
     }
 }
 
+/// The tick for a deadline: never before it.
+pub(crate) fn tick(deadline: Duration) -> u32 {
+    ticks(deadline.saturating_add(TICK - Duration::from_nanos(1)))
+}
+
 /// How many are over at that time.
 fn ticks(time: Duration) -> u32 {
     let in_second = time.subsec_nanos() / TICK.subsec_nanos();
@@ -84,7 +89,7 @@ mod tests {
     }
 
     fn arm(wheel: &mut Wheel, key: u32, millis: u64) -> u32 {
-        let tick = wheel.tick(Duration::from_millis(millis));
+        let tick = wheel.within_reach(tick(Duration::from_millis(millis)));
         wheel.arm(key, tick);
         tick
     }
@@ -112,9 +117,9 @@ mod tests {
         // And a past deadline is due at the next tick.
         assert_eq!(arm(&mut wheel, 2, 0), 1201);
         assert_eq!(due(&mut wheel, 60_050), [2]);
-        let late = wheel.tick(Duration::from_nanos(60_100_000_001));
+        let late = super::tick(Duration::from_nanos(60_100_000_001));
         assert_eq!(late, 1203, "not a nanosecond before");
-        assert_eq!(wheel.tick(Duration::MAX), 1201 + 1023);
+        assert_eq!(wheel.within_reach(super::tick(Duration::MAX)), 1201 + 1023);
     }
 
     #[test]

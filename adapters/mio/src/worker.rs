@@ -12,7 +12,7 @@ use crate::server::Report;
 use crate::stats::Stats;
 use crate::stream::{Socket, Stream};
 use crate::topics::Topics;
-use crate::wheel::Wheel;
+use crate::wheel::{self, Wheel};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
@@ -47,8 +47,8 @@ const MOST_BATCHED: usize = 4 << 10;
 /// How long accepting pauses when the system has no more descriptors to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long TLS may take to write its last bytes to a peer that does not read.
-const LINGER: Duration = Duration::from_secs(10);
+/// How long is waited for what ends a connection and has no deadline of the protocol's, if closing handshakes have none.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Worker<H: Handler> {
     poll: Poll,
@@ -253,8 +253,12 @@ impl<H: Handler> Worker<H> {
         }
         entry.armed = 0;
         entry.flags.timed = false;
-        if entry.flags.lingering {
-            entry.flags.dead = true;
+        if entry.patience > 0 && entry.patience <= self.wheel.now() {
+            entry.patience = 0;
+            match entry.is_left() {
+                true => entry.give_up(&*self.handler, &mut self.local),
+                false => entry.flags.dead = true,
+            }
         }
         self.settle(key);
     }
@@ -296,7 +300,7 @@ impl<H: Handler> Worker<H> {
             // What was heard counts from when it is read again.
             entry.heard = None;
         }
-        if entry.broken.is_some() && !entry.may_read() {
+        if entry.broken.is_some() && !entry.may_read() && !entry.flags.stalled {
             let error = entry.broken.take().map_or_else(|| ErrorKind::BrokenPipe.into(), |error| *error);
             entry.fail(handler, local, error);
         }
@@ -308,17 +312,12 @@ impl<H: Handler> Worker<H> {
     fn settle_transport(&mut self, key: usize) {
         let entry = &mut self.entries[key];
         let wants = entry.connection.wants();
-        let mut deadline = wants.deadline.filter(|_| entry.is_timed());
+        let mut waits = entry.is_left();
         match wants.transport {
             _ if entry.flags.dead => return self.close(key),
             Transport::Open => {}
             // TLS has still to write the last that the connection has said.
-            Transport::Close if entry.flags.blocked && !wants.write && entry.queued() == 0 => {
-                if mem::replace(&mut entry.flags.lingering, true) {
-                    return;
-                }
-                deadline = Some(self.local.now + LINGER);
-            }
+            Transport::Close if entry.flags.blocked && !wants.write && entry.queued() == 0 => waits = true,
             Transport::Close => return self.close(key),
             Transport::Shutdown => {
                 if !entry.flags.blocked && !mem::replace(&mut entry.flags.shut, true) {
@@ -329,8 +328,16 @@ impl<H: Handler> Worker<H> {
         if entry.may_read() {
             self.again.push(key as u32);
         }
-        if let Some(deadline) = deadline {
-            let tick = self.wheel.tick(deadline);
+        if !waits {
+            entry.patience = 0;
+        } else if entry.patience == 0 {
+            let patience = self.config.keepalive.close.unwrap_or(PATIENCE);
+            entry.patience = wheel::tick(self.local.now.saturating_add(patience));
+        }
+        let deadline = wants.deadline.filter(|_| entry.is_timed()).map(wheel::tick);
+        let patience = Some(entry.patience).filter(|tick| *tick > 0);
+        if let Some(tick) = deadline.into_iter().chain(patience).min() {
+            let tick = self.wheel.within_reach(tick);
             if entry.armed == 0 || tick < entry.armed {
                 entry.armed = tick;
                 self.wheel.arm(key as u32, tick);
@@ -460,6 +467,7 @@ impl<H: Handler> Worker<H> {
             peer,
             id,
             armed: 0,
+            patience: 0,
             taken: 0,
             heard: None,
             flags: Flags { readable: true, ..flags },
@@ -606,7 +614,6 @@ impl<H: Handler> Worker<H> {
         for key in keys {
             let entry = &mut self.entries[key];
             if entry.flags.opened {
-                entry.flags.paused = false;
                 if !entry.flags.told {
                     entry.call(&*self.handler, &mut self.local, Call::Shutdown);
                 }
