@@ -1,0 +1,275 @@
+//! What a connection reads, and what its handler is told of it.
+
+use super::{Entry, Local, MOST_GATHERED, Place};
+use crate::conn::Conn;
+use crate::handle::Act;
+use crate::handler::{self, Call, CloseError, Closed, Handler};
+use crate::pool::Snapshot;
+use crate::stream::Received;
+use sockless::bytes::Buf;
+use sockless::{Code, Event, Message, Role, State};
+use std::borrow::Cow;
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Bytes; when a read's events have cost more, the rest has to wait until it was the others' turn.
+const MOST_WORK: usize = 4 << 20;
+
+/// Bytes; what a ping costs, which is answered by a write of its own, beside what a message does.
+const PING_WORK: usize = 16 << 10;
+
+impl<S: Send + 'static> Entry<S> {
+    /// Reads once, and tells the handler what came.
+    pub(crate) fn read<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, buffer: &mut [u8]) {
+        self.lend(local);
+        local.work = 0;
+        if let Some(mut held) = self.held.take() {
+            let left = self.receive(handler, local, &mut held);
+            if left > 0 {
+                held.advance(held.len() - left);
+                self.held = Some(held);
+            }
+            return;
+        }
+        // While a large message is under way, the socket fills it where it lies.
+        let (received, is_tail) = match self.connection.tail() {
+            Some(tail) => (self.stream.read(tail), true),
+            None => (self.stream.read(buffer), false),
+        };
+        match received {
+            Ok(Received { len: 0, .. }) => {
+                self.flags.readable = false;
+                let result = self.connection.receive_eof();
+                self.told(handler, local, result);
+            }
+            Ok(Received { len, more }) => {
+                local.stats.bytes_received += len as u64;
+                self.heard = Some(local.now);
+                self.flags.readable = more || self.flags.read_closed;
+                if is_tail {
+                    local.last = true;
+                    let result = self.connection.receive_tail(len);
+                    self.told(handler, local, result);
+                } else {
+                    let left = self.receive(handler, local, &mut buffer[..len]);
+                    if left > 0 {
+                        self.held = Some(Box::new(buffer[len - left..len].into()));
+                    }
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.flags.readable = false,
+            Err(error) => self.fail(handler, local, error),
+        }
+    }
+
+    /// Takes bytes that were read, or none, to go on with those that the connection holds. How many of them are left, for
+    /// reading has stopped being wanted.
+    pub(crate) fn receive<H: Handler<State = S>>(
+        &mut self,
+        handler: &H,
+        local: &mut Local<S>,
+        input: &mut [u8],
+    ) -> usize {
+        // Once for all that was read, not for each message: it costs more than it seems.
+        let left = catch_unwind(AssertUnwindSafe(|| self.receive_all(handler, local, input)));
+        left.unwrap_or_else(|_| {
+            self.act(local, Act::Abort(Code::INTERNAL_ERROR));
+            0
+        })
+    }
+
+    fn receive_all<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, mut input: &mut [u8]) -> usize {
+        let most = MOST_GATHERED.min(local.shared.hard / 2);
+        loop {
+            match self.connection.receive(&mut input) {
+                Ok(Some(event)) => {
+                    local.last = input.is_empty();
+                    self.event(handler, local, event);
+                }
+                Ok(None) => return 0,
+                Err(error) => {
+                    self.end(handler, local, error.into());
+                    return 0;
+                }
+            }
+            if !input.is_empty()
+                && (local.work > MOST_WORK || self.has_enough(most))
+                && self.flags.opened
+                && !self.flags.told
+            {
+                self.flush(local);
+                if local.work > MOST_WORK || !self.wants_input() {
+                    return input.len();
+                }
+            }
+        }
+    }
+
+    /// Whether more than so much waits to go out, or the handler has paused.
+    #[inline]
+    fn has_enough(&self, most: usize) -> bool {
+        self.is_unread() || self.queued() > most && self.is_high()
+    }
+
+    /// Takes what a call of the connection's has found.
+    fn told<H: Handler<State = S>>(
+        &mut self,
+        handler: &H,
+        local: &mut Local<S>,
+        result: Result<Option<Event<'_>>, sockless::ProtocolError>,
+    ) {
+        match result {
+            Ok(Some(event)) => self.any_event(handler, local, event),
+            Ok(None) => {}
+            Err(error) => self.end(handler, local, error.into()),
+        }
+    }
+
+    /// What most events are goes straight to the handler: a message that lies where it was read.
+    #[inline(always)]
+    fn event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>) {
+        // Taken apart and put together: moved, it would be read back from memory before it is written there.
+        let message = match event {
+            Event::Text(Cow::Borrowed(text)) => Message::from(text),
+            Event::Binary(Cow::Borrowed(bytes)) => Message::from(bytes),
+            Event::Unchecked(Cow::Borrowed(text)) => Message::Unchecked(text.into()),
+            _ => return self.any_event(handler, local, event),
+        };
+        // There is nothing to drop, which is not seen here.
+        std::mem::forget(event);
+        local.stats.messages_received += 1;
+        match &self.place {
+            Place::Here(_) => handler::deliver(handler, &mut Conn::on_loop(self, local), message),
+            Place::Pool(_) => self.call(handler, local, Call::Message(message)),
+        }
+    }
+
+    #[cold]
+    fn any_event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>) {
+        let message = match event {
+            Event::Text(text) => Message::Text(text),
+            Event::Binary(bytes) => Message::Binary(bytes),
+            Event::Unchecked(text) => Message::Unchecked(text),
+            event => return self.rare_event(handler, local, event),
+        };
+        local.stats.messages_received += 1;
+        local.work += message.as_bytes().len();
+        self.call(handler, local, Call::Message(message));
+    }
+
+    fn rare_event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>) {
+        self.flags.timed = false;
+        match event {
+            Event::Request(request) => {
+                self.call(handler, local, Call::Request(request));
+                self.answered(handler, local);
+            }
+            Event::Open(response) => {
+                self.call(handler, local, Call::Response(response));
+                self.answered(handler, local);
+            }
+            Event::Rejected(response) => {
+                let error = CloseError::Rejected(response.status());
+                self.call(handler, local, Call::Response(response));
+                self.end(handler, local, Closed::abnormal(Some(error)));
+            }
+            Event::Ping(payload) => {
+                local.work += PING_WORK;
+                self.call(handler, local, Call::Ping(payload));
+                // The pong goes out at once: the next ping's would take its place.
+                self.flush(local);
+            }
+            Event::Pong(payload) => self.call(handler, local, Call::Pong(payload)),
+            Event::Close(close) => self.end(handler, local, close.into()),
+            _ => {}
+        }
+    }
+
+    /// A request has perhaps been answered; if so, the connection may be open.
+    pub(crate) fn answered<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>) {
+        if let Some(mistake) = local.mistake.take() {
+            self.call(handler, local, Call::Error(mistake.into()));
+        }
+        if !self.flags.opened && self.connection.state() == State::Open {
+            self.flags.opened = true;
+            local.stats.open += 1;
+            local.stats.opened += 1;
+            self.call(handler, local, Call::Open);
+        }
+    }
+
+    /// The peer has hung up, and nobody has read up to that.
+    pub(crate) fn give_up<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>) {
+        self.held = None;
+        self.flags.readable = false;
+        let result = self.connection.receive_eof();
+        self.told(handler, local, result);
+    }
+
+    /// The socket has failed.
+    pub(crate) fn fail<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, error: io::Error) {
+        self.flags.dead = true;
+        self.flags.readable = false;
+        // What the handler is told is the reason of it.
+        _ = self.connection.receive_eof();
+        self.end(handler, local, Closed::abnormal(Some(error.into())));
+    }
+
+    /// The connection has ended: tells the handler, once.
+    pub(crate) fn end<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, closed: Closed) {
+        if std::mem::replace(&mut self.flags.told, true) {
+            return;
+        }
+        local.topics.remove(self.id.key, &mut self.subscriptions);
+        local.stats.open -= u64::from(self.flags.opened);
+        if self.flags.opened || self.connection.role() == Role::Client {
+            self.call(handler, local, Call::Close(closed));
+        }
+        // A handler may have subscribed once more.
+        local.topics.remove(self.id.key, &mut self.subscriptions);
+    }
+
+    /// Calls the handler, here or in the pool.
+    pub(crate) fn call<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, what: Call<'_, S>) {
+        match &self.place {
+            Place::Here(_) => handler::call(handler, &mut Conn::on_loop(self, local), what),
+            Place::Pool(session) => {
+                let snapshot = Snapshot::new(self);
+                self.flags.stalled |= session.clone().push(what.into_owned(), snapshot);
+            }
+        }
+    }
+
+    /// Tells the handler when the peer has begun to take less than it is sent, and when all has gone.
+    pub(crate) fn press<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>) {
+        let queued = self.queued();
+        if queued > 0 || self.flags.published || self.taken > 0 {
+            self.flags.published = queued > 0;
+            let taken = std::mem::take(&mut self.taken);
+            local.shared.mailboxes[usize::from(self.id.worker)].set_queued(self.id.key, queued, taken);
+        }
+        if self.flags.told || !self.flags.opened {
+            return;
+        }
+        // More than the soft limit waits, or the peer would be read.
+        let pressed = queued > 0 && (self.flags.pressed || self.connection.is_high());
+        if pressed != self.flags.pressed {
+            self.flags.pressed = pressed;
+            self.call(handler, local, if pressed { Call::Backpressure } else { Call::Drain });
+            self.touch(local);
+        }
+    }
+
+    /// Tells the connection the time, that of the last read before it, and the handler what came of it.
+    pub(crate) fn tell_time<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>) {
+        if let Some(heard) = self.heard.take().filter(|heard| *heard < local.now) {
+            let result = self.connection.handle_timeout(heard);
+            self.told(handler, local, result);
+        }
+        self.flags.timed = self.connection.state() == State::Open;
+        let result = self.connection.handle_timeout(local.now);
+        if !matches!(result, Ok(None)) {
+            self.told(handler, local, result);
+        }
+    }
+}
