@@ -34,7 +34,7 @@ pub(crate) trait Drive {
 
     fn alarm(&self) -> &Arc<Alarm>;
 
-    /// Whether the alarm rang before it knew whom to wake.
+    /// Whether the alarm rang since the last turn, perhaps before it knew whom to wake.
     fn must_look_again(&self) -> bool;
 
     /// [`Reading::poll_read`].
@@ -116,9 +116,11 @@ pub(crate) trait Drive {
                         if self.reading().waits_anew(cx.waker()) {
                             self.alarm().wait_to_read(cx.waker());
                         }
-                        if !self.must_look_again() {
-                            return Poll::Pending;
+                        // Not here: what rings within a poll may ring within each.
+                        if self.must_look_again() {
+                            cx.waker().wake_by_ref();
                         }
+                        return Poll::Pending;
                     }
                 }
                 continue 'next;

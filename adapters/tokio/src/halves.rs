@@ -92,12 +92,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<W: AsyncWrite + Unpin> Shared<W> {
     /// Does a turn of the writing side if the alarm rang, unless somebody is at it, who then looks again.
     fn turn(&self) {
-        while self.alarm.has_rung() {
+        // The second is for who found the lock taken meanwhile.
+        for _ in 0..2 {
+            if !self.alarm.has_rung() {
+                return;
+            }
             match self.side.try_lock() {
                 Ok(side) => self.turn_locked(side),
                 Err(TryLockError::Poisoned(side)) => self.turn_locked(side.into_inner()),
                 Err(TryLockError::WouldBlock) => return,
             }
+        }
+        // What rings within a turn may ring within each: the next is for another poll.
+        if self.alarm.has_rung() {
+            self.alarm.wake_by_ref();
         }
     }
 

@@ -29,7 +29,9 @@ where
 {
     let (mut first, mut second, mut failed) = (None, None, None);
     poll_fn(|cx| {
+        let stage = |one: &WebSocket<A>, other: &WebSocket<B>| (one.stage(), other.stage());
         loop {
+            let before = stage(&one, &other);
             let mut moved = false;
             if first.is_none()
                 && let Poll::Ready(end) = poll_way(&mut one, &mut other, &mut failed, cx)
@@ -47,9 +49,8 @@ where
             if first.is_some() && second.is_some() {
                 return Poll::Ready(());
             }
-            moved |=
-                first.is_none() && one.state() == State::Closed || second.is_none() && other.state() == State::Closed;
-            if !moved {
+            // Either way may have more to say of what has changed since it was polled; nothing changes without end.
+            if !moved && before == stage(&one, &other) {
                 return Poll::Pending;
             }
         }

@@ -427,6 +427,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.side.writing.sender().queued() == 0 && self.side.writing.check().is_ok()
     }
 
+    /// How far it has come, for who looks whether that changes.
+    pub(crate) fn stage(&self) -> (State, bool) {
+        (self.side.writing.sender().state(), self.reading.is_over())
+    }
+
     pub(crate) fn writing(&mut self) -> &mut Writing {
         &mut self.side.writing
     }

@@ -315,20 +315,18 @@ impl Writing {
 
     #[inline(never)]
     fn whole_turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, heard: u64) -> Result<Turn, ProtocolError> {
-        self.settled = false;
-        loop {
-            let rang = self.alarm.take();
-            if rang && self.alarm.must_go_away() {
-                _ = self.sender.close(Code::AWAY, "");
-            }
-            self.keep_time(rang, heard)?;
-            _ = self.poll_flush(io);
-            let turn = self.poll_end(io);
-            if turn == Turn::Over || !self.alarm.rings() {
-                self.settled = turn == Turn::Read && self.sender.state() == State::Open;
-                return Ok(turn);
-            }
+        let rang = self.alarm.take();
+        if rang && self.alarm.must_go_away() {
+            _ = self.sender.close(Code::AWAY, "");
         }
+        self.settled = false;
+        self.keep_time(rang, heard)?;
+        _ = self.poll_flush(io);
+        let turn = self.poll_end(io);
+        self.settled = turn == Turn::Read && self.sender.state() == State::Open;
+        // What rings from here on is for the next turn, which whoever was polled asks for. No turn waits for silence: a
+        // transport may ring the waker that it has just been given, as tokio's do where a task's budget is used up.
+        Ok(turn)
     }
 
     /// Tells the core the time, if it wants to know, and has it told again at the next deadline.

@@ -5,7 +5,11 @@ mod common;
 use common::*;
 use sockless_tokio::sockless::{Close, Code, Config, Role, SendError, State};
 use sockless_tokio::{Error, Event, Message, WebSocket, relay};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+use tokio::runtime::Builder;
 use tokio::task::JoinHandle;
 
 type Ends = (Result<(), Error>, Result<(), Error>);
@@ -88,6 +92,47 @@ async fn a_lost_upstream_is_told_to_the_client() {
     drop(client);
     let (one, other) = proxy.await.unwrap();
     assert!(one.is_ok() && other.is_err());
+}
+
+/// A stream that is never done with shutting down.
+struct Lingering(DuplexStream);
+
+impl AsyncRead for Lingering {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Lingering {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+#[test]
+fn a_stream_that_lingers_does_not_make_it_spin() {
+    bounded("the relay".into(), || {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (client, near) = duplex(1 << 10);
+            let (far, server) = pair(1 << 10);
+            let mut client = open(client, Role::Client, Config::default());
+            let proxy = tokio::spawn(relay(open(Lingering(near), Role::Server, Config::default()), far));
+            client.start_close(1000, "").unwrap();
+            assert_eq!(client.recv_event().await.unwrap().map(|event| matches!(event, Event::Close(_))), Some(true));
+            drop(server);
+            let (one, other) = proxy.await.unwrap();
+            assert!(one.is_ok() && other.is_err(), "{one:?}, {other:?}");
+        });
+    });
 }
 
 #[tokio::test]
