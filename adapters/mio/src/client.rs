@@ -1,10 +1,11 @@
-//! Clients: what they connect to, and one that blocks.
+//! The client that waits.
 
+mod builder;
+
+use crate::dial::{TIMEOUT, after};
+use crate::inbox::Inbox;
 use crate::stream::{Socket, Stream};
-use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
 use sockless::bytes::Buf;
 use sockless::{
     ClientRequest, Close, Code, Config, Connection, Event, Kind, Message, ProtocolError, Response, Seed, SendError,
@@ -13,176 +14,50 @@ use sockless::{
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// How long connecting takes at most, unless the caller has it otherwise.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub use builder::{ClientBuilder, ClientError};
 
 /// Pongs that are kept until they are asked for; most never are.
 const MOST_PONGS: usize = 64;
 
-/// The end of a time that begins now; `None` where that is never.
-fn after(time: Duration) -> Option<Instant> {
-    Instant::now().checked_add(time)
-}
+/// What [`ClientBuilder::inbox`] is unless it is set: a few of the longest messages, or a good many of the usual.
+const INBOX: usize = 16 << 20;
 
-/// A connection that is being made, for a worker to go on with.
-pub(crate) struct Target {
-    pub(crate) request: ClientRequest,
-    pub(crate) stream: Stream,
-    pub(crate) peer: SocketAddr,
-    /// What else to try, the next one last.
-    pub(crate) addresses: Vec<SocketAddr>,
-}
-
-impl Target {
-    /// Begins to connect to the first address that can be tried at all.
-    pub(crate) fn dial(request: &ClientRequest, tls: Option<Arc<ClientConfig>>) -> io::Result<Self> {
-        let mut addresses = resolve(request)?;
-        let tls = tls.map(|config| session(config, request)).transpose()?;
-        loop {
-            let Some(peer) = addresses.pop() else { return Err(no_address()) };
-            match TcpStream::connect(peer) {
-                Ok(socket) => {
-                    let stream = Stream::new(Socket::Tcp(socket), tls.map(Into::into));
-                    return Ok(Self { request: request.clone(), stream, peer, addresses });
-                }
-                Err(error) if addresses.is_empty() => return Err(error),
-                Err(_) => {}
-            }
-        }
-    }
-}
-
-/// The addresses of a request's host, the one to try first last.
-fn resolve(request: &ClientRequest) -> io::Result<Vec<SocketAddr>> {
-    let mut addresses: Vec<_> = (request.host(), request.port()).to_socket_addrs()?.collect();
-    addresses.reverse();
-    if addresses.is_empty() { Err(no_address()) } else { Ok(addresses) }
-}
-
-fn no_address() -> io::Error {
-    io::Error::new(ErrorKind::NotFound, "name without an address")
-}
-
-/// A TLS session with the server that a request is for.
-fn session(config: Arc<ClientConfig>, request: &ClientRequest) -> io::Result<ClientConnection> {
-    let name = ServerName::try_from(request.host().to_owned()).map_err(io::Error::other)?;
-    ClientConnection::new(config, name).map_err(io::Error::other)
-}
-
-/// Why a client could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientError {
-    /// The socket, TLS, or a name that was not found.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The server broke the protocol, or kept silent for too long.
-    #[error(transparent)]
-    Protocol(#[from] ProtocolError),
-    /// What cannot be sent, now or at all.
-    #[error(transparent)]
-    Send(#[from] SendError),
-    /// The server did not open a WebSocket; the response says what else, a redirect for instance.
-    #[error("the server answered {}", .0.status())]
-    Rejected(Box<Response<'static>>),
-    /// Nothing came within the time to wait.
-    #[error("nothing came in time")]
-    TimedOut,
-    /// The connection has ended; [`Client::closed`] says how.
-    #[error("the connection is closed")]
-    Closed,
-}
-
-/// The settings of a [`Client`], from [`Client::builder`].
-#[must_use]
-pub struct ClientBuilder {
-    request: Result<ClientRequest, SendError>,
-    config: Config,
-    tls: Option<Arc<ClientConfig>>,
-    timeout: Duration,
-}
-
-impl ClientBuilder {
-    /// Adds a field to the request.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.request = self.request.map(|request| request.header(name, value));
-        self
-    }
-
-    /// Offers a subprotocol; the one offered first is liked best.
-    pub fn subprotocol(mut self, name: &str) -> Self {
-        self.request = self.request.map(|request| request.subprotocol(name));
-        self
-    }
-
-    /// Limits, timers, compression.
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Another TLS than [`tls::client`](crate::tls::client).
-    pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
-        self.tls = Some(config);
-        self
-    }
-
-    /// Time to connect in, all of it; 10 s by default.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Connects, and waits until the WebSocket is open. Each address of the name is tried.
-    ///
-    /// # Errors
-    /// [`ClientError`], all but [`Closed`](ClientError::Closed).
-    pub fn connect(self) -> Result<Client, ClientError> {
-        let request = self.request?;
-        let mut addresses = resolve(&request)?;
-        let deadline = after(self.timeout);
-        let mut result = Err(ClientError::TimedOut);
-        while let (Err(ClientError::Io(_) | ClientError::TimedOut), Some(address)) = (&result, addresses.pop()) {
-            let tls = match (request.is_secure(), &self.tls) {
-                (false, _) => None,
-                (true, Some(config)) => Some(session(config.clone(), &request)?),
-                (true, None) => Some(session(crate::tls::client()?, &request)?),
-            };
-            let socket = match TcpStream::connect(address) {
-                Ok(socket) => Socket::Tcp(socket),
-                Err(error) => {
-                    result = Err(error.into());
-                    continue;
-                }
-            };
-            let stream = Stream::new(socket, tls.map(Into::into));
-            result = Client::open(&request, self.config.clone(), stream, deadline);
-        }
-        result
-    }
-}
+/// How long a peer may take nothing while it is not read. One that reads does so sooner, and one that waits to be read does
+/// not at all.
+const STALL: Duration = Duration::from_secs(1);
 
 /// A client that waits: for tests, tools, and whoever has one connection. [`Handle::connect`](crate::Handle::connect) is
 /// for many.
 ///
-/// Pings are answered while it waits in [`receive`](Self::receive), and only there. Compression is as in `Config`.
+/// It reads, answers pings and keeps its deadlines while it waits in one of its methods, and only there. Messages that come
+/// while it waits for something else are kept for [`receive`](Self::receive), as far as [`ClientBuilder::inbox`] lets it.
+/// Compression is as in `Config`.
 pub struct Client {
     connection: Connection,
     stream: Stream,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
+    /// What of `buffer` was read and not received.
+    unread: Range<usize>,
     started: Instant,
     /// What has come and not been asked for.
-    inbox: VecDeque<Message<'static>>,
+    inbox: Inbox,
+    /// What comes beyond that is not kept, and read all the same.
+    discards: bool,
     /// The newest first.
     pongs: VecDeque<Vec<u8>>,
     closed: Option<Close<'static>>,
     response: Option<Response<'static>>,
+    /// Why nothing can be written any more.
+    broken: Option<io::Error>,
+    /// TLS holds back what was written.
+    unflushed: bool,
+    /// The write side was shut down.
+    shut: bool,
     /// The end, which is told once.
     error: Option<ClientError>,
     ended: bool,
@@ -199,7 +74,7 @@ impl Client {
 
     /// The settings of a connection to a URL.
     pub fn builder(url: &str) -> ClientBuilder {
-        ClientBuilder { request: ClientRequest::new(url), config: Config::default(), tls: None, timeout: TIMEOUT }
+        ClientBuilder::new(url)
     }
 
     /// Speaks over a Unix socket.
@@ -209,13 +84,14 @@ impl Client {
     #[cfg(unix)]
     pub fn connect_unix(path: impl AsRef<std::path::Path>, url: &str) -> Result<Self, ClientError> {
         let stream = Stream::new(Socket::Unix(mio::net::UnixStream::connect(path)?), None);
-        Self::open(&ClientRequest::new(url)?, Config::default(), stream, after(TIMEOUT))
+        Self::open(&ClientRequest::new(url)?, Config::default(), stream, INBOX, after(TIMEOUT))
     }
 
     fn open(
         request: &ClientRequest,
         config: Config,
         mut stream: Stream,
+        inbox: usize,
         deadline: Option<Instant>,
     ) -> Result<Self, ClientError> {
         let poll = Poll::new()?;
@@ -226,11 +102,16 @@ impl Client {
             poll,
             events: Events::with_capacity(4),
             buffer: vec![0; 64 << 10],
+            unread: 0..0,
             started: Instant::now(),
-            inbox: VecDeque::new(),
+            inbox: Inbox::new(inbox),
+            discards: false,
             pongs: VecDeque::new(),
             closed: None,
             response: None,
+            broken: None,
+            unflushed: false,
+            shut: false,
             error: None,
             ended: false,
         };
@@ -247,10 +128,11 @@ impl Client {
     }
 
     /// Sends a message, all of it: waits while the peer takes none, for as long as the keepalive of its configuration
-    /// lets it.
+    /// lets it. What comes meanwhile is kept; when the inbox is full, it writes and does not read.
     ///
     /// # Errors
-    /// [`Send`](ClientError::Send) for what cannot be sent; else what ended the connection.
+    /// [`Send`](ClientError::Send) for what cannot be sent; [`Unreceived`](ClientError::Unreceived) if the inbox is full and
+    /// the peer has taken nothing for a second, as one that waits to be read would; else what ended the connection.
     pub fn send(&mut self, message: &Message<'_>) -> Result<(), ClientError> {
         self.connection.send(message)?;
         self.flush()
@@ -291,7 +173,26 @@ impl Client {
     }
 
     fn flush(&mut self) -> Result<(), ClientError> {
-        self.until(None, |client| client.connection.outbound().remaining() == 0)
+        loop {
+            let sent = self.connection.counters().sent.bytes;
+            let deadline = if self.is_deaf() { after(STALL) } else { None };
+            let moved = self.until(deadline, |client| {
+                client.has_written_all()
+                    || client.connection.counters().sent.bytes > sent
+                    || client.is_deaf() != deadline.is_some()
+            });
+            match moved {
+                Ok(()) if self.has_written_all() => return Ok(()),
+                Ok(()) => {}
+                // Nobody reads here, and there, it seems, nobody does either.
+                Err(ClientError::TimedOut) => return Err(ClientError::Unreceived),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn has_written_all(&self) -> bool {
+        self.connection.queued() == 0 && !self.unflushed && self.broken.is_none()
     }
 
     /// Waits for the next message; `None` when the peer has closed by the rules.
@@ -315,16 +216,21 @@ impl Client {
         if self.inbox.is_empty() {
             self.until(deadline, |client| !client.inbox.is_empty() || client.closed.is_some())?;
         }
-        Ok(self.inbox.pop_front())
+        Ok(self.inbox.pop())
     }
 
     /// Waits for a pong; messages that come meanwhile are kept.
     ///
     /// # Errors
-    /// As [`receive_timeout`](Self::receive_timeout).
+    /// As [`receive_timeout`](Self::receive_timeout), and [`Unreceived`](ClientError::Unreceived) if they are too many.
     pub fn receive_pong(&mut self, timeout: Duration) -> Result<Vec<u8>, ClientError> {
-        self.until(after(timeout), |client| !client.pongs.is_empty() || client.closed.is_some())?;
-        self.pongs.pop_back().ok_or(ClientError::Closed)
+        let done = |client: &mut Self| !client.pongs.is_empty() || client.closed.is_some() || client.is_deaf();
+        self.until(after(timeout), done)?;
+        match self.pongs.pop_back() {
+            Some(pong) => Ok(pong),
+            None if self.closed.is_none() => Err(ClientError::Unreceived),
+            None => Err(ClientError::Closed),
+        }
     }
 
     /// Calls `each` for every message until the connection is closed, or `each` says that it is enough.
@@ -341,17 +247,30 @@ impl Client {
     }
 
     /// Closes the connection, and waits for the peer to do the same: for its close frame and for the transport's end.
-    /// Messages that come meanwhile are kept, for [`receive`](Self::receive).
+    /// Messages that come meanwhile are kept, for [`receive`](Self::receive), until the inbox is full; more is left out. Who
+    /// wants them all calls [`start_close`](Self::start_close) and goes on receiving.
     ///
     /// # Errors
     /// What cannot be said, or what ended the connection otherwise.
     pub fn close(&mut self, code: Code, reason: &str) -> Result<Close<'static>, ClientError> {
-        match self.connection.close(code, reason) {
-            Ok(()) | Err(SendError::Closing) => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.until(None, |client| client.ended)?;
+        self.start_close(code, reason)?;
+        self.discards = true;
+        let ended = self.until(None, |client| client.ended);
+        self.discards = false;
+        ended?;
         self.closed.clone().ok_or(ClientError::Closed)
+    }
+
+    /// Starts the closing handshake, unless it has begun: nothing more may be sent, and what the peer still says may be
+    /// received.
+    ///
+    /// # Errors
+    /// What cannot be said.
+    pub fn start_close(&mut self, code: Code, reason: &str) -> Result<(), ClientError> {
+        match self.connection.close(code, reason) {
+            Ok(()) | Err(SendError::Closing) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// How the peer closed, if it has.
@@ -369,10 +288,10 @@ impl Client {
         &self.connection
     }
 
-    /// Goes on until `done`.
+    /// Goes on until `done`, at most until the deadline.
     fn until(&mut self, deadline: Option<Instant>, mut done: impl FnMut(&mut Self) -> bool) -> Result<(), ClientError> {
         loop {
-            let progress = self.turn()?;
+            let progress = self.turn();
             if done(self) {
                 return Ok(());
             }
@@ -382,101 +301,142 @@ impl Client {
             if self.ended {
                 return Err(ClientError::Closed);
             }
+            // However much comes of what is not waited for.
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(ClientError::TimedOut);
+            }
             if !progress {
                 self.wait(deadline)?;
             }
         }
     }
 
-    /// Tells the time, writes, reads, and does with the socket what the connection wants; whether anything moved.
-    fn turn(&mut self) -> Result<bool, ClientError> {
+    /// Whether nothing more is read, because so much has come that was not received.
+    fn is_deaf(&self) -> bool {
+        self.inbox.is_full() && !self.discards
+    }
+
+    /// Reads what is there, then judges the time, then writes, and does with the socket what the connection wants; whether
+    /// anything moved.
+    fn turn(&mut self) -> bool {
         if self.ended {
-            return Ok(false);
+            return false;
         }
-        let result = self.connection.handle_timeout(self.started.elapsed());
-        self.take(result);
+        let read = self.read();
+        // A peer that is not read cannot answer a ping.
+        if !self.is_deaf() {
+            let result = self.connection.handle_timeout(self.started.elapsed());
+            self.take(result);
+        }
         let wrote = self.write();
         match self.connection.wants().transport {
             Transport::Open => {}
-            Transport::Shutdown => self.stream.shutdown(),
+            Transport::Shutdown if self.shut => {}
+            Transport::Shutdown => {
+                self.shut = true;
+                self.stream.shutdown();
+            }
             Transport::Close => {
                 self.ended = true;
                 self.stream.say_goodbye();
-                return Ok(true);
+                return true;
             }
         }
-        match wrote.and_then(|wrote| self.exchange(wrote)) {
-            Ok(moved) => Ok(moved),
+        match read {
+            Ok(read) => read | wrote,
             Err(error) => {
                 self.ended = true;
-                // Unless the end was known already.
-                match self.connection.receive_eof() {
-                    Ok(_) => Ok(true),
-                    Err(_) => Err(error.into()),
-                }
+                self.end_input(Some(error));
+                true
             }
         }
     }
 
-    /// Reads, and writes what that owes: a pong, or the answer to a close.
-    fn exchange(&mut self, wrote: bool) -> io::Result<bool> {
-        let read = self.read()?;
-        Ok(self.write()? | read | wrote)
-    }
-
-    fn write(&mut self) -> io::Result<bool> {
+    /// Writes what waits, as far as the socket takes it.
+    fn write(&mut self) -> bool {
         let mut moved = false;
-        while self.connection.wants().write {
+        while self.broken.is_none() && self.connection.wants().write {
             let mut outbound = self.connection.outbound();
             match self.stream.write(outbound.chunk()) {
-                Ok(n) => outbound.advance(n),
+                Ok(written) => outbound.advance(written),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+                Err(error) => self.broken = Some(error),
             }
             moved = true;
         }
-        self.stream.flush()?;
-        Ok(moved)
+        match self.stream.flush() {
+            Ok(all) => self.unflushed = !all,
+            Err(error) => self.broken = self.broken.take().or(Some(error)),
+        }
+        if self.broken.is_some() {
+            // Nobody reads what is said here. What was said by the peer may still come, and then the end of it.
+            let rest = self.connection.queued();
+            self.connection.outbound().advance(rest);
+        }
+        moved
     }
 
+    /// Takes what was read and not received, or reads once; whether there was anything.
     fn read(&mut self) -> io::Result<bool> {
-        let Self { connection, stream, buffer, .. } = self;
-        let (received, is_tail) = match connection.tail() {
-            Some(tail) => (stream.read(tail), true),
-            None => (stream.read(buffer), false),
-        };
-        let len = match received {
-            Ok(received) => received.len,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        if len == 0 {
-            let result = self.connection.receive_eof();
-            self.take(result);
-        } else if is_tail {
-            let result = self.connection.receive_tail(len);
-            self.take(result);
-        } else {
-            let mut buffer = std::mem::take(&mut self.buffer);
-            let mut input = &mut buffer[..len];
-            while let Some(event) = self.connection.receive(&mut input).transpose() {
-                let end = event.is_err();
-                self.take(event.map(Some));
-                if end {
-                    break;
-                }
-            }
-            self.buffer = buffer;
+        if self.is_deaf() {
+            return Ok(false);
         }
+        if self.unread.is_empty() {
+            let Self { connection, stream, buffer, .. } = self;
+            let (received, is_tail) = match connection.tail() {
+                Some(tail) => (stream.read(tail), true),
+                None => (stream.read(buffer), false),
+            };
+            let len = match received {
+                Ok(received) => received.len,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            if len == 0 {
+                self.end_input(None);
+            } else if is_tail {
+                let result = self.connection.receive_tail(len);
+                self.take(result);
+            } else {
+                self.unread = 0..len;
+            }
+        }
+        self.receive_read();
         Ok(true)
+    }
+
+    /// Receives what was read, while there is room for it.
+    fn receive_read(&mut self) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let Range { start, end } = self.unread;
+        let mut input = &mut buffer[start..end];
+        while !self.is_deaf() {
+            match self.connection.receive(&mut input) {
+                Ok(None) => break,
+                result => self.take(result),
+            }
+        }
+        self.unread = end - input.len()..end;
+        self.buffer = buffer;
+    }
+
+    /// The peer's bytes have ended, by its own doing or by an error.
+    fn end_input(&mut self, error: Option<io::Error>) {
+        match self.connection.receive_eof() {
+            Ok(event) => self.take(Ok(event)),
+            Err(ended) => {
+                let cause = self.broken.take().or(error);
+                self.error = Some(cause.map_or(ended.into(), ClientError::Io));
+            }
+        }
     }
 
     fn take(&mut self, result: Result<Option<Event<'_>>, ProtocolError>) {
         match result {
             Ok(None) => {}
-            Ok(Some(Event::Text(text))) => self.inbox.push_back(Message::Text(text.into_owned().into())),
-            Ok(Some(Event::Binary(bytes))) => self.inbox.push_back(Message::Binary(bytes.into_owned().into())),
-            Ok(Some(Event::Unchecked(text))) => self.inbox.push_back(Message::Unchecked(text.into_owned().into())),
+            Ok(Some(Event::Text(text))) => self.keep(Message::Text(text.into_owned().into())),
+            Ok(Some(Event::Binary(bytes))) => self.keep(Message::Binary(bytes.into_owned().into())),
+            Ok(Some(Event::Unchecked(text))) => self.keep(Message::Unchecked(text.into_owned().into())),
             Ok(Some(Event::Pong(payload))) => {
                 self.pongs.truncate(MOST_PONGS - 1);
                 self.pongs.push_front(payload.into_owned());
@@ -491,13 +451,23 @@ impl Client {
         }
     }
 
+    fn keep(&mut self, message: Message<'static>) {
+        if !self.inbox.is_full() {
+            self.inbox.push(message);
+        }
+    }
+
     /// Waits for the socket, the next deadline of the connection, or the caller's.
     fn wait(&mut self, deadline: Option<Instant>) -> Result<(), ClientError> {
         let now = Instant::now();
         if deadline.is_some_and(|deadline| deadline <= now) {
             return Err(ClientError::TimedOut);
         }
-        let own = self.connection.poll_timeout().map(|at| at.saturating_sub(self.started.elapsed()));
+        let own = self
+            .connection
+            .poll_timeout()
+            .filter(|_| !self.is_deaf())
+            .map(|at| at.saturating_sub(self.started.elapsed()));
         let callers = deadline.map(|deadline| deadline - now);
         match self.poll.poll(&mut self.events, own.into_iter().chain(callers).min()) {
             Err(error) if error.kind() != ErrorKind::Interrupted => Err(error.into()),
@@ -518,5 +488,74 @@ impl Drop for Client {
         if self.connection.state() == State::Open {
             self.stream.say_goodbye();
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A client, and its server's end; what is written to either has come at once.
+    fn connected() -> (Client, UnixStream) {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("sockless-client-{}-{number}", std::process::id()));
+        _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        let client = std::thread::spawn({
+            let path = path.clone();
+            move || Client::connect_unix(path, "ws://localhost/").unwrap()
+        });
+        let mut server = listener.accept().unwrap().0;
+        std::fs::remove_file(path).unwrap();
+        server.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            server.read_exact(&mut byte).unwrap();
+            request.extend(byte);
+        }
+        let request = String::from_utf8(request).unwrap();
+        let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+        let accept = sockless::handshake::accept_key(key.as_bytes().try_into().unwrap());
+        let head = b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+        server.write_all(&[&head[..], &accept, b"\r\n\r\n"].concat()).unwrap();
+        (client.join().unwrap(), server)
+    }
+
+    #[test]
+    fn a_pong_that_has_come_is_read_before_it_is_missed() {
+        let (mut client, mut server) = connected();
+        let later = |client: &mut Client| client.started -= Duration::from_secs(30);
+        later(&mut client);
+        assert!(matches!(client.receive_timeout(Duration::ZERO), Err(ClientError::TimedOut)));
+        let mut ping = [0; 7];
+        server.read_exact(&mut ping).unwrap();
+        assert_eq!(ping[..2], [0x89, 0x81]);
+        server.write_all(&[0x8A, 1, ping[2] ^ ping[6]]).unwrap();
+        // The caller does something else meanwhile, for longer than a pong may take.
+        later(&mut client);
+        assert!(matches!(client.receive_timeout(Duration::ZERO), Err(ClientError::TimedOut)));
+        assert_eq!(client.receive_pong(Duration::ZERO).unwrap().len(), 1);
+        // And one that has not come is missed.
+        later(&mut client);
+        assert!(matches!(client.receive_timeout(Duration::ZERO), Err(ClientError::TimedOut)));
+        later(&mut client);
+        let missed = client.receive_timeout(Duration::ZERO);
+        assert!(matches!(missed, Err(ClientError::Protocol(ProtocolError::PongTimeout))), "{missed:?}");
+    }
+
+    #[test]
+    fn what_the_peer_said_is_read_although_it_takes_no_more() {
+        let (mut client, mut server) = connected();
+        server.write_all(b"\x81\x01a\x88\x02\x03\xf3").unwrap();
+        drop(server);
+        // Nothing of it goes out, and yet it is known how the connection ended.
+        assert!(matches!(client.send_text("b"), Ok(()) | Err(ClientError::Closed)));
+        assert_eq!(client.receive().unwrap(), Some("a".into()));
+        assert_eq!(client.closed().unwrap().code, Code::INTERNAL_ERROR);
     }
 }

@@ -1,7 +1,7 @@
 //! What other threads do with a server: send, broadcast, count, shut down.
 
-use crate::client::Target;
 use crate::conn::Conn;
+use crate::dial::Target;
 use crate::handler::{Answer, is_valid};
 use crate::stats::{Published, Stats};
 use mio::Waker;
@@ -476,7 +476,7 @@ impl<S> Handle<S> {
     }
 
     /// Connects to a `ws://` or `wss://` server; the handler is called for the connection as for any other, and
-    /// `prepare` before all, to set its state. A name is looked up here, which takes its time.
+    /// `prepare` before all, to set its state. A name is looked up here, which takes its time, but at most 10 s.
     ///
     /// # Errors
     /// A request that cannot be written, a name that is not found, no descriptor for a socket, or a server that shuts

@@ -2,7 +2,7 @@
 
 use crate::admission::Admission;
 use crate::builder::Settings;
-use crate::client::Target;
+use crate::dial::Target;
 use crate::entry::{Dialing, Entry, Flags, Local, Place};
 use crate::handle::{Act, Audience, Command, Id, Shared, Task};
 use crate::handler::{Call, Closed, Handler};
