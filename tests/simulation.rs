@@ -19,6 +19,7 @@ use sockless::{
     ClientRequest, Code, Config, Connection, Event, HandshakeError, Keepalive, Kind, Message, Prepared, ProtocolError,
     Role, Seed, SendError, State,
 };
+use sockless_test_support::watch;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::mem;
@@ -390,6 +391,7 @@ struct Run {
 
 impl Run {
     fn new(random: &mut Random, server: Config, client: Config) -> Self {
+        watch();
         let request = ClientRequest::new("ws://pair.test/").unwrap();
         let seed = Seed::new([random.next() as u8; 16]);
         let connection = Connection::client(&request, client.clone(), seed).unwrap();

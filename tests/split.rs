@@ -11,6 +11,7 @@ use sockless::{
     Close, Config, Connection, Event, Fact, HandshakeError, Kind, ProtocolError, Receiver, Role, SendError, Sender,
     State, Transport,
 };
+use sockless_test_support::within;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -97,8 +98,10 @@ fn serve(from_client: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, Vec<String
         to_server.send(bytes).expect("the server reads");
     }
     drop(to_server);
-    let back = client_pipe.iter().flatten().collect();
-    (back, reader.join().expect("no panic"), writer.join().expect("no panic"))
+    within("the server's end", || {
+        let back = client_pipe.iter().flatten().collect();
+        (back, reader.join().expect("no panic"), writer.join().expect("no panic"))
+    })
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use bytes::Buf;
 use sockless::{Close, Config, Connection, Event, Negotiated, ProtocolError, Role, Seed};
+use sockless_test_support::watch;
 
 /// The masking key of RFC 6455 §5.7.
 pub(crate) const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -84,12 +85,15 @@ pub(crate) fn unframe(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
 }
 
 /// An open connection.
+#[track_caller]
 pub(crate) fn open(role: Role) -> Connection {
     open_with(role, Config::default())
 }
 
 /// An open connection with settings of its own.
+#[track_caller]
 pub(crate) fn open_with(role: Role, config: Config) -> Connection {
+    watch();
     Connection::open(role, Negotiated::default(), config, SEED)
 }
 
@@ -104,6 +108,7 @@ pub(crate) fn peer_of(role: Role) -> Role {
 /// All that `bytes` make, which come `cut` at a time: the events, and the error behind them.
 ///
 /// Input goes on behind the end of the connection, where nothing may follow.
+#[track_caller]
 pub(crate) fn feed(
     connection: &mut Connection,
     bytes: &[u8],
@@ -113,10 +118,12 @@ pub(crate) fn feed(
 }
 
 /// The same for parts of any lengths.
+#[track_caller]
 pub(crate) fn feed_parts<'p>(
     connection: &mut Connection,
     parts: impl IntoIterator<Item = &'p [u8]>,
 ) -> (Vec<Event<'static>>, Option<ProtocolError>) {
+    watch();
     let mut events = vec![];
     let mut end = None;
     for part in parts {
@@ -136,7 +143,9 @@ pub(crate) fn feed_parts<'p>(
 }
 
 /// All that waits to go out; it has gone out then.
+#[track_caller]
 pub(crate) fn outbound(connection: &mut Connection) -> Vec<u8> {
+    watch();
     let mut outgoing = connection.outbound();
     let len = outgoing.remaining();
     outgoing.copy_to_bytes(len).to_vec()

@@ -4,17 +4,18 @@
 use sockless_mio::{Builder, Client, Handle, Handler, Message, Running, Stats};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// The longest that anything here is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub use sockless_test_support::{PATIENCE, eventually, watch, within};
 
 /// A server that runs.
 pub struct Started<S> {
     running: Running<S>,
 }
 
+#[track_caller]
 pub fn start<H: Handler>(builder: Builder, handler: H) -> Started<H::State> {
+    watch();
     Started { running: builder.bind(handler).unwrap().start().unwrap() }
 }
 
@@ -31,23 +32,27 @@ impl<S: Send + 'static> Started<S> {
         self.running.handle()
     }
 
+    #[track_caller]
     pub fn connect(&self) -> Client {
-        Client::connect(&self.url()).unwrap()
+        within("a connection", || Client::connect(&self.url())).unwrap()
     }
 
     /// Waits until the statistics say so.
+    #[track_caller]
     pub fn eventually(&self, what: &str, mut holds: impl FnMut(&Stats) -> bool) {
         eventually(what, || holds(&self.handle().stats()));
     }
 
     /// Shuts the server down, and waits for nobody.
+    #[track_caller]
     pub fn stop(self) {
         self.stop_within(Duration::ZERO);
     }
 
+    #[track_caller]
     pub fn stop_within(self, patience: Duration) -> sockless_mio::Report {
         self.handle().shutdown(patience);
-        self.running.join()
+        within("the server's end", || self.running.join())
     }
 }
 
@@ -55,10 +60,25 @@ impl<S: Send + 'static> Started<S> {
 pub const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// An open connection, spoken to byte by byte.
-pub fn raw(address: SocketAddr) -> TcpStream {
-    let mut stream = TcpStream::connect(address).unwrap();
+/// A connection whose reads and writes end.
+#[track_caller]
+pub fn dial(address: SocketAddr) -> TcpStream {
+    watch();
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+    bound(&stream);
+    stream
+}
+
+/// Sees to it that a connection's reads and writes end.
+pub fn bound(stream: &TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+}
+
+/// An open connection, spoken to byte by byte.
+#[track_caller]
+pub fn raw(address: SocketAddr) -> TcpStream {
+    let mut stream = dial(address);
     stream.write_all(REQUEST).unwrap();
     skip_head(&mut stream);
     stream
@@ -76,13 +96,4 @@ pub fn skip_head(stream: &mut impl Read) {
 
 pub fn text(text: &str) -> Message<'static> {
     Message::Text(text.to_owned().into())
-}
-
-/// Waits until it holds.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }

@@ -12,12 +12,18 @@ use std::thread;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 
+#[allow(unused_imports)] // As above.
+pub(crate) use sockless_test_support::{PATIENCE, soon, watch};
+
 /// An end of an open connection.
+#[track_caller]
 pub(crate) fn open<S>(stream: S, role: Role, config: Config) -> WebSocket<S> {
+    watch();
     WebSocket::open(stream, role, Default::default(), config, Seed::new([7; 16]), b"")
 }
 
 /// A client and a server, joined by a stream that holds so many bytes each way.
+#[track_caller]
 pub(crate) fn pair(capacity: usize) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>) {
     let (client, server) = duplex(capacity);
     (open(client, Role::Client, Config::default()), open(server, Role::Server, Config::default()))
