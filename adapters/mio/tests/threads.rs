@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{eventually, start, text};
+use common::{eventually, start, text, within};
 use sockless_mio::sockless::bytes::Bytes;
 use sockless_mio::{Code, Conn, Error, Handler, Id, Kind, Message, Prepared, SendError, Sent, Server};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,10 +33,10 @@ fn run(pool: bool) {
     let (came, comes) = channel();
     let builder = Server::builder().listen("127.0.0.1:0").workers(2);
     let server = start(if pool { builder.pool(2, 16) } else { builder }, Desk { came: Mutex::new(came) });
-    let mut one = server.connect();
-    let id = comes.recv_timeout(common::PATIENCE).unwrap();
-    let mut others: Vec<_> = (0..9).map(|_| server.connect()).collect();
-    let ids: Vec<_> = (0..9).map(|_| comes.recv_timeout(common::PATIENCE).unwrap()).collect();
+    // One at a time: of several, the first to be connected need not be the first to be told.
+    let join = || (server.connect(), comes.recv_timeout(common::PATIENCE).unwrap());
+    let (mut one, id) = join();
+    let (mut others, ids): (Vec<_>, Vec<_>) = (0..9).map(|_| join()).unzip();
     assert!(!ids.contains(&id));
     let handle = server.handle().clone();
     eventually("all are counted", || handle.count() == 10);
@@ -61,7 +61,7 @@ fn run(pool: bool) {
         assert_eq!(count, next[number].to_string());
         next[number] += 1;
     }
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    threads.into_iter().for_each(|thread| within("a thread", || thread.join()).unwrap());
 
     assert_eq!(handle.send_binary(id, b"bytes"), Ok(Sent::Now));
     assert_eq!(handle.send_shared(id, Kind::Binary, Bytes::from(vec![7; 100_000])), Ok(Sent::Now));
