@@ -1,13 +1,15 @@
 //! The hub on two nodes, over a real `nats-server` on loopback, which is in Debian's package of that name.
 
+use sockless_test_support::{PATIENCE, left_out, watch};
 use sockless_tokio::sockless::{Kind, Prepared};
 use sockless_tokio::{Bounds, Delivery, Hub, Member, NatsError, Slow};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = PATIENCE;
 const WAITING: Bounds = Bounds { messages: 1_000, bytes: 1 << 20 };
 
 /// A broker, which ends with this.
@@ -18,11 +20,22 @@ struct Broker {
 }
 
 impl Broker {
-    /// Starts one on a port that the system chooses.
-    async fn start(name: &str) -> Self {
+    /// Starts one on a port that the system chooses; none where none is installed, and the test is left out.
+    #[track_caller]
+    fn start(name: &str) -> impl Future<Output = Option<Self>> {
+        watch();
+        Self::start_in(name)
+    }
+
+    async fn start_in(name: &str) -> Option<Self> {
         let directory = std::env::temp_dir().join(format!("sockless-nats-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        let process = run(&["-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", directory.to_str().unwrap()]);
+        let started = run(&["-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", directory.to_str().unwrap()]);
+        let Some(process) = started else {
+            _ = std::fs::remove_dir(&directory);
+            left_out("nats-server is not installed");
+            return None;
+        };
         let file = directory.join(format!("nats-server_{}.ports", process.id()));
         let mut broker = Self { process, directory, address: String::new() };
         let begun = Instant::now();
@@ -36,7 +49,7 @@ impl Broker {
                 broker.address = word.into();
             }
         }
-        broker
+        Some(broker)
     }
 
     fn stop(&mut self) {
@@ -47,7 +60,7 @@ impl Broker {
     /// Starts it again where it was.
     fn start_again(&mut self) {
         let port = self.address.rsplit_once(':').unwrap().1;
-        self.process = run(&["-a", "127.0.0.1", "-p", port]);
+        self.process = run(&["-a", "127.0.0.1", "-p", port]).expect("it ran before");
     }
 
     async fn client(&self) -> async_nats::Client {
@@ -67,12 +80,16 @@ impl Drop for Broker {
     }
 }
 
-fn run(arguments: &[&str]) -> Child {
+/// Runs a broker, if one is installed.
+fn run(arguments: &[&str]) -> Option<Child> {
     // Where Debian has it is not in everybody's path.
-    let mut programs = ["nats-server", "/usr/sbin/nats-server"].into_iter();
-    programs
-        .find_map(|program| Command::new(program).args(arguments).stderr(Stdio::null()).spawn().ok())
-        .expect("nats-server is installed")
+    ["nats-server", "/usr/sbin/nats-server"].into_iter().find_map(|program| {
+        match Command::new(program).args(arguments).stderr(Stdio::null()).spawn() {
+            Ok(process) => Some(process),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => panic!("{program}: {error}"),
+        }
+    })
 }
 
 fn member(hub: &Hub, topic: &str) -> Member {
@@ -102,7 +119,7 @@ async fn until(mut done: impl FnMut() -> bool) {
 
 #[tokio::test]
 async fn messages_reach_members_of_both_nodes_once() {
-    let broker = Broker::start("once").await;
+    let Some(broker) = Broker::start("once").await else { return };
     let (one, two) = (broker.node().await, broker.node().await);
     let topic = "room of grüße.*.> and more";
     let (mut here, mut there, mut apart) = (member(&one, topic), member(&two, topic), member(&two, "apart"));
@@ -136,7 +153,7 @@ async fn messages_reach_members_of_both_nodes_once() {
 
 #[tokio::test]
 async fn a_broker_that_restarts() {
-    let mut broker = Broker::start("restart").await;
+    let Some(mut broker) = Broker::start("restart").await else { return };
     let (one, two) = (broker.node().await, broker.node().await);
     let (mut here, mut there) = (member(&one, "t"), member(&two, "t"));
     one.publish("t", &Prepared::text("before"));
@@ -186,7 +203,7 @@ async fn a_broker_that_restarts() {
 
 #[tokio::test]
 async fn what_cannot_be_sent_is_counted_and_bounded() {
-    let mut broker = Broker::start("bounded").await;
+    let Some(mut broker) = Broker::start("bounded").await else { return };
     let client = broker.client().await;
     let few = Bounds { messages: 10, bytes: 8 << 20 };
     let one = timeout(LONG, Hub::over_nats(client.clone(), "test", few)).await.unwrap().unwrap();
@@ -212,7 +229,7 @@ async fn what_cannot_be_sent_is_counted_and_bounded() {
 #[tokio::test]
 async fn other_programs_publish_and_listen() {
     use futures_util::StreamExt;
-    let broker = Broker::start("others").await;
+    let Some(broker) = Broker::start("others").await else { return };
     let (hub, client) = (broker.node().await, broker.client().await);
     let mut here = member(&hub, "room");
     // What is not a message of a hub is passed over.
@@ -235,7 +252,7 @@ async fn other_programs_publish_and_listen() {
 
 #[tokio::test]
 async fn what_was_published_is_sent_though_the_hub_is_dropped() {
-    let broker = Broker::start("dropped").await;
+    let Some(broker) = Broker::start("dropped").await else { return };
     let (one, two) = (broker.node().await, broker.node().await);
     let mut there = member(&two, "t");
     for number in 0..500 {
@@ -249,7 +266,7 @@ async fn what_was_published_is_sent_though_the_hub_is_dropped() {
 
 #[tokio::test]
 async fn prefixes_that_are_not_subjects() {
-    let broker = Broker::start("prefix").await;
+    let Some(broker) = Broker::start("prefix").await else { return };
     let client = broker.client().await;
     for prefix in ["", "a..b", "a.*", ">", "a b", ".a", "ä"] {
         let joined = timeout(LONG, Hub::over_nats(client.clone(), prefix, WAITING)).await.expect("in time");
