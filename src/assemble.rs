@@ -3,7 +3,7 @@
 #[cfg(feature = "deflate")]
 mod inflated;
 
-use crate::decode::Chunk;
+use crate::decode::{Chunk, LONGEST};
 use crate::error::ProtocolError;
 use crate::event::{Kind, Message};
 use crate::utf8::{Checked, Utf8};
@@ -235,5 +235,5 @@ impl Default for Assembler {
 ///
 /// Thrice what arrived: with the buffer it is moved from, that is at most four times.
 fn room(want: usize, most: usize) -> usize {
-    want.saturating_mul(3).min(most).max(want)
+    want.saturating_mul(3).min(most).min(LONGEST).max(want)
 }

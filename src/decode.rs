@@ -72,7 +72,7 @@ enum State {
     /// In a header, of which these bytes came.
     Header { spill: [u8; MAX_HEADER], len: u8 },
     /// In a payload.
-    Payload { opcode: OpCode, fin: bool, started: bool, mask: Mask, remaining: u64 },
+    Payload { opcode: OpCode, fin: bool, started: bool, mask: Mask, remaining: usize },
 }
 
 /// The message under way.
@@ -95,6 +95,10 @@ pub(crate) struct Decoder {
     control: Option<Box<ControlPayload>>,
     pub(crate) frames: u64,
 }
+
+/// No message has more bytes than a buffer can, whatever the limits say: a length may go far beyond where an address has 32
+/// bits (RFC 6455 §5.2).
+pub(crate) const LONGEST: usize = isize::MAX as usize;
 
 const START: State = State::Header { spill: [0; MAX_HEADER], len: 0 };
 
@@ -150,7 +154,7 @@ impl Decoder {
         let Ok(start) = Start::parse(*bytes) else { return 0 };
         let most = match start.opcode.is_control() {
             true => u64::MAX,
-            false if start.fin && self.message.is_none() => longest(config, start.rsv != 0) as u64,
+            false if start.fin && self.message.is_none() => longest(config, start.rsv != 0).min(LONGEST) as u64,
             false => return 0,
         };
         if self.check(start, config, compressed).is_err() {
@@ -171,13 +175,13 @@ impl Decoder {
         let State::Payload { opcode, started, ref mut mask, ref mut remaining, .. } = self.state else { return None };
         let Some(Message { kind, compressed: false }) = self.message else { return None };
         // A control frame has no part here, for it starts nothing; nor has the front of a message.
-        if !(started || opcode == OpCode::Continuation) || input.is_empty() || input.len() as u64 >= *remaining {
+        if !(started || opcode == OpCode::Continuation) || input.is_empty() || input.len() >= *remaining {
             return None;
         }
         let payload = mem::take(input);
         let of_payload = (self.role == Role::Server).then_some(*mask);
         mask.skip(payload.len());
-        *remaining -= payload.len() as u64;
+        *remaining -= payload.len();
         Some(Chunk { payload, mask: of_payload, kind, compressed: false, first: false, frame_end: false, last: false })
     }
 
@@ -220,11 +224,9 @@ impl Decoder {
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
         if let State::Header { .. } = self.state {
             let Some(header) = self.header(input, config, compressed)? else { return Ok(None) };
-            if !header.opcode.is_control() {
-                self.begin(&header, config)?;
-            }
+            let remaining = self.begin(&header, config)?;
             self.frames += 1;
-            let Header { opcode, fin, length: remaining, mask, .. } = header;
+            let Header { opcode, fin, mask, .. } = header;
             let mask = Mask::new(mask.unwrap_or_default());
             self.state = State::Payload { opcode, fin, started: false, mask, remaining };
         }
@@ -291,8 +293,13 @@ impl Decoder {
         }
     }
 
-    /// Begins a data frame, and with it perhaps a message, within the limits.
-    fn begin(&mut self, header: &Header, config: &Config) -> Result<(), ProtocolError> {
+    /// Begins a frame, and with one of data perhaps a message, within the limits; the length of its payload.
+    fn begin(&mut self, header: &Header, config: &Config) -> Result<usize, ProtocolError> {
+        // What does not fit is beyond every limit.
+        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+        if header.opcode.is_control() {
+            return Ok(length);
+        }
         let message = self.message.unwrap_or_else(|| {
             (self.fragments, self.announced) = (0, 0);
             let kind = if header.opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
@@ -302,17 +309,17 @@ impl Decoder {
         if self.fragments > config.limits.fragments.max(1) {
             return Err(ProtocolError::TooManyFragments);
         }
-        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
         if length > config.limits.frame {
             return Err(ProtocolError::FrameTooLong);
         }
         self.announced = self.announced.saturating_add(length);
         // What a compressed message inflates to is bounded where it inflates.
-        if !message.compressed && self.announced > config.limits.message {
+        let most = if message.compressed { LONGEST } else { config.limits.message.min(LONGEST) };
+        if self.announced > most {
             return Err(ProtocolError::MessageTooLong);
         }
         self.message = Some(message);
-        Ok(())
+        Ok(length)
     }
 
     /// Takes payload of the frame under way, unmasked in place.
@@ -320,7 +327,7 @@ impl Decoder {
         let State::Payload { opcode, fin, ref mut started, ref mut mask, ref mut remaining } = self.state else {
             return None;
         };
-        let here = usize::try_from(*remaining).unwrap_or(usize::MAX).min(input.len());
+        let here = input.len().min(*remaining);
         if opcode.is_control() {
             return self.control(input, here, opcode);
         }
@@ -332,7 +339,7 @@ impl Decoder {
         let payload = take(input, here);
         let of_payload = (self.role == Role::Server).then_some(*mask);
         mask.skip(here);
-        *remaining -= here as u64;
+        *remaining -= here;
         let frame_end = *remaining == 0;
         let first = opcode != OpCode::Continuation && !mem::replace(started, true);
         let last = fin && frame_end;
@@ -350,7 +357,7 @@ impl Decoder {
         let State::Payload { ref mut mask, ref mut remaining, .. } = self.state else { return None };
         let payload = take(input, here);
         mask.apply(payload);
-        *remaining -= here as u64;
+        *remaining -= here;
         if *remaining > 0 {
             self.control.get_or_insert_default().push(payload)?;
             return None;
@@ -371,7 +378,7 @@ impl Decoder {
     #[inline]
     pub(crate) fn under_way(&self) -> Option<(usize, bool)> {
         match self.state {
-            State::Payload { opcode, fin, remaining, .. } if !opcode.is_control() => Some((remaining as usize, fin)),
+            State::Payload { opcode, fin, remaining, .. } if !opcode.is_control() => Some((remaining, fin)),
             _ => None,
         }
     }

@@ -136,8 +136,8 @@ fn nothing_is_gained_over_a_limit() {
             assert_eq!(limited(message, frame).missing(&header(i64::MAX as u64)), 0);
         }
         // Without any, the number is right, and the driver's room what bounds it.
-        let lying = i64::MAX as u64;
-        assert_eq!(limited(usize::MAX, usize::MAX).missing(&header(lying)), lying as usize);
+        let lying = isize::MAX as usize;
+        assert_eq!(limited(usize::MAX, usize::MAX).missing(&header(lying as u64)), lying);
         // Control frames have limits of their own.
         assert_eq!(limited(0, 0).missing(&header_to(role, 0x89, 125)), 125);
         // They may change.

@@ -129,7 +129,7 @@ fn the_room_of_a_tail_grows_with_what_arrived_and_not_with_what_was_announced() 
             let mut connection = open(role);
             let limits = Limits { message: usize::MAX, ..Limits::default() };
             connection.set_limits(limits);
-            feed(&mut connection, &header_to(role, first, u64::MAX >> 1), 1);
+            feed(&mut connection, &header_to(role, first, isize::MAX as u64), 1);
             feed(&mut connection, &[1], 1);
             let mut arrived = 1;
             while arrived < 1 << 20 {

@@ -173,10 +173,17 @@ fn lengths_up_to_the_largest_are_judged_by_the_header() {
                 1009,
             );
         }
-        // Where all is allowed, the length alone does no harm.
-        let unlimited = |limits: &mut Limits| (limits.message, limits.fragments) = (usize::MAX, u32::MAX);
+    }
+}
+
+#[test]
+fn where_all_is_allowed_a_message_may_be_as_long_as_a_buffer_can_be() {
+    let unlimited = |limits: &mut Limits| (limits.message, limits.fragments) = (usize::MAX, u32::MAX);
+    let most = isize::MAX as u64;
+    for role in BOTH {
+        // The length alone does no harm.
         for frames in
-            [vec![header_to(role, 0x82, largest)], vec![frame_to(role, 0x02, b"x"), header_to(role, 0x00, largest)]]
+            [vec![header_to(role, 0x82, most)], vec![frame_to(role, 0x02, b"x"), header_to(role, 0x00, most - 1)]]
         {
             let bytes = [frames.concat(), vec![0; 1000]].concat();
             for cut in [1, usize::MAX] {
@@ -184,6 +191,27 @@ fn lengths_up_to_the_largest_are_judged_by_the_header() {
                 assert_eq!(feed(&mut connection, &bytes, cut), (vec![], None));
                 assert!(connection.tail().is_none_or(|tail| tail.len() < 4 * bytes.len()));
                 assert_eq!(connection.receive_eof(), Err(ProtocolError::UnexpectedEof));
+            }
+        }
+        let mut connection = limited(role, unlimited);
+        assert_eq!(feed(&mut connection, &frame_to(role, 0x02, b"x"), 1), (vec![], None));
+        refuses(connection, &header_to(role, 0x80, most), MessageTooLong, 1009);
+        // An address of 32 bits may be shorter than a length.
+        for length in [1 << 31, 1 << 32, (1 << 32) + 5, 1 << 40, u64::MAX >> 1] {
+            for first in [0x02, 0x82] {
+                let header = header_to(role, first, length);
+                let mut connection = limited(role, unlimited);
+                let missing = connection.missing(&header);
+                if length > most {
+                    assert_eq!(missing, 0);
+                    refuses(connection, &header, MessageTooLong, 1009);
+                } else {
+                    assert_eq!(missing as u64, if first & 0x80 == 0 { 0 } else { length });
+                    let mut bytes = [header, vec![0; 100]].concat();
+                    let mut input = &mut bytes[..];
+                    let piece = connection.receive_piece(&mut input);
+                    assert!(matches!(piece, Ok(Some(Event::Piece(piece))) if piece.data.as_bytes().len() == 100));
+                }
             }
         }
     }

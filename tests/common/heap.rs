@@ -10,7 +10,7 @@ use std::cell::Cell;
 pub(crate) struct Used {
     /// Calls that asked for memory.
     pub(crate) calls: usize,
-    /// Bytes that those asked for.
+    /// Bytes that those asked for, as far as can be counted.
     pub(crate) asked: usize,
     /// Bytes held at the end beyond those at the start.
     pub(crate) held: isize,
@@ -31,7 +31,7 @@ pub(crate) fn used<T>(work: impl FnOnce() -> T) -> (T, Used) {
     let used = USED.get();
     USED.set(Used {
         calls: before.calls + used.calls,
-        asked: before.asked + used.asked,
+        asked: before.asked.saturating_add(used.asked),
         held: before.held + used.held,
         peak: before.peak.max(before.held + used.peak),
     });
@@ -44,7 +44,7 @@ fn count(taken: usize, given: usize) {
     let mut used = USED.get();
     if taken > 0 {
         used.calls += 1;
-        used.asked += taken;
+        used.asked = used.asked.saturating_add(taken);
     }
     used.held += taken as isize - given as isize;
     used.peak = used.peak.max(used.held);
