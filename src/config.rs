@@ -48,7 +48,8 @@ pub struct Config {
 /// Bounds on what a peer may send; they may be changed while a connection runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes in a message, after inflating; more is refused with 1009.
+    /// Bytes in a message, after inflating; more is refused with 1009. Compressed, it may have twice as many on the wire
+    /// and 64 KiB more. None has more than [`isize::MAX`], as no buffer has.
     pub message: usize,
     /// Bytes in the payload of one frame; more is refused with 1009.
     pub frame: usize,
@@ -74,6 +75,19 @@ impl Limits {
     pub const FIELDS: usize = 100;
     /// No head has more fields than this, whatever [`Limits::fields`] says: it bounds a table on the stack.
     pub const MOST_FIELDS: usize = 256;
+    /// What a compressed message may have on the wire beside twice its limit: room for the empty blocks that flushes and
+    /// fragments end with, and that inflate to nothing.
+    const BLOCKS: usize = 64 << 10;
+
+    /// The most bytes that a message may have on the wire: what it inflates to is bounded where it inflates, and this
+    /// bounds what that costs.
+    #[inline(always)]
+    pub(crate) const fn on_wire(&self, compressed: bool) -> usize {
+        match compressed {
+            true => self.message.saturating_mul(2).saturating_add(Self::BLOCKS),
+            false => self.message,
+        }
+    }
 }
 
 impl Default for Limits {

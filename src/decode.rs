@@ -313,9 +313,7 @@ impl Decoder {
             return Err(ProtocolError::FrameTooLong);
         }
         self.announced = self.announced.saturating_add(length);
-        // What a compressed message inflates to is bounded where it inflates.
-        let most = if message.compressed { LONGEST } else { config.limits.message.min(LONGEST) };
-        if self.announced > most {
+        if self.announced > config.limits.on_wire(message.compressed).min(LONGEST) {
             return Err(ProtocolError::MessageTooLong);
         }
         self.message = Some(message);
@@ -408,8 +406,7 @@ impl Decoder {
 /// The most bytes that the frame of a message in one frame may have.
 #[inline(always)]
 fn longest(config: &Config, compressed: bool) -> usize {
-    // What a compressed message inflates to is bounded where it inflates.
-    if compressed { config.limits.frame } else { config.limits.frame.min(config.limits.message) }
+    config.limits.frame.min(config.limits.on_wire(compressed))
 }
 
 /// Splits `len` bytes off the front of `input`.

@@ -32,7 +32,7 @@ fn fragments(role: Role, first: u8, payload: &[u8], size: usize) -> Vec<u8> {
 /// A frame of which this much has come, and the rest never does.
 fn begun(role: Role, first: u8, payload: &[u8]) -> Vec<u8> {
     let frame = frame_to(role, first, payload);
-    [&header_to(role, first, 1 << 30), &frame[frame.len() - payload.len()..]].concat()
+    [&header_to(role, first, 1 << 16), &frame[frame.len() - payload.len()..]].concat()
 }
 
 /// Every way in which bytes reach a connection: all ends, with takeover and without, in frames and reads of any length.
@@ -490,6 +490,43 @@ fn the_limit_is_not_for_compressed_bytes() {
     let stream = [frame_to(Role::Client, 0xC2, &empty), frame_to(Role::Client, 0xC2, &noisy)].concat();
     let events = vec![binary(b""), binary(&loud_noise(400))];
     assert_eq!(feed(&mut limited(Role::Client, false, 400), &stream, usize::MAX), (events, None));
+}
+
+#[test]
+fn what_a_compressed_message_has_on_the_wire_is_bounded_when_it_is_announced() {
+    const MOST: usize = 2 * 1000 + (64 << 10);
+    let refused = Some(ProtocolError::MessageTooLong);
+    // Empty blocks, which inflate to nothing: all in one frame, or in fragments.
+    let empty = |len: usize| [b"\x00\x00\x00\xff\xff".repeat(len / 5), vec![0; len % 5]].concat();
+    for role in BOTH {
+        let whole = frame_to(role, 0xC2, &empty(MOST));
+        let parts = |last: &[u8]| {
+            let (first, next) = (frame_to(role, 0x42, &empty(40_000)), frame_to(role, 0x00, &empty(MOST - 40_000)));
+            [first, next, last.to_vec()].concat()
+        };
+        let in_fragments = parts(&frame_to(role, 0x80, b""));
+        for stream in [&whole, &in_fragments] {
+            for cut in [1000, usize::MAX] {
+                assert_eq!(feed(&mut limited(role, false, 1000), stream, cut), (vec![binary(b"")], None));
+            }
+        }
+        let over = [header_to(role, 0xC2, MOST as u64 + 1), parts(&header_to(role, 0x80, 1))];
+        for stream in over {
+            let (front, last) = stream.split_at(stream.len() - 1);
+            let mut connection = limited(role, false, 1000);
+            assert_eq!(connection.missing(&stream), 0);
+            assert_eq!(feed(&mut connection, front, usize::MAX), (vec![], None));
+            assert_eq!(feed(&mut connection, last, 1), (vec![], refused));
+            assert_eq!(sent(&mut connection), [close_frame(1009)]);
+            assert_eq!(feed_pieces(&mut limited(role, false, 1000), stream.chunks(999)).1, refused);
+            let (mut from, mut to) = (limited(role, false, 1000), compressed(peer_of(role), false));
+            let error = relay(&mut from, &mut to, &stream, 999).map_err(|(error, _)| error);
+            assert_eq!(error, Err(RelayError::Peer(ProtocolError::MessageTooLong)));
+        }
+        // One that came whole is not let through for that.
+        let whole = frame_to(role, 0xC2, &empty(MOST + 1));
+        assert_eq!(feed(&mut limited(role, false, 1000), &whole, usize::MAX), (vec![], refused));
+    }
 }
 
 #[test]
