@@ -235,7 +235,7 @@ pub struct Negotiated {
 impl Negotiated {
     /// Whether messages may be compressed.
     #[inline]
-    pub(crate) const fn is_compressed(&self) -> bool {
+    pub const fn is_compressed(&self) -> bool {
         #[cfg(feature = "deflate")]
         return self.deflate.is_some();
         #[cfg(not(feature = "deflate"))]

@@ -390,6 +390,8 @@ impl Client {
             let len = match received {
                 Ok(received) => received.len,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                // TLS has read much that says nothing: time to look at the deadlines.
+                Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(true),
                 Err(error) => return Err(error),
             };
             if len == 0 {

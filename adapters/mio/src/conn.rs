@@ -171,6 +171,7 @@ impl<S> Conn<'_, S> {
     fn parcel(&mut self, parcel: Parcel) -> Result<Sent, SendError> {
         match &mut self.link {
             Link::Loop(entry, local) => {
+                entry.charge(local, parcel.deflated());
                 let sent = parcel.send(&mut entry.connection);
                 entry.outcome(local, sent)
             }

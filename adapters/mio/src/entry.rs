@@ -69,6 +69,8 @@ pub(crate) struct Flags {
     /// The handler has been told that it is open; that it has ended.
     pub(crate) opened: bool,
     pub(crate) told: bool,
+    /// Messages may be compressed.
+    pub(crate) compressed: bool,
     /// The handler has been told that much waits.
     pub(crate) pressed: bool,
     /// Other threads have been told that something waits.
@@ -77,6 +79,8 @@ pub(crate) struct Flags {
     pub(crate) lent: bool,
     /// It is in the worker's list of those to look after at the end of the turn.
     pub(crate) dirty: bool,
+    /// It is in the worker's list of those to be read in the next turn.
+    pub(crate) again: bool,
     /// The connection was open when it was told the time, and nothing but messages has come since.
     pub(crate) timed: bool,
     /// The write side is shut down.
@@ -98,7 +102,7 @@ pub(crate) struct Local<S> {
     pub(crate) dirty: Vec<u32>,
     pub(crate) stats: Stats,
     pub(crate) now: Duration,
-    /// What the events of one read have cost, about, in bytes; but for those that lie where they were read.
+    /// What this turn of a connection has cost so far; see [`work`](crate::work).
     pub(crate) work: usize,
     /// Nothing was read behind the message that a handler was called for last.
     pub(crate) last: bool,

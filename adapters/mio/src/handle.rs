@@ -65,6 +65,14 @@ impl Parcel {
         u32::try_from(len).unwrap_or(u32::MAX).saturating_add(16)
     }
 
+    /// Bytes that are deflated for it, if messages are.
+    pub(crate) fn deflated(&self) -> usize {
+        match self {
+            Self::Shared(_, bytes) | Self::Fragment(_, bytes, _) => bytes.len(),
+            Self::Prepared(_) | Self::Ping(_) | Self::Pong(_) => 0,
+        }
+    }
+
     pub(crate) fn send(self, connection: &mut Connection) -> Result<(), SendError> {
         match self {
             Self::Prepared(message) => connection.send_prepared(&message),

@@ -18,6 +18,7 @@ mod stream;
 pub mod tls;
 mod topics;
 mod wheel;
+mod work;
 mod worker;
 
 pub use builder::Builder;

@@ -31,6 +31,10 @@ pub(crate) struct Stream {
     tls: Option<Box<Session>>,
 }
 
+/// Bytes; when one read has brought so many that were not the peer's own, it is enough for one turn. Records that say nothing
+/// cost as much as any, and a new key costs more.
+const MOST_OVERHEAD: usize = 32 << 10;
+
 struct Session {
     tls: rustls::Connection,
     /// The socket has told its end.
@@ -92,6 +96,9 @@ impl Stream {
     }
 
     /// Reads once from the socket, or from TLS as much as there is.
+    ///
+    /// # Errors
+    /// `WouldBlock` where there is nothing; `Interrupted` where TLS has read much that said nothing, and there may be more.
     #[inline]
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<Received> {
         match &mut self.tls {
@@ -148,7 +155,7 @@ impl Stream {
 
 impl Session {
     fn read(&mut self, socket: &mut Socket, into: &mut [u8]) -> io::Result<Received> {
-        let mut len = 0;
+        let (mut len, mut encrypted) = (0, 0);
         loop {
             match self.tls.reader().read(&mut into[len..]) {
                 // TLS has ended, by its own goodbye or without one: what that means is for the WebSocket to say.
@@ -164,8 +171,14 @@ impl Session {
                 Err(_) if self.eof => return Ok(Received { len, more: true }),
                 Err(error) => return Err(error),
             }
+            if encrypted > len + MOST_OVERHEAD {
+                return if len > 0 { Ok(Received { len, more: true }) } else { Err(ErrorKind::Interrupted.into()) };
+            }
             match retry(|| either!(&mut *socket, socket => self.tls.read_tls(socket))) {
-                Ok(n) => self.eof |= n == 0,
+                Ok(n) => {
+                    encrypted += n;
+                    self.eof |= n == 0;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock && len > 0 => {
                     return Ok(Received { len, more: false });
                 }

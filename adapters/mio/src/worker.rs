@@ -59,8 +59,8 @@ pub(crate) struct Worker<H: Handler> {
     wheel: Wheel,
     /// What every connection is read with.
     buffer: Box<[u8]>,
-    /// Those that have more to read at once.
-    again: Vec<u32>,
+    /// Those that have more to read at once, each once: they are read in the next turn, and read once in it.
+    again: Vec<Id>,
     /// Those that were read, and whose answers are not written yet.
     answers: Vec<u32>,
     /// Kept to be given up when there are no descriptors left, to turn away whom there is none for.
@@ -172,8 +172,11 @@ impl<H: Handler> Worker<H> {
                 Token(key) => self.ready(key, event),
             }
         }
-        for key in again.drain(..) {
-            self.serve(key as usize);
+        for id in again.drain(..) {
+            let entry = self.entries.get_mut(id.key as usize).filter(|entry| entry.id == id);
+            if entry.is_some_and(|entry| mem::take(&mut entry.flags.again)) {
+                self.serve(id.key as usize);
+            }
         }
         self.settle_answers();
         if self.again.is_empty() {
@@ -215,7 +218,10 @@ impl<H: Handler> Worker<H> {
                 self.dialed(key);
             }
         }
-        self.serve(key);
+        // Or its turn comes with those that have more to read.
+        if !self.entries[key].flags.again {
+            self.serve(key);
+        }
     }
 
     /// Reads once if there is something, and sees, perhaps together with others, what is to be done next.
@@ -279,9 +285,7 @@ impl<H: Handler> Worker<H> {
         entry.flush(&mut self.local);
         if entry.is_at_ease() {
             entry.take_back(&mut self.local);
-            if entry.may_read() {
-                self.again.push(key as u32);
-            }
+            self.read_again(key);
         } else {
             self.settle_all(key);
         }
@@ -325,9 +329,6 @@ impl<H: Handler> Worker<H> {
                 }
             }
         }
-        if entry.may_read() {
-            self.again.push(key as u32);
-        }
         if !waits {
             entry.patience = 0;
         } else if entry.patience == 0 {
@@ -342,6 +343,16 @@ impl<H: Handler> Worker<H> {
                 entry.armed = tick;
                 self.wheel.arm(key as u32, tick);
             }
+        }
+        self.read_again(key);
+    }
+
+    /// Has it read once more in the next turn, if it may be.
+    #[inline]
+    fn read_again(&mut self, key: usize) {
+        let entry = &mut self.entries[key];
+        if entry.may_read() && !mem::replace(&mut entry.flags.again, true) {
+            self.again.push(entry.id);
         }
     }
 

@@ -7,8 +7,8 @@ use sockless_mio::{Client, ClientRequest, Closed, Code, Config, Conn, Error, Han
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A certificate for `localhost` and its key, made for this run, in files that end with it.
@@ -199,5 +199,47 @@ fn from_an_event_loop() {
     assert_eq!(heard.recv_timeout(common::PATIENCE).unwrap(), "1006 true");
     caller.stop();
     stranger.stop();
+    server.stop();
+}
+
+/// Their bytes count, whatever they say: another has its turn before they are all read.
+#[test]
+fn records_that_say_little() {
+    let certificate = Certificate::new("records");
+    let ((tell, told), (begin, begun), (go_on, goes_on)) = (channel(), channel(), channel());
+    let gate = Mutex::new(goes_on);
+    let server = start(
+        Server::builder().listen_tls("127.0.0.1:0").workers(1).tls(certificate.server()),
+        move |_: &mut Conn<'_>, message: Message<'_>| {
+            if message.as_bytes() == b"wait" {
+                begin.send(())?;
+                gate.lock().unwrap().recv_timeout(common::PATIENCE)?;
+            } else {
+                tell.send(message.as_bytes().len())?;
+            }
+            Ok::<(), Error>(())
+        },
+    );
+    let [mut busy, mut other, mut third] = std::array::from_fn(|_| {
+        let name = "localhost".try_into().unwrap();
+        let session = rustls::ClientConnection::new(certificate.client(), name).unwrap();
+        let mut stream = rustls::StreamOwned::new(session, TcpStream::connect(server.address()).unwrap());
+        stream.write_all(common::REQUEST).unwrap();
+        common::skip_head(&mut stream);
+        stream
+    });
+    third.write_all(b"\x81\x84\0\0\0\0wait").unwrap();
+    begun.recv_timeout(common::PATIENCE).unwrap();
+    // A message of one byte to a record: 22 more each (RFC 8446 §5.2).
+    let message = [&[0x82, 0xFE, 0x06, 0x40, 0, 0, 0, 0][..], &[7; 1600]].concat();
+    let mut records = Vec::new();
+    for byte in message {
+        busy.conn.writer().write_all(&[byte]).unwrap();
+        busy.conn.write_tls(&mut records).unwrap();
+    }
+    busy.sock.write_all(&records).unwrap();
+    other.write_all(b"\x82\x81\0\0\0\0.").unwrap();
+    go_on.send(()).unwrap();
+    assert_eq!([(); 2].map(|()| told.recv_timeout(common::PATIENCE).unwrap()), [1, 1600]);
     server.stop();
 }

@@ -6,17 +6,12 @@ use crate::handle::Act;
 use crate::handler::{self, Call, CloseError, Closed, Handler};
 use crate::pool::Snapshot;
 use crate::stream::Received;
+use crate::work;
 use sockless::bytes::Buf;
 use sockless::{Code, Event, Message, Role, State};
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// Bytes; when a read's events have cost more, the rest has to wait until it was the others' turn.
-const MOST_WORK: usize = 4 << 20;
-
-/// Bytes; what a ping costs, which is answered by a write of its own, beside what a message does.
-const PING_WORK: usize = 16 << 10;
 
 impl<S: Send + 'static> Entry<S> {
     /// Reads once, and tells the handler what came.
@@ -58,6 +53,8 @@ impl<S: Send + 'static> Entry<S> {
                 }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.flags.readable = false,
+            // There may be more, but now it is the others' turn.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => self.fail(handler, local, error),
         }
     }
@@ -80,26 +77,34 @@ impl<S: Send + 'static> Entry<S> {
 
     fn receive_all<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, mut input: &mut [u8]) -> usize {
         let most = MOST_GATHERED.min(local.shared.hard / 2);
+        // What lies behind the bytes that the connection is given.
+        let mut behind: &mut [u8] = &mut [];
+        if self.flags.compressed || !self.flags.opened {
+            (input, behind) = part(input);
+        }
         loop {
+            let before = input.len();
             match self.connection.receive(&mut input) {
                 Ok(Some(event)) => {
-                    local.last = input.is_empty();
-                    self.event(handler, local, event);
+                    local.last = input.is_empty() && behind.is_empty();
+                    local.work += work::EVENT + before - input.len();
+                    self.event(handler, local, event, before - input.len());
                 }
-                Ok(None) => return 0,
+                Ok(None) if behind.is_empty() => return 0,
+                Ok(None) => {
+                    local.work += work::CODEC * before;
+                    (input, behind) = part(behind);
+                }
                 Err(error) => {
                     self.end(handler, local, error.into());
                     return 0;
                 }
             }
-            if !input.is_empty()
-                && (local.work > MOST_WORK || self.has_enough(most))
-                && self.flags.opened
-                && !self.flags.told
-            {
+            let left = input.len() + behind.len();
+            if left > 0 && (local.work > work::MOST || self.has_enough(most)) && self.flags.opened && !self.flags.told {
                 self.flush(local);
-                if local.work > MOST_WORK || !self.wants_input() {
-                    return input.len();
+                if local.work > work::MOST || !self.wants_input() {
+                    return left;
                 }
             }
         }
@@ -119,21 +124,22 @@ impl<S: Send + 'static> Entry<S> {
         result: Result<Option<Event<'_>>, sockless::ProtocolError>,
     ) {
         match result {
-            Ok(Some(event)) => self.any_event(handler, local, event),
+            Ok(Some(event)) => self.any_event(handler, local, event, 0),
             Ok(None) => {}
             Err(error) => self.end(handler, local, error.into()),
         }
     }
 
-    /// What most events are goes straight to the handler: a message that lies where it was read.
+    /// What most events are goes straight to the handler: a message that lies where it was read. `taken` bytes were read of
+    /// the event.
     #[inline(always)]
-    fn event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>) {
+    fn event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>, taken: usize) {
         // Taken apart and put together: moved, it would be read back from memory before it is written there.
         let message = match event {
             Event::Text(Cow::Borrowed(text)) => Message::from(text),
             Event::Binary(Cow::Borrowed(bytes)) => Message::from(bytes),
             Event::Unchecked(Cow::Borrowed(text)) => Message::Unchecked(text.into()),
-            _ => return self.any_event(handler, local, event),
+            _ => return self.any_event(handler, local, event, taken),
         };
         // There is nothing to drop, which is not seen here.
         std::mem::forget(event);
@@ -145,7 +151,7 @@ impl<S: Send + 'static> Entry<S> {
     }
 
     #[cold]
-    fn any_event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>) {
+    fn any_event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>, taken: usize) {
         let message = match event {
             Event::Text(text) => Message::Text(text),
             Event::Binary(bytes) => Message::Binary(bytes),
@@ -154,6 +160,9 @@ impl<S: Send + 'static> Entry<S> {
         };
         local.stats.messages_received += 1;
         local.work += message.as_bytes().len();
+        if self.flags.compressed {
+            local.work += work::CODEC * taken;
+        }
         self.call(handler, local, Call::Message(message));
     }
 
@@ -174,7 +183,7 @@ impl<S: Send + 'static> Entry<S> {
                 self.end(handler, local, Closed::abnormal(Some(error)));
             }
             Event::Ping(payload) => {
-                local.work += PING_WORK;
+                local.work += work::PING;
                 self.call(handler, local, Call::Ping(payload));
                 // The pong goes out at once: the next ping's would take its place.
                 self.flush(local);
@@ -192,6 +201,7 @@ impl<S: Send + 'static> Entry<S> {
         }
         if !self.flags.opened && self.connection.state() == State::Open {
             self.flags.opened = true;
+            self.flags.compressed = self.connection.negotiated().is_compressed();
             local.stats.open += 1;
             local.stats.opened += 1;
             self.call(handler, local, Call::Open);
@@ -272,4 +282,9 @@ impl<S: Send + 'static> Entry<S> {
             self.told(handler, local, result);
         }
     }
+}
+
+/// Of compressed input as much as is taken at once, and the rest.
+fn part(input: &mut [u8]) -> (&mut [u8], &mut [u8]) {
+    input.split_at_mut(input.len().min(work::MOST_COMPRESSED))
 }

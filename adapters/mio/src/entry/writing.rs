@@ -4,6 +4,7 @@ use super::{Entry, Flags, Local, MOST_GATHERED};
 use crate::handle::Sent;
 use crate::stats::Stats;
 use crate::stream::Stream;
+use crate::work;
 use sockless::bytes::Buf;
 use sockless::{Message, SendError};
 use std::io::{self, ErrorKind, IoSlice};
@@ -44,7 +45,16 @@ impl<S> Entry<S> {
             }
             _ => self.connection.send(message),
         };
+        self.charge(local, message.as_bytes().len());
         self.outcome(local, sent)
+    }
+
+    /// Charges for a message that is sent and perhaps deflated.
+    #[inline]
+    pub(crate) fn charge(&self, local: &mut Local<S>, len: usize) {
+        if self.flags.compressed {
+            local.work += work::CODEC * len;
+        }
     }
 
     #[inline(never)]
