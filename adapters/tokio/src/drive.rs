@@ -29,7 +29,7 @@ pub(crate) trait Drive {
     /// The same, and where answers are left.
     fn parts(&mut self) -> (&mut Reading, &mut Self::Side);
 
-    /// Waits while very much of what answers a message is not yet written.
+    /// Waits while so much of what answered messages from within reading is not yet written that a server does not read on.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
     fn alarm(&self) -> &Arc<Alarm>;

@@ -147,7 +147,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Gives `take` every message as it lies in the read buffer, until `take` fails or the connection has ended by a closing
     /// handshake: nothing is allocated and nothing copied for a message, unless it had to be put together. It may be
     /// answered at once; the answers go out as by [`feed`](Self::feed), those to all that one read brought together. This is
-    /// the way that costs least.
+    /// the way that costs least. While more than [`Outbound::soft`](sockless::Outbound::soft) bytes of answers wait to be
+    /// written, a server takes no more messages; a client does, and is told [`Full`](sockless::SendError::Full) in the end.
     ///
     /// # Errors
     /// As [`recv`](Self::recv), and those of `take`, behind which the connection goes on: the next call gives the next message.
@@ -169,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> Result<(), E> {
         poll_fn(|cx| {
             ready!(self.poll_room(cx));
-            self.poll_made(cx, |message, side| take(message, &mut Replies::new(side)).err())
+            self.poll_made(cx, |message, side| side.answer(|replies| take(message, replies)).err())
         })
         .await?
         .map_or(Ok(()), Err)
@@ -201,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> Result<Option<T>, Error> {
         poll_fn(|cx| {
             ready!(self.poll_room(cx));
-            self.poll_made(cx, |message, side| Some(take(message, &mut Replies::new(side))))
+            self.poll_made(cx, |message, side| Some(side.answer(|replies| take(message, replies))))
         })
         .await
     }
@@ -511,8 +512,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
 
     #[inline]
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.side.writing.pauses() {
+            return Poll::Ready(());
+        }
         // If it cannot be written, receiving tells how the connection ended.
-        self.poll_drained(cx, false).map(drop)
+        let poll = self.poll_written(cx).map(drop);
+        if self.side.writing.pauses() { poll } else { Poll::Ready(()) }
     }
 
     fn alarm(&self) -> &Arc<Alarm> {

@@ -4,7 +4,9 @@ use crate::alarm::Alarm;
 use crate::buffer::{are_few, give_back, lend_outbox};
 use crate::error::Error;
 use crate::message::Message;
+use crate::replies::Replies;
 use bytes::Buf;
+use sockless::driver::Answers;
 use sockless::{Code, Kind, ProtocolError, SendError, Sender, State, Transport, bytes};
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, IoSlice};
@@ -46,8 +48,21 @@ pub(crate) struct Side<W> {
     pub(crate) writing: Writing,
 }
 
+impl<W: AsyncWrite + Unpin> Side<W> {
+    /// Has a message answered where it was read.
+    #[inline(always)]
+    pub(crate) fn answer<T>(&mut self, answer: impl FnOnce(&mut Replies<'_>) -> T) -> T {
+        let before = self.writing.sender.queued();
+        let answered = answer(&mut Replies::new(self));
+        self.writing.answers.note(&self.writing.sender, before);
+        answered
+    }
+}
+
 pub(crate) struct Writing {
     sender: Sender,
+    /// What a server's handler has answered from within reading.
+    answers: Answers,
     /// The moment that the core's times count from.
     started: Instant,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -76,6 +91,7 @@ impl Writing {
         let waker = alarm.clone().into();
         Self {
             sender,
+            answers: Answers::default(),
             started,
             sleep: None,
             armed: None,
@@ -245,6 +261,12 @@ impl Writing {
     pub(crate) fn is_high(&self) -> bool {
         let limits = self.sender.outbound_limits();
         self.sender.queued() > limits.soft.min(limits.hard)
+    }
+
+    /// Whether a server should not read on before more of its handler's answers have gone out.
+    #[inline]
+    pub(crate) fn pauses(&self) -> bool {
+        self.answers.pause(&self.sender)
     }
 
     /// Writes all that waits.
