@@ -96,9 +96,9 @@ where
     served.await.unwrap().unwrap();
 }
 
-fn each_echo(run: impl Fn(Echo) + Copy + Send + 'static) {
+fn each_echo(run: impl Fn(Echo)) {
     for echo in ECHOES {
-        bounded(format!("{echo:?}"), move || run(echo));
+        within(&format!("{echo:?}"), || run(echo));
     }
 }
 

@@ -119,7 +119,7 @@ impl AsyncWrite for Lingering {
 
 #[test]
 fn a_stream_that_lingers_does_not_make_it_spin() {
-    bounded("the relay".into(), || {
+    within("the relay", || {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let (client, near) = duplex(1 << 10);

@@ -156,10 +156,10 @@ async fn talk(talk: Talk, wire: Wire) -> Result<(), Error> {
         Talk::TimeoutAroundAll => {
             let served = tokio::spawn(echo(server));
             for _ in 0..MESSAGES {
-                timeout(BOUND, client.send("x")).await.expect("it is sent")?;
-                timeout(BOUND, client.recv()).await.expect("it is echoed")?;
+                timeout(PATIENCE, client.send("x")).await.expect("it is sent")?;
+                timeout(PATIENCE, client.recv()).await.expect("it is echoed")?;
             }
-            timeout(BOUND, client.close(1000, "")).await.expect("it is closed")?;
+            timeout(PATIENCE, client.close(1000, "")).await.expect("it is closed")?;
             served.await.unwrap()?;
         }
         Talk::TimeoutThatFires => {
@@ -239,10 +239,10 @@ async fn talk(talk: Talk, wire: Wire) -> Result<(), Error> {
 type Talking = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// All of it, under a runtime.
-fn under(run: impl Fn(Talking) + Copy + Send + 'static) {
+fn under(run: impl Fn(Talking)) {
     for wire in WIRES {
         for kind in TALKS {
-            bounded(format!("{kind:?} by {wire:?}"), move || {
+            within(&format!("{kind:?} by {wire:?}"), || {
                 run(Box::pin(async move { talk(kind, wire).await.unwrap() }));
             });
         }

@@ -6,14 +6,10 @@ use futures_util::StreamExt;
 use futures_util::stream::{SplitSink, SplitStream};
 use sockless_tokio::sockless::{Config, Role, Seed};
 use sockless_tokio::{Message, WebSocket};
-use std::panic::resume_unwind;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 
 #[allow(unused_imports)] // As above.
-pub(crate) use sockless_test_support::{PATIENCE, soon, watch};
+pub(crate) use sockless_test_support::{PATIENCE, soon, watch, within};
 
 /// An end of an open connection.
 #[track_caller]
@@ -38,26 +34,5 @@ pub(crate) trait SplitFutures: Sized {
 impl<S: AsyncRead + AsyncWrite + Unpin> SplitFutures for WebSocket<S> {
     fn split_futures(self) -> (SplitSink<Self, Message>, SplitStream<Self>) {
         StreamExt::split(self)
-    }
-}
-
-/// More than anything takes here, on a machine that is busy with other things.
-pub(crate) const BOUND: Duration = Duration::from_secs(60);
-
-/// Runs a test on a thread of its own, so that one that spins or hangs fails, whatever its runtime still does.
-pub(crate) fn bounded(what: String, test: impl FnOnce() + Send + 'static) {
-    let (done, is_done) = channel();
-    let thread = thread::spawn(move || {
-        test();
-        _ = done.send(());
-    });
-    match is_done.recv_timeout(BOUND) {
-        Err(RecvTimeoutError::Timeout) => panic!("{what}: not done within {BOUND:?}"),
-        Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-            if let Err(panic) = thread.join() {
-                eprintln!("{what}");
-                resume_unwind(panic);
-            }
-        }
     }
 }
