@@ -22,6 +22,9 @@ pub use builder::{ClientBuilder, ClientError};
 /// Pongs that are kept until they are asked for; most never are.
 const MOST_PONGS: usize = 64;
 
+/// Of the one socket.
+const TOKEN: Token = Token(0);
+
 /// What [`ClientBuilder::inbox`] is unless it is set: a few of the longest messages, or a good many of the usual.
 const INBOX: usize = 16 << 20;
 
@@ -83,19 +86,21 @@ impl Client {
     /// As [`ClientBuilder::connect`].
     #[cfg(unix)]
     pub fn connect_unix(path: impl AsRef<std::path::Path>, url: &str) -> Result<Self, ClientError> {
-        let stream = Stream::new(Socket::Unix(mio::net::UnixStream::connect(path)?), None);
-        Self::open(&ClientRequest::new(url)?, Config::default(), stream, INBOX, after(TIMEOUT))
+        let poll = Poll::new()?;
+        let mut stream = Stream::new(Socket::Unix(mio::net::UnixStream::connect(path)?), None);
+        stream.register(poll.registry(), TOKEN)?;
+        Self::open(&ClientRequest::new(url)?, Config::default(), stream, poll, INBOX, after(TIMEOUT))
     }
 
+    /// Opens a connection over a stream that is connected, and perhaps watched already.
     fn open(
         request: &ClientRequest,
         config: Config,
-        mut stream: Stream,
+        stream: Stream,
+        poll: Poll,
         inbox: usize,
         deadline: Option<Instant>,
     ) -> Result<Self, ClientError> {
-        let poll = Poll::new()?;
-        stream.register(poll.registry(), Token(0))?;
         let mut client = Self {
             connection: Connection::client(request, config, Seed::random())?,
             stream,
@@ -115,14 +120,6 @@ impl Client {
             error: None,
             ended: false,
         };
-        loop {
-            match client.stream.connected() {
-                Some(Ok(())) => break,
-                Some(Err(error)) => return Err(error.into()),
-                None => client.wait(deadline)?,
-            }
-        }
-        client.stream.set_nodelay();
         client.until(deadline, |client| client.response.is_some())?;
         Ok(client)
     }

@@ -1,10 +1,12 @@
-//! From a host's name to a connection that is being made.
+//! From a host's name to a socket that is connected.
 
-use crate::stream::{Socket, Stream};
+use crate::stream::INTERESTS;
 use mio::net::TcpStream;
+use mio::{Events, Poll, Registry, Token};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use sockless::ClientRequest;
+use sockless::driver::{Attempt, Attempts};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
@@ -22,30 +24,129 @@ pub(crate) fn after(time: Duration) -> Option<Instant> {
     Instant::now().checked_add(time)
 }
 
-/// A connection that is being made, for a worker to go on with.
+/// A connection that is to be made, for a worker.
 pub(crate) struct Target {
     pub(crate) request: ClientRequest,
-    pub(crate) stream: Stream,
-    pub(crate) peer: SocketAddr,
-    /// What else to try, the next one last.
+    pub(crate) tls: Option<ClientConnection>,
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
 impl Target {
-    /// Begins to connect to the first address that can be tried at all.
-    pub(crate) fn dial(request: &ClientRequest, tls: Option<Arc<ClientConfig>>) -> io::Result<Self> {
-        let mut addresses = resolve(request, after(TIMEOUT))?;
+    /// One whose addresses are known already.
+    pub(crate) fn new(
+        request: &ClientRequest,
+        addresses: Vec<SocketAddr>,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> io::Result<Self> {
         let tls = tls.map(|config| session(config, request)).transpose()?;
-        loop {
-            let Some(peer) = addresses.pop() else { return Err(no_address()) };
-            match TcpStream::connect(peer) {
-                Ok(socket) => {
-                    let stream = Stream::new(Socket::Tcp(socket), tls.map(Into::into));
-                    return Ok(Self { request: request.clone(), stream, peer, addresses });
+        Ok(Self { request: request.clone(), tls, addresses })
+    }
+}
+
+/// Connects to the first of a host's addresses that answers.
+pub(crate) struct Dialing {
+    attempts: Attempts,
+    sockets: Vec<(SocketAddr, TcpStream)>,
+    failure: Option<io::Error>,
+    /// When to look again, if nothing happens.
+    pub(crate) deadline: Option<Duration>,
+}
+
+impl Dialing {
+    pub(crate) fn new(addresses: Vec<SocketAddr>) -> Self {
+        Self { attempts: Attempts::new(addresses), sockets: Vec::new(), failure: None, deadline: None }
+    }
+
+    /// Looks what has become of the sockets, and begins with what is due; `None` while nothing is decided. All are watched
+    /// under the `token`, the one that is connected too.
+    ///
+    /// # Errors
+    /// Why the last of the addresses cannot be connected to.
+    pub(crate) fn poll(
+        &mut self,
+        now: Duration,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Option<(SocketAddr, TcpStream)>> {
+        let mut index = 0;
+        while let Some((_, socket)) = self.sockets.get(index) {
+            match connected(socket) {
+                None => index += 1,
+                Some(Ok(())) => return Ok(Some(self.sockets.swap_remove(index))),
+                Some(Err(error)) => {
+                    self.sockets.swap_remove(index);
+                    self.fail(error);
                 }
-                Err(error) if addresses.is_empty() => return Err(error),
-                Err(_) => {}
             }
+        }
+        loop {
+            match self.attempts.poll(now) {
+                Attempt::Connect(address) => match begin(address, registry, token) {
+                    Ok(socket) => self.sockets.push((address, socket)),
+                    Err(error) => self.fail(error),
+                },
+                Attempt::Wait(until) => {
+                    self.deadline = until;
+                    return Ok(None);
+                }
+                Attempt::Failed => {
+                    self.deadline = None;
+                    return Err(self.failure.take().unwrap_or_else(no_address));
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, error: io::Error) {
+        self.failure = Some(error);
+        self.attempts.handle_failure();
+    }
+}
+
+fn begin(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<TcpStream> {
+    let mut socket = TcpStream::connect(address)?;
+    registry.register(&mut socket, token, INTERESTS)?;
+    Ok(socket)
+}
+
+/// The outcome of connecting; `None` while there is none.
+fn connected(socket: &TcpStream) -> Option<io::Result<()>> {
+    if let Ok(Some(error)) | Err(error) = socket.take_error() {
+        return Some(Err(error));
+    }
+    match socket.peer_addr() {
+        Ok(_) => Some(Ok(())),
+        Err(error) if error.kind() == ErrorKind::NotConnected => None,
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// Connects, and waits for it until the deadline; the socket is watched by `poll` under the `token`.
+///
+/// # Errors
+/// Why there is no connection, [`TimedOut`](ErrorKind::TimedOut) for the deadline.
+pub(crate) fn dial(
+    addresses: Vec<SocketAddr>,
+    deadline: Option<Instant>,
+    poll: &mut Poll,
+    token: Token,
+) -> io::Result<TcpStream> {
+    let started = Instant::now();
+    let mut dialing = Dialing::new(addresses);
+    let mut events = Events::with_capacity(4);
+    loop {
+        let now = started.elapsed();
+        if let Some((_, socket)) = dialing.poll(now, poll.registry(), token)? {
+            return Ok(socket);
+        }
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        let next = dialing.deadline.map(|until| until.saturating_sub(now));
+        match poll.poll(&mut events, left.into_iter().chain(next).min()) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
         }
     }
 }
@@ -56,17 +157,16 @@ pub(crate) fn session(config: Arc<ClientConfig>, request: &ClientRequest) -> io:
     ClientConnection::new(config, name).map_err(io::Error::other)
 }
 
-/// The addresses of a request's host, the one to try first last.
+/// The addresses of a request's host, the system's favourite first.
 ///
 /// # Errors
 /// What the system says, and [`TimedOut`](ErrorKind::TimedOut) if it has said nothing by the deadline.
 pub(crate) fn resolve(request: &ClientRequest, deadline: Option<Instant>) -> io::Result<Vec<SocketAddr>> {
     let (host, port) = (request.host().to_owned(), request.port());
-    let mut addresses = match host.parse::<IpAddr>() {
+    let addresses = match host.parse::<IpAddr>() {
         Ok(address) => vec![(address, port).into()],
         Err(_) => in_time(deadline, move || Ok((host, port).to_socket_addrs()?.collect::<Vec<_>>()))?,
     };
-    addresses.reverse();
     if addresses.is_empty() { Err(no_address()) } else { Ok(addresses) }
 }
 
@@ -122,8 +222,27 @@ impl Drop for Lookup {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// An address that drops what would open a connection to it, as a listener does whose queue is full (listen(2)).
+    #[cfg(target_os = "linux")]
+    pub(crate) struct Swallowing {
+        pub(crate) address: SocketAddr,
+        _held: (socket2::Socket, std::net::TcpStream),
+    }
+
+    #[cfg(target_os = "linux")]
+    impl Swallowing {
+        pub(crate) fn new() -> Self {
+            let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            listener.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+            listener.listen(0).unwrap();
+            let address = listener.local_addr().unwrap().as_socket().unwrap();
+            let only = std::net::TcpStream::connect(address).unwrap();
+            Self { address, _held: (listener, only) }
+        }
+    }
 
     #[test]
     fn a_name_that_is_looked_up_for_ever_is_not_waited_for_and_harms_no_other() {

@@ -3,6 +3,7 @@
 mod reading;
 mod writing;
 
+use crate::dial::Dialing;
 use crate::handle::{Act, Audience, Id, Sent, Shared};
 use crate::handler::Answer;
 use crate::pool::Session;
@@ -40,17 +41,12 @@ pub(crate) struct Entry<S> {
     pub(crate) flags: Flags,
     /// When something was read that the connection has not been told the time of.
     pub(crate) heard: Option<Duration>,
-    /// Client: the socket is not connected yet; what else there is to try.
+    /// Client: there is no socket yet, but those that try to connect.
     pub(crate) dialing: Option<Box<Dialing>>,
     /// Why writing has failed.
     pub(crate) broken: Option<Box<io::Error>>,
     /// The rest of a read, which stopped being wanted within it.
     pub(crate) held: Option<Box<BytesMut>>,
-}
-
-/// Addresses that have not been tried yet, the next one last.
-pub(crate) struct Dialing {
-    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 /// Facts about an entry, one each.

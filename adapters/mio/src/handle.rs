@@ -7,9 +7,8 @@ use crate::stats::{Published, Stats};
 use mio::Waker;
 use rustls::ClientConfig;
 use sockless::bytes::Bytes;
-use sockless::{ClientRequest, Code, Connection, Kind, Limits, Prepared, SendError};
+use sockless::{Code, Connection, Kind, Limits, Prepared, SendError};
 use std::fmt;
-use std::io;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -311,17 +310,9 @@ impl<S> Shared<S> {
     }
 
     /// Tells one worker something that is never refused while it runs.
-    fn tell(&self, worker: usize, command: Command<S>) -> Result<(), SendError> {
+    pub(crate) fn tell(&self, worker: usize, command: Command<S>) -> Result<(), SendError> {
         let check = |post: &mut Post<S>| if post.stopping { Err(SendError::Closing) } else { Ok(Sent::Now) };
         self.mailboxes[worker].put(command, check).map(|_| ())
-    }
-
-    fn client_tls(&self) -> io::Result<Arc<ClientConfig>> {
-        if let Some(config) = self.client_tls.get() {
-            return Ok(config.clone());
-        }
-        let config = crate::tls::client()?;
-        Ok(self.client_tls.get_or_init(|| config).clone())
     }
 
     fn stats(&self) -> Stats {
@@ -481,32 +472,6 @@ impl<S> Handle<S> {
     /// What all workers have done so far, as of their latest turns.
     pub fn stats(&self) -> Stats {
         self.shared.stats()
-    }
-
-    /// Connects to a `ws://` or `wss://` server; the handler is called for the connection as for any other, and
-    /// `prepare` before all, to set its state. A name is looked up here, which takes its time, but at most 10 s.
-    ///
-    /// # Errors
-    /// A request that cannot be written, a name that is not found, no descriptor for a socket, or a server that shuts
-    /// down. Whatever happens later is told to
-    /// [`on_close`](crate::Handler::on_close).
-    pub fn connect(
-        &self,
-        request: &ClientRequest,
-        prepare: impl FnOnce(&mut Conn<'_, S>) + Send + 'static,
-    ) -> io::Result<()> {
-        let refused = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
-        request.check().map_err(refused)?;
-        let tls = if request.is_secure() { Some(self.shared.client_tls()?) } else { None };
-        let target = Target::dial(request, tls)?;
-        let stats = self.shared.mailboxes.iter().map(|mailbox| {
-            let mut stats = Stats::default();
-            mailbox.stats.add_to(&mut stats);
-            stats.connections
-        });
-        let (worker, _) = stats.enumerate().min_by_key(|(_, connections)| *connections).unwrap_or((0, 0));
-        let command = Command::Connect(Box::new(target), Task::Once(Box::new(prepare)));
-        self.shared.tell(worker, command).map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))
     }
 
     /// Shuts the server down: it accepts nothing more, calls [`on_shutdown`](crate::Handler::on_shutdown) for every

@@ -11,6 +11,7 @@ mod handle;
 mod handler;
 mod inbox;
 mod listener;
+mod outgoing;
 mod pool;
 mod server;
 mod stats;

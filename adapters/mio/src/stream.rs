@@ -12,7 +12,12 @@ pub(crate) enum Socket {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    /// There is none yet.
+    Unconnected,
 }
+
+/// What a socket is watched for: both from the start. Readiness is told by edges, so neither is told in vain.
+pub(crate) const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// Does the same to either kind of socket.
 macro_rules! either {
@@ -21,6 +26,7 @@ macro_rules! either {
             Socket::Tcp($name) => $do,
             #[cfg(unix)]
             Socket::Unix($name) => $do,
+            Socket::Unconnected => Err(ErrorKind::NotConnected.into()),
         }
     };
 }
@@ -55,33 +61,23 @@ impl Stream {
         Self { socket, tls: tls.map(|tls| Box::new(Session { tls, eof: false })) }
     }
 
+    /// Has the socket watched, if there is one.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        // Both from the start: readiness is told by edges, so neither is told in vain.
-        either!(&mut self.socket, socket => socket.register(registry, token, Interest::READABLE | Interest::WRITABLE))
+        match &mut self.socket {
+            Socket::Unconnected => Ok(()),
+            socket => either!(socket, socket => socket.register(registry, token, INTERESTS)),
+        }
     }
 
-    /// Goes on over another socket; nothing has gone over the first.
-    pub(crate) fn replace(&mut self, socket: TcpStream, poll: &mio::Poll, token: Token) -> io::Result<()> {
-        // The first is closed here, and forgotten with that.
+    /// Gets a socket that is connected, and watched under another token.
+    pub(crate) fn connect(&mut self, mut socket: TcpStream, registry: &Registry, token: Token) -> io::Result<()> {
+        socket.reregister(registry, token, INTERESTS)?;
         self.socket = Socket::Tcp(socket);
-        self.register(poll.registry(), token)
+        Ok(())
     }
 
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         either!(&mut self.socket, socket => socket.deregister(registry))
-    }
-
-    /// The outcome of connecting; `None` while there is none.
-    pub(crate) fn connected(&self) -> Option<io::Result<()>> {
-        if let Ok(Some(error)) | Err(error) = either!(&self.socket, socket => socket.take_error()) {
-            return Some(Err(error));
-        }
-        let peer = either!(&self.socket, socket => socket.peer_addr().map(|_| ()));
-        match peer {
-            Ok(()) => Some(Ok(())),
-            Err(error) if error.kind() == ErrorKind::NotConnected => None,
-            Err(error) => Some(Err(error)),
-        }
     }
 
     pub(crate) fn set_nodelay(&self) {

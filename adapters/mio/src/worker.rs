@@ -2,8 +2,8 @@
 
 use crate::admission::Admission;
 use crate::builder::Settings;
-use crate::dial::Target;
-use crate::entry::{Dialing, Entry, Flags, Local, Place};
+use crate::dial::{Dialing, Target};
+use crate::entry::{Entry, Flags, Local, Place};
 use crate::handle::{Act, Audience, Command, Id, Shared, Task};
 use crate::handler::{Call, Closed, Handler};
 use crate::listener::Listener;
@@ -14,7 +14,6 @@ use crate::stream::{Socket, Stream};
 use crate::topics::Topics;
 use crate::wheel::{self, Wheel};
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 use rustls::{ServerConfig, ServerConnection};
 use slab::Slab;
@@ -28,8 +27,11 @@ use std::time::{Duration, Instant};
 /// Says that the mailbox has something.
 pub(crate) const WAKE: Token = Token(usize::MAX);
 
-/// Tokens from here on are those of listeners, below are keys of connections.
+/// Tokens from here on are those of listeners.
 const LISTENERS: usize = usize::MAX / 2;
+
+/// From here on of the sockets that try to connect, by the keys of connections; below are keys of connections.
+const ATTEMPTS: usize = LISTENERS / 2;
 
 /// Events told at once.
 const EVENTS: usize = 1024;
@@ -169,6 +171,10 @@ impl<H: Handler> Worker<H> {
                         listener.ready = true;
                     }
                 }
+                Token(index) if index >= ATTEMPTS => {
+                    self.dial(index - ATTEMPTS);
+                    self.settle(index - ATTEMPTS);
+                }
                 Token(key) => self.ready(key, event),
             }
         }
@@ -214,9 +220,6 @@ impl<H: Handler> Worker<H> {
         flags.read_closed |= event.is_read_closed() || event.is_error();
         if event.is_writable() || event.is_write_closed() || event.is_error() {
             flags.blocked = false;
-            if entry.dialing.is_some() {
-                self.dialed(key);
-            }
         }
         // Or its turn comes with those that have more to read.
         if !self.entries[key].flags.again {
@@ -259,6 +262,8 @@ impl<H: Handler> Worker<H> {
         }
         entry.armed = 0;
         entry.flags.timed = false;
+        self.dial(key);
+        let entry = &mut self.entries[key];
         if entry.patience > 0 && entry.patience <= self.wheel.now() {
             entry.patience = 0;
             match entry.is_left() {
@@ -335,9 +340,11 @@ impl<H: Handler> Worker<H> {
             let patience = self.config.keepalive.close.unwrap_or(PATIENCE);
             entry.patience = wheel::tick(self.local.now.saturating_add(patience));
         }
-        let deadline = wants.deadline.filter(|_| entry.is_timed()).map(wheel::tick);
+        let deadline = wants.deadline.filter(|_| entry.is_timed());
+        let dialing = entry.dialing.as_ref().and_then(|dialing| dialing.deadline);
+        let deadline = deadline.into_iter().chain(dialing).map(wheel::tick);
         let patience = Some(entry.patience).filter(|tick| *tick > 0);
-        if let Some(tick) = deadline.into_iter().chain(patience).min() {
+        if let Some(tick) = deadline.chain(patience).min() {
             let tick = self.wheel.within_reach(tick);
             if entry.armed == 0 || tick < entry.armed {
                 entry.armed = tick;
@@ -492,43 +499,40 @@ impl<H: Handler> Worker<H> {
 
     /// Goes on with a connection to a server.
     fn connect(&mut self, target: Target, prepare: Task<H::State>) {
-        let Target { request, stream, peer, addresses } = target;
+        let Target { request, tls, addresses } = target;
         let connection = Connection::client(&request, self.config.clone(), Seed::random());
-        let dialing = Some(Box::new(Dialing { addresses }));
-        // The request was checked, so what fails is to watch one more socket.
-        let key = connection.ok().and_then(|it| self.insert(it, stream, Some(peer), dialing, Flags::default()));
-        let Some(entry) = key.and_then(|key| self.entries.get_mut(key)) else {
+        let (stream, peer) = (Stream::new(Socket::Unconnected, tls.map(Into::into)), addresses.first().copied());
+        let dialing = Some(Box::new(Dialing::new(addresses)));
+        // The request was checked, so nothing fails.
+        let key = connection.ok().and_then(|it| self.insert(it, stream, peer, dialing, Flags::default()));
+        let Some(key) = key else {
             self.local.stats.refused += 1;
             return;
         };
-        entry.call(&*self.handler, &mut self.local, Call::Task(prepare));
-        entry.touch(&mut self.local);
+        self.entries[key].call(&*self.handler, &mut self.local, Call::Task(prepare));
+        self.dial(key);
+        self.entries[key].touch(&mut self.local);
     }
 
-    /// A socket that connects has come to an outcome, perhaps.
-    fn dialed(&mut self, key: usize) {
-        let entry = &mut self.entries[key];
-        match entry.stream.connected() {
-            None => {}
-            Some(Ok(())) => {
+    /// Goes on with connecting, if that is what a connection does.
+    fn dial(&mut self, key: usize) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(dialing) = &mut entry.dialing else { return };
+        let registry = self.poll.registry();
+        let connected = dialing.poll(self.local.now, registry, Token(ATTEMPTS + key)).and_then(|connected| {
+            let Some((peer, socket)) = connected else { return Ok(false) };
+            entry.peer = Some(peer);
+            entry.stream.connect(socket, registry, Token(key)).map(|()| true)
+        });
+        match connected {
+            Ok(false) => {}
+            Ok(true) => {
                 entry.dialing = None;
                 if self.nodelay {
                     entry.stream.set_nodelay();
                 }
             }
-            Some(Err(error)) => self.redial(key, error),
-        }
-    }
-
-    /// Tries the next address, if there is one.
-    fn redial(&mut self, key: usize, error: io::Error) {
-        let entry = &mut self.entries[key];
-        let next = entry.dialing.as_mut().and_then(|dialing| dialing.addresses.pop());
-        let Some(next) = next else { return entry.fail(&*self.handler, &mut self.local, error) };
-        let dialed = TcpStream::connect(next).and_then(|socket| entry.stream.replace(socket, &self.poll, Token(key)));
-        entry.peer = Some(next);
-        if let Err(error) = dialed {
-            self.redial(key, error);
+            Err(error) => entry.fail(&*self.handler, &mut self.local, error),
         }
     }
 

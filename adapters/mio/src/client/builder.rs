@@ -1,14 +1,15 @@
 //! A client's settings, and why it could not do what it was asked.
 
-use super::{Client, INBOX};
-use crate::dial::{TIMEOUT, after, resolve, session};
+use super::{Client, INBOX, TOKEN};
+use crate::dial::{TIMEOUT, after, dial, resolve, session};
 use crate::stream::{Socket, Stream};
-use mio::net::TcpStream;
+use mio::Poll;
 use rustls::ClientConfig;
 use sockless::{ClientRequest, Config, ProtocolError, Response, SendError};
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Why a client could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -92,34 +93,66 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects, and waits until the WebSocket is open. Each address of the name is tried.
+    /// Connects, and waits until the WebSocket is open. Each address of the name is tried, beside the one before it if that
+    /// does not answer for 250 ms (RFC 8305), and the first that answers is taken.
     ///
     /// # Errors
     /// [`ClientError`], all but [`Closed`](ClientError::Closed).
     pub fn connect(self) -> Result<Client, ClientError> {
-        let request = self.request?;
+        let request = self.request.clone()?;
         let deadline = after(self.timeout);
-        let mut addresses = match resolve(&request, deadline) {
-            Err(error) if error.kind() == ErrorKind::TimedOut => return Err(ClientError::TimedOut),
-            addresses => addresses?,
+        let addresses = resolve(&request, deadline).map_err(told)?;
+        self.connect_to(&request, addresses, deadline)
+    }
+
+    fn connect_to(
+        &self,
+        request: &ClientRequest,
+        addresses: Vec<SocketAddr>,
+        deadline: Option<Instant>,
+    ) -> Result<Client, ClientError> {
+        let tls = match (request.is_secure(), &self.tls) {
+            (false, _) => None,
+            (true, Some(config)) => Some(session(config.clone(), request)?),
+            (true, None) => Some(session(crate::tls::client()?, request)?),
         };
-        let mut result = Err(ClientError::TimedOut);
-        while let (Err(ClientError::Io(_) | ClientError::TimedOut), Some(address)) = (&result, addresses.pop()) {
-            let tls = match (request.is_secure(), &self.tls) {
-                (false, _) => None,
-                (true, Some(config)) => Some(session(config.clone(), &request)?),
-                (true, None) => Some(session(crate::tls::client()?, &request)?),
-            };
-            let socket = match TcpStream::connect(address) {
-                Ok(socket) => Socket::Tcp(socket),
-                Err(error) => {
-                    result = Err(error.into());
-                    continue;
-                }
-            };
-            let stream = Stream::new(socket, tls.map(Into::into));
-            result = Client::open(&request, self.config.clone(), stream, self.inbox, deadline);
-        }
-        result
+        let mut poll = Poll::new()?;
+        let socket = dial(addresses, deadline, &mut poll, TOKEN).map_err(told)?;
+        let stream = Stream::new(Socket::Tcp(socket), tls.map(Into::into));
+        stream.set_nodelay();
+        Client::open(request, self.config.clone(), stream, poll, self.inbox, deadline)
+    }
+}
+
+/// A failure to connect, of which the end of the time for it is told apart.
+fn told(error: io::Error) -> ClientError {
+    if error.kind() == ErrorKind::TimedOut { ClientError::TimedOut } else { error.into() }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::dial::tests::Swallowing;
+    use std::net::TcpListener;
+
+    #[test]
+    fn an_address_that_swallows_what_it_is_sent_is_not_waited_for() {
+        let swallowing = Swallowing::new();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addresses = vec![swallowing.address, swallowing.address, server.local_addr().unwrap()];
+        let builder = Client::builder("ws://name.test/");
+        let request = builder.request.clone().unwrap();
+        std::thread::spawn(move || drop(server.accept()));
+        let hung_up = builder.connect_to(&request, addresses, after(Duration::from_secs(30))).map(drop);
+        assert!(matches!(hung_up, Err(ClientError::Protocol(_) | ClientError::Io(_))), "{hung_up:?}");
+    }
+
+    #[test]
+    fn the_time_ends_while_nobody_answers() {
+        let swallowing = Swallowing::new();
+        let builder = Client::builder("ws://name.test/");
+        let request = builder.request.clone().unwrap();
+        let late = builder.connect_to(&request, vec![swallowing.address], after(Duration::from_millis(20)));
+        assert!(matches!(late, Err(ClientError::TimedOut)), "{late:?}");
     }
 }
