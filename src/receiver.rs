@@ -423,6 +423,7 @@ impl Receiver {
     }
 
     /// What has been received.
+    #[inline]
     pub fn traffic(&self) -> Traffic {
         Traffic { frames: self.decoder.frames, bytes: self.bytes }
     }

@@ -16,8 +16,14 @@ use tokio::task::coop;
 /// would be one, but it may bring a megabyte, and that a thousand times as much when it is inflated.
 const WORK: usize = 64 << 10;
 
-/// Bytes; what an event costs besides its payload.
+/// Bytes; what a frame costs besides its payload, be it empty.
+const FRAME_WORK: usize = 128;
+
+/// Bytes; what an event costs that is not a message that came whole.
 const EVENT_WORK: usize = 512;
+
+/// How many times a byte that may have to be inflated costs one that has not, be there nothing in it.
+const DEFLATED_WORK: usize = 16;
 
 /// How messages come.
 pub(crate) enum Mode<'a> {
@@ -41,6 +47,10 @@ pub(crate) struct Reading {
     owed: bool,
     /// What was read and what came of it, about, in bytes that the task's budget has not been charged for.
     work: usize,
+    /// Frames that it has been charged for.
+    frames: u64,
+    /// What a byte that is read costs.
+    byte_work: usize,
     /// The connection and its transport have ended.
     over: bool,
     /// It ended otherwise than by a closing handshake, and why, until that is told.
@@ -55,7 +65,13 @@ pub(crate) struct Reading {
 impl Reading {
     /// `rest` came behind the opening handshake.
     pub(crate) fn new(receiver: Receiver, rest: Input) -> Self {
+        #[cfg(feature = "deflate")]
+        let deflated = receiver.negotiated().deflate.is_some();
+        #[cfg(not(feature = "deflate"))]
+        let deflated = false;
         Self {
+            frames: receiver.traffic().frames,
+            byte_work: if deflated { DEFLATED_WORK } else { 1 },
             receiver,
             rest,
             tail: 0,
@@ -100,6 +116,9 @@ impl Reading {
     /// Waits for the task's next turn where much was done in this one.
     #[inline]
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let frames = self.receiver.traffic().frames;
+        self.work += (frames - self.frames) as usize * FRAME_WORK;
+        self.frames = frames;
         while self.work >= WORK {
             ready!(coop::poll_proceed(cx)).made_progress();
             self.work -= WORK;
@@ -168,7 +187,7 @@ impl Reading {
             return Poll::Ready(Ok(self.tail > 0));
         }
         let poll = self.rest.poll_read(cx, io);
-        self.work += self.rest.len();
+        self.work += self.rest.len() * self.byte_work;
         poll
     }
 
@@ -222,7 +241,8 @@ impl Reading {
     }
 }
 
-/// What an event costs, about, in bytes; nothing if it is a message that lies where it was read, for that was counted.
+/// What an event costs, about, in bytes, besides its frame; nothing if it is a message that lies where it was read, for that
+/// was counted.
 #[inline(always)]
 fn work(event: &sockless::Event<'_>) -> usize {
     use sockless::Event::{Binary, Piece, Text, Unchecked};
