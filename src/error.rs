@@ -170,6 +170,9 @@ pub enum HandshakeError {
     /// The head has more fields than [`Limits::fields`](crate::Limits::fields).
     #[error("HTTP head with more fields than the limit")]
     TooManyFields,
+    /// The request has a body, or a `Content-Length` or `Transfer-Encoding` that may announce one (RFC 9112 §6).
+    #[error("request with a body")]
+    Body,
     /// The request is HTTP, but asks for no WebSocket (§4.2.1).
     #[error("request for something else than a WebSocket")]
     NotUpgrade,
@@ -216,7 +219,7 @@ impl HandshakeError {
     /// read it.
     pub const fn status(&self) -> Option<u16> {
         match self {
-            Self::Malformed | Self::Host | Self::Key | Self::Subprotocol | Self::Extensions => Some(400),
+            Self::Malformed | Self::Body | Self::Host | Self::Key | Self::Subprotocol | Self::Extensions => Some(400),
             Self::Origin => Some(403),
             Self::Method => Some(405),
             Self::Timeout => Some(408),

@@ -363,6 +363,55 @@ fn a_request_that_must_not_be_accepted_is_refused_with_its_status() {
 }
 
 #[test]
+fn a_request_with_a_body_is_no_upgrade_and_none_of_it_is_decoded() {
+    // A frame, to whoever takes it for one.
+    let body = client_frame(0x81, b"smuggled");
+    for fields in [
+        "Content-Length: 14",
+        "content-length: 1",
+        "Content-Length: 99999999999999999999",
+        "Content-Length: -0",
+        "Content-Length:",
+        "Content-Length: 0, 14",
+        "Content-Length: 0\r\nContent-Length: 14",
+        "Content-Length: 0\r\nContent-Length: 0",
+        "Transfer-Encoding: chunked",
+        "Transfer-Encoding: identity",
+        "Content-Length: 0\r\nTransfer-Encoding:",
+    ] {
+        let upgrade = REQUEST.replacen("Origin", &format!("{fields}\r\nOrigin"), 1);
+        let plain = format!("POST /form HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+        for head in [&upgrade, &plain] {
+            // It comes with the head, after it, or after the answer.
+            for (with, before) in [(body.len(), 0), (0, body.len()), (0, 0), (5, 2)] {
+                let (with, rest) = body.split_at(with);
+                let (before, behind) = rest.split_at(before);
+                let (mut server, request) = asked(any_origin(), [head.as_bytes(), with].concat());
+                assert!(request.has_body(), "{fields}");
+                assert_eq!(request.check(), Err(HandshakeError::Body), "{fields}");
+                assert_eq!(feed(&mut server, before, 1), (vec![], None));
+                assert_eq!(server.accept(request.accept()), Ok(()));
+                assert!(text_out(&mut server).starts_with("HTTP/1.1 400 Bad Request\r\n"), "{fields}");
+                let told = (vec![], Some(HandshakeError::Body.into()));
+                assert_eq!(feed(&mut server, &[behind, b"\x81\0"].concat(), 3), told, "{fields}");
+                over(&mut server);
+            }
+        }
+    }
+    // As little is kept of one that is answered otherwise, however long it is.
+    let post = format!("POST /form HTTP/1.1\r\nContent-Length: {}\r\n\r\n", 5 << 20);
+    let (mut server, _) = asked(any_origin(), [post.as_bytes(), &body].concat());
+    assert_eq!(feed(&mut server, &vec![0; 5 << 20], 64 << 10), (vec![], None));
+    server.reject(200, &[], b"thanks").unwrap();
+    assert!(text_out(&mut server).ends_with("\r\n\r\nthanks"));
+    over(&mut server);
+
+    let (mut server, request) = asked(any_origin(), REQUEST.replacen("Origin", "Content-Length: 0\r\nOrigin", 1));
+    server.accept(request.accept()).unwrap();
+    assert_eq!(feed(&mut server, &body, 1), (vec![text("smuggled")], None));
+}
+
+#[test]
 fn a_refusal_says_what_would_be_taken() {
     assert_eq!(
         refused(any_origin(), &REQUEST.replace("Version: 13", "Version: 12")).0,

@@ -35,6 +35,8 @@ pub(super) enum Opening {
 pub(super) struct Answer {
     /// Bytes that came behind the request.
     held: Vec<u8>,
+    /// They are a body, or what is behind it: nothing to be decoded.
+    body: bool,
     /// What an acceptance agrees on, and the extensions that it says so with.
     negotiated: Negotiated,
     extensions: Option<String>,
@@ -81,7 +83,7 @@ impl Connection {
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
             },
-            Some(Opening::Answer(answer)) => hold(&mut answer.held, input).map(|()| None),
+            Some(Opening::Answer(answer)) => answer.hold(input).map(|()| None),
             Some(Opening::Refused(error)) => Err(*error),
             Some(Opening::Held(..)) | None => return self.receive_held(input, receive),
         };
@@ -116,7 +118,7 @@ impl Connection {
     fn handle_request<'a>(&mut self, request: Request<'a>) -> Event<'a> {
         let (negotiated, extensions) = handshake::choose(&request, self.receiver.config());
         if let Some(opening) = self.opening.as_deref_mut() {
-            *opening = Opening::Answer(Answer { held: Vec::new(), negotiated, extensions });
+            *opening = Opening::Answer(Answer { held: Vec::new(), body: request.has_body(), negotiated, extensions });
         }
         Event::Request(request)
     }
@@ -192,12 +194,16 @@ impl Connection {
     }
 }
 
-/// Keeps bytes that came behind a request which waits for its answer.
-fn hold(held: &mut Vec<u8>, input: &mut &mut [u8]) -> Result<(), HandshakeError> {
-    if held.len() + input.len() > MOST_HELD {
-        return Err(HandshakeError::HeadTooLong);
+impl Answer {
+    /// Keeps bytes that came behind a request which waits for its answer, unless that cannot be accepted.
+    fn hold(&mut self, input: &mut &mut [u8]) -> Result<(), HandshakeError> {
+        if !self.body {
+            if self.held.len() + input.len() > MOST_HELD {
+                return Err(HandshakeError::HeadTooLong);
+            }
+            self.held.extend_from_slice(input);
+        }
+        *input = &mut [];
+        Ok(())
     }
-    held.extend_from_slice(input);
-    *input = &mut [];
-    Ok(())
 }

@@ -52,7 +52,7 @@ pub fn request_headers(request: &ClientRequest) -> Result<HeaderList, SendError>
 /// (RFC 9220 §3 asks for a 501 then), [`Method`](HandshakeError::Method),
 /// [`Malformed`](HandshakeError::Malformed) for a pseudo-header field that is missing, repeated or unknown, or a field
 /// that HTTP/2 forbids (RFC 9113 §8.2.2), and
-/// [`Host`](HandshakeError::Host), [`Version`](HandshakeError::Version), [`Subprotocol`](HandshakeError::Subprotocol),
+/// [`Body`](HandshakeError::Body), [`Host`](HandshakeError::Host), [`Version`](HandshakeError::Version), [`Subprotocol`](HandshakeError::Subprotocol),
 /// [`Extensions`](HandshakeError::Extensions) and [`Origin`](HandshakeError::Origin) as in HTTP/1.
 pub fn check_request<'h>(
     headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
@@ -88,6 +88,7 @@ pub fn check_request<'h>(
     if scheme.is_none() || path.is_none_or(str::is_empty) {
         return Err(HandshakeError::Malformed);
     }
+    opening.check_body()?;
     opening.authority = authority;
     opening.check(&config.origins)?;
     Ok(Accept::new(Ok(()), None, offered.into_iter()))
@@ -202,6 +203,10 @@ mod tests {
         for extra in [":path", ":status", "connection", "upgrade"] {
             let longer = pairs(&list).chain([(extra, &b"/"[..])]);
             assert_eq!(check_request(longer, &any()), Err(E::Malformed), "{extra}");
+        }
+        for (length, error) in [("0", None), ("5", Some(E::Body)), ("0, 0", Some(E::Body))] {
+            let longer = pairs(&list).chain([("content-length", length.as_bytes())]);
+            assert_eq!(check_request(longer, &any()).err(), error, "{length}");
         }
     }
 

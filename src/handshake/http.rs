@@ -239,7 +239,11 @@ mod tests {
         let get = || get().header("Sec-WebSocket-Version", "13");
         assert_eq!(check(get().header("Origin", "http://b")), Err(HandshakeError::Origin));
         assert_eq!(check(get()), Err(HandshakeError::Key));
-        assert_eq!(check(get().header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")), Ok(()));
+        let get = || get().header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(check(get()), Ok(()));
+        assert_eq!(check(get().header("Content-Length", "0")), Ok(()));
+        assert_eq!(check(get().header("Content-Length", "1")), Err(HandshakeError::Body));
+        assert_eq!(check(get().header("Transfer-Encoding", "chunked")), Err(HandshakeError::Body));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::grammar::{is_base64, is_host, is_token, members, same, text};
 use super::{allows, extension};
 use crate::config::Origins;
 use crate::error::HandshakeError;
+use core::mem;
 
 /// A `Sec-WebSocket-Key` as it came: 24 letters of base64.
 pub(super) type Key = [u8; 24];
@@ -17,6 +18,10 @@ pub(super) struct Opening<'h> {
     pub(super) upgrade: bool,
     /// Whether subprotocols are offered.
     pub(super) subprotocols: bool,
+    /// Whether a body follows, or what says how long it is makes no sense.
+    pub(super) body: bool,
+    /// Whether a `Content-Length` was there.
+    length: bool,
     connection: bool,
     host: Single<'h>,
     origin: Single<'h>,
@@ -59,7 +64,10 @@ impl<'h> Opening<'h> {
             6 if is("Origin") => self.origin.put(value),
             7 if is("Upgrade") => self.upgrade |= has_token(value, "websocket"),
             10 if is("Connection") => self.connection |= has_token(value, "Upgrade"),
+            // Two lengths are read in two ways, even if they are the same (RFC 9112 §6.3, 5).
+            14 if is("Content-Length") => self.body |= mem::replace(&mut self.length, true) || value != b"0",
             17 if is("Sec-WebSocket-Key") => self.key.put(value),
+            17 if is("Transfer-Encoding") => self.body = true,
             21 if is("Sec-WebSocket-Version") => self.version.put(value),
             22 if is("Sec-WebSocket-Protocol") => {
                 self.bad_subprotocols |= !all(members(text(value)), is_token);
@@ -72,6 +80,12 @@ impl<'h> Opening<'h> {
         }
     }
 
+    /// Refuses a request with a body (RFC 9112 §6): no upgrade has one, and where it ends is for a reader of HTTP to say.
+    /// What is behind the head would be frames to one reader and content to another.
+    pub(super) fn check_body(&self) -> Result<(), HandshakeError> {
+        if self.body { Err(HandshakeError::Body) } else { Ok(()) }
+    }
+
     /// Judges a request of HTTP/1, and gives its key.
     pub(super) fn check_http1(
         &self,
@@ -79,6 +93,7 @@ impl<'h> Opening<'h> {
         at_least_1_1: bool,
         origins: &Origins,
     ) -> Result<&'h Key, HandshakeError> {
+        self.check_body()?;
         if !self.upgrade || !self.connection {
             // An upgrade that the connection doesn't name may be for another hop (RFC 9110 §7.8).
             return Err(HandshakeError::NotUpgrade);

@@ -29,6 +29,7 @@ use extension::Extension;
 pub struct Request<'a> {
     head: Head<'a>,
     upgrade: bool,
+    body: bool,
     /// Whether it offers subprotocols, so that nobody looks for them in vain.
     subprotocols: bool,
     /// Where in the head the key is, if the request may be accepted.
@@ -43,6 +44,7 @@ struct Found {
     /// alone, and empty lines before the first.
     are_lines_good: bool,
     upgrade: bool,
+    body: bool,
     subprotocols: bool,
     verdict: Result<usize, HandshakeError>,
 }
@@ -66,8 +68,8 @@ impl Found {
         }
         let key = opening.check_http1(method, parsed.version == Some(1), &config.origins);
         let verdict = key.map(|key| start(key));
-        let Opening { upgrade, subprotocols, .. } = opening;
-        Ok(Some(Self { end, are_lines_good, upgrade, subprotocols, verdict }))
+        let Opening { upgrade, body, subprotocols, .. } = opening;
+        Ok(Some(Self { end, are_lines_good, upgrade, body, subprotocols, verdict }))
     }
 }
 
@@ -101,15 +103,16 @@ impl<'a> Request<'a> {
     }
 
     fn found(bytes: Cow<'a, [u8]>, found: Found) -> Self {
-        let Found { upgrade, subprotocols, verdict, .. } = found;
-        Self { head: Head { bytes }, upgrade, subprotocols, verdict }
+        let Found { upgrade, body, subprotocols, verdict, .. } = found;
+        Self { head: Head { bytes }, upgrade, body, subprotocols, verdict }
     }
 
     /// Whether this is a handshake that a server may accept (RFC 6455 §4.2.1).
     ///
     /// # Errors
     /// The reason to refuse it, whose [`status`](HandshakeError::status) is the answer due:
-    /// [`NotUpgrade`](HandshakeError::NotUpgrade) for a plain HTTP request, [`Method`](HandshakeError::Method),
+    /// [`Body`](HandshakeError::Body) for a request with a body, whatever it asks for,
+    /// [`NotUpgrade`](HandshakeError::NotUpgrade) for plain HTTP otherwise, [`Method`](HandshakeError::Method),
     /// [`HttpVersion`](HandshakeError::HttpVersion), [`Host`](HandshakeError::Host),
     /// [`Version`](HandshakeError::Version), [`Subprotocol`](HandshakeError::Subprotocol),
     /// [`Extensions`](HandshakeError::Extensions), [`Origin`](HandshakeError::Origin) or [`Key`](HandshakeError::Key).
@@ -120,6 +123,12 @@ impl<'a> Request<'a> {
     /// Whether the request asks for a WebSocket at all, be it well or badly; if not, it is plain HTTP.
     pub fn is_upgrade(&self) -> bool {
         self.upgrade
+    }
+
+    /// Whether a body follows, as far as `Transfer-Encoding` and `Content-Length` say (RFC 9112 §6.3), or is not ruled out
+    /// by them. A [`Connection`](crate::Connection) gives none of it to its caller.
+    pub fn has_body(&self) -> bool {
+        self.body
     }
 
     /// The method, such as `GET`.
@@ -232,8 +241,8 @@ impl<'a> Request<'a> {
 
     /// The same, borrowing nothing.
     pub fn into_owned(self) -> Request<'static> {
-        let Self { head, upgrade, subprotocols, verdict } = self;
-        Request { head: head.into_owned(), upgrade, subprotocols, verdict }
+        let Self { head, upgrade, body, subprotocols, verdict } = self;
+        Request { head: head.into_owned(), upgrade, body, subprotocols, verdict }
     }
 }
 
@@ -340,6 +349,7 @@ mod tests {
             ("Origin: http://example.com\r\n", ""),
             ("Origin: ", "Sec-WebSocket-Extensions: a; b=\"c\", d\r\nOrigin: "),
             ("Origin: ", "Cookie: \u{e4}\r\nOrigin: "),
+            ("Origin: ", "Content-Length: 0\r\nOrigin: "),
         ] {
             assert_eq!(with(from, to), Ok(()), "{to}");
         }
@@ -368,6 +378,15 @@ mod tests {
             ("chat, superchat", "chat superchat", E::Subprotocol),
             ("chat, superchat", ",", E::Subprotocol),
             ("Origin: ", "Sec-WebSocket-Extensions: a;\r\nOrigin: ", E::Extensions),
+            ("Origin: ", "Content-Length: 1\r\nOrigin: ", E::Body),
+            ("Origin: ", "content-length: 0, 0\r\nOrigin: ", E::Body),
+            ("Origin: ", "Content-Length: 0\r\nContent-Length: 0\r\nOrigin: ", E::Body),
+            ("Origin: ", "Content-Length:\r\nOrigin: ", E::Body),
+            ("Origin: ", "Content-Length: -1\r\nOrigin: ", E::Body),
+            ("Origin: ", "Content-Length: 0x0\r\nOrigin: ", E::Body),
+            ("Origin: ", "Transfer-Encoding: chunked\r\nOrigin: ", E::Body),
+            ("Origin: ", "transfer-encoding:\r\nOrigin: ", E::Body),
+            ("Origin: ", "Transfer-Encoding: identity\r\nContent-Length: 0\r\nOrigin: ", E::Body),
             ("Origin: ", "Origin: http://other\r\nOrigin: ", E::Origin),
             ("dGhlIHNhbXBsZSBub25jZQ==", "", E::Key),
             ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ", E::Key),
@@ -427,9 +446,12 @@ mod tests {
 
     #[test]
     fn plain_http() {
-        let request = parse("POST /form HTTP/1.0\r\nContent-Length: 3\r\n\r\n").unwrap();
-        assert!(!request.is_upgrade());
+        let request = parse("GET /page HTTP/1.0\r\n\r\n").unwrap();
+        assert!(!request.is_upgrade() && !request.has_body());
         assert_eq!(request.check(), Err(HandshakeError::NotUpgrade));
+        let request = parse("POST /form HTTP/1.0\r\nContent-Length: 3\r\n\r\n").unwrap();
+        assert!(!request.is_upgrade() && request.has_body());
+        assert_eq!(request.check(), Err(HandshakeError::Body));
         assert_eq!((request.method(), request.header("content-LENGTH")), ("POST", Some(&b"3"[..])));
         let half = SAMPLE.replace("Connection: Upgrade", "Connection: close");
         assert!(parse(&half).unwrap().is_upgrade());

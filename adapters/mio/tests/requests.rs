@@ -114,6 +114,16 @@ fn run(pool: bool) {
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://evil.example\r\n";
     let evil = http(&server.address().to_string(), &format!("GET / HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n"));
     assert!(evil.starts_with("HTTP/1.1 403 "), "{evil}");
+    // A body, which would be frames to whoever took it for them.
+    for field in ["Content-Length: 8", "Content-Length: 0, 8", "Transfer-Encoding: chunked"] {
+        let head = format!("GET /page HTTP/1.1\r\nHost: x\r\n{field}\r\n\r\n\u{1}body");
+        let page = http(&server.address().to_string(), &head);
+        assert!(page.starts_with("HTTP/1.1 200 ") && page.ends_with("\r\n\r\n<p>hello"), "{page}");
+        let upgrade = upgrade.replace("Origin: http://evil.example", field);
+        let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n\u{1}\u{0}body");
+        let answer = http(&server.address().to_string(), &head);
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("\r\n\r\nrequest with a body\n"), "{answer}");
+    }
     server.eventually("only one is left", |stats| (stats.connections, stats.open, stats.opened) == (1, 1, 1));
     server.stop();
 }

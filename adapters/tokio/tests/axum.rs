@@ -149,6 +149,8 @@ async fn requests_that_are_no_upgrades_are_answered() {
         ("Version: 13", "Version: 8", "426"),
         ("GET", "POST", "405"),
         ("Key: d", "Key: ", "400"),
+        ("Upgrade: websocket\n", "Upgrade: websocket\nContent-Length: 5\n", "400"),
+        ("Upgrade: websocket\n", "Upgrade: websocket\nTransfer-Encoding: chunked\n", "400"),
         ("Upgrade: websocket\n", "Upgrade: websocket\nOrigin: http://b.example\n", "403"),
         ("Upgrade: websocket\n", "Upgrade: websocket\nSec-WebSocket-Protocol: a b\n", "400"),
     ] {

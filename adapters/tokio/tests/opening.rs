@@ -133,6 +133,23 @@ async fn bad_requests_are_refused_with_the_status_that_fits() {
     assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
 }
 
+#[tokio::test]
+async fn a_request_with_a_body_is_refused_and_its_body_is_no_frame() {
+    for field in ["Content-Length: 8", "Content-Length: 0\r\nContent-Length: 8", "Transfer-Encoding: chunked"] {
+        let (mut wire, far) = duplex(1 << 12);
+        let head = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{field}\r\n\r\n"
+        );
+        wire.write_all(&[head.as_bytes(), b"\x89\x82\0\0\0\0hi"].concat()).await.unwrap();
+        let refused = accept(far).await;
+        assert!(matches!(refused, Err(Error::Protocol(ProtocolError::Handshake(HandshakeError::Body)))), "{refused:?}");
+        let mut answer = String::new();
+        wire.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("\r\n\r\nrequest with a body\n"), "{answer}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn handshakes_have_deadlines() {
     let (mut wire, far) = duplex(1 << 12);
