@@ -5,9 +5,9 @@
 //!     --clients 10000 --seconds 60 target/release/examples/mio_echo --listen {addr}
 //! ```
 
-use sockless_bench_servers::{Server, frames, open};
+use sockless_bench_servers::{ALLOCATOR, Dice, Server, frames, open, reset, talk};
 use std::error::Error;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,10 +18,6 @@ const THREADS: usize = 8;
 
 /// In each, clients come, talk and go, in the end all of them.
 const PARTS: usize = 6;
-
-/// What glibc takes of itself, unless told, rises with the largest table that it has seen go; from then on it keeps such
-/// tables in its heap, full of holes, and its growth would hide a leak, or look like one.
-const ALLOCATOR: &str = "MALLOC_MMAP_THRESHOLD_=131072";
 
 /// Bytes a connection, in the middle one of the second half's parts: less than the smallest allocation, 32, lost with each.
 /// A table that happens to double shows in one part, a leak in all.
@@ -75,7 +71,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             let threads: Vec<_> = (0..THREADS)
                 .map(|thread| {
                     let (address, totals) = (server.address, &totals);
-                    let dice = Dice(((part * THREADS + thread) as u64) << 32);
+                    let dice = Dice::new(0, (part * THREADS + thread) as u64);
                     scope.spawn(move || churn(address, clients / THREADS, deadline, dice, totals))
                 })
                 .collect();
@@ -139,34 +135,14 @@ fn churn(address: SocketAddr, most: usize, deadline: Instant, mut dice: Dice, to
     clients.iter_mut().flatten().try_for_each(|client| talk(client, 1000))
 }
 
-/// Says something, and waits for the answer.
-fn talk(client: &mut TcpStream, len: usize) -> io::Result<()> {
-    let payload: Vec<u8> = (0..len).map(|i| (i * 31 + len) as u8).collect();
-    let (request, reply) = frames(&payload);
-    client.write_all(&request)?;
-    let mut got = vec![0; reply.len()];
-    client.read_exact(&mut got)?;
-    if got == reply { Ok(()) } else { Err(io::Error::new(ErrorKind::InvalidData, "another answer")) }
-}
-
 /// Ends a connection without a close frame: in the middle of a message, or with an answer on its way, by a reset or not.
-fn kill(client: Option<TcpStream>, reset: bool, dice: &mut Dice) -> io::Result<()> {
+fn kill(client: Option<TcpStream>, by_reset: bool, dice: &mut Dice) -> io::Result<()> {
     let Some(mut client) = client else { return Ok(()) };
     let (request, _) = frames(&vec![1; 1 << dice.roll(14)]);
     let cut = dice.roll(request.len() as u64 + 1) as usize;
     client.write_all(&request[..cut])?;
-    if reset {
-        socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO))?;
+    if by_reset {
+        reset(client);
     }
     Ok(())
-}
-
-/// Random enough, and the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
 }
