@@ -1,7 +1,7 @@
 //! A connection as its handler sees it.
 
 use crate::entry::{Entry, Local};
-use crate::handle::{Act, Audience, Handle, Id, Parcel, Sent, Shared};
+use crate::handle::{Act, Audience, Cause, Handle, Id, Parcel, Sent, Shared};
 use crate::handler::{Answer, is_valid};
 use crate::pool::Snapshot;
 use sockless::bytes::Bytes;
@@ -33,13 +33,15 @@ pub(crate) struct Remote<'a, S> {
     pub(crate) state: &'a mut S,
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) shared: &'a Arc<Shared<S>>,
+    /// What its handler was called for.
+    pub(crate) cause: Cause,
 }
 
 impl<S> Remote<'_, S> {
     fn act(&self, act: Act<S>) -> Result<Sent, SendError> {
         match (&act, self.snapshot.ready_state) {
-            (Act::Send(_) | Act::Close(..), State::Connecting) => Err(SendError::NotOpen),
-            (Act::Send(_) | Act::Close(..), State::Closing | State::Closed) => Err(SendError::Closing),
+            (Act::Send(..) | Act::Close(..), State::Connecting) => Err(SendError::NotOpen),
+            (Act::Send(..) | Act::Close(..), State::Closing | State::Closed) => Err(SendError::Closing),
             _ => self.shared.act(self.id, act, true),
         }
     }
@@ -91,7 +93,7 @@ impl<S> Conn<'_, S> {
             Link::Loop(entry, local) => entry.send(local, message),
             Link::Pool(remote) => {
                 let bytes = Bytes::copy_from_slice(message.as_bytes());
-                remote.act(Act::Send(Parcel::Shared(message.kind(), bytes)))
+                remote.act(Act::Send(Parcel::Shared(message.kind(), bytes), remote.cause))
             }
         }
     }
@@ -175,7 +177,7 @@ impl<S> Conn<'_, S> {
                 let sent = parcel.send(&mut entry.connection);
                 entry.outcome(local, sent)
             }
-            Link::Pool(remote) => remote.act(Act::Send(parcel)),
+            Link::Pool(remote) => remote.act(Act::Send(parcel, remote.cause)),
         }
     }
 

@@ -4,14 +4,15 @@ mod reading;
 mod writing;
 
 use crate::dial::Dialing;
-use crate::handle::{Act, Audience, Id, Sent, Shared};
+use crate::handle::{Act, Audience, Cause, Id, Sent, Shared};
 use crate::handler::Answer;
 use crate::pool::Session;
 use crate::stats::Stats;
 use crate::stream::Stream;
 use crate::topics::{Subscriptions, Topics};
 use sockless::bytes::BytesMut;
-use sockless::{Connection, Role, SendError, State};
+use sockless::driver::Answers;
+use sockless::{Connection, SendError, State};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub(crate) struct Entry<S> {
     pub(crate) armed: u32,
     /// The tick at which it is waited for no more; 0 is none.
     pub(crate) patience: u32,
+    /// What the handler has answered from within reading: a server waits with reading until that has gone out.
+    pub(crate) answers: Answers,
     /// Bytes of messages from the mailbox that others have not been told the fate of: that they are queued, or have gone out.
     pub(crate) taken: u32,
     pub(crate) flags: Flags,
@@ -98,6 +101,8 @@ pub(crate) struct Local<S> {
     pub(crate) dirty: Vec<u32>,
     pub(crate) stats: Stats,
     pub(crate) now: Duration,
+    /// Bytes that waited to go out when the connection's answers were last noted.
+    pub(crate) queued: usize,
     /// What this turn of a connection has cost so far; see [`work`](crate::work).
     pub(crate) work: usize,
     /// Nothing was read behind the message that a handler was called for last.
@@ -151,12 +156,7 @@ impl<S> Entry<S> {
     }
 
     fn wants_input(&self) -> bool {
-        !self.is_unread() && self.connection.wants_read() && !self.is_high()
-    }
-
-    /// Whether a server waits with reading for what is to go out; a client never does, so that one of two ends reads.
-    fn is_high(&self) -> bool {
-        self.connection.is_high() && self.connection.role() == Role::Server
+        !self.is_unread() && self.connection.wants_read() && !self.answers.pause(self.connection.sender())
     }
 
     /// Whether the handler takes nothing for now, so that the peer is not read.
@@ -205,9 +205,13 @@ impl<S> Entry<S> {
     /// Does what other threads, or the handler, have asked for; not the calls of a handler.
     pub(crate) fn act(&mut self, local: &mut Local<S>, act: Act<S>) {
         match act {
-            Act::Send(parcel) => {
+            Act::Send(parcel, cause) => {
                 self.taken = self.taken.saturating_add(parcel.len());
+                let queued = self.queued();
                 let sent = parcel.send(&mut self.connection);
+                if cause == Cause::Heard {
+                    self.answers.note(self.connection.sender(), queued);
+                }
                 if self.outcome(local, sent).is_err() {
                     local.stats.dropped += 1;
                 }

@@ -83,9 +83,18 @@ impl Parcel {
     }
 }
 
+/// What a message is sent for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It answers what the peer sent.
+    Heard,
+    /// The application sends it of its own accord.
+    Own,
+}
+
 /// What to do with one connection.
 pub(crate) enum Act<S> {
-    Send(Parcel),
+    Send(Parcel, Cause),
     Close(Code, String),
     Abort(Code),
     Pause,
@@ -266,7 +275,7 @@ impl<S> Shared<S> {
     /// [`Closing`](SendError::Closing) if there is no such connection, [`Full`](SendError::Full) if too much waits.
     pub(crate) fn act(&self, id: Id, act: Act<S>, own: bool) -> Result<Sent, SendError> {
         let Some(mailbox) = self.mailboxes.get(usize::from(id.worker)) else { return Err(SendError::Closing) };
-        let len = if let Act::Send(parcel) = &act { Some(parcel.len()) } else { None };
+        let len = if let Act::Send(parcel, _) = &act { Some(parcel.len()) } else { None };
         mailbox.put(Command::To(id, act), |post| {
             let stopping = post.stopping && !own;
             let slot = post.slots.get_mut(id.key as usize).filter(|slot| slot.generation == id.generation);
@@ -351,7 +360,11 @@ impl<S> Handle<S> {
     /// [`Full`](SendError::Full) if the peer is too slow: more than [`Outbound::hard`](sockless::Outbound::hard) bytes
     /// wait for it. [`Closing`](SendError::Closing) if the connection is gone, or the server shuts down.
     pub fn send_text(&self, to: Id, text: &str) -> Result<Sent, SendError> {
-        self.shared.act(to, Act::Send(Parcel::Shared(Kind::Text, Bytes::copy_from_slice(text.as_bytes()))), false)
+        self.shared.act(
+            to,
+            Act::Send(Parcel::Shared(Kind::Text, Bytes::copy_from_slice(text.as_bytes())), Cause::Own),
+            false,
+        )
     }
 
     /// Sends a binary message.
@@ -359,7 +372,7 @@ impl<S> Handle<S> {
     /// # Errors
     /// As [`send_text`](Self::send_text).
     pub fn send_binary(&self, to: Id, bytes: &[u8]) -> Result<Sent, SendError> {
-        self.shared.act(to, Act::Send(Parcel::Shared(Kind::Binary, Bytes::copy_from_slice(bytes))), false)
+        self.shared.act(to, Act::Send(Parcel::Shared(Kind::Binary, Bytes::copy_from_slice(bytes)), Cause::Own), false)
     }
 
     /// Sends a message without copying it.
@@ -370,7 +383,7 @@ impl<S> Handle<S> {
         if !is_valid(kind, &bytes) {
             return Err(SendError::InvalidUtf8);
         }
-        self.shared.act(to, Act::Send(Parcel::Shared(kind, bytes)), false)
+        self.shared.act(to, Act::Send(Parcel::Shared(kind, bytes), Cause::Own), false)
     }
 
     /// Sends a message that was framed before.
@@ -378,7 +391,7 @@ impl<S> Handle<S> {
     /// # Errors
     /// As [`send_text`](Self::send_text).
     pub fn send_prepared(&self, to: Id, message: &Prepared) -> Result<Sent, SendError> {
-        self.shared.act(to, Act::Send(Parcel::Prepared(message.clone())), false)
+        self.shared.act(to, Act::Send(Parcel::Prepared(message.clone()), Cause::Own), false)
     }
 
     /// Starts the closing handshake.

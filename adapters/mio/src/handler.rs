@@ -1,7 +1,7 @@
 //! What an application says to the events of its connections.
 
 use crate::conn::Conn;
-use crate::handle::Task;
+use crate::handle::{Cause, Task};
 use sockless::{Accept, Close, Code, Kind, Message, ProtocolError, Request, Response};
 use std::borrow::Cow;
 use std::io;
@@ -96,8 +96,10 @@ pub trait Handler: Send + Sync + 'static {
         _ = (conn, payload);
     }
 
-    /// The peer takes less than it is sent: more than [`Outbound::soft`](sockless::Outbound::soft) bytes wait, and it is
-    /// not read until they have gone.
+    /// The peer takes less than it is sent: more than [`Outbound::soft`](sockless::Outbound::soft) bytes wait.
+    ///
+    /// Those that a server's handler has answered from within the calls for what was read are the peer's own doing: while more
+    /// than that of them wait, it is not read. What is sent for other reasons never stops reading, nor does a client.
     fn on_backpressure(&self, conn: &mut Conn<'_, Self::State>) {
         _ = conn;
     }
@@ -248,6 +250,26 @@ pub(crate) enum Call<'a, S> {
 }
 
 impl<S> Call<'_, S> {
+    /// What that is sent for which the handler sends within this call.
+    pub(crate) fn cause(&self) -> Cause {
+        match self {
+            Self::Message(_) | Self::Ping(_) | Self::Pong(_) | Self::Open => Cause::Heard,
+            _ => Cause::Own,
+        }
+    }
+
+    /// Bytes that it brings from the peer.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Message(message) => message.as_bytes().len(),
+            Self::Ping(payload) | Self::Pong(payload) => payload.len(),
+            Self::Request(request) => request.as_bytes().len(),
+            Self::Response(response) => response.as_bytes().len() + response.body().len(),
+            Self::Close(closed) => closed.reason.len(),
+            _ => 0,
+        }
+    }
+
     pub(crate) fn into_owned(self) -> Call<'static, S> {
         match self {
             Self::Request(request) => Call::Request(request.into_owned()),

@@ -11,7 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Calls that wait for one connection before it is not read any more.
-const MOST_PER_CONNECTION: usize = 64;
+const MOST_CALLS: usize = 64;
+
+/// Bytes of such calls, and the part of what may wait for the peer, in which their answers are to find room.
+const MOST_BYTES: usize = 256 << 10;
+const PART: usize = 8;
 
 /// The queue of connections that have something to do, and the bound on all that waits.
 pub(crate) struct Pool<S> {
@@ -37,6 +41,8 @@ pub(crate) struct Session<S> {
 
 struct Work<S> {
     jobs: VecDeque<(Call<'static, S>, Snapshot)>,
+    /// What they cost, in bytes.
+    bytes: usize,
     /// Away while a thread uses it.
     state: Option<S>,
     /// In the queue of the pool, or with a thread.
@@ -62,6 +68,12 @@ impl Snapshot {
             counters: entry.connection.counters(),
         }
     }
+}
+
+/// What a call takes in a queue, in bytes.
+fn cost<S>(call: &Call<'_, S>, snapshot: &Snapshot) -> usize {
+    let certificates = snapshot.tls.iter().flat_map(|tls| &tls.certificates);
+    size_of::<(Call<'_, S>, Snapshot)>() + call.len() + certificates.map(Vec::len).sum::<usize>()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -107,16 +119,18 @@ impl<S: Send + 'static> Pool<S> {
 
 impl<S: Send + 'static> Session<S> {
     pub(crate) fn new(id: Id, state: S, pool: Arc<Pool<S>>) -> Arc<Self> {
-        let work = Work { jobs: VecDeque::new(), state: Some(state), busy: false, stalled: false };
+        let work = Work { jobs: VecDeque::new(), bytes: 0, state: Some(state), busy: false, stalled: false };
         Arc::new(Self { id, pool, work: Mutex::new(work) })
     }
 
     /// Leaves a call to the pool; whether the connection should not be read until the pool has caught up.
     pub(crate) fn push(self: Arc<Self>, call: Call<'static, S>, snapshot: Snapshot) -> bool {
         let waiting = self.pool.waiting.fetch_add(1, Ordering::Relaxed) + 1;
+        let most = MOST_BYTES.min(self.pool.shared.hard / PART);
         let mut work = lock(&self.work);
+        work.bytes += cost(&call, &snapshot);
         work.jobs.push_back((call, snapshot));
-        work.stalled |= waiting >= self.pool.backlog || work.jobs.len() >= MOST_PER_CONNECTION;
+        work.stalled |= waiting >= self.pool.backlog || work.jobs.len() >= MOST_CALLS || work.bytes >= most;
         let stalled = work.stalled;
         let idle = !std::mem::replace(&mut work.busy, true);
         drop(work);
@@ -130,8 +144,10 @@ impl<S: Send + 'static> Session<S> {
     fn step<H: Handler<State = S>>(self: Arc<Self>, handler: &H) {
         let mut work = lock(&self.work);
         if let (Some((what, snapshot)), Some(mut state)) = (work.jobs.pop_front(), work.state.take()) {
+            work.bytes -= cost(&what, &snapshot);
             drop(work);
-            let remote = Remote { id: self.id, state: &mut state, snapshot: &snapshot, shared: &self.pool.shared };
+            let (shared, cause) = (&self.pool.shared, what.cause());
+            let remote = Remote { id: self.id, state: &mut state, snapshot: &snapshot, shared, cause };
             call(handler, &mut Conn::in_pool(remote), what);
             self.pool.waiting.fetch_sub(1, Ordering::Relaxed);
             work = lock(&self.work);

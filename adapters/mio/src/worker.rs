@@ -17,6 +17,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token};
 use rustls::{ServerConfig, ServerConnection};
 use slab::Slab;
+use sockless::driver::Answers;
 use sockless::{Config, Connection, Prepared, Seed, SharedConfig, Transport};
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -105,6 +106,7 @@ impl<H: Handler> Worker<H> {
             dirty: Vec::new(),
             stats: Stats::default(),
             now: Duration::ZERO,
+            queued: 0,
             work: 0,
             last: true,
             outbox: Vec::new(),
@@ -486,6 +488,7 @@ impl<H: Handler> Worker<H> {
             id,
             armed: 0,
             patience: 0,
+            answers: Answers::default(),
             taken: 0,
             heard: None,
             flags: Flags { readable: true, ..flags },
@@ -558,7 +561,7 @@ impl<H: Handler> Worker<H> {
     fn act(&mut self, id: Id, act: Act<H::State>) {
         let entry = self.entries.get_mut(id.key as usize).filter(|entry| entry.id == id);
         let Some(entry) = entry else {
-            if let Act::Send(parcel) = act {
+            if let Act::Send(parcel, _) = act {
                 self.local.stats.dropped += 1;
                 self.local.shared.mailboxes[usize::from(id.worker)].forget(id.key, parcel.len());
             }

@@ -17,7 +17,12 @@ impl<S: Send + 'static> Entry<S> {
     /// Reads once, and tells the handler what came.
     pub(crate) fn read<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, buffer: &mut [u8]) {
         self.lend(local);
-        local.work = 0;
+        (local.work, local.queued) = (0, self.queued());
+        self.read_on(handler, local, buffer);
+        self.answers.note(self.connection.sender(), local.queued);
+    }
+
+    fn read_on<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, buffer: &mut [u8]) {
         if let Some(mut held) = self.held.take() {
             let left = self.receive(handler, local, &mut held);
             if left > 0 {
@@ -77,6 +82,11 @@ impl<S: Send + 'static> Entry<S> {
 
     fn receive_all<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, mut input: &mut [u8]) -> usize {
         let most = MOST_GATHERED.min(local.shared.hard / 2);
+        // What the pool answers meanwhile is seen in a later turn, and is to find room then.
+        let turn = match &self.place {
+            Place::Here(_) => work::MOST,
+            Place::Pool(_) => most / 4,
+        };
         // What lies behind the bytes that the connection is given.
         let mut behind: &mut [u8] = &mut [];
         if self.flags.compressed || !self.flags.opened {
@@ -101,9 +111,9 @@ impl<S: Send + 'static> Entry<S> {
                 }
             }
             let left = input.len() + behind.len();
-            if left > 0 && (local.work > work::MOST || self.has_enough(most)) && self.flags.opened && !self.flags.told {
-                self.flush(local);
-                if local.work > work::MOST || !self.wants_input() {
+            if left > 0 && (local.work > turn || self.has_enough(most)) && self.flags.opened && !self.flags.told {
+                self.flush_answers(local);
+                if local.work > turn || !self.wants_input() {
                     return left;
                 }
             }
@@ -113,7 +123,14 @@ impl<S: Send + 'static> Entry<S> {
     /// Whether more than so much waits to go out, or the handler has paused.
     #[inline]
     fn has_enough(&self, most: usize) -> bool {
-        self.is_unread() || self.queued() > most && self.is_high()
+        self.queued() > most || self.is_unread()
+    }
+
+    /// Writes what waits, from within reading.
+    fn flush_answers(&mut self, local: &mut Local<S>) {
+        self.answers.note(self.connection.sender(), local.queued);
+        self.flush(local);
+        local.queued = self.queued();
     }
 
     /// Takes what a call of the connection's has found.
@@ -186,7 +203,7 @@ impl<S: Send + 'static> Entry<S> {
                 local.work += work::PING;
                 self.call(handler, local, Call::Ping(payload));
                 // The pong goes out at once: the next ping's would take its place.
-                self.flush(local);
+                self.flush_answers(local);
             }
             Event::Pong(payload) => self.call(handler, local, Call::Pong(payload)),
             Event::Close(close) => self.end(handler, local, close.into()),

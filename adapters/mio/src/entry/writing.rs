@@ -62,6 +62,8 @@ impl<S> Entry<S> {
         let through = self.connection.send_through(message)?;
         let written = write(&mut self.stream, through, &mut local.stats);
         self.wrote(written);
+        // What waited before has gone out first.
+        local.queued = local.queued.min(self.queued());
         Ok(())
     }
 
