@@ -54,6 +54,12 @@ impl Alarm {
         }
     }
 
+    /// Wakes the task that reads, and none of those that write.
+    pub(crate) fn wake_reader(&self) {
+        let reader = lock(&self.reader).clone();
+        reader.into_iter().for_each(Waker::wake);
+    }
+
     /// Asks for the end of the connection.
     pub(crate) fn go_away(self: &Arc<Self>) {
         self.go_away.store(true, Ordering::Release);

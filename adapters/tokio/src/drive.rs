@@ -43,11 +43,14 @@ pub(crate) trait Drive {
     /// Tells the writing side what the reading side has found.
     fn tell(&mut self, fact: Fact);
 
-    /// Does the work of the writing side.
+    /// Does the work of the writing side. With `judge`, there was no more to be read when the time became due.
     ///
     /// # Errors
-    /// A deadline that ended the connection.
-    fn turn(&mut self) -> Result<Turn, ProtocolError>;
+    /// A deadline that ended the connection, and the transport.
+    fn turn(&mut self, judge: bool) -> Result<Turn, ProtocolError>;
+
+    /// [`Writing::is_due`](crate::writing::Writing::is_due).
+    fn is_due(&self) -> bool;
 
     /// Gives `take` messages until it makes something of one, or tells another event before that; `None` when the connection
     /// and its transport have ended.
@@ -132,28 +135,40 @@ pub(crate) trait Drive {
         }
     }
 
-    /// Does a turn of the writing side, and reads once.
+    /// Does a turn of the writing side, reads once, and judges the time by what was there.
     #[inline(always)]
     fn step(&mut self, cx: &mut Context<'_>, mode: &Mode<'_>) -> Poll<()> {
         if self.reading().is_over() {
             return Poll::Ready(());
         }
-        match self.turn() {
-            Ok(Turn::Read) if !matches!(mode, Mode::Nothing) => {}
-            Ok(Turn::Read | Turn::Wait) => return Poll::Pending,
-            turn => {
-                self.end_by(turn);
-                return Poll::Ready(());
+        let judge = self.reading().take_heard();
+        let mut turn = self.turn(judge);
+        if turn == Ok(Turn::Read) && !matches!(mode, Mode::Nothing) {
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(true)) => {
+                    if self.is_due() {
+                        self.reading().set_heard();
+                    }
+                    return Poll::Ready(());
+                }
+                Poll::Ready(end) => {
+                    self.reading().end(end.err());
+                    self.tell(Fact::Eof);
+                    return Poll::Ready(());
+                }
+                Poll::Pending => {}
             }
         }
-        let error = match ready!(self.poll_read(cx)) {
-            Ok(true) => return Poll::Ready(()),
-            Ok(false) => None,
-            Err(error) => Some(error),
-        };
-        self.reading().end(error);
-        self.tell(Fact::Eof);
-        Poll::Ready(())
+        if turn.is_ok() && self.is_due() {
+            turn = self.turn(true);
+        }
+        match turn {
+            Ok(Turn::Read | Turn::Wait) => Poll::Pending,
+            turn => {
+                self.end_by(turn);
+                Poll::Ready(())
+            }
+        }
     }
 
     /// Tells the writing side what matters to it; gives what is another connection's matter.
@@ -183,7 +198,7 @@ pub(crate) trait Drive {
             self.tell(fact);
             // The next ping's answer would take the place of this one's.
             if matches!(fact, Fact::Ping(_)) {
-                let turn = self.turn();
+                let turn = self.turn(false);
                 self.end_by(turn);
             }
         }
@@ -195,7 +210,11 @@ pub(crate) trait Drive {
         match turn {
             Ok(Turn::Over) => self.reading().set_over(),
             Ok(_) => {}
-            Err(error) => self.reading().fail(error.into()),
+            // A peer that is gone is not waited for.
+            Err(error) => {
+                self.reading().fail(error.into());
+                self.reading().set_over();
+            }
         }
     }
 

@@ -60,6 +60,8 @@ struct Shared<W> {
     fed: AtomicBool,
     /// What the receiver is to do, as the last turn left it.
     turn: AtomicU8,
+    /// The time is to be judged by the receiver, which knows what there was to be read.
+    due: AtomicBool,
     /// A deadline that ended the connection.
     failed: OnceLock<ProtocolError>,
     alarm: Arc<Alarm>,
@@ -79,6 +81,7 @@ pub(crate) fn new<R, W>(read: R, side: Side<W>, reading: Reading) -> (Receiver<R
         heard: AtomicU64::new(reading.receiver().traffic().bytes),
         fed: AtomicBool::new(false),
         turn: AtomicU8::new(turn as u8),
+        due: AtomicBool::new(false),
         failed: OnceLock::new(),
         alarm,
     });
@@ -90,16 +93,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<W: AsyncWrite + Unpin> Shared<W> {
-    /// Does a turn of the writing side if the alarm rang, unless somebody is at it, who then looks again.
-    fn turn(&self) {
+    /// Does a turn of the writing side if the alarm rang, unless somebody is at it, who then looks again; see
+    /// [`Writing::turn`].
+    fn turn(&self, judge: bool) {
         // The second is for who found the lock taken meanwhile.
-        for _ in 0..2 {
+        for judge in [judge, false] {
             if !self.alarm.has_rung() {
                 return;
             }
             match self.side.try_lock() {
-                Ok(side) => self.turn_locked(side),
-                Err(TryLockError::Poisoned(side)) => self.turn_locked(side.into_inner()),
+                Ok(side) => self.turn_locked(side, judge),
+                Err(TryLockError::Poisoned(side)) => self.turn_locked(side.into_inner(), judge),
                 Err(TryLockError::WouldBlock) => return,
             }
         }
@@ -109,19 +113,19 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         }
     }
 
-    fn turn_locked(&self, mut side: MutexGuard<'_, Side<W>>) {
+    fn turn_locked(&self, mut side: MutexGuard<'_, Side<W>>, judge: bool) {
         for fact in mem::take(&mut *lock(&self.facts)) {
             side.writing.sender_mut().handle_fact(fact);
         }
         let Side { io, writing } = &mut *side;
-        let turn = match writing.turn(io, self.heard.load(Ordering::Relaxed)) {
+        let turn = match writing.turn(io, self.heard.load(Ordering::Relaxed), judge) {
             Ok(turn) => turn,
             Err(error) => {
                 _ = self.failed.set(error);
-                self.alarm.mark();
-                Turn::Wait
+                Turn::Over
             }
         };
+        self.due.store(writing.is_due(), Ordering::Release);
         self.leave(side, turn);
     }
 
@@ -140,7 +144,10 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         let mut side = lock(&self.side);
         let result = command(&mut side.writing);
         drop(side);
-        self.turn();
+        self.turn(false);
+        if self.is_due() {
+            self.alarm.wake_reader();
+        }
         result
     }
 
@@ -159,7 +166,16 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         // Whether much or little waits, and whether a close frame is out, is the receiver's to know.
         let turn = writing.poll_end(io);
         self.leave(side, turn);
-        self.turn();
+        self.turn(false);
+        match poll {
+            _ if !self.is_due() => {}
+            // The peer takes nothing, which it must not do for ever, whether or not anybody receives.
+            Poll::Pending => {
+                self.alarm.mark();
+                self.turn(true);
+            }
+            Poll::Ready(_) => self.alarm.wake_reader(),
+        }
         match poll {
             Poll::Pending if self.is_over() => Poll::Ready(Err(match self.failed.get() {
                 Some(error) => (*error).into(),
@@ -167,6 +183,10 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
             })),
             poll => poll,
         }
+    }
+
+    fn is_due(&self) -> bool {
+        self.due.load(Ordering::Acquire)
     }
 
     fn is_over(&self) -> bool {
@@ -381,24 +401,31 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         drop(facts);
         self.shared.alarm.mark();
         if flood {
-            self.shared.turn_locked(lock(&self.shared.side));
+            self.shared.turn_locked(lock(&self.shared.side), false);
         }
     }
 
-    fn turn(&mut self) -> Result<Turn, ProtocolError> {
+    fn turn(&mut self, judge: bool) -> Result<Turn, ProtocolError> {
         self.shared.heard.store(self.reading.receiver().traffic().bytes, Ordering::Relaxed);
         if self.shared.fed.load(Ordering::Acquire) && self.shared.fed.swap(false, Ordering::AcqRel) {
             self.shared.alarm.mark();
         }
-        self.shared.turn();
+        if judge && self.shared.is_due() {
+            self.shared.alarm.mark();
+        }
+        self.shared.turn(judge);
         match self.shared.failed.get() {
-            Some(error) if !self.reading.has_failed() => Err(*error),
+            Some(error) if !self.reading.is_over() => Err(*error),
             _ => Ok(match self.shared.turn.load(Ordering::Acquire) {
                 turn if turn == Turn::Read as u8 => Turn::Read,
                 turn if turn == Turn::Over as u8 => Turn::Over,
                 _ => Turn::Wait,
             }),
         }
+    }
+
+    fn is_due(&self) -> bool {
+        self.shared.is_due()
     }
 }
 

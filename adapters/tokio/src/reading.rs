@@ -47,10 +47,12 @@ pub(crate) struct Reading {
     owed: bool,
     /// What was read and what came of it, about, in bytes that the task's budget has not been charged for.
     work: usize,
-    /// Frames that it has been charged for.
-    frames: u64,
-    /// What a byte that is read costs.
-    byte_work: usize,
+    /// Frames that it has been charged for; they wrap.
+    frames: u32,
+    /// Input may have to be inflated.
+    deflated: bool,
+    /// What there was to be read has been since the time became due.
+    heard: bool,
     /// The connection and its transport have ended.
     over: bool,
     /// It ended otherwise than by a closing handshake, and why, until that is told.
@@ -70,13 +72,14 @@ impl Reading {
         #[cfg(not(feature = "deflate"))]
         let deflated = false;
         Self {
-            frames: receiver.traffic().frames,
-            byte_work: if deflated { DEFLATED_WORK } else { 1 },
+            frames: receiver.traffic().frames as u32,
+            deflated,
             receiver,
             rest,
             tail: 0,
             owed: false,
             work: 0,
+            heard: false,
             over: false,
             failed: false,
             error: None,
@@ -116,8 +119,8 @@ impl Reading {
     /// Waits for the task's next turn where much was done in this one.
     #[inline]
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let frames = self.receiver.traffic().frames;
-        self.work += (frames - self.frames) as usize * FRAME_WORK;
+        let frames = self.receiver.traffic().frames as u32;
+        self.work += frames.wrapping_sub(self.frames) as usize * FRAME_WORK;
         self.frames = frames;
         while self.work >= WORK {
             ready!(coop::poll_proceed(cx)).made_progress();
@@ -187,8 +190,19 @@ impl Reading {
             return Poll::Ready(Ok(self.tail > 0));
         }
         let poll = self.rest.poll_read(cx, io);
-        self.work += self.rest.len() * self.byte_work;
+        self.work += self.rest.len() * if self.deflated { DEFLATED_WORK } else { 1 };
         poll
+    }
+
+    /// Notes that what there was to be read has been since the time became due.
+    pub(crate) fn set_heard(&mut self) {
+        self.heard = true;
+    }
+
+    /// Whether that is so, and not judged yet.
+    #[inline]
+    pub(crate) fn take_heard(&mut self) -> bool {
+        mem::take(&mut self.heard)
     }
 
     /// The transport has no more to read, by an end of its own or by an error.
@@ -208,10 +222,6 @@ impl Reading {
             trace::event!(DEBUG, %error, "failed");
             self.error = Some(error);
         }
-    }
-
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed
     }
 
     pub(crate) fn handle_close(&mut self, close: &Close<'static>) {

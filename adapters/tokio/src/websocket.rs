@@ -398,13 +398,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
         self.side.writing.alarm().wait_to_write(cx.waker());
         // The peer takes nothing, which it must not do for ever.
-        match self.turn() {
-            Ok(Turn::Over) => self.reading.set_over(),
-            Ok(_) => {}
-            Err(error) => {
-                self.reading.fail(error.into());
-                return Poll::Ready(Err(error.into()));
-            }
+        let turn = self.turn(true);
+        self.end_by(turn);
+        if let Err(error) = turn {
+            return Poll::Ready(Err(error.into()));
         }
         match self.side.writing.poll_flush(&mut self.side.io) {
             Poll::Pending if self.reading.is_over() => Poll::Ready(Err(ProtocolError::CloseTimeout.into())),
@@ -419,7 +416,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Does the work of the writing side.
     pub(crate) fn poll_out(&mut self) {
-        let turn = self.turn();
+        let turn = self.turn(false);
         self.end_by(turn);
     }
 
@@ -538,9 +535,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
     }
 
     #[inline(always)]
-    fn turn(&mut self) -> Result<Turn, ProtocolError> {
+    fn turn(&mut self, judge: bool) -> Result<Turn, ProtocolError> {
         let heard = self.reading.receiver().traffic().bytes;
-        self.side.writing.turn(&mut self.side.io, heard)
+        self.side.writing.turn(&mut self.side.io, heard, judge)
+    }
+
+    #[inline]
+    fn is_due(&self) -> bool {
+        self.side.writing.is_due()
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) struct Writing {
     sleep: Option<Pin<Box<Sleep>>>,
     /// When the sleep ends.
     armed: Option<Duration>,
+    /// The core is to be told the time, which waits until what there was to be read has been.
+    due: bool,
     /// The last turn left nothing to do but reading, and there was nothing since but messages.
     settled: bool,
     /// What waits is in the thread's outbox.
@@ -95,6 +97,7 @@ impl Writing {
             started,
             sleep: None,
             armed: None,
+            due: false,
             settled: false,
             lent: false,
             broken: None,
@@ -323,39 +326,63 @@ impl Writing {
     }
 
     /// Keeps the deadlines, writes, and ends the transport as the core wants; what the reading side is to do, which has
-    /// heard so many bytes.
+    /// heard so many bytes. With `judge`, that is all that there was to be heard when the time became [due](Self::is_due).
     ///
     /// # Errors
-    /// A deadline that ended the connection; its close frame is still to go out.
+    /// A deadline that ended the connection. Nobody is waited for: its close frame went out if it could at once, and the
+    /// transport is to be dropped.
     #[inline(always)]
-    pub(crate) fn turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, heard: u64) -> Result<Turn, ProtocolError> {
+    pub(crate) fn turn<W: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut W,
+        heard: u64,
+        judge: bool,
+    ) -> Result<Turn, ProtocolError> {
         if self.settled && !self.alarm.rings() && matches!(self.poll_flush(io), Poll::Ready(Ok(()))) {
             return Ok(Turn::Read);
         }
-        self.whole_turn(io, heard)
+        self.whole_turn(io, heard, judge)
     }
 
     #[inline(never)]
-    fn whole_turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, heard: u64) -> Result<Turn, ProtocolError> {
+    fn whole_turn<W: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut W,
+        heard: u64,
+        judge: bool,
+    ) -> Result<Turn, ProtocolError> {
         let rang = self.alarm.take();
         if rang && self.alarm.must_go_away() {
             _ = self.sender.close(Code::AWAY, "");
         }
         self.settled = false;
-        self.keep_time(rang, heard)?;
+        let kept = self.keep_time(rang, heard, judge);
         _ = self.poll_flush(io);
+        if let Err(error) = kept {
+            _ = self.poll_shutdown(io);
+            return Err(error);
+        }
         let turn = self.poll_end(io);
-        self.settled = turn == Turn::Read && self.sender.state() == State::Open;
+        self.settled = turn == Turn::Read && self.sender.state() == State::Open && !self.due;
         // What rings from here on is for the next turn, which whoever was polled asks for. No turn waits for silence: a
         // transport may ring the waker that it has just been given, as tokio's do where a task's budget is used up.
         Ok(turn)
     }
 
+    /// Whether the core is to be told the time. Whoever finds it so reads what is there, and then has it judged: a pong that
+    /// waits to be read is not missing.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        self.due
+    }
+
     /// Tells the core the time, if it wants to know, and has it told again at the next deadline.
-    fn keep_time(&mut self, rang: bool, heard: u64) -> Result<(), ProtocolError> {
-        if self.deadline() == self.armed && !(rang && self.poll_sleep().is_ready()) {
+    fn keep_time(&mut self, rang: bool, heard: u64, judge: bool) -> Result<(), ProtocolError> {
+        self.due |= self.deadline() != self.armed || rang && self.poll_sleep().is_ready();
+        if !(self.due && judge) {
             return Ok(());
         }
+        self.due = false;
         let result = self.sender.handle_timeout(self.started.elapsed(), heard);
         self.armed = self.deadline();
         if let Some(at) = self.armed.and_then(|deadline| self.started.checked_add(deadline)) {

@@ -4,14 +4,14 @@ mod common;
 
 use common::*;
 use sockless_tokio::sockless::{Config, Keepalive, ProtocolError, Role};
-use sockless_tokio::{Error, Message};
+use sockless_tokio::{Error, Event, Message};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// An empty masked ping of a client's, and the answer.
 const PING: &[u8] = b"\x89\x81\0\0\0\0p";
@@ -71,13 +71,12 @@ async fn silence_is_pinged_and_then_ends() {
         wire.write_all(b"\x8a\x81\0\0\0\0\x01").await.unwrap();
         expect(&mut wire, b"\x89\x01\x02").await;
         assert_eq!(started.elapsed().as_secs(), 40);
-        // No pong comes, and a close frame of 1011 says why. The stream is given the time of a closing handshake.
-        expect(&mut wire, b"\x88\x02\x03\xf3").await;
-        assert_eq!(started.elapsed().as_secs(), 60);
-        assert_eq!(wire.read(&mut [0]).await.unwrap(), 0);
+        // No pong comes. That is told at once, though the stream is still there, and a close frame of 1011 says why.
         let ended = task.await.unwrap();
         assert!(matches!(ended, Err(Error::Protocol(ProtocolError::PongTimeout))), "{ended:?}");
-        assert_eq!(started.elapsed().as_secs(), 70);
+        assert_eq!(started.elapsed().as_secs(), 60);
+        expect(&mut wire, b"\x88\x02\x03\xf3").await;
+        assert_eq!(wire.read(&mut [0]).await.unwrap(), 0);
     }
 }
 
@@ -110,24 +109,96 @@ async fn a_flood_does_not_put_off_the_deadline_of_a_close() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_nothing_does_not_block_a_sender_for_ever() {
-    let (client, wire) = duplex(1 << 10);
-    let mut client = open(client, Role::Client, Config::default());
-    let started = Instant::now();
-    let ended = client.send(vec![0; 1 << 20]).await;
-    assert!(matches!(ended, Err(Error::Protocol(ProtocolError::PongTimeout))), "{ended:?}");
-    assert_eq!(started.elapsed().as_secs(), 40);
-    drop(wire);
+    for halves in [false, true] {
+        let (client, wire) = duplex(1 << 10);
+        let mut client = open(client, Role::Client, Config::default());
+        let started = Instant::now();
+        let ended = if halves {
+            // Nobody receives.
+            let (_receiver, sender) = client.split();
+            sender.send(vec![0; 1 << 20]).await
+        } else {
+            client.send(vec![0; 1 << 20]).await
+        };
+        assert!(matches!(ended, Err(Error::Protocol(ProtocolError::PongTimeout))), "{ended:?}");
+        assert_eq!(started.elapsed().as_secs(), 40);
+        drop(wire);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn idle_connections_end_if_the_settings_say_so() {
-    let keepalive = Keepalive { ping: None, idle: Some(Duration::from_secs(7)), ..Keepalive::default() };
-    let started = Instant::now();
-    let (mut wire, task) = reader(Config { keepalive, ..Config::default() }, false);
-    expect(&mut wire, b"\x88\x02\x03\xe9").await;
-    assert_eq!(started.elapsed().as_secs(), 7);
-    drop(wire);
-    assert!(matches!(task.await.unwrap(), Err(Error::Protocol(ProtocolError::IdleTimeout))));
+    for halves in [false, true] {
+        let keepalive = Keepalive { ping: None, idle: Some(Duration::from_secs(7)), ..Keepalive::default() };
+        let started = Instant::now();
+        let (mut wire, task) = reader(Config { keepalive, ..Config::default() }, halves);
+        let ended = task.await.unwrap();
+        assert!(matches!(ended, Err(Error::Protocol(ProtocolError::IdleTimeout))), "{ended:?}");
+        assert_eq!(started.elapsed().as_secs(), 7);
+        expect(&mut wire, b"\x88\x02\x03\xe9").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_peer_that_takes_nothing_is_told_at_once() {
+    for halves in [false, true] {
+        let started = Instant::now();
+        let (server, wire) = duplex(2);
+        let mut socket = open(server, Role::Server, Config::default());
+        let ended = if halves {
+            let (mut receiver, sender) = socket.split();
+            sender.feed("What does not fit").await.unwrap();
+            receiver.recv().await
+        } else {
+            socket.feed("What does not fit").await.unwrap();
+            socket.recv().await
+        };
+        assert!(matches!(ended, Err(Error::Protocol(ProtocolError::PongTimeout))), "{ended:?}");
+        assert_eq!(started.elapsed().as_secs(), 40);
+        drop(wire);
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Pings after a second of silence, and waits another for the pong.
+fn quick() -> Config {
+    let keepalive = Keepalive { ping: Some(SECOND), pong: Some(SECOND), ..Keepalive::default() };
+    Config { keepalive, ..Config::default() }
+}
+
+/// Sees a ping, and lets its pong wait to be read while the task has other things to do for longer than it may take.
+async fn let_a_pong_wait(wire: &mut DuplexStream, number: u8) {
+    expect(wire, &[0x89, 1, number]).await;
+    wire.write_all(&[0x8A, 0x81, 0, 0, 0, 0, number]).await.unwrap();
+    sleep(SECOND * 5 / 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pong_that_waits_to_be_read_is_not_missing() {
+    let (server, mut wire) = duplex(1 << 10);
+    let mut socket = open(server, Role::Server, quick());
+    for number in 1..10 {
+        while let Ok(event) = timeout(SECOND * 3 / 2, socket.recv_event()).await {
+            assert!(matches!(event, Ok(Some(Event::Pong(_)))), "{event:?}");
+        }
+        let_a_pong_wait(&mut wire, number).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pong_that_waits_to_be_read_is_not_missing_where_a_sender_is_at_work() {
+    let (server, mut wire) = duplex(1 << 10);
+    let (mut receiver, sender) = open(server, Role::Server, quick()).split();
+    for number in 1..10 {
+        while let Ok(event) = timeout(SECOND * 3 / 2, receiver.recv_event()).await {
+            assert!(matches!(event, Ok(Some(Event::Pong(_)))), "{event:?}");
+        }
+        let_a_pong_wait(&mut wire, number).await;
+        // Whoever sends meanwhile does not know what there is to be read.
+        sender.send("a").await.unwrap();
+        expect(&mut wire, b"\x81\x01a").await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,8 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 #[test]
 fn connections_are_small() {
     assert!(size_of::<WebSocket<TcpStream>>() <= 512, "{}", size_of::<WebSocket<TcpStream>>());
-    assert!(size_of::<Receiver<OwnedReadHalf, OwnedWriteHalf>>() <= 256);
+    let receiver = size_of::<Receiver<OwnedReadHalf, OwnedWriteHalf>>();
+    assert!(receiver <= 256, "{receiver}");
     assert_eq!(size_of::<Sender<OwnedWriteHalf>>(), size_of::<usize>());
 }
 
