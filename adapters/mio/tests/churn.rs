@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{eventually, start, text};
+use common::{eventually, start, text, within};
 use sockless_mio::{Closed, Conn, Error, Handler, Message, Server};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -49,9 +49,9 @@ fn run(pool: bool) {
             let url = url.clone();
             thread::spawn(move || {
                 let mut dice = Dice(number);
-                let mut survivor = sockless_mio::Client::connect(&url).unwrap();
+                let mut survivor = common::client(|| sockless_mio::Client::connect(&url)).unwrap();
                 for turn in 0..60 {
-                    let mut client = sockless_mio::Client::connect(&url).unwrap();
+                    let mut client = common::client(|| sockless_mio::Client::connect(&url)).unwrap();
                     let mut under_way = std::collections::VecDeque::new();
                     for message in 0..dice.roll(5) {
                         let said = format!("{number} {turn} {message}").repeat(1 << dice.roll(12));
@@ -75,7 +75,7 @@ fn run(pool: bool) {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    threads.into_iter().for_each(|thread| within("a client", || thread.join()).unwrap());
     server.eventually("all are gone", |stats| stats.connections == 0 && stats.open == 0 && stats.opened == 8 * 61);
     eventually("each end was told", || count.load(Ordering::SeqCst) == 0);
     server.stop();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{PATIENCE, text};
+use common::{PATIENCE, text, within};
 use sockless_mio::sockless::{Connection, Event, Negotiated, Role, Seed};
 use sockless_mio::{Client, ClientBuilder, ClientError, Code, Config};
 use std::io::{Read, Write};
@@ -26,7 +26,7 @@ fn connected_with(
     socket2::SockRef::from(&listener).set_send_buffer_size(64 << 10).unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let client = thread::spawn(move || settings(Client::builder(&url).timeout(Duration::MAX)).connect().unwrap());
-    let mut server = listener.accept().unwrap().0;
+    let mut server = within("its connection", || listener.accept()).unwrap().0;
     server.set_read_timeout(Some(PATIENCE)).unwrap();
     server.set_write_timeout(Some(PATIENCE)).unwrap();
     let mut request = Vec::new();
@@ -40,7 +40,7 @@ fn connected_with(
     let accept = sockless_mio::sockless::handshake::accept_key(key.as_bytes().try_into().unwrap());
     let head = b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
     server.write_all(&[&head[..], &accept, b"\r\n\r\n", frames].concat()).unwrap();
-    (client.join().unwrap(), server)
+    (within("its connection", || client.join()).unwrap(), server)
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_deadline_counts_however_much_else_comes() {
         enough.store(true, Ordering::Relaxed);
         // What it still writes has to go somewhere.
         drop(client);
-        let _ = flood.join();
+        let _ = within("the flood's end", || flood.join());
     });
     assert!(started.elapsed() < PATIENCE, "it went on for as long as there was something to read");
 }
@@ -151,7 +151,7 @@ fn what_comes_while_it_sends_is_bounded_and_a_peer_that_reads_gets_all() {
         client.ping(b"").unwrap();
         assert!(matches!(client.receive_pong(PATIENCE), Err(ClientError::Unreceived)));
         assert_eq!(client.close(Code::NORMAL, "").unwrap().code, Code::NORMAL);
-        assert_eq!(received.join().unwrap(), SENT);
+        assert_eq!(within("all messages", || received.join()).unwrap(), SENT);
         let left = std::iter::from_fn(|| client.receive().ok().flatten()).count();
         assert!(left > 0 && left * 64 <= ROOM + 64, "{left} messages are left");
     });
@@ -196,6 +196,6 @@ fn a_peer_that_has_to_be_read_first_is_told_of_and_nothing_is_lost() {
     assert!(unreceived > 0, "all of it had room");
     while receive(&mut client, PATIENCE) {}
     client.close(Code::NORMAL, "").unwrap();
-    echo.join().unwrap();
+    within("the echo's end", || echo.join()).unwrap();
     assert_eq!(echoed, SENT);
 }

@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::{raw, start};
+use common::{dial, raw, start};
 use sockless_mio::{
-    Client, ClientError, CloseError, Closed, Code, Conn, Error, Handler, Message, Server, sockless::ProtocolError,
+    ClientError, CloseError, Closed, Code, Conn, Error, Handler, Message, Server, sockless::ProtocolError,
 };
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 struct Ends {
@@ -144,13 +144,13 @@ fn in_the_pool() {
 fn a_handshake_that_fails_is_not_told() {
     let (told_by, told) = channel();
     let server = start(Server::builder().listen("127.0.0.1:0").workers(1), Ends { told: told_by, errors: channel().0 });
-    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let mut stream = dial(server.address());
     stream.write_all(b"GET / HTTP/1.1\r\n").unwrap();
     drop(stream);
-    drop(TcpStream::connect(server.address()).unwrap());
+    drop(dial(server.address()));
     server.eventually("both are gone", |stats| stats.accepted == 2 && stats.connections == 0);
     assert!(told.try_recv().is_err());
-    let client: Client = server.connect();
+    let client = server.connect();
     drop(client);
     assert_eq!(next(&told).0, 1006);
     server.stop();

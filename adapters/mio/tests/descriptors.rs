@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{eventually, start, text};
+use common::{dial, eventually, start, text};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sockless_mio::{Client, Conn, Error, Message, Server};
+use sockless_mio::{Conn, Error, Message, Server};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
@@ -38,7 +38,7 @@ fn descriptors_come_back_and_run_out() {
         let clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
         drop(clients);
         for _ in 0..20 {
-            drop(TcpStream::connect(server.address()).unwrap());
+            drop(dial(server.address()));
         }
     }
     server.eventually("all are gone", |stats| stats.connections == 0 && stats.accepted == 800);
@@ -76,7 +76,7 @@ fn descriptors_come_back_and_run_out() {
     assert_eq!(friend.receive().unwrap(), Some(text("still there?")));
     drop(mine);
     setrlimit(Resource::Nofile, limit).unwrap();
-    let mut client: Client = server.connect();
+    let mut client = server.connect();
     client.send_text("back to normal").unwrap();
     assert_eq!(client.receive().unwrap(), Some(text("back to normal")));
     server.stop();

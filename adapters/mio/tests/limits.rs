@@ -18,7 +18,7 @@ fn echo(conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
 fn connections_of_a_worker() {
     let server = start(Server::builder().listen("127.0.0.1:0").workers(1).max_connections(3), echo);
     let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
-    assert!(Client::connect(&server.url()).is_err());
+    assert!(common::client(|| Client::connect(&server.url())).is_err());
     server.eventually("it is counted", |stats| stats.refused == 1 && stats.connections == 3);
     for client in &mut clients {
         client.send_text("here").unwrap();
@@ -34,7 +34,7 @@ fn connections_of_a_worker() {
 fn connections_of_an_address() {
     let server = start(Server::builder().listen("127.0.0.1:0").workers(2).max_connections_per_address(2), echo);
     let clients: Vec<_> = (0..2).map(|_| server.connect()).collect();
-    assert!(Client::connect(&server.url()).is_err());
+    assert!(common::client(|| Client::connect(&server.url())).is_err());
     server.eventually("it is counted", |stats| stats.refused == 1);
     drop(clients);
     server.eventually("both are gone", |stats| stats.connections == 0);
@@ -49,7 +49,7 @@ fn connections_in_a_time() {
     for _ in 0..3 {
         drop(server.connect());
     }
-    assert!(Client::connect(&server.url()).is_err());
+    assert!(common::client(|| Client::connect(&server.url())).is_err());
     server.eventually("it is counted", |stats| stats.refused == 1 && stats.connections == 0);
     server.stop();
 }
@@ -85,7 +85,7 @@ fn whom_the_handler_refuses() {
     let mut client = server.connect();
     client.send_text("shut").unwrap();
     assert_eq!(client.receive().unwrap(), Some(text("shut")));
-    assert!(Client::connect(&server.url()).is_err());
+    assert!(common::client(|| Client::connect(&server.url())).is_err());
     server.eventually("it is counted", |stats| stats.refused == 1);
     server.stop();
 }

@@ -5,7 +5,6 @@ mod common;
 use common::{start, text};
 use sockless_mio::{Answer, Client, ClientError, Conn, Error, Handler, Message, Request, Server, State};
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
 /// What the handler saw of a request.
@@ -130,8 +129,7 @@ fn run(pool: bool) {
 
 /// What is answered, to its end.
 fn http(address: &str, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    let mut stream = common::dial(address.parse().unwrap());
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::within;
 use sockless_mio::{Client, Conn, Error, Handler, Message, Report, Server};
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
@@ -25,7 +26,7 @@ fn served_by(workers: usize) -> (BTreeSet<String>, Report, usize) {
     let (mut clients, mut names) = (Vec::new(), BTreeSet::new());
     // The system chooses the worker.
     common::eventually("all have served", || {
-        let mut client = Client::connect(&url).unwrap();
+        let mut client = common::client(|| Client::connect(&url)).unwrap();
         client.send_text("where?").unwrap();
         names.insert(String::from_utf8(client.receive().unwrap().unwrap().as_bytes().to_vec()).unwrap());
         clients.push(client);
@@ -37,7 +38,7 @@ fn served_by(workers: usize) -> (BTreeSet<String>, Report, usize) {
         assert_eq!(client.receive().unwrap(), None);
     }
     drop(clients);
-    (names, caller.join().unwrap(), farewells)
+    (names, within("the caller's return", || caller.join()).unwrap(), farewells)
 }
 
 #[test]
@@ -74,6 +75,6 @@ fn a_panic_of_a_worker_is_the_callers() {
     let address = server.addresses()[0].tcp().unwrap();
     let caller = run(server);
     _ = TcpStream::connect(address);
-    let panic = caller.join().unwrap_err();
+    let panic = within("the caller's return", || caller.join()).unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"a worker's, not a connection's"));
 }

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{start, text};
-use sockless_mio::{Client, Code, Conn, Error, Handler, Id, Message, SendError, Server, sockless};
+use common::{dial, start, text};
+use sockless_mio::{Code, Conn, Error, Handler, Id, Message, SendError, Server, sockless};
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -39,7 +39,7 @@ fn everybody_is_told_behind_what_waits() {
     let address = server.address();
     let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
     // One that has not asked for anything does not hold it up.
-    let _silent = TcpStream::connect(address).unwrap();
+    let _silent = dial(address);
     let ids: Vec<_> = (0..20).map(|_| comes.recv_timeout(common::PATIENCE).unwrap()).collect();
     let handle = server.handle().clone();
     // More than the system's buffers take at once; all of it was taken.
@@ -70,9 +70,9 @@ fn everybody_is_told_behind_what_waits() {
 fn what_cannot_go_out_is_reported() {
     let (came, comes) = channel();
     let server = start(Server::builder().listen("127.0.0.1:0").workers(1), Farewell { came: Mutex::new(came) });
-    let mut client: Client = server.connect();
+    let mut client = server.connect();
     comes.recv_timeout(common::PATIENCE).unwrap();
-    let mut deaf = TcpStream::connect(server.address()).unwrap();
+    let mut deaf = dial(server.address());
     deaf.write_all(
         b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",

@@ -2,10 +2,9 @@
 
 mod common;
 
-use common::{REQUEST, eventually, skip_head, start, text};
+use common::{REQUEST, dial, eventually, skip_head, start, text};
 use sockless_mio::{Conn, Error, Handler, Id, Message, Prepared, SendError, Sent, Server, sockless};
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -48,7 +47,7 @@ fn a_send_says_what_becomes_of_it() {
     let (told_by, told) = channel();
     let server = start(Server::builder().listen("127.0.0.1:0").workers(1), Watch { told: Mutex::new(told_by) });
     let handle = server.handle();
-    let mut slow = TcpStream::connect(server.address()).unwrap();
+    let mut slow = dial(server.address());
     slow.write_all(REQUEST).unwrap();
     let (id, what) = told.recv_timeout(common::PATIENCE).unwrap();
     assert_eq!(what, "open");
@@ -123,7 +122,7 @@ fn others_are_unharmed() {
     frame.resize(8 + 0x4000, b'y');
     let mut slow = Vec::new();
     for _ in 0..100 {
-        let mut stream = TcpStream::connect(server.address()).unwrap();
+        let mut stream = dial(server.address());
         // The system would take hundreds of megabytes before any of them is held up.
         let socket = socket2::SockRef::from(&stream);
         socket.set_send_buffer_size(16 << 10).unwrap();
@@ -180,8 +179,7 @@ fn what_came_in_one_read_is_answered_as_the_peer_takes_it() {
     let mut config = sockless::Config::default();
     (config.outbound.soft, config.outbound.hard) = (1000, 2000);
     let server = start(Server::builder().listen("127.0.0.1:0").workers(1).config(config), Generous);
-    let mut client = TcpStream::connect(server.address()).unwrap();
-    client.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    let mut client = dial(server.address());
     let mut stream = REQUEST.to_vec();
     for number in 0..40 {
         stream.extend([0x82, 0x81, 0, 0, 0, 0, number]);

@@ -2,11 +2,10 @@
 
 mod common;
 
-use common::{raw, start, text};
+use common::{dial, raw, start, text};
 use sockless_mio::sockless::{HandshakeError, ProtocolError};
 use sockless_mio::{Client, CloseError, Closed, Code, Config, Conn, Error, Handler, Message, Server};
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
@@ -62,8 +61,7 @@ fn a_handshake_that_does_not_end() {
             Ok(())
         });
     for begun in ["", "GET / HTTP/1.1\r\nHost: x\r\n"] {
-        let mut stream = TcpStream::connect(server.address()).unwrap();
-        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        let mut stream = dial(server.address());
         stream.write_all(begun.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{eventually, start, text};
+use common::{dial, eventually, start, text, within};
 use sockless_mio::{Client, ClientRequest, Closed, Code, Config, Conn, Error, Handler, Message, Server, rustls, tls};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -73,11 +73,11 @@ fn beside_plain_tcp() {
         let builder = if pool { builder.pool(2, 100) } else { builder };
         let running = builder.bind(Describe).unwrap().start().unwrap();
         let ports: Vec<_> = running.addresses().iter().map(|address| address.tcp().unwrap().port()).collect();
-        let mut plain = Client::connect(&format!("ws://127.0.0.1:{}/", ports[0])).unwrap();
+        let mut plain = common::client(|| Client::connect(&format!("ws://127.0.0.1:{}/", ports[0]))).unwrap();
         plain.send_text("tls?").unwrap();
         assert_eq!(plain.receive().unwrap(), Some(text("none")));
         let url = format!("wss://localhost:{}/", ports[1]);
-        let mut client = Client::builder(&url).tls(certificate.client()).connect().unwrap();
+        let mut client = common::client(|| Client::builder(&url).tls(certificate.client()).connect()).unwrap();
         client.send_text("tls?").unwrap();
         let described = r#"Some("TLSv1_3") Some("localhost") Some("http/1.1")"#;
         assert_eq!(client.receive().unwrap(), Some(text(described)));
@@ -95,7 +95,7 @@ fn beside_plain_tcp() {
         let close = client.close(Code::NORMAL, "").unwrap();
         assert_eq!(close.code, Code::NORMAL);
         // Who is not trusted is refused, and so is who does not speak TLS.
-        assert!(Client::connect(&url).is_err());
+        assert!(common::client(|| Client::connect(&url)).is_err());
         let mut raw = TcpStream::connect(("127.0.0.1", ports[1])).unwrap();
         raw.set_read_timeout(Some(common::PATIENCE)).unwrap();
         raw.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -105,7 +105,7 @@ fn beside_plain_tcp() {
         drop((raw, plain, client));
         eventually("all are gone", || running.handle().stats().connections == 0);
         running.handle().shutdown(common::PATIENCE);
-        assert_eq!(running.join().undelivered, []);
+        assert_eq!(within("the end", || running.join()).undelivered, []);
     }
 }
 
@@ -118,8 +118,7 @@ fn a_handshake_that_does_not_end() {
     let server = start(builder.tls(certificate.server()), Describe);
     // Nothing, and the start of a record that begins a handshake (RFC 8446 §5.1).
     for begun in [&b""[..], &[22, 3, 1, 2, 0]] {
-        let mut stream = TcpStream::connect(server.address()).unwrap();
-        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        let mut stream = dial(server.address());
         stream.write_all(begun).unwrap();
         stream.read_to_end(&mut Vec::new()).unwrap();
     }
@@ -145,7 +144,7 @@ fn a_slow_peer() {
         },
     );
     let url = format!("wss://localhost:{}/", server.address().port());
-    let mut client = Client::builder(&url).tls(certificate.client()).connect().unwrap();
+    let mut client = common::client(|| Client::builder(&url).tls(certificate.client()).connect()).unwrap();
     client.send_text(&"0123456789".repeat(10)).unwrap();
     server.eventually("it has begun", |stats| stats.messages_sent > 10);
     let mut count = 0;
@@ -223,7 +222,7 @@ fn records_that_say_little() {
     let [mut busy, mut other, mut third] = std::array::from_fn(|_| {
         let name = "localhost".try_into().unwrap();
         let session = rustls::ClientConnection::new(certificate.client(), name).unwrap();
-        let mut stream = rustls::StreamOwned::new(session, TcpStream::connect(server.address()).unwrap());
+        let mut stream = rustls::StreamOwned::new(session, dial(server.address()));
         stream.write_all(common::REQUEST).unwrap();
         common::skip_head(&mut stream);
         stream

@@ -18,7 +18,7 @@ fn beside_tcp() {
     let listen = format!("unix:{}", path.display());
     let server = start(Server::builder().listen("127.0.0.1:0").listen(&listen).workers(2), who);
     for _ in 0..10 {
-        let mut client = Client::connect_unix(&path, "ws://localhost/").unwrap();
+        let mut client = common::client(|| Client::connect_unix(&path, "ws://localhost/")).unwrap();
         client.send_text("who am I?").unwrap();
         assert_eq!(client.receive().unwrap(), Some(text("None")));
     }
@@ -33,6 +33,6 @@ fn beside_tcp() {
     // What a server has left that was killed is.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let server = start(Server::builder().listen(&listen).workers(1), who);
-    Client::connect_unix(&path, "ws://localhost/").unwrap();
+    common::client(|| Client::connect_unix(&path, "ws://localhost/")).unwrap();
     server.stop();
 }

@@ -1,9 +1,11 @@
 //! A server for a test, and what is asked of it.
 #![allow(dead_code, unreachable_pub)] // Each test uses some of it.
 
-use sockless_mio::{Builder, Client, Handle, Handler, Message, Running, Stats};
+use sockless_mio::sockless::Close;
+use sockless_mio::{Builder, ClientError, Code, Handle, Handler, Message, Running, Stats};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 pub use sockless_test_support::{PATIENCE, eventually, watch, within};
@@ -34,7 +36,7 @@ impl<S: Send + 'static> Started<S> {
 
     #[track_caller]
     pub fn connect(&self) -> Client {
-        within("a connection", || Client::connect(&self.url())).unwrap()
+        client(|| sockless_mio::Client::connect(&self.url())).unwrap()
     }
 
     /// Waits until the statistics say so.
@@ -54,6 +56,51 @@ impl<S: Send + 'static> Started<S> {
         self.handle().shutdown(patience);
         within("the server's end", || self.running.join())
     }
+}
+
+/// A client none of whose waits lasts for ever.
+pub struct Client(sockless_mio::Client);
+
+impl Client {
+    #[track_caller]
+    pub fn receive(&mut self) -> Result<Option<Message<'static>>, ClientError> {
+        within("a message", || self.0.receive())
+    }
+
+    #[track_caller]
+    pub fn send_text(&mut self, text: &str) -> Result<(), ClientError> {
+        within("room for a text", || self.0.send_text(text))
+    }
+
+    #[track_caller]
+    pub fn send_binary(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        within("room for a message", || self.0.send_binary(bytes))
+    }
+
+    #[track_caller]
+    pub fn close(&mut self, code: Code, reason: &str) -> Result<Close<'static>, ClientError> {
+        within("the end of the closing handshake", || self.0.close(code, reason))
+    }
+}
+
+impl Deref for Client {
+    type Target = sockless_mio::Client;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+/// Waits for a client's opening handshake.
+#[track_caller]
+pub fn client(open: impl FnOnce() -> Result<sockless_mio::Client, ClientError>) -> Result<Client, ClientError> {
+    within("a connection", open).map(Client)
 }
 
 /// A request that opens a WebSocket.
