@@ -310,7 +310,8 @@ fn handshake(connection: &mut Connection, mut stream: &TcpStream, started: Insta
                     connection.receive(&mut input).map_err(refused)?
                 }
                 Err(error) if is_timeout(&error) => None,
-                Err(error) => return Err(broken(error)),
+                // A refusal may have come by then.
+                Err(error) => Some(connection.receive_eof().ok().flatten().ok_or_else(|| broken(error))?),
             };
         }
         match event {

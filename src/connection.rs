@@ -78,7 +78,7 @@ impl Connection {
         let request = &*handshake::offer(request, connection.receiver.config());
         let nonce = connection.sender.nonce();
         connection.sender.push_head(|out| handshake::write_request(request, &nonce, out))?;
-        connection.opening = Some(Box::new(Opening::Response(ClientHandshake::new(request, &nonce))));
+        connection.opening = Some(Box::new(Opening::Response(ClientHandshake::new(request, &nonce), None)));
         Ok(connection)
     }
 
@@ -351,7 +351,7 @@ impl Connection {
             Some(Opening::Held(..)) => Err(ProtocolError::UnexpectedEof),
             Some(Opening::Refused(error)) => Err(error.into()),
             Some(Opening::Request(_) | Opening::Answer(_)) => Err(HandshakeError::UnexpectedEof.into()),
-            Some(Opening::Response(mut client)) => match client.receive_eof() {
+            Some(Opening::Response(mut client, _)) => match client.receive_eof() {
                 Ok(Some(outcome)) => self.handle_outcome(outcome).map(Some).map_err(Into::into),
                 Ok(None) => Ok(None),
                 Err(error) => Err(error.into()),
@@ -578,7 +578,7 @@ impl Connection {
     /// What the driver should do now; it changes with every other call.
     #[inline]
     pub fn wants(&self) -> Wants {
-        Wants { read: self.wants_read(), ..self.sender.wants() }
+        Wants { read: self.wants_read(), deadline: self.poll_timeout(), ..self.sender.wants() }
     }
 
     /// What [`wants`](Self::wants) says of reading, and less work: for between the events of one read.
@@ -612,19 +612,16 @@ impl Connection {
     /// [`IdleTimeout`](ProtocolError::IdleTimeout), [`CloseTimeout`](ProtocolError::CloseTimeout) or
     /// [`HandshakeError::Timeout`].
     pub fn handle_timeout(&mut self, now: Duration) -> Result<Option<Event<'static>>, ProtocolError> {
+        if let Some(event) = self.refusal_in_time(now) {
+            return Ok(Some(event));
+        }
         let heard = self.receiver.traffic().bytes;
         match self.sender.handle_timeout(now, heard) {
             Ok(()) => Ok(None),
-            Err(ProtocolError::Handshake(error)) => {
-                // A refusal whose body does not end is told as far as it came.
-                if let Some(Opening::Response(client)) = self.opening.as_deref_mut()
-                    && let Ok(Some(outcome)) = client.receive_eof()
-                    && let Ok(event) = self.handle_outcome(outcome)
-                {
-                    return Ok(Some(event));
-                }
-                Err(self.fail_opening(error))
-            }
+            Err(ProtocolError::Handshake(error)) => match self.end_refusal() {
+                Some(event) => Ok(Some(event)),
+                None => Err(self.fail_opening(error)),
+            },
             Err(error) => {
                 self.receiver.end();
                 Err(error)
@@ -634,7 +631,11 @@ impl Connection {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the caller's clock; a past time means now.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        self.sender.poll_timeout()
+        let deadline = self.sender.poll_timeout();
+        match self.refusal_deadline() {
+            None => deadline,
+            Some(refusal) => Some(deadline.map_or(refusal, |deadline| deadline.min(refusal))),
+        }
     }
 
     /// The state, as RFC 6455 names it.

@@ -51,7 +51,8 @@ pub enum Event<'a> {
     Request(Request<'a>),
     /// Client: the server's response; the connection is open.
     Open(Response<'a>),
-    /// Client: the server's refusal, a redirect or a demand for credentials, say; the last event of a connection.
+    /// Client: the server's refusal, a redirect or a demand for credentials, say; the last event of a connection. A redirect
+    /// comes with its head; a body is waited for, [`BODY_TIME`](crate::handshake::BODY_TIME) at most.
     Rejected(Response<'a>),
 }
 

@@ -617,14 +617,14 @@ fn interim_responses_are_skipped() {
 #[test]
 fn every_other_status_is_surfaced_with_the_start_of_its_body() {
     let response = rejected("HTTP/1.1 302 Found\r\nLocation: ws://b/\r\nContent-Length: 5\r\n\r\nthere and more");
-    assert_eq!((response.status(), response.body()), (302, &b"there"[..]));
-    assert_eq!(response.header("location"), Some(&b"ws://b/"[..]));
+    assert_eq!((response.status(), response.body(), response.is_whole()), (302, &b""[..], false));
+    assert_eq!((response.redirect(), response.header("location")), (Some(&b"ws://b/"[..]), Some(&b"ws://b/"[..])));
     let response = rejected("HTTP/1.1 401 \r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!((response.status(), response.body()), (401, &b""[..]));
+    assert_eq!((response.status(), response.body(), response.is_whole()), (401, &b""[..], true));
     let response = rejected("HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nlater\r\n0\r\n\r\n");
     assert_eq!((response.status(), response.reason(), response.body()), (503, "No", &b"later"[..]));
     let response = rejected(&format!("HTTP/1.1 500 No\r\n\r\n{}", "x".repeat(5000)));
-    assert_eq!(response.body().len(), sockless::handshake::BODY_START);
+    assert_eq!((response.body().len(), response.is_whole()), (sockless::handshake::BODY_START, false));
 }
 
 #[test]
@@ -633,7 +633,7 @@ fn a_body_without_a_length_ends_with_the_transport() {
     outbound(&mut client);
     assert_eq!(feed(&mut client, b"HTTP/1.0 200 OK\r\n\r\nno WebSocket", 5), (vec![], None));
     let Ok(Some(Event::Rejected(response))) = client.receive_eof() else { panic!("no refusal") };
-    assert_eq!((response.status(), response.body()), (200, &b"no WebSocket"[..]));
+    assert_eq!((response.status(), response.body(), response.is_whole()), (200, &b"no WebSocket"[..], false));
     assert_eq!(wants(&client), (State::Closed, false, false, Transport::Close));
     assert_eq!(client.receive_eof(), Ok(None));
 }

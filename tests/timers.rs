@@ -183,15 +183,26 @@ fn a_client_gives_up_on_a_server_that_does_not_answer() {
 
 #[test]
 fn a_refusal_whose_body_does_not_end_is_told_as_far_as_it_came() {
-    let mut client = new_client(Config::default());
-    outbound(&mut client);
-    quiet(&mut client, s(0));
-    let response = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nhalf";
-    assert_eq!(feed(&mut client, response, usize::MAX), (vec![], None));
-    let Ok(Some(Event::Rejected(response))) = client.handle_timeout(s(10)) else { panic!("no refusal") };
-    assert_eq!((response.status(), response.body()), (403, &b"half"[..]));
-    assert_eq!((next(&client), client.wants().transport), (None, Transport::Close));
-    assert_eq!(client.receive_eof(), Ok(None));
+    let refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nhalf";
+    let never = keepalive(Keepalive { handshake: None, ..Keepalive::default() });
+    // A second behind the head, whatever comes of the body meanwhile, or when the handshake's time is up.
+    for (config, head, told) in
+        [(Config::default(), s(0), s(1)), (never, s(40), s(41)), (Config::default(), s(9), s(10))]
+    {
+        let mut client = new_client(config);
+        outbound(&mut client);
+        quiet(&mut client, s(0));
+        assert_eq!(feed(&mut client, &refusal[..refusal.len() - 1], usize::MAX), (vec![], None));
+        assert_eq!((next(&client), client.wants().deadline), (Some(s(0)), Some(s(0))));
+        assert_eq!(quiet(&mut client, head), Some(told));
+        assert_eq!(quiet(&mut client, told - ms(1)), Some(told));
+        assert_eq!(feed(&mut client, b"f", usize::MAX), (vec![], None));
+        assert_eq!((next(&client), client.wants().deadline), (Some(told), Some(told)));
+        let Ok(Some(Event::Rejected(response))) = client.handle_timeout(told) else { panic!("no refusal") };
+        assert_eq!((response.status(), response.body(), response.is_whole()), (403, &b"half"[..], false));
+        assert_eq!((next(&client), client.wants().transport), (None, Transport::Close));
+        assert_eq!(client.receive_eof(), Ok(None));
+    }
 }
 
 #[test]

@@ -5,10 +5,11 @@ use crate::config::Negotiated;
 use crate::error::{HandshakeError, ProtocolError, SendError};
 use crate::event::Event;
 use crate::handshake::{
-    self, Accept, ClientHandshake, HeadReader, Outcome, Request, write_accept, write_refusal, write_reject,
+    self, Accept, BODY_TIME, ClientHandshake, HeadReader, Outcome, Request, write_accept, write_refusal, write_reject,
 };
 use crate::receiver::Receiver;
 use alloc::{boxed::Box, string::String, vec::Vec};
+use core::time::Duration;
 
 /// The most bytes of frames that are kept for a server which has not answered the request before them, although
 /// [`Wants::read`] is false: what a few reads of a usual buffer bring.
@@ -27,8 +28,8 @@ pub(super) enum Opening {
     Held(Vec<u8>, usize),
     /// Server: refused, which the caller has not been told.
     Refused(HandshakeError),
-    /// Client: the response has not come whole.
-    Response(ClientHandshake),
+    /// Client: the response has not come whole; when it was first known to be a refusal.
+    Response(ClientHandshake, Option<Duration>),
 }
 
 #[derive(Default)]
@@ -51,7 +52,7 @@ impl Connection {
         receive: Receive,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         let before = input.len();
-        let is_head = matches!(self.opening.as_deref(), Some(Opening::Request(_) | Opening::Response(_)));
+        let is_head = matches!(self.opening.as_deref(), Some(Opening::Request(_) | Opening::Response(..)));
         let result = self.step_opening(input, receive);
         if is_head {
             self.receiver.count(before - input.len());
@@ -78,7 +79,7 @@ impl Connection {
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
             },
-            Some(Opening::Response(client)) => match client.receive(input, &config.limits) {
+            Some(Opening::Response(client, _)) => match client.receive(input, &config.limits) {
                 Ok(Some(outcome)) => self.handle_outcome(outcome).map(Some),
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
@@ -137,6 +138,32 @@ impl Connection {
                 self.sender.expire();
                 Ok(Event::Rejected(response))
             }
+        }
+    }
+
+    /// A refusal whose body does not end in time, as far as it has come.
+    pub(super) fn refusal_in_time(&mut self, now: Duration) -> Option<Event<'static>> {
+        let Some(Opening::Response(client, since)) = self.opening.as_deref_mut() else { return None };
+        if !client.is_refused() || now < since.get_or_insert(now).saturating_add(BODY_TIME) {
+            return None;
+        }
+        self.end_refusal()
+    }
+
+    /// A refusal that is not waited for any longer.
+    pub(super) fn end_refusal(&mut self) -> Option<Event<'static>> {
+        let Some(Opening::Response(client, _)) = self.opening.as_deref_mut() else { return None };
+        let outcome = client.receive_eof().ok()??;
+        self.handle_outcome(outcome).ok()
+    }
+
+    /// When time is to be told because of a refusal.
+    pub(super) fn refusal_deadline(&self) -> Option<Duration> {
+        match self.opening.as_deref() {
+            Some(Opening::Response(client, since)) if client.is_refused() => {
+                Some(since.map_or(Duration::ZERO, |since| since.saturating_add(BODY_TIME)))
+            }
+            _ => None,
         }
     }
 

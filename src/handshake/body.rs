@@ -2,9 +2,13 @@
 
 use super::head::{Head, take_front};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// No more of a refusing response's body than this is kept: a page of text.
 pub const BODY_START: usize = 4096;
+
+/// No longer than this is waited for the rest of it, behind the head: the status is what matters.
+pub const BODY_TIME: Duration = Duration::from_secs(1);
 
 /// Collects the start of a body; which bytes those are does not depend on how they are cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +50,16 @@ impl Body {
         Self { bytes: Vec::new(), framing }
     }
 
+    /// Whether its end has come; never, where only the transport's end tells it, which may have come too early.
+    pub(super) fn is_whole(&self) -> bool {
+        self.framing == Framing::Length(0)
+    }
+
     /// Takes what belongs to the body's start; whether all of it is there.
     pub(super) fn receive(&mut self, input: &mut &mut [u8]) -> bool {
         loop {
             let room = BODY_START - self.bytes.len();
-            if room == 0 || self.framing == Framing::Length(0) {
+            if room == 0 || self.is_whole() {
                 return true;
             }
             let Some(first) = input.first().copied() else { return false };

@@ -21,7 +21,7 @@ mod response;
 mod server;
 
 pub use answer::{Accept, write_accept, write_refusal, write_reject};
-pub use body::BODY_START;
+pub use body::{BODY_START, BODY_TIME};
 pub use client::{ClientRequest, write_request};
 pub(crate) use head::HeadReader;
 pub use response::{ClientHandshake, Outcome, Response};

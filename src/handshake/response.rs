@@ -18,6 +18,7 @@ pub struct Response<'a> {
     head: Head<'a>,
     status: u16,
     body: Vec<u8>,
+    whole: bool,
 }
 
 impl<'a> Response<'a> {
@@ -45,7 +46,7 @@ impl<'a> Response<'a> {
         match parsed.code {
             // To switch is something that HTTP/1.0 cannot do (RFC 9110 §15.2).
             Some(101) if parsed.version != Some(1) => Err(HandshakeError::HttpVersion),
-            Some(status @ 100..) => Ok(Self { head: Head { bytes }, status, body: Vec::new() }),
+            Some(status @ 100..) => Ok(Self { head: Head { bytes }, status, body: Vec::new(), whole: status == 101 }),
             _ => Err(HandshakeError::Malformed),
         }
     }
@@ -90,9 +91,21 @@ impl<'a> Response<'a> {
         &self.body
     }
 
+    /// Whether [`body`](Self::body) is all of it: its announced end has come. It is not where time or the transport ended
+    /// first, where it is longer, where nothing announced its end, and of a redirect, whose body is not waited for.
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// The `Location` of a redirect that may be followed with the same request (RFC 9110 §15.4); see
+    /// [`ClientRequest::redirected`](super::ClientRequest::redirected).
+    pub fn redirect(&self) -> Option<&[u8]> {
+        self.header("location").filter(|_| matches!(self.status, 301 | 302 | 303 | 307 | 308))
+    }
+
     /// The same, borrowing nothing.
     pub fn into_owned(self) -> Response<'static> {
-        Response { head: self.head.into_owned(), status: self.status, body: self.body }
+        Response { head: self.head.into_owned(), status: self.status, body: self.body, whole: self.whole }
     }
 
     /// The server's side of the bargain (RFC 6455 §4.1, the numbered list): the connection switched, and by someone who
@@ -177,8 +190,9 @@ impl ClientHandshake {
     }
 
     /// Takes the response from the front of `input`; `None` asks for more bytes. Interim responses (RFC 9110 §15.2) are
-    /// passed over, their bytes counting towards `limits.head`. What follows the head of a 101 is left in `input`. Of
-    /// any other response the body is read, until it ends or its start is full.
+    /// passed over, their bytes counting towards `limits.head`. What follows the head of a 101 is left in `input`, and so it
+    /// is with a redirect. Of any other response the body is read, until it ends or its start is full; wait no longer for it
+    /// than [`BODY_TIME`](super::BODY_TIME).
     ///
     /// # Errors
     /// [`Malformed`](HandshakeError::Malformed), [`HeadTooLong`](HandshakeError::HeadTooLong),
@@ -217,6 +231,10 @@ impl ClientHandshake {
                 100..=199 => self.interim += length,
                 status => {
                     let body = Body::new(status, &response.head);
+                    if response.redirect().is_some() {
+                        // Where it leads is in the head; some servers keep the body waiting until the connection ends.
+                        return Ok(Some(Outcome::Rejected(Response { whole: body.is_whole(), ..response })));
+                    }
                     self.stage = Stage::Body(response.into_owned(), body);
                 }
             }
@@ -225,8 +243,13 @@ impl ClientHandshake {
         if whole { Ok(self.take_rejected()) } else { Ok(None) }
     }
 
-    /// The transport ended. A body that was under way is then as long as it is; `None` where the answer was given
-    /// before.
+    /// Whether the response refuses, and its body is still coming.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.stage, Stage::Body(..))
+    }
+
+    /// The transport ended, or is not waited for any longer. A body that was under way is then as long as it is; `None`
+    /// where the answer was given before.
     ///
     /// # Errors
     /// [`UnexpectedEof`](HandshakeError::UnexpectedEof) where no response was whole.
@@ -240,7 +263,10 @@ impl ClientHandshake {
 
     fn take_rejected(&mut self) -> Option<Outcome<'static>> {
         match mem::take(&mut self.stage) {
-            Stage::Body(response, body) => Some(Outcome::Rejected(Response { body: body.bytes, ..response })),
+            Stage::Body(response, body) => {
+                let whole = body.is_whole();
+                Some(Outcome::Rejected(Response { body: body.bytes, whole, ..response }))
+            }
             _ => None,
         }
     }
@@ -302,10 +328,12 @@ mod tests {
         }
     }
 
-    fn rejected(text: &str, eof: bool) -> Option<(u16, String, usize)> {
+    /// The status, the body, whether it is whole, and what is left behind it.
+    fn rejected(text: &str, eof: bool) -> Option<(u16, String, bool, usize)> {
         match same_for_every_cut(text.as_bytes(), &Limits::default(), eof).unwrap() {
             (Some(Outcome::Rejected(response)), left) => {
-                Some((response.status(), String::from_utf8(response.body).unwrap(), left))
+                let whole = response.is_whole();
+                Some((response.status(), String::from_utf8(response.body).unwrap(), whole, left))
             }
             (None, _) => None,
             other => panic!("{other:?}"),
@@ -392,19 +420,41 @@ mod tests {
 
     #[test]
     fn other_responses_come_with_their_body() {
-        let some = |status, body: &str, left| Some((status, String::from(body), left));
-        let moved = "HTTP/1.1 302 Found\r\nLocation: ws://b/\r\nContent-Length: 5\r\n\r\nThere, and more";
-        assert_eq!(rejected(moved, false), some(302, "There", 10));
-        assert_eq!(rejected("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", false), some(401, "", 0));
-        assert_eq!(rejected("HTTP/1.1 204 No\r\n\r\nabc", false), some(204, "", 3));
+        let whole = |status, body: &str, left| Some((status, String::from(body), true, left));
+        let part = |status, body: &str| Some((status, String::from(body), false, 0));
+        assert_eq!(rejected("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", false), whole(401, "", 0));
+        assert_eq!(rejected("HTTP/1.1 204 No\r\n\r\nabc", false), whole(204, "", 3));
+        assert_eq!(rejected("HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nabc", false), whole(404, "ab", 1));
         assert_eq!(rejected("HTTP/1.0 200 OK\r\n\r\nabc", false), None);
-        assert_eq!(rejected("HTTP/1.0 200 OK\r\n\r\nabc", true), some(200, "abc", 0));
-        assert_eq!(rejected("HTTP/1.1 500 \r\nContent-Length: 9\r\n\r\nabc", true), some(500, "abc", 0));
-        assert_eq!(rejected("HTTP/1.1 500 \r\nContent-Length: x\r\n\r\nabc", true), some(500, "abc", 0));
+        assert_eq!(rejected("HTTP/1.0 200 OK\r\n\r\nabc", true), part(200, "abc"));
+        assert_eq!(rejected("HTTP/1.1 500 \r\nContent-Length: 9\r\n\r\nabc", true), part(500, "abc"));
+        assert_eq!(rejected("HTTP/1.1 500 \r\nContent-Length: x\r\n\r\nabc", true), part(500, "abc"));
         let chunked = "HTTP/1.1 403 No\r\nTransfer-Encoding: Chunked\r\nContent-Length: 1\r\n\r\n\
             3\r\nabc\r\n0C;ext=\"1\"\r\n\r\nd\r\n0\r\n\r\nef\r\n000\r\nafter";
-        assert_eq!(rejected(chunked, false), some(403, "abc\r\nd\r\n0\r\n\r\nef", 5));
-        assert_eq!(rejected("HTTP/1.1 403 No\r\nTransfer-Encoding: x\r\n\r\n0\r\n", true), some(403, "0\r\n", 0));
+        assert_eq!(rejected(chunked, false), whole(403, "abc\r\nd\r\n0\r\n\r\nef", 5));
+        let cut = chunked.split_once("ef").unwrap().0;
+        assert_eq!(rejected(cut, true), part(403, "abc\r\nd\r\n0\r\n\r\n"));
+        assert_eq!(rejected("HTTP/1.1 403 No\r\nTransfer-Encoding: x\r\n\r\n0\r\n", true), part(403, "0\r\n"));
+    }
+
+    #[test]
+    fn a_redirect_comes_at_its_head() {
+        for (status, redirects) in [(301, true), (302, true), (303, true), (307, true), (308, true), (300, false)] {
+            let moved = format!("HTTP/1.1 {status} No\r\nLocation: ws://b/\r\nContent-Length: 5\r\n\r\n");
+            let wanted = redirects.then(|| (status, String::new(), false, 0));
+            assert_eq!(rejected(&moved, false), wanted, "{status}");
+            let more = format!("{moved}There, and more");
+            let wanted = if redirects { ("", false, 15) } else { ("There", true, 10) };
+            assert_eq!(rejected(&more, false), Some((status, wanted.0.into(), wanted.1, wanted.2)), "{status}");
+        }
+        let empty = "HTTP/1.1 302 No\r\nLocation: b\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(rejected(empty, false), Some((302, String::new(), true, 0)));
+        // One that leads nowhere is a refusal as any other.
+        assert_eq!(rejected("HTTP/1.1 302 No\r\nContent-Length: 5\r\n\r\n", false), None);
+        let response = |head: &'static str| Response::parse(head.as_bytes(), &Limits::default()).unwrap();
+        assert_eq!(response("HTTP/1.1 302 No\r\nLocation:  b \r\n\r\n").redirect(), Some(&b"b"[..]));
+        assert_eq!(response("HTTP/1.1 304 No\r\nLocation: b\r\n\r\n").redirect(), None);
+        assert_eq!(response("HTTP/1.1 302 No\r\n\r\n").redirect(), None);
     }
 
     #[test]
@@ -421,6 +471,7 @@ mod tests {
                 let outcome = receive(text.as_bytes(), sizes, &Limits::default(), false);
                 let Ok((Some(Outcome::Rejected(response)), 1)) = outcome else { panic!("{outcome:?}") };
                 assert_eq!(response.body(), body.as_bytes().split_last().unwrap().1);
+                assert!(!response.is_whole());
             }
         }
     }

@@ -120,8 +120,14 @@ impl Client {
             error: None,
             ended: false,
         };
-        client.until(deadline, |client| client.response.is_some())?;
-        Ok(client)
+        match client.until(deadline, |client| client.response.is_some()) {
+            Err(ClientError::TimedOut) => {
+                // A refusal that is known is told, be its body whole or not.
+                client.end_input(None);
+                Err(client.error.take().filter(ClientError::is_rejection).unwrap_or(ClientError::TimedOut))
+            }
+            opened => opened.map(|()| client),
+        }
     }
 
     /// Sends a message, all of it: waits while the peer takes none, for as long as the keepalive of its configuration

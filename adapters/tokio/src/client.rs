@@ -5,7 +5,7 @@ use crate::error::ConnectError;
 use crate::opening::Opening;
 use crate::proxy::Proxy;
 use crate::reconnect::{Backoff, Reconnecting};
-use crate::redirect::{is_redirect, is_same_origin, target};
+use crate::redirect::{is_same_origin, target};
 use crate::stream::NetStream;
 #[cfg(feature = "tls")]
 use crate::tls::{self, Tls};
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 /// Connects to a `ws://` or `wss://` URL with the default settings; [`Client`] has the others.
 ///
@@ -193,7 +194,8 @@ impl Client {
     /// Dropped, the future gives up what it had begun, and no connection is left.
     pub async fn connect(&self) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
         // A task that awaits this has room for it as long as it lives, so there should be little.
-        Box::pin(self.in_time(self.follow())).await
+        let deadline = self.deadline();
+        Box::pin(self.follow(deadline)).await
     }
 
     /// A client that connects again whenever its connection is lost; it begins when it is first asked for something.
@@ -214,32 +216,33 @@ impl Client {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let request = self.request(&self.url, true)?;
-        Box::pin(self.in_time(self.open(&request, stream))).await
+        Box::pin(self.open(&request, stream, self.deadline())).await
     }
 
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
-        match self.timeout {
-            Some(time) => tokio::time::timeout(time, work).await.unwrap_or(Err(ConnectError::Timeout)),
-            None => work.await,
-        }
+    fn deadline(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.timeout?)
     }
 
     /// Connects, and follows redirects.
-    async fn follow(&self) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
+    async fn follow(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
         let first = self.request(&self.url, true)?;
-        trace::connect(self.follow_from(&first), first.host(), first.port()).await
+        trace::connect(self.follow_from(&first, deadline), first.host(), first.port()).await
     }
 
     async fn follow_from(
         &self,
         first: &ClientRequest,
+        deadline: Option<Instant>,
     ) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
         let (mut url, mut request) = (self.url.clone(), first.clone());
         let mut left = self.redirects;
         loop {
-            let stream = self.dial(&request).await?;
-            match self.open(&request, stream).await {
-                Err(ConnectError::Rejected(response)) if self.redirects > 0 && is_redirect(&response) => {
+            let stream = in_time(deadline, self.dial(&request)).await?;
+            match self.open(&request, stream, deadline).await {
+                Err(ConnectError::Rejected(response)) if self.redirects > 0 && response.redirect().is_some() => {
                     let lost = || {
                         let location = response.header("location").unwrap_or_default();
                         ConnectError::Redirect(String::from_utf8_lossy(location).into_owned())
@@ -297,6 +300,7 @@ impl Client {
         &self,
         request: &ClientRequest,
         stream: S,
+        deadline: Option<Instant>,
     ) -> Result<(WebSocket<S>, Response<'static>), ConnectError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -304,12 +308,27 @@ impl Client {
         let connection = Connection::client(request, self.config.clone(), Seed::random())?;
         let mut opening = Opening::new(connection, stream);
         loop {
-            match opening.event().await? {
+            let event = match in_time(deadline, async { Ok(opening.event().await?) }).await {
+                // A refusal that is known is told, be its body whole or not.
+                Err(ConnectError::Timeout) => opening.give_up().ok_or(ConnectError::Timeout)?,
+                event => event?,
+            };
+            match event {
                 Event::Open(response) => return Ok((opening.open(response.subprotocol())?, response)),
                 Event::Rejected(response) => return Err(ConnectError::Rejected(Box::new(response))),
                 _ => {}
             }
         }
+    }
+}
+
+async fn in_time<T>(
+    deadline: Option<Instant>,
+    work: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline, work).await.unwrap_or(Err(ConnectError::Timeout)),
+        None => work.await,
     }
 }
 

@@ -53,7 +53,8 @@ pub enum ConnectError {
     /// The TLS handshake failed: the certificate, most likely.
     #[error("TLS: {0}")]
     Tls(io::Error),
-    /// The server answered with another status than 101; a redirect too, where they are not followed.
+    /// The server answered with another status than 101; a redirect too, where they are not followed. Its body may be
+    /// incomplete ([`Response::is_whole`]).
     #[error("server answered with status {}", .0.status())]
     Rejected(Box<Response<'static>>),
     /// A redirect that cannot be followed, or one too many.

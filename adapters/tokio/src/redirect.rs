@@ -21,11 +21,6 @@ pub(crate) fn target(url: &str, response: &Response<'_>) -> Option<String> {
     Some(format!("{scheme}:{rest}"))
 }
 
-/// Whether a response is a redirect that a client may follow (RFC 9110 §15.4).
-pub(crate) fn is_redirect(response: &Response<'_>) -> bool {
-    matches!(response.status(), 301 | 302 | 303 | 307 | 308)
-}
-
 /// Whether credentials meant for the one may be shown to the other.
 pub(crate) fn is_same_origin(one: &ClientRequest, other: &ClientRequest) -> bool {
     (one.is_secure(), one.port()) == (other.is_secure(), other.port()) && one.host().eq_ignore_ascii_case(other.host())

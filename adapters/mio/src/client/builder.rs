@@ -40,6 +40,12 @@ pub enum ClientError {
     Closed,
 }
 
+impl ClientError {
+    pub(super) fn is_rejection(&self) -> bool {
+        matches!(self, Self::Rejected(_))
+    }
+}
+
 /// The settings of a [`Client`], from [`Client::builder`].
 #[must_use]
 pub struct ClientBuilder {

@@ -237,8 +237,10 @@ impl<S: Send + 'static> Entry<S> {
     pub(crate) fn fail<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, error: io::Error) {
         self.flags.dead = true;
         self.flags.readable = false;
-        // What the handler is told is the reason of it.
-        _ = self.connection.receive_eof();
+        // What the handler is told is the reason of it, unless more is known.
+        if let Ok(Some(event)) = self.connection.receive_eof() {
+            self.any_event(handler, local, event, 0);
+        }
         self.end(handler, local, Closed::abnormal(Some(error.into())));
     }
 
