@@ -1,9 +1,9 @@
 //! Who is woken when the transport takes bytes again, a deadline passes, or somebody asks for the end.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
-use std::{fmt, mem};
 
 /// The waker that the writing side of a connection waits with: it wakes the task that reads and those that write, be
 /// they one or many, so that whatever any of them began goes on.
@@ -13,7 +13,56 @@ pub(crate) struct Alarm {
     rang: AtomicBool,
     go_away: AtomicBool,
     reader: Mutex<Option<Waker>>,
-    writers: Mutex<Vec<Waker>>,
+    /// Who writes to a whole connection, one at a time.
+    writer: Mutex<Option<Waker>>,
+    /// Those who write to one in halves.
+    writers: Mutex<Writers>,
+}
+
+/// Who waits: as many as are still there to be woken, for each gives its place back when it is dropped.
+#[derive(Default)]
+struct Writers {
+    /// By place, who waits; nobody where it was woken, or has left.
+    wakers: Vec<Option<Waker>>,
+    /// Places that nobody has.
+    free: Vec<u32>,
+}
+
+/// A place among those who write to a connection in halves. It is taken by who first waits.
+#[derive(Default)]
+pub(crate) struct Place(Option<(Arc<Alarm>, u32)>);
+
+impl Place {
+    /// Has the alarm wake the task once, and nobody else that waited here before.
+    pub(crate) fn wait(&mut self, alarm: &Arc<Alarm>, waker: &Waker) {
+        let waker = waker.clone();
+        let mut writers = lock(&alarm.writers);
+        let (_, place) = self.0.get_or_insert_with(|| {
+            let place = writers.free.pop().unwrap_or_else(|| {
+                writers.wakers.push(None);
+                writers.wakers.len() as u32 - 1
+            });
+            (alarm.clone(), place)
+        });
+        let before = writers.wakers[*place as usize].replace(waker);
+        // To drop a waker may drop a task, which gives its place back.
+        drop(writers);
+        drop(before);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some((alarm, place)) = self.0.take() else { return };
+        let mut writers = lock(&alarm.writers);
+        let waker = writers.wakers[place as usize].take();
+        writers.free.push(place);
+        if writers.free.len() == writers.wakers.len() {
+            *writers = Writers::default();
+        }
+        drop(writers);
+        drop(waker);
+    }
 }
 
 impl Alarm {
@@ -41,17 +90,11 @@ impl Alarm {
     }
 
     pub(crate) fn wait_to_read(&self, waker: &Waker) {
-        match &mut *lock(&self.reader) {
-            Some(known) => known.clone_from(waker),
-            slot => *slot = Some(waker.clone()),
-        }
+        put(&self.reader, waker);
     }
 
     pub(crate) fn wait_to_write(&self, waker: &Waker) {
-        let mut writers = lock(&self.writers);
-        if !writers.iter().any(|known| known.will_wake(waker)) {
-            writers.push(waker.clone());
-        }
+        put(&self.writer, waker);
     }
 
     /// Wakes the task that reads, and none of those that write.
@@ -71,6 +114,12 @@ impl Alarm {
     }
 }
 
+fn put(slot: &Mutex<Option<Waker>>, waker: &Waker) {
+    let waker = waker.clone();
+    let before = lock(slot).replace(waker);
+    drop(before);
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -83,8 +132,9 @@ impl Wake for Alarm {
     fn wake_by_ref(self: &Arc<Self>) {
         self.mark();
         let reader = lock(&self.reader).clone();
-        let writers = mem::take(&mut *lock(&self.writers));
-        reader.into_iter().chain(writers).for_each(Waker::wake);
+        let writer = lock(&self.writer).take();
+        let writers: Vec<_> = lock(&self.writers).wakers.iter_mut().filter_map(Option::take).collect();
+        reader.into_iter().chain(writer).chain(writers).for_each(Waker::wake);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A connection in two halves, for two tasks.
 
-use crate::alarm::{Alarm, Closer};
+use crate::alarm::{Alarm, Closer, Place};
 use crate::drive::Drive;
 use crate::error::Error;
 use crate::message::{Event, Message, Piece};
@@ -17,7 +17,7 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
-use std::task::{Context, Poll, Wake, ready};
+use std::task::{Context, Poll, Wake};
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 
 /// The half that receives. It answers pings and closes, and keeps the deadlines, whether or not anybody uses the other.
@@ -37,6 +37,8 @@ pub struct Receiver<R, W> {
 /// first, a sender or the [`Receiver`]; dropping a sender loses nothing that it took.
 pub struct Sender<W> {
     shared: Arc<Shared<W>>,
+    /// Where it waits as a `Sink`.
+    place: Place,
 }
 
 /// The halves of a connection whose stream [`tokio::io::split`] has parted.
@@ -44,7 +46,7 @@ pub type Halves<S> = (Receiver<ReadHalf<S>, WriteHalf<S>>, Sender<WriteHalf<S>>)
 
 impl<W> Clone for Sender<W> {
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone() }
+        Self { shared: self.shared.clone(), place: Place::default() }
     }
 }
 
@@ -85,7 +87,7 @@ pub(crate) fn new<R, W>(read: R, side: Side<W>, reading: Reading) -> (Receiver<R
         failed: OnceLock::new(),
         alarm,
     });
-    (Receiver { io: read, reading, shared: shared.clone(), side: () }, Sender { shared })
+    (Receiver { io: read, reading, shared: shared.clone(), side: () }, Sender { shared, place: Place::default() })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -151,7 +153,7 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         result
     }
 
-    fn poll_drained(&self, cx: &mut Context<'_>, all: bool) -> Poll<Result<(), Error>> {
+    fn poll_drained(&self, cx: &mut Context<'_>, place: &mut Place, all: bool) -> Poll<Result<(), Error>> {
         let mut side = lock(&self.side);
         let Side { io, writing } = &mut *side;
         if !all && !writing.is_high() {
@@ -159,7 +161,7 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         }
         let mut poll = writing.poll_flush(io);
         if poll.is_pending() {
-            self.alarm.wait_to_write(cx.waker());
+            place.wait(&self.alarm, cx.waker());
             // It may have rung before it knew whom to wake.
             poll = writing.poll_flush(io);
         }
@@ -352,7 +354,11 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
     fn sent(&self, all: bool, command: impl FnOnce(&mut Writing) -> Result<(), Error>) -> Sent<'_, W> {
         let taken = self.shared.with(command);
         self.shared.fed.store(true, Ordering::Release);
-        Sent { shared: &self.shared, taken, all }
+        Sent { shared: &self.shared, place: Place::default(), taken, all }
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>, all: bool) -> Poll<Result<(), Error>> {
+        self.shared.poll_drained(cx, &mut self.place, all)
     }
 
     /// What has been sent, and with `received` from [`Receiver::traffic`], all that the connection has done.
@@ -440,22 +446,22 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Stream for Receiver<R, W> {
 impl<W: AsyncWrite + Unpin, M: Into<Message>> Sink<M> for Sender<W> {
     type Error = Error;
 
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.shared.poll_drained(cx, false)
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll_drained(cx, false)
     }
 
     fn start_send(self: Pin<&mut Self>, message: M) -> Result<(), Error> {
         self.sent(false, |writing| writing.push(message.into())).taken
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.shared.poll_drained(cx, true)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll_drained(cx, true)
     }
 
     /// Sends a close frame with 1000.
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.shared.with(|writing| writing.close(Code::NORMAL, ""))?;
-        self.shared.poll_drained(cx, true)
+        self.poll_drained(cx, true)
     }
 }
 
@@ -475,6 +481,7 @@ impl<W> fmt::Debug for Sender<W> {
 #[must_use = "what was sent is written when this is awaited, or by the receiver"]
 pub struct Sent<'a, W> {
     shared: &'a Shared<W>,
+    place: Place,
     taken: Result<(), Error>,
     all: bool,
 }
@@ -484,9 +491,8 @@ impl<W: AsyncWrite + Unpin> Future for Sent<'_, W> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         mem::replace(&mut self.taken, Ok(()))?;
-        let all = self.all;
-        let result = ready!(self.shared.poll_drained(cx, all));
-        Poll::Ready(result)
+        let Self { shared, place, all, .. } = &mut *self;
+        shared.poll_drained(cx, place, *all)
     }
 }
 

@@ -5,6 +5,7 @@ mod common;
 use common::*;
 use sockless_tokio::sockless::{Config, Keepalive, ProtocolError, Role};
 use sockless_tokio::{Error, Event, Message};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
@@ -295,6 +296,47 @@ impl Wake for Woken {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Has many tasks begin to wait for something and give up; says how many of them it knows in the end.
+fn known_of_who_gave_up(mut poll: impl FnMut(&mut Context<'_>)) -> usize {
+    let tasks: Vec<_> = (0..10_000).map(|_| Arc::new(Woken::default())).collect();
+    for task in &tasks {
+        poll(&mut Context::from_waker(&Waker::from(task.clone())));
+    }
+    tasks.iter().filter(|task| Arc::strong_count(task) > 1).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gave_up_waiting_to_write_is_forgotten() {
+    use futures_util::Sink;
+    let (_wire, stream) = duplex(2);
+    let mut socket = open(stream, Role::Server, Config::default());
+    socket.feed("What does not fit").await.unwrap();
+    let known = known_of_who_gave_up(|cx| assert!(pin!(socket.flush()).poll(cx).is_pending()));
+    assert!(known <= 1, "whole: {known}");
+
+    let (mut receiver, sender) = socket.split();
+    let known = known_of_who_gave_up(|cx| assert!(pin!(sender.flush()).poll(cx).is_pending()));
+    assert_eq!(known, 0, "halves");
+    // As a `Sink` it has one future for all of its time.
+    let mut sink = sender.clone();
+    let flush = |cx: &mut Context<'_>| assert!(Sink::<Message>::poll_flush(Pin::new(&mut sink), cx).is_pending());
+    assert!(known_of_who_gave_up(flush) <= 1, "a sink");
+    let receive = |cx: &mut Context<'_>| assert!(pin!(receiver.recv()).poll(cx).is_pending());
+    assert!(known_of_who_gave_up(receive) <= 1, "a receiver");
+
+    // Those who still wait are all woken, whoever has left between them.
+    let tasks: [Arc<Woken>; 5] = Default::default();
+    let mut waiting: Vec<_> = tasks.iter().map(|_| Some(Box::pin(sender.flush()))).collect();
+    for (task, waiting) in tasks.iter().zip(&mut waiting) {
+        assert!(
+            waiting.as_mut().unwrap().as_mut().poll(&mut Context::from_waker(&Waker::from(task.clone()))).is_pending()
+        );
+    }
+    (waiting[1], waiting[3]) = (None, None);
+    sender.closer().go_away();
+    assert_eq!(tasks.map(|task| task.0.load(Ordering::Relaxed)), [true, false, true, false, true]);
 }
 
 #[tokio::test(start_paused = true)]
