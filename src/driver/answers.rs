@@ -27,9 +27,16 @@ impl Answers {
     }
 
     #[inline(never)]
-    fn add(&mut self, sender: &Sender, added: usize) {
+    pub(super) fn add(&mut self, sender: &Sender, added: usize) {
         self.bytes = self.waiting(sender) + added;
-        self.until = sender.traffic().bytes + sender.queued() as u64;
+        if added > 0 {
+            self.until = sender.traffic().bytes + sender.queued() as u64;
+        }
+    }
+
+    /// Whether none waited when the last was added.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes == 0
     }
 
     /// Whether reading should wait: more than [`Outbound::soft`](crate::Outbound::soft) bytes of answers wait to go out.

@@ -1,7 +1,240 @@
-//! What every loop around a [`Connection`](crate::Connection) does, without the loop.
+//! What every loop around a [`Connection`] does, without the loop: where to read, when to judge the time, what to write,
+//! and what comes next.
 
 mod answers;
 mod attempts;
+mod next;
+mod progress;
+mod reading;
+mod storage;
+mod writing;
+
+use crate::connection::Connection;
+use crate::error::ProtocolError;
+use crate::event::Event;
+use core::fmt;
+use core::time::Duration;
 
 pub use answers::Answers;
 pub use attempts::{Attempt, Attempts};
+pub use next::Next;
+pub use storage::Storage;
+
+use progress::Progress;
+use reading::Mode;
+
+/// A connection, and all about driving it that is neither protocol nor I/O: it is told bytes, lengths and times.
+///
+/// A loop lends it a [`Storage`], reads into its [`space`](Self::space), takes [`event`](Self::event)s, writes what is
+/// outbound, and asks what comes [`next`](Self::next). So deadlines are kept, large messages are read to where they
+/// belong, many small ones are answered together, no peer takes the turns of others, and a peer that does not read is not
+/// asked on.
+///
+/// ```
+/// use sockless::driver::{Driver, Storage};
+/// use sockless::{Config, Connection, Event};
+/// use std::io::{self, ErrorKind, Read, Write};
+/// use std::net::{Shutdown, TcpStream};
+/// use std::time::{Duration, Instant};
+///
+/// fn serve(mut stream: TcpStream) -> io::Result<()> {
+///     let (mut driver, mut storage) = (Driver::new(Connection::server(Config::default())), Storage::default());
+///     let started = Instant::now();
+///     loop {
+///         let next = driver.next(&mut storage, started.elapsed());
+///         if next.shutdown {
+///             _ = stream.shutdown(Shutdown::Write);
+///         }
+///         if next.close {
+///             return Ok(());
+///         }
+///         let wait = next.deadline.map(|at| at.saturating_sub(started.elapsed()).max(Duration::from_millis(1)));
+///         stream.set_read_timeout(wait)?;
+///         stream.set_write_timeout(wait)?;
+///         if next.read && !next.write {
+///             match stream.read(driver.space(&mut storage)) {
+///                 Ok(n) => driver.received(&mut storage, n, started.elapsed()),
+///                 Err(error) if error.kind() == ErrorKind::WouldBlock => driver.received_nothing(&mut storage),
+///                 Err(_) => driver.received(&mut storage, 0, started.elapsed()),
+///             }
+///         }
+///         loop {
+///             match driver.event(&mut storage, started.elapsed()) {
+///                 Ok(Some(Event::Request(request))) => driver.connection().accept(request.accept()).unwrap(),
+///                 Ok(Some(Event::Text(text))) => _ = driver.connection().send_text(&text),
+///                 Ok(Some(Event::Binary(bytes))) => _ = driver.connection().send_binary(&bytes),
+///                 Ok(Some(_)) => {} // pings are answered, and closes are echoed
+///                 Ok(None) => break,
+///                 Err(error) => eprintln!("{error}"), // the close frame that tells the peer is outbound
+///             }
+///         }
+///         driver.write(&mut storage, |slices| stream.write_vectored(slices))?;
+///     }
+/// }
+/// # use std::net::TcpListener;
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # let mut client = TcpStream::connect(listener.local_addr()?)?;
+/// # client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+/// #     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\
+/// #     \x82\x81\0\0\0\0A\x88\x80\0\0\0\0")?;
+/// # let served = std::thread::spawn(move || serve(listener.accept()?.0));
+/// # let mut answers = Vec::new();
+/// # client.read_to_end(&mut answers)?;
+/// # assert!(answers.ends_with(b"\r\n\r\n\x82\x01A\x88\0"));
+/// # served.join().unwrap()
+/// ```
+pub struct Driver {
+    connection: Connection,
+    progress: Progress,
+}
+
+impl Driver {
+    /// Drives a connection of either role, from any point of it on.
+    pub fn new(connection: Connection) -> Self {
+        Self { connection, progress: Progress::default() }
+    }
+
+    /// The connection, to send, to close, or to answer a request.
+    #[inline]
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// The connection, to look at.
+    #[inline]
+    pub fn peek(&self) -> &Connection {
+        &self.connection
+    }
+
+    // ---- reading
+
+    /// Where the next read goes: never empty; the bytes in it mean nothing.
+    ///
+    /// It is the rest of a large message where that lies, or what the loop lends, behind what the last read cut off.
+    #[inline]
+    pub fn space<'a>(&'a mut self, storage: &'a mut Storage) -> &'a mut [u8] {
+        self.progress.lend(&mut self.connection, storage);
+        self.progress.space(&mut self.connection, storage)
+    }
+
+    /// So many bytes were read into the [`space`](Self::space), at this time on the caller's clock. None: the transport has
+    /// ended, by itself or by an error.
+    #[inline]
+    pub fn received(&mut self, storage: &mut Storage, len: usize, now: Duration) {
+        self.progress.received(&self.connection, storage, len, now);
+    }
+
+    /// The transport has nothing to read now, as far as is known: a deadline that has passed counts.
+    #[inline]
+    pub fn received_nothing(&mut self, storage: &mut Storage) {
+        self.progress.received_nothing(&self.connection, storage);
+    }
+
+    /// The next event; `None` when it is time to write: all input is taken, or this turn has done its part.
+    ///
+    /// The event borrows `storage`, never the driver. What the loop sends before the next call counts as answered from
+    /// within reading, for which a server may stop reading ([`Answers`]).
+    ///
+    /// # Errors
+    /// The [`ProtocolError`] that ends the connection, once: the peer's fault, or a deadline. The loop goes on until
+    /// [`Next::close`].
+    #[inline]
+    pub fn event<'a>(&mut self, storage: &'a mut Storage, now: Duration) -> Result<Option<Event<'a>>, ProtocolError> {
+        self.progress.event(&mut self.connection, storage, Mode::Message, now)
+    }
+
+    /// Gives `take` each event until it is time to write, as [`event`](Self::event) tells one: the quickest way for many short
+    /// messages. What it sends meanwhile goes by the connection that it is given.
+    ///
+    /// # Errors
+    /// As [`event`](Self::event); call again for what follows.
+    #[inline]
+    pub fn each(
+        &mut self,
+        storage: &mut Storage,
+        now: Duration,
+        take: impl FnMut(&mut Connection, Event<'_>),
+    ) -> Result<(), ProtocolError> {
+        self.progress.each(&mut self.connection, storage, now, take)
+    }
+
+    /// The same, but messages come in [`Piece`](crate::Piece)s as they arrive.
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
+    pub fn piece<'a>(&mut self, storage: &'a mut Storage, now: Duration) -> Result<Option<Event<'a>>, ProtocolError> {
+        self.progress.event(&mut self.connection, storage, Mode::Piece, now)
+    }
+
+    /// Stops reading, until [`resume`](Self::resume), or the connection is closed or aborted: no event comes, and no deadline
+    /// counts.
+    pub fn pause(&mut self) {
+        self.progress.set(Progress::PAUSED, true);
+    }
+
+    /// Goes on reading.
+    pub fn resume(&mut self) {
+        self.progress.set(Progress::PAUSED, false);
+    }
+
+    // ---- writing
+
+    /// Lends the outbox of `storage`, for what the loop sends of its own accord; reading does that by itself.
+    #[inline]
+    pub fn lend(&mut self, storage: &mut Storage) {
+        self.progress.lend(&mut self.connection, storage);
+    }
+
+    /// Writes what is outbound with as few calls of `write` as it takes, until the transport takes less than it is offered;
+    /// whether all is written.
+    ///
+    /// # Errors
+    /// That of `write`, but for `WouldBlock` and `Interrupted`, and where it takes nothing, `WriteZero`. Nothing more can be
+    /// written then; what the peer said before it went may still be read.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub fn write(
+        &mut self,
+        storage: &mut Storage,
+        write: impl FnMut(&[std::io::IoSlice<'_>]) -> std::io::Result<usize>,
+    ) -> std::io::Result<bool> {
+        self.progress.write(&mut self.connection, storage, write)
+    }
+
+    /// The transport takes no more for good: what waits to go out is dropped, and reading goes on to its end.
+    pub fn write_failed(&mut self) {
+        self.progress.write_failed(&mut self.connection);
+    }
+
+    /// Whether the transport itself holds bytes back, as TLS may: it is not closed before they have gone, for a while.
+    pub fn set_held_back(&mut self, held_back: bool) {
+        self.progress.set(Progress::HELD_BACK, held_back);
+    }
+
+    // ---- what next
+
+    /// Whether there is nothing to do but to read on, and no deadline has come nearer since [`next`](Self::next): mostly so,
+    /// and quicker to ask.
+    #[inline]
+    pub fn is_settled(&self, storage: &Storage) -> bool {
+        self.progress.is_settled(&self.connection, storage)
+    }
+
+    /// What the loop should do now. The turn ends with it: events that were left follow in the next.
+    #[inline]
+    pub fn next(&mut self, storage: &mut Storage, now: Duration) -> Next {
+        self.progress.next(&mut self.connection, storage, now)
+    }
+
+    /// The loop turns to another connection: takes out of `storage` what is this one's, if there is anything.
+    #[inline]
+    pub fn leave(&mut self, storage: &mut Storage) {
+        self.progress.leave(&mut self.connection, storage);
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Driver").field(&self.connection).finish()
+    }
+}

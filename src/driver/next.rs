@@ -1,0 +1,20 @@
+//! What a loop should do next.
+
+use core::time::Duration;
+
+/// What a loop should do now, as [`Driver::next`](super::Driver::next) says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// Ask for events again at once, for there is input at hand; the others have had their turn.
+    pub again: bool,
+    /// Read from the transport.
+    pub read: bool,
+    /// Write, as soon as the transport takes more.
+    pub write: bool,
+    /// Shut the transport's write side down, now; it is told once.
+    pub shutdown: bool,
+    /// Close the transport. Nothing else is to be done.
+    pub close: bool,
+    /// When to come again at the latest, on the caller's clock; a past time means now.
+    pub deadline: Option<Duration>,
+}

@@ -1,0 +1,125 @@
+//! What a driver knows besides its connection: small while all goes well.
+
+use super::Answers;
+use crate::connection::Connection;
+use alloc::{boxed::Box, vec::Vec};
+use core::time::Duration;
+
+/// What is known of a connection between the turns of its loop. Each half of a connection has its own, and uses its part.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// When something was last read, in milliseconds of the caller's clock, which wrap.
+    heard: u32,
+    flags: u16,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few connections have.
+#[derive(Default)]
+pub(super) struct Rare {
+    /// Input that was read and is not decoded, from the index on.
+    pub(super) kept: Vec<u8>,
+    pub(super) at: usize,
+    /// What a server's handler has answered and the peer has not taken.
+    pub(super) answers: Answers,
+    /// When the end of the transport is not waited for any longer.
+    pub(super) linger: Option<Duration>,
+}
+
+/// Facts, a bit each.
+impl Progress {
+    /// The outbox is the loop's.
+    pub(super) const LENT: u16 = 1;
+    /// The connection was open when it was told the time, and nothing but messages has come since.
+    pub(super) const TIMED: u16 = 2;
+    /// The transport's write side was shut down.
+    pub(super) const SHUT: u16 = 4;
+    /// The application has stopped reading.
+    pub(super) const PAUSED: u16 = 8;
+    /// Reading waits for answers to go out.
+    pub(super) const WAITS: u16 = 16;
+    /// The transport has ended, which the connection has not been told.
+    pub(super) const EOF: u16 = 32;
+    /// Something was read that the connection has not been told the time of.
+    pub(super) const HEARD: u16 = 64;
+    /// What is left of the input has been waited for once.
+    pub(super) const WAITED: u16 = 128;
+    /// The transport holds bytes back that it was given.
+    pub(super) const HELD_BACK: u16 = 256;
+    /// Nothing can be written any more.
+    pub(super) const BROKEN: u16 = 512;
+    /// The connection may have events though all input is taken.
+    pub(super) const OWED: u16 = 1024;
+    /// The peer is not there any more.
+    pub(super) const DEAD: u16 = 2048;
+    /// The storage is this connection's, until it leaves.
+    pub(super) const HERE: u16 = 4096;
+
+    #[inline]
+    pub(super) fn flags(&self) -> u16 {
+        self.flags
+    }
+
+    #[inline]
+    pub(super) fn has(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Whether it has any of these.
+    #[inline]
+    pub(super) fn has_any(&self, flags: u16) -> bool {
+        self.flags & flags != 0
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, flag: u16, value: bool) {
+        if value { self.flags |= flag } else { self.flags &= !flag }
+    }
+
+    #[inline]
+    pub(super) fn hear(&mut self, now: Duration) {
+        self.heard = now.as_millis() as u32;
+        self.set(Self::HEARD, true);
+    }
+
+    /// When something was last read, if the connection has not been told; never later than `now`.
+    pub(super) fn take_heard(&mut self, now: Duration) -> Option<Duration> {
+        let heard = self.has(Self::HEARD);
+        self.set(Self::HEARD, false);
+        let ago = (now.as_millis() as u32).wrapping_sub(self.heard);
+        heard.then(|| now.saturating_sub(Duration::from_millis(ago.into())))
+    }
+
+    #[inline]
+    pub(super) fn rare(&self) -> Option<&Rare> {
+        self.rare.as_deref()
+    }
+
+    pub(super) fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Whether undecoded input is kept.
+    #[inline]
+    pub(super) fn has_kept(&self) -> bool {
+        self.rare().is_some_and(|rare| rare.at < rare.kept.len())
+    }
+
+    pub(super) fn take_kept(&mut self) -> Option<(Vec<u8>, usize)> {
+        let rare = self.rare.as_mut()?;
+        let kept = core::mem::take(&mut rare.kept);
+        let at = core::mem::take(&mut rare.at);
+        (!kept.is_empty()).then_some((kept, at))
+    }
+
+    /// Lets go of what is no longer needed.
+    #[cold]
+    pub(super) fn tidy(&mut self, connection: &Connection) {
+        let waits = self.has(Self::WAITS);
+        let Some(rare) = &mut self.rare else { return };
+        rare.answers.add(connection.sender(), 0);
+        if !waits && rare.answers.is_empty() && rare.kept.is_empty() && rare.linger.is_none() {
+            self.rare = None;
+        }
+    }
+}

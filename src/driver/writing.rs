@@ -1,0 +1,216 @@
+//! Writing: the lent outbox, the answers that wait, the transport's end, and what comes next.
+
+use super::{Next, Progress, Storage};
+use crate::connection::Connection;
+use crate::decode::Role;
+use crate::state::{State, Transport};
+use alloc::vec::Vec;
+use bytes::Buf;
+use core::mem;
+use core::time::Duration;
+
+/// Bytes; a longer queue takes the lent outbox along instead of being copied out of it.
+const MOST_MOVED: usize = 64 << 10;
+
+/// Parts of what waits that are written by one call.
+#[cfg(feature = "std")]
+const SLICES: usize = 64;
+
+/// How long a transport that holds bytes back is waited for, when all else is done: as long as for a closing handshake.
+const LINGER: Duration = Duration::from_secs(10);
+
+impl Progress {
+    /// Lends the outbox to a connection that holds none.
+    #[inline]
+    pub(super) fn lend(&mut self, connection: &mut Connection, storage: &mut Storage) {
+        if !self.has(Self::LENT) && connection.queued() == 0 {
+            connection.swap_outbox(&mut storage.outbox);
+            self.set(Self::LENT, true);
+        }
+    }
+
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(super) fn write(
+        &mut self,
+        connection: &mut Connection,
+        storage: &mut Storage,
+        mut write: impl FnMut(&[std::io::IoSlice<'_>]) -> std::io::Result<usize>,
+    ) -> std::io::Result<bool> {
+        self.note_answers(connection, storage);
+        let result = self.write_all(connection, &mut write);
+        if matches!(result, Ok(true)) {
+            storage.answered = 0;
+        }
+        storage.wrote(connection.queued());
+        result
+    }
+
+    #[cfg(feature = "std")]
+    #[inline]
+    fn write_all(
+        &mut self,
+        connection: &mut Connection,
+        write: &mut impl FnMut(&[std::io::IoSlice<'_>]) -> std::io::Result<usize>,
+    ) -> std::io::Result<bool> {
+        use std::io::{ErrorKind, IoSlice};
+        loop {
+            let mut outbound = connection.outbound();
+            if self.has(Self::LENT) {
+                outbound = outbound.retaining(usize::MAX);
+            }
+            let remaining = outbound.remaining();
+            if remaining == 0 {
+                return Ok(true);
+            }
+            let chunk = outbound.chunk();
+            let (written, offered) = if chunk.len() == remaining {
+                (write(&[IoSlice::new(chunk)]), remaining)
+            } else {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let count = outbound.chunks_vectored(&mut slices);
+                (write(&slices[..count]), slices[..count].iter().map(|slice| slice.len()).sum())
+            };
+            let error = match written {
+                Ok(0) => ErrorKind::WriteZero.into(),
+                Ok(n) => {
+                    outbound.advance(n);
+                    // A stream that takes less than it is offered takes no more (epoll(7), question 9).
+                    if n < offered {
+                        return Ok(false);
+                    }
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => error,
+            };
+            self.write_failed(connection);
+            return Err(error);
+        }
+    }
+
+    #[cold]
+    pub(super) fn write_failed(&mut self, connection: &mut Connection) {
+        let queued = connection.queued();
+        connection.outbound().advance(queued);
+        self.set(Self::BROKEN, true);
+        self.set(Self::TIMED, false);
+    }
+
+    /// Counts what was made to go out from within reading since the count was last taken up.
+    #[inline]
+    fn note_answers(&mut self, connection: &Connection, storage: &mut Storage) {
+        storage.answered += connection.queued().saturating_sub(storage.queued);
+    }
+
+    #[inline]
+    pub(super) fn is_settled(&self, connection: &Connection, storage: &Storage) -> bool {
+        self.has(Self::TIMED)
+            && !self.has_any(Self::PAUSED | Self::WAITS | Self::EOF | Self::BROKEN | Self::OWED)
+            && connection.queued() == 0
+            && !(self.has(Self::HERE) && storage.len() > 0)
+            && !self.has_kept()
+            && connection.state() == State::Open
+    }
+
+    #[inline]
+    pub(super) fn next(&mut self, connection: &mut Connection, storage: &mut Storage, now: Duration) -> Next {
+        self.enter(connection, storage);
+        self.note_answers(connection, storage);
+        if storage.answered > 0 || self.has(Self::WAITS) {
+            self.note_waiting(connection, mem::take(&mut storage.answered));
+        }
+        storage.end_turn();
+        storage.begin(connection.queued());
+        // Who closes a connection, or breaks it, wants to see its end.
+        if self.has(Self::PAUSED) && !matches!(connection.state(), State::Connecting | State::Open) {
+            self.set(Self::PAUSED, false);
+        }
+        let wants = connection.wants();
+        let reads = wants.read && !self.has_any(Self::PAUSED | Self::WAITS);
+        let has_input = storage.len() > 0 && !storage.cut || self.has_kept() || storage.tail > 0;
+        let again = self.has(Self::EOF) || reads && (has_input || self.has(Self::OWED));
+        let mut next = Next {
+            again,
+            read: reads && !again,
+            write: wants.write && !self.has(Self::BROKEN),
+            shutdown: false,
+            close: false,
+            deadline: wants.deadline.filter(|_| !self.has(Self::PAUSED)),
+        };
+        self.end_transport(connection, wants.transport, now, &mut next);
+        next
+    }
+
+    /// Whether reading waits for a server's answers.
+    #[cold]
+    fn note_waiting(&mut self, connection: &Connection, answered: usize) {
+        let waits = self.has(Self::WAITS);
+        if waits || answered > 0 && connection.is_high() && connection.role() == Role::Server {
+            let sender = connection.sender();
+            let answers = &mut self.rare_mut().answers;
+            answers.add(sender, answered);
+            let pause = answers.pause(sender);
+            self.set(Self::WAITS, pause);
+        }
+    }
+
+    /// What becomes of the transport.
+    #[inline]
+    fn end_transport(&mut self, connection: &Connection, transport: Transport, now: Duration, next: &mut Next) {
+        let transport = if self.has(Self::DEAD) { Transport::Close } else { transport };
+        if transport == Transport::Open {
+            return;
+        }
+        next.shutdown = connection.queued() == 0 && !self.has_any(Self::SHUT | Self::BROKEN);
+        self.set(Self::SHUT, self.has(Self::SHUT) || next.shutdown);
+        if transport == Transport::Shutdown {
+            return;
+        }
+        next.close = true;
+        if self.has(Self::HELD_BACK) && !self.has_any(Self::BROKEN | Self::DEAD) && connection.queued() == 0 {
+            // What the transport was given last has still to leave it.
+            let until = *self.rare_mut().linger.get_or_insert(now.saturating_add(LINGER));
+            (next.close, next.read, next.again, next.deadline) = (until <= now, false, false, Some(until));
+        }
+    }
+
+    #[inline]
+    pub(super) fn leave(&mut self, connection: &mut Connection, storage: &mut Storage) {
+        match (self.has(Self::LENT), connection.queued()) {
+            (true, 0) => {
+                let mut outbox = Vec::new();
+                connection.swap_outbox(&mut outbox);
+                storage.take_back(outbox);
+                self.set(Self::LENT, false);
+            }
+            (lent, queued) => self.keep_outbox(connection, storage, lent, queued),
+        }
+        if self.has(Self::HERE) && storage.len() > 0 {
+            let (kept, at) = storage.keep();
+            let rare = self.rare_mut();
+            (rare.kept, rare.at) = (kept, at);
+        } else if self.rare().is_some() {
+            self.tidy(connection);
+        }
+        self.set(Self::HERE, false);
+        storage.end_turn();
+    }
+
+    #[inline(never)]
+    fn keep_outbox(&mut self, connection: &mut Connection, storage: &mut Storage, lent: bool, queued: usize) {
+        match (lent, queued) {
+            // An own one that has served.
+            (false, 0) => connection.swap_outbox(&mut Vec::new()),
+            (true, ..=MOST_MOVED) => {
+                let mut own = Vec::with_capacity(queued);
+                connection.swap_outbox(&mut own);
+                storage.take_back(own);
+            }
+            // A large one it keeps, or has kept.
+            _ => {}
+        }
+        self.set(Self::LENT, false);
+    }
+}

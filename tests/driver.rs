@@ -1,0 +1,662 @@
+//! The driver: any loop around it tells what the connection alone would, keeps time, lets nobody starve and nobody wait.
+
+mod common;
+#[path = "common/heap.rs"]
+mod heap;
+#[path = "common/random.rs"]
+mod random;
+
+use common::*;
+use heap::used;
+use random::Random;
+use sockless::driver::{Driver, Next, Storage};
+use sockless::{Code, Config, Connection, Event, Keepalive, Kind, ProtocolError, Role, State};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::time::Duration;
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+type Told = Result<Event<'static>, ProtocolError>;
+
+/// One way of a transport, which holds so many bytes.
+struct Wire {
+    bytes: VecDeque<u8>,
+    room: usize,
+    ended: bool,
+}
+
+impl Wire {
+    fn new(room: usize) -> Self {
+        Self { bytes: VecDeque::new(), room, ended: false }
+    }
+
+    /// `None`: there is nothing now.
+    fn read(&mut self, into: &mut [u8], cut: usize) -> Option<usize> {
+        let n = into.len().min(self.bytes.len()).min(cut);
+        for (to, byte) in into.iter_mut().zip(self.bytes.drain(..n)) {
+            *to = byte;
+        }
+        (n > 0 || self.ended).then_some(n)
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let before = self.bytes.len();
+        for slice in slices {
+            let n = slice.len().min(self.room - self.bytes.len());
+            self.bytes.extend(&slice[..n]);
+        }
+        match self.bytes.len() - before {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            n => Ok(n),
+        }
+    }
+}
+
+/// An end, as a loop that has many holds it.
+struct End {
+    driver: Driver,
+    told: Vec<Told>,
+    /// Bytes that a read brings at most.
+    cut: usize,
+    /// Events are taken by `each`.
+    each: bool,
+    closed: bool,
+}
+
+impl End {
+    fn new(connection: Connection) -> Self {
+        Self { driver: Driver::new(connection), told: vec![], cut: usize::MAX, each: false, closed: false }
+    }
+
+    fn open(role: Role, config: Config) -> Self {
+        Self::new(open_with(role, config))
+    }
+
+    /// A turn of the loop; whether anything moved.
+    fn turn(
+        &mut self,
+        storage: &mut Storage,
+        [from, to]: [&mut Wire; 2],
+        now: Duration,
+        mut handle: impl FnMut(&mut Connection, &Event<'_>),
+    ) -> bool {
+        if self.closed {
+            return false;
+        }
+        let mut moved = false;
+        let next = self.driver.next(storage, now);
+        if next.read {
+            match from.read(self.driver.space(storage), self.cut) {
+                Some(n) => {
+                    moved |= n > 0 || !self.told.iter().any(Result::is_err);
+                    self.driver.received(storage, n, now);
+                }
+                None => self.driver.received_nothing(storage),
+            }
+        }
+        let told = self.told.len();
+        while self.each {
+            let result = self.driver.each(storage, now, |connection, event| {
+                handle(connection, &event);
+                self.told.push(Ok(event.into_owned()));
+            });
+            match result {
+                Ok(()) => break,
+                Err(error) => self.told.push(Err(error)),
+            }
+        }
+        while !self.each {
+            match self.driver.event(storage, now) {
+                Ok(Some(event)) => {
+                    handle(self.driver.connection(), &event);
+                    self.told.push(Ok(event.into_owned()));
+                }
+                Ok(None) => break,
+                Err(error) => self.told.push(Err(error)),
+            }
+        }
+        moved |= self.told.len() > told;
+        moved |= self.write(storage, to);
+        let next = self.driver.next(storage, now);
+        moved |= next.again || next.read && !from.bytes.is_empty();
+        if next.shutdown || next.close {
+            to.ended = true;
+        }
+        self.closed |= next.close;
+        self.driver.leave(storage);
+        moved
+    }
+
+    fn write(&mut self, storage: &mut Storage, to: &mut Wire) -> bool {
+        let queued = self.driver.peek().queued();
+        _ = self.driver.write(storage, |slices| to.write(slices));
+        self.driver.peek().queued() < queued
+    }
+
+    /// Has it take these bytes at once, in as many turns as it wants; what it writes.
+    fn take(&mut self, storage: &mut Storage, bytes: &[u8], now: Duration) -> Vec<u8> {
+        let (mut from, mut to) = (Wire::new(usize::MAX), Wire::new(usize::MAX));
+        from.bytes.extend(bytes);
+        while self.turn(storage, [&mut from, &mut to], now, |_, _| {}) {}
+        to.bytes.into()
+    }
+
+    fn events(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.told)
+    }
+}
+
+fn ms(time: u64) -> Duration {
+    Duration::from_millis(time)
+}
+
+fn quiet() -> Config {
+    let mut config = Config::default();
+    config.keepalive = Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None };
+    config
+}
+
+fn echo(connection: &mut Connection, event: &Event<'_>) {
+    match event {
+        Event::Text(text) => connection.send_text(text).unwrap(),
+        Event::Binary(bytes) => connection.send_binary(bytes).unwrap(),
+        _ => {}
+    }
+}
+
+// ---- what is told
+
+#[test]
+fn any_cutting_tells_what_the_connection_alone_tells() {
+    let mut random = Random(7);
+    let mut storage = Storage::new(2048);
+    for role in BOTH {
+        for round in 0..60 {
+            let mut stream = vec![];
+            for _ in 0..12 {
+                let len = random.pick(&[0, 1, 16, 125, 126, 700, 3000, 70_000]);
+                let payload = vec![b'x'; len];
+                stream.extend(match random.below(5) {
+                    0 => frame_to(role, 0x81, &payload),
+                    1 => frames_to(role, &[(0x01, &payload[..len / 2]), (0x89, b"?"), (0x80, &payload[len / 2..])]),
+                    2 => frame_to(role, 0x8A, b"unasked"),
+                    _ => frame_to(role, 0x82, &payload),
+                });
+            }
+            if round % 3 == 0 {
+                stream.extend(frame_to(role, 0x88, &[3, 232]));
+            } else if round % 3 == 1 {
+                stream.extend(frame_to(role, 0x81, b"\xff"));
+            }
+            let mut alone = open_with(role, quiet());
+            let (expected, error) = feed(&mut alone, &stream, usize::MAX);
+            let mut end = End::open(role, quiet());
+            end.each = random.percent(50);
+            let (mut from, mut to) = (Wire::new(usize::MAX), Wire::new(usize::MAX));
+            from.bytes.extend(&stream);
+            loop {
+                end.cut = random.pick(&[1, 2, 7, 100, 1000, 2048, usize::MAX]);
+                if !end.turn(&mut storage, [&mut from, &mut to], ms(1), |_, _| {}) {
+                    break;
+                }
+            }
+            let mut expected: Vec<_> = expected.into_iter().map(Ok).collect();
+            expected.extend(error.map(Err));
+            let short = |told: &[Told]| {
+                told.iter().map(|it| format!("{it:.40?}").chars().take(60).collect::<String>()).collect::<Vec<_>>()
+            };
+            let told = end.events();
+            assert!(told == expected, "{role:?}, round {round}: {:#?} {:#?}", short(&told), short(&expected));
+        }
+    }
+}
+
+#[test]
+fn a_frame_that_a_full_read_cuts_off_is_lent_whole() {
+    let mut storage = Storage::new(4096);
+    let frames: Vec<u8> = (0..20).flat_map(|i| frame_to(Role::Server, 0x82, &[i; 200])).collect();
+    let mut end = Driver::new(open_with(Role::Server, quiet()));
+    let mut rest = &frames[..];
+    let mut lent = 0;
+    while !rest.is_empty() {
+        let space = end.space(&mut storage);
+        let n = space.len().min(rest.len());
+        space[..n].copy_from_slice(&rest[..n]);
+        rest = &rest[n..];
+        end.received(&mut storage, n, ms(1));
+        while let Some(event) = end.event(&mut storage, ms(1)).unwrap() {
+            let Event::Binary(Cow::Borrowed(bytes)) = event else { panic!("{event:?}") };
+            assert_eq!(bytes, [lent; 200]);
+            lent += 1;
+        }
+        end.next(&mut storage, ms(1));
+    }
+    assert_eq!(lent, 20);
+}
+
+#[test]
+fn a_large_message_is_read_to_where_it_belongs() {
+    let mut storage = Storage::new(4096);
+    let mut end = Driver::new(open_with(Role::Client, quiet()));
+    let message = frame_to(Role::Client, 0x82, &[7; 300_000]);
+    let (mut rest, mut direct, mut told) = (&message[..], 0, None);
+    while told.is_none() {
+        let space = end.space(&mut storage);
+        if space.len() > 4096 {
+            direct += space.len().min(rest.len());
+        }
+        let n = space.len().min(rest.len());
+        space[..n].copy_from_slice(&rest[..n]);
+        rest = &rest[n..];
+        end.received(&mut storage, n, ms(1));
+        told = end.event(&mut storage, ms(1)).unwrap().map(Event::into_owned);
+        end.next(&mut storage, ms(1));
+    }
+    assert_eq!(told, Some(Event::Binary(vec![7; 300_000].into())));
+    assert!(direct > 200_000, "{direct} bytes");
+}
+
+#[test]
+fn every_ping_of_one_read_is_answered() {
+    let mut storage = Storage::new(4096);
+    let mut end = End::open(Role::Server, quiet());
+    let pings: Vec<u8> = (0..50).flat_map(|i| frame_to(Role::Server, 0x89, &[i])).collect();
+    let pongs: Vec<u8> = (0..50).flat_map(|i| [0x8A, 1, i]).collect();
+    assert_eq!(end.take(&mut storage, &pings, ms(1)), pongs);
+}
+
+#[test]
+fn what_came_behind_a_request_follows_its_answer_without_another_read() {
+    let mut storage = Storage::new(4096);
+    let mut end = End::new(Connection::server(quiet()));
+    let (mut from, mut to) = (Wire::new(usize::MAX), Wire::new(usize::MAX));
+    from.bytes.extend(REQUEST);
+    from.bytes.extend(frame_to(Role::Server, 0x81, b"early"));
+    // The answer comes only later, of the application's own accord.
+    while end.turn(&mut storage, [&mut from, &mut to], ms(1), |_, _| {}) {}
+    let events = end.events();
+    let [Ok(Event::Request(request))] = &events[..] else { panic!("{events:?}") };
+    end.driver.connection().accept(request.accept()).unwrap();
+    let next = end.driver.next(&mut storage, ms(1));
+    assert!(next.again && next.write, "{next:?}");
+    while end.turn(&mut storage, [&mut from, &mut to], ms(1), |_, _| {}) {}
+    assert_eq!(end.events(), [Ok(Event::Text("early".into()))]);
+}
+
+// ---- who waits for whom
+
+/// Both ends send `count` messages of `len` bytes; the server answers each it gets if `answers`.
+fn both_send(room: usize, count: usize, len: usize, answers: bool) {
+    let mut storage = Storage::new(16 << 10);
+    let (mut up, mut down) = (Wire::new(room), Wire::new(room));
+    let (mut client, mut server) = (End::open(Role::Client, quiet()), End::open(Role::Server, quiet()));
+    let message = vec![7; len];
+    let (mut to_send, mut to_return) = (count, if answers { 0 } else { count });
+    loop {
+        let mut moved = false;
+        for (end, left) in [(&mut client, &mut to_send), (&mut server, &mut to_return)] {
+            while *left > 0 && end.driver.connection().send_binary(&message).is_ok() {
+                *left -= 1;
+                moved = true;
+            }
+        }
+        moved |= client.turn(&mut storage, [&mut down, &mut up], ms(1), |_, _| {});
+        moved |= server.turn(&mut storage, [&mut up, &mut down], ms(1), |connection, event| {
+            if answers {
+                echo(connection, event);
+            }
+        });
+        if !moved {
+            break;
+        }
+    }
+    let got = [client.events().len(), server.events().len()];
+    assert_eq!(got, [count; 2], "over wires of {room} bytes, messages of {len}");
+}
+
+#[test]
+fn two_ends_that_both_send_much_never_wait_for_each_other() {
+    for room in [1, 100, 64 << 10] {
+        for answers in [false, true] {
+            both_send(room, 20, 500 * room.min(200), answers);
+        }
+    }
+}
+
+#[test]
+fn a_server_stops_reading_for_its_answers_alone_and_a_client_never() {
+    for role in BOTH {
+        let mut storage = Storage::new(1 << 20);
+        let mut end = End::open(role, quiet());
+        let (mut from, mut to) = (Wire::new(usize::MAX), Wire::new(10));
+        let mut turn = |end: &mut End, to: &mut Wire, answer: bool| {
+            from.bytes.extend(frame_to(role, 0x82, &[7; 50_000]));
+            end.turn(&mut storage, [&mut from, to], ms(1), |connection, event| {
+                if answer {
+                    echo(connection, event);
+                }
+            });
+            end.events().len()
+        };
+        // Of its own accord.
+        end.driver.connection().send_binary(&[0; 500_000]).unwrap();
+        assert_eq!([turn(&mut end, &mut to, false), turn(&mut end, &mut to, false)], [1, 1], "{role:?}");
+        // The second answer is too much for a server.
+        let answered = [turn(&mut end, &mut to, true), turn(&mut end, &mut to, true), turn(&mut end, &mut to, true)];
+        assert_eq!(answered, [1, 1, if role == Role::Server { 0 } else { 1 }], "{role:?}");
+        // Until they have gone, whatever is sent behind them.
+        end.driver.connection().send_binary(&[0; 100_000]).unwrap();
+        (to.bytes, to.room) = (VecDeque::new(), 550_000);
+        turn(&mut end, &mut to, false);
+        assert!(end.driver.peek().is_high());
+        assert!(turn(&mut end, &mut to, false) >= 1, "{role:?}");
+    }
+}
+
+#[test]
+fn work_of_every_kind_ends_a_turn() {
+    let mut storage = Storage::new(4 << 20);
+    let kinds: [(&str, Vec<u8>); 4] = [
+        ("empty messages", frame_to(Role::Server, 0x82, b"")),
+        ("pongs", frame_to(Role::Server, 0x8A, b"")),
+        ("pings", frame_to(Role::Server, 0x89, b"")),
+        ("fragments", frames_to(Role::Server, &[(0x02, b""), (0x80, b"")])),
+    ];
+    for (what, frames) in kinds {
+        let mut end = End::open(Role::Server, quiet());
+        end.each = what == "pongs";
+        let (mut from, mut to) = (Wire::new(usize::MAX), Wire::new(usize::MAX));
+        from.bytes.extend(frames.repeat((4 << 20) / frames.len()));
+        end.turn(&mut storage, [&mut from, &mut to], ms(1), |_, _| {});
+        let told = end.events().len();
+        assert!(told <= (4 << 20) / 128 + 1, "{told} {what}");
+        // What was read is not lost to who else was lent the storage meanwhile.
+        let mut other = End::open(Role::Server, quiet());
+        other.take(&mut storage, &frame_to(Role::Server, 0x81, b"mine"), ms(1));
+        assert_eq!(other.events(), [Ok(Event::Text("mine".into()))]);
+        let mut all = told;
+        while end.turn(&mut storage, [&mut from, &mut to], ms(1), |_, _| {}) {
+            all += end.events().len();
+        }
+        let expected = (4 << 20) / frames.len();
+        assert_eq!(all + end.events().len(), expected, "{what}");
+    }
+}
+
+#[test]
+fn bytes_that_come_one_at_a_time_cost_as_much_as_any() {
+    let mut storage = Storage::new(1 << 20);
+    let mut end = Driver::new(open_with(Role::Server, quiet()));
+    let (_, heap) = used(|| {
+        for byte in frame_to(Role::Server, 0x82, &[7; 60_000]) {
+            end.space(&mut storage)[0] = byte;
+            end.received(&mut storage, 1, ms(1));
+            while end.event(&mut storage, ms(1)).unwrap().is_some() {}
+            end.next(&mut storage, ms(1));
+            end.leave(&mut storage);
+        }
+    });
+    assert!(heap.asked < 400_000, "{heap:?}");
+}
+
+// ---- time
+
+fn keepalive() -> Config {
+    let mut config = Config::default();
+    config.keepalive = Keepalive {
+        handshake: Some(ms(1000)),
+        ping: Some(ms(1000)),
+        pong: Some(ms(500)),
+        idle: None,
+        close: Some(ms(700)),
+    };
+    config
+}
+
+#[test]
+fn a_pong_that_waits_in_the_transport_is_read_before_the_time_is_judged() {
+    let mut storage = Storage::new(4096);
+    let mut end = End::open(Role::Server, keepalive());
+    let (mut from, mut to) = (Wire::new(usize::MAX), Wire::new(usize::MAX));
+    let mut turn = |end: &mut End, from: &mut Wire, now| end.turn(&mut storage, [from, &mut to], now, |_, _| {});
+    turn(&mut end, &mut from, ms(0));
+    turn(&mut end, &mut from, ms(1000));
+    // The pong comes in time; the loop comes back long after.
+    from.bytes.extend(frame_to(Role::Server, 0x8A, &[1]));
+    turn(&mut end, &mut from, ms(9000));
+    assert_eq!(end.events(), [Ok(Event::Pong(vec![1].into()))]);
+    assert_eq!(end.driver.peek().state(), State::Open);
+    // Silence is judged all the same.
+    turn(&mut end, &mut from, ms(11_000));
+    turn(&mut end, &mut from, ms(11_600));
+    assert_eq!(end.events(), [Err(ProtocolError::PongTimeout)]);
+    assert!(end.closed, "a dead peer is not waited for");
+}
+
+#[test]
+fn a_deadline_is_not_judged_before_the_transport_was_asked() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Server, keepalive()));
+    assert_eq!(driver.event(&mut storage, ms(0)), Ok(None));
+    driver.received_nothing(&mut storage);
+    assert_eq!(driver.event(&mut storage, ms(0)), Ok(None));
+    let next = driver.next(&mut storage, ms(0));
+    assert_eq!(next.deadline, Some(ms(1000)));
+    assert_eq!(driver.event(&mut storage, ms(5000)), Ok(None));
+    let next = driver.next(&mut storage, ms(5000));
+    assert_eq!((next.read, next.write, next.deadline), (true, false, Some(ms(1000))));
+    driver.received_nothing(&mut storage);
+    assert_eq!(driver.event(&mut storage, ms(5000)), Ok(None));
+    assert!(driver.next(&mut storage, ms(5000)).write, "a ping");
+}
+
+#[test]
+fn messages_alone_leave_it_settled() {
+    let mut storage = Storage::new(4096);
+    let mut end = End::open(Role::Server, keepalive());
+    end.take(&mut storage, b"", ms(0));
+    assert!(end.driver.is_settled(&storage));
+    end.take(&mut storage, &frame_to(Role::Server, 0x82, b"hello"), ms(900));
+    assert!(end.driver.is_settled(&storage));
+    // What was heard counts when the deadline comes.
+    end.take(&mut storage, b"", ms(1000));
+    assert_eq!(end.driver.next(&mut storage, ms(1000)).deadline, Some(ms(1900)));
+    end.driver.connection().send_text("x").unwrap();
+    assert!(!end.driver.is_settled(&storage));
+}
+
+#[test]
+fn who_pauses_and_then_closes_sees_the_end() {
+    for abort in [false, true] {
+        let mut storage = Storage::new(4096);
+        let mut end = End::open(Role::Server, keepalive());
+        let (mut from, mut to) = (Wire::new(usize::MAX), Wire::new(usize::MAX));
+        end.driver.pause();
+        from.bytes.extend(frame_to(Role::Server, 0x82, b"unread"));
+        for now in [0, 5000, 50_000] {
+            assert!(!end.turn(&mut storage, [&mut from, &mut to], ms(now), |_, _| {}));
+        }
+        assert_eq!((end.events(), to.bytes.len()), (vec![], 0));
+        match abort {
+            true => end.driver.connection().abort(Code::AWAY),
+            false => end.driver.connection().close(Code::AWAY, "").unwrap(),
+        }
+        for now in [50_000, 50_001, 50_800] {
+            end.turn(&mut storage, [&mut from, &mut to], ms(now), |_, _| {});
+        }
+        assert!(end.closed, "abort: {abort}");
+        let told = end.events();
+        match abort {
+            true => assert_eq!(told, []),
+            false => {
+                assert_eq!(told, [Ok(Event::Binary(b"unread".into())), Err(ProtocolError::CloseTimeout)]);
+            }
+        }
+    }
+}
+
+// ---- the end of the transport
+
+#[test]
+fn the_write_side_is_shut_down_once_and_the_end_of_the_transport_is_told() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Client, quiet()));
+    driver.connection().close(Code::NORMAL, "").unwrap();
+    let mut wire = Wire::new(usize::MAX);
+    assert!(driver.write(&mut storage, |slices| wire.write(slices)).unwrap());
+    let close = frame_to(Role::Client, 0x88, &[3, 232]);
+    driver.space(&mut storage)[..close.len()].copy_from_slice(&close);
+    driver.received(&mut storage, close.len(), ms(1));
+    assert!(matches!(driver.event(&mut storage, ms(1)), Ok(Some(Event::Close(_)))));
+    assert_eq!(driver.event(&mut storage, ms(1)), Ok(None));
+    let expected = Next { again: false, read: true, write: false, shutdown: true, close: false, deadline: None };
+    assert_eq!(driver.next(&mut storage, ms(1)), expected);
+    let next = driver.next(&mut storage, ms(1));
+    assert_eq!((next.shutdown, next.close, next.read), (false, false, true));
+    driver.received(&mut storage, 0, ms(1));
+    assert_eq!(driver.event(&mut storage, ms(1)), Ok(None), "it ended as it should");
+    assert!(driver.next(&mut storage, ms(1)).close);
+}
+
+#[test]
+fn a_transport_that_holds_bytes_back_is_waited_for_but_not_for_ever() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Server, quiet()));
+    driver.received(&mut storage, 0, ms(1));
+    driver.set_held_back(true);
+    assert_eq!(driver.event(&mut storage, ms(1)), Err(ProtocolError::UnexpectedEof));
+    let next = driver.next(&mut storage, ms(1));
+    assert_eq!((next.close, next.deadline), (false, Some(ms(10_001))));
+    assert!(!driver.next(&mut storage, ms(10_000)).close);
+    assert!(driver.next(&mut storage, ms(10_001)).close);
+    driver.set_held_back(false);
+    assert!(driver.next(&mut storage, ms(2)).close);
+}
+
+#[test]
+fn what_the_peer_said_before_it_went_is_read_though_nothing_can_be_written() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Server, quiet()));
+    driver.connection().send_text("into the void").unwrap();
+    let broken = driver.write(&mut storage, |_| Err(ErrorKind::BrokenPipe.into()));
+    assert_eq!(broken.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    let next = driver.next(&mut storage, ms(1));
+    assert_eq!((next.read, next.write, next.close), (true, false, false));
+    let last = frame_to(Role::Server, 0x81, b"last words");
+    driver.space(&mut storage)[..last.len()].copy_from_slice(&last);
+    driver.received(&mut storage, last.len(), ms(1));
+    assert_eq!(driver.event(&mut storage, ms(1)), Ok(Some(Event::Text("last words".into()))));
+    driver.received_nothing(&mut storage);
+    assert_eq!(driver.event(&mut storage, ms(1)), Err(ProtocolError::UnexpectedEof));
+    assert!(driver.next(&mut storage, ms(1)).close);
+}
+
+#[test]
+fn a_connection_that_is_gone_leaves_nothing_to_the_next() {
+    let mut storage = Storage::new(4096);
+    let mut gone = Driver::new(open_with(Role::Server, quiet()));
+    let input = frames_to(Role::Server, &[(0x81, b"read"), (0x81, b"never read")]);
+    gone.space(&mut storage)[..input.len()].copy_from_slice(&input);
+    gone.received(&mut storage, input.len(), ms(1));
+    assert!(gone.event(&mut storage, ms(1)).unwrap().is_some());
+    drop(gone);
+    let mut next = End::open(Role::Server, quiet());
+    next.take(&mut storage, &frame_to(Role::Server, 0x81, b"mine"), ms(1));
+    assert_eq!(next.events(), [Ok(Event::Text("mine".into()))]);
+}
+
+// ---- what it costs
+
+#[test]
+fn an_idle_driver_is_small_and_holds_no_heap() {
+    assert!(size_of::<Driver>() <= size_of::<Connection>() + 16, "{} bytes", size_of::<Driver>());
+    let mut storage = Storage::new(4096);
+    let mut scratch = End::open(Role::Server, quiet());
+    scratch.take(&mut storage, &frame_to(Role::Server, 0x82, &[7; 2000]), ms(1));
+    let (mut wire, mut out) = (Wire::new(1 << 20), Wire::new(1 << 20));
+    let frames = frames_to(Role::Server, &[(0x82, &[7; 1000]), (0x89, b"?"), (0x01, b"a"), (0x80, b"b")]);
+    out.bytes.reserve(1 << 16);
+    wire.bytes.reserve(1 << 16);
+    let (_idle, heap) = used(|| {
+        let mut driver = Driver::new(open_with(Role::Server, Config::default()));
+        for cut in [1, 5, 1000, 4096] {
+            wire.bytes.extend(&frames);
+            while let Some(n) = wire.read(driver.space(&mut storage), cut) {
+                driver.received(&mut storage, n, ms(1));
+                while let Some(event) = driver.event(&mut storage, ms(1)).unwrap() {
+                    echo(driver.connection(), &event);
+                }
+                driver.write(&mut storage, |slices| out.write(slices)).unwrap();
+                driver.next(&mut storage, ms(1));
+                driver.leave(&mut storage);
+            }
+        }
+        driver
+    });
+    assert!(heap.held <= 4096, "{} bytes, what the storage's outbox grew by", heap.held);
+}
+
+#[test]
+fn steady_traffic_allocates_nothing_with_the_defaults() {
+    for len in [0, 16, 1000, 100_000] {
+        let mut storage = Storage::default();
+        let mut driver = Driver::new(open_with(Role::Server, Config::default()));
+        let stream = frame_to(Role::Server, 0x82, &vec![7; len]).repeat(16);
+        let mut round = || {
+            let (mut rest, mut echoes) = (&stream[..], 0);
+            while echoes < 16 {
+                // Reads that end anywhere.
+                let space = driver.space(&mut storage);
+                let n = rest.len().min(space.len()).min(stream.len() / 5 + 1);
+                space[..n].copy_from_slice(&rest[..n]);
+                rest = &rest[n..];
+                driver.received(&mut storage, n, ms(1));
+                loop {
+                    match driver.event(&mut storage, ms(1)).unwrap() {
+                        Some(Event::Binary(bytes)) => {
+                            driver.connection().send_binary(&bytes).unwrap();
+                            if let Cow::Owned(bytes) = bytes {
+                                driver.connection().recycle(bytes);
+                            }
+                            echoes += 1;
+                        }
+                        None if driver.peek().queued() > 0 => {
+                            driver.write(&mut storage, |slices| Ok(slices.iter().map(|it| it.len()).sum())).unwrap();
+                        }
+                        _ => break,
+                    }
+                }
+                driver.next(&mut storage, ms(1));
+                driver.leave(&mut storage);
+            }
+        };
+        for _ in 0..3 {
+            round();
+        }
+        let ((), heap) = used(round);
+        assert_eq!(heap.calls, 0, "messages of {len} bytes");
+    }
+}
+
+#[test]
+fn pieces_come_as_they_arrive() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Server, quiet()));
+    let message = frames_to(Role::Server, &[(0x01, "größer".as_bytes()), (0x80, b"!")]);
+    let mut pieces = vec![];
+    for part in message.chunks(9) {
+        driver.space(&mut storage)[..part.len()].copy_from_slice(part);
+        driver.received(&mut storage, part.len(), ms(1));
+        while let Some(event) = driver.piece(&mut storage, ms(1)).unwrap() {
+            let Event::Piece(piece) = event else { panic!("{event:?}") };
+            pieces.push((piece.data.kind(), String::from_utf8(piece.data.as_bytes().into()).unwrap(), piece.last));
+        }
+        driver.next(&mut storage, ms(1));
+        driver.leave(&mut storage);
+    }
+    assert_eq!(pieces.iter().map(|(_, text, _)| &text[..]).collect::<String>(), "größer!");
+    assert!(pieces.iter().all(|(kind, ..)| *kind == Kind::Text) && pieces.last().unwrap().2 && pieces.len() > 2);
+}
