@@ -56,7 +56,7 @@ pub enum Event<'a> {
     Rejected(Response<'a>),
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
     /// The same, borrowing nothing.
     pub fn into_owned(self) -> Event<'static> {
         fn own(bytes: Cow<'_, [u8]>) -> Cow<'static, [u8]> {
@@ -73,6 +73,16 @@ impl Event<'_> {
             Self::Request(request) => Event::Request(request.into_owned()),
             Self::Open(response) => Event::Open(response.into_owned()),
             Self::Rejected(response) => Event::Rejected(response.into_owned()),
+        }
+    }
+
+    /// The message, if it is one.
+    pub fn into_message(self) -> Option<Message<'a>> {
+        match self {
+            Self::Text(text) => Some(Message::Text(text)),
+            Self::Binary(bytes) => Some(Message::Binary(bytes)),
+            Self::Unchecked(bytes) => Some(Message::Unchecked(bytes)),
+            _ => None,
         }
     }
 

@@ -43,6 +43,7 @@ pub use connection::Connection;
 pub use decode::Role;
 #[cfg(feature = "deflate")]
 pub use deflate::{Compress, Compressed, Deflate, DeflateParams, Pool};
+pub use driver::Driver;
 pub use error::{HandshakeError, ProtocolError, RelayError, SendError};
 pub use event::{Event, Fact, Kind, Message, Piece};
 pub use handshake::{Accept, ClientRequest, Request, Response};

@@ -12,6 +12,7 @@ mod writing;
 use crate::connection::Connection;
 use crate::error::ProtocolError;
 use crate::event::Event;
+use crate::outbox::Outgoing;
 use core::fmt;
 use core::time::Duration;
 
@@ -33,41 +34,32 @@ use reading::Mode;
 /// ```
 /// use sockless::driver::{Driver, Storage};
 /// use sockless::{Config, Connection, Event};
-/// use std::io::{self, ErrorKind, Read, Write};
+/// use std::io::{self, Read, Write};
 /// use std::net::{Shutdown, TcpStream};
-/// use std::time::{Duration, Instant};
+/// use std::time::Instant;
 ///
 /// fn serve(mut stream: TcpStream) -> io::Result<()> {
 ///     let (mut driver, mut storage) = (Driver::new(Connection::server(Config::default())), Storage::default());
-///     let started = Instant::now();
+///     let clock = Instant::now();
 ///     loop {
-///         let next = driver.next(&mut storage, started.elapsed());
+///         let next = driver.next(&mut storage, clock.elapsed());
 ///         if next.shutdown {
 ///             _ = stream.shutdown(Shutdown::Write);
 ///         }
 ///         if next.close {
 ///             return Ok(());
 ///         }
-///         let wait = next.deadline.map(|at| at.saturating_sub(started.elapsed()).max(Duration::from_millis(1)));
-///         stream.set_read_timeout(wait)?;
-///         stream.set_write_timeout(wait)?;
+///         stream.set_read_timeout(next.wait(clock.elapsed()))?;
+///         stream.set_write_timeout(next.wait(clock.elapsed()))?;
 ///         if next.read && !next.write {
-///             match stream.read(driver.space(&mut storage)) {
-///                 Ok(n) => driver.received(&mut storage, n, started.elapsed()),
-///                 Err(error) if error.kind() == ErrorKind::WouldBlock => driver.received_nothing(&mut storage),
-///                 Err(_) => driver.received(&mut storage, 0, started.elapsed()),
-///             }
+///             driver.read(&mut storage, |space| stream.read(space), || clock.elapsed())?;
 ///         }
-///         loop {
-///             match driver.event(&mut storage, started.elapsed()) {
-///                 Ok(Some(Event::Request(request))) => driver.connection().accept(request.accept()).unwrap(),
-///                 Ok(Some(Event::Text(text))) => _ = driver.connection().send_text(&text),
-///                 Ok(Some(Event::Binary(bytes))) => _ = driver.connection().send_binary(&bytes),
-///                 Ok(Some(_)) => {} // pings are answered, and closes are echoed
-///                 Ok(None) => break,
-///                 Err(error) => eprintln!("{error}"), // the close frame that tells the peer is outbound
-///             }
-///         }
+///         let told = driver.each(&mut storage, clock.elapsed(), |connection, event| match event {
+///             Event::Request(request) => connection.accept(request.accept()).expect("nothing of its own"),
+///             // Pings are answered, and closes are echoed. A peer that takes nothing is refused more.
+///             event => _ = event.into_message().map(|message| connection.send(&message)),
+///         });
+///         told.unwrap_or_else(|error| eprintln!("{error}")); // the close frame that tells the peer is outbound
 ///         driver.write(&mut storage, |slices| stream.write_vectored(slices))?;
 ///     }
 /// }
@@ -81,7 +73,8 @@ use reading::Mode;
 /// # let mut answers = Vec::new();
 /// # client.read_to_end(&mut answers)?;
 /// # assert!(answers.ends_with(b"\r\n\r\n\x82\x01A\x88\0"));
-/// # served.join().unwrap()
+/// # served.join().unwrap()?;
+/// # Ok::<(), io::Error>(())
 /// ```
 pub struct Driver {
     connection: Connection,
@@ -122,6 +115,34 @@ impl Driver {
     #[inline]
     pub fn received(&mut self, storage: &mut Storage, len: usize, now: Duration) {
         self.progress.received(&self.connection, storage, len, now);
+    }
+
+    /// Reads once, if the transport has anything; whether it had. The time is that behind the read, which may have waited.
+    ///
+    /// # Errors
+    /// That of `read`, but for `WouldBlock`, `TimedOut` and `Interrupted`. The transport has ended then, which the connection
+    /// is told.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub fn read(
+        &mut self,
+        storage: &mut Storage,
+        read: impl FnOnce(&mut [u8]) -> std::io::Result<usize>,
+        now: impl FnOnce() -> Duration,
+    ) -> std::io::Result<bool> {
+        use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+        match read(self.space(storage)) {
+            Ok(len) => self.received(storage, len, now()),
+            Err(error) if matches!(error.kind(), WouldBlock | TimedOut | Interrupted) => {
+                self.received_nothing(storage);
+                return Ok(false);
+            }
+            Err(error) => {
+                self.received(storage, 0, now());
+                return Err(error);
+            }
+        }
+        Ok(true)
     }
 
     /// The transport has nothing to read now, as far as is known: a deadline that has passed counts.
@@ -199,6 +220,19 @@ impl Driver {
         write: impl FnMut(&[std::io::IoSlice<'_>]) -> std::io::Result<usize>,
     ) -> std::io::Result<bool> {
         self.progress.write(&mut self.connection, storage, write)
+    }
+
+    /// What is outbound, for a loop that writes otherwise: behind that it says that it [`wrote`](Self::wrote).
+    #[inline]
+    pub fn outbound(&mut self, storage: &mut Storage) -> Outgoing<'_> {
+        self.progress.note_answers(&self.connection, storage);
+        self.progress.outbound(&mut self.connection)
+    }
+
+    /// Behind [`outbound`](Self::outbound): as much was written as the transport took.
+    #[inline]
+    pub fn wrote(&mut self, storage: &mut Storage) {
+        self.progress.wrote(&self.connection, storage);
     }
 
     /// The transport takes no more for good: what waits to go out is dropped, and reading goes on to its end.

@@ -18,3 +18,11 @@ pub struct Next {
     /// When to come again at the latest, on the caller's clock; a past time means now.
     pub deadline: Option<Duration>,
 }
+
+impl Next {
+    /// How long a blocking call may wait: until the deadline, but at least a millisecond, for to sockets no time at all is
+    /// for ever.
+    pub fn wait(&self, now: Duration) -> Option<Duration> {
+        self.deadline.map(|at| at.saturating_sub(now).max(Duration::from_millis(1)))
+    }
+}

@@ -3,6 +3,7 @@
 use super::{Next, Progress, Storage};
 use crate::connection::Connection;
 use crate::decode::Role;
+use crate::outbox::Outgoing;
 use crate::state::{State, Transport};
 use alloc::vec::Vec;
 use bytes::Buf;
@@ -29,6 +30,25 @@ impl Progress {
         }
     }
 
+    /// What is outbound; of a lent outbox, the room stays.
+    #[inline]
+    pub(super) fn outbound<'a>(&self, connection: &'a mut Connection) -> Outgoing<'a> {
+        match self.has(Self::LENT) {
+            true => connection.outbound().retaining(usize::MAX),
+            false => connection.outbound(),
+        }
+    }
+
+    /// As much was written as the transport took.
+    #[inline]
+    pub(super) fn wrote(&mut self, connection: &Connection, storage: &mut Storage) {
+        let queued = connection.queued();
+        if queued == 0 {
+            storage.answered = 0;
+        }
+        storage.wrote(queued);
+    }
+
     #[cfg(feature = "std")]
     #[inline]
     pub(super) fn write(
@@ -39,10 +59,7 @@ impl Progress {
     ) -> std::io::Result<bool> {
         self.note_answers(connection, storage);
         let result = self.write_all(connection, &mut write);
-        if matches!(result, Ok(true)) {
-            storage.answered = 0;
-        }
-        storage.wrote(connection.queued());
+        self.wrote(connection, storage);
         result
     }
 
@@ -55,10 +72,7 @@ impl Progress {
     ) -> std::io::Result<bool> {
         use std::io::{ErrorKind, IoSlice};
         loop {
-            let mut outbound = connection.outbound();
-            if self.has(Self::LENT) {
-                outbound = outbound.retaining(usize::MAX);
-            }
+            let mut outbound = self.outbound(connection);
             let remaining = outbound.remaining();
             if remaining == 0 {
                 return Ok(true);
@@ -82,7 +96,7 @@ impl Progress {
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(false),
                 Err(error) => error,
             };
             self.write_failed(connection);
@@ -100,7 +114,7 @@ impl Progress {
 
     /// Counts what was made to go out from within reading since the count was last taken up.
     #[inline]
-    fn note_answers(&mut self, connection: &Connection, storage: &mut Storage) {
+    pub(super) fn note_answers(&mut self, connection: &Connection, storage: &mut Storage) {
         storage.answered += connection.queued().saturating_sub(storage.queued);
     }
 
