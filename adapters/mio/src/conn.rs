@@ -1,8 +1,10 @@
 //! A connection as its handler sees it.
 
+use crate::command::{Act, Audience, Cause, Id, Parcel, Sent};
 use crate::entry::{Entry, Local};
-use crate::handle::{Act, Audience, Cause, Handle, Id, Parcel, Sent, Shared};
+use crate::handle::Handle;
 use crate::handler::{Answer, is_valid};
+use crate::mailbox::Shared;
 use crate::pool::Snapshot;
 use sockless::bytes::Bytes;
 use sockless::{Code, Counters, Kind, Limits, Message, Prepared, SendError, State};

@@ -3,9 +3,10 @@
 mod reading;
 mod writing;
 
+use crate::command::{Act, Audience, Cause, Id, Sent};
 use crate::dial::Dialing;
-use crate::handle::{Act, Audience, Cause, Id, Sent, Shared};
 use crate::handler::Answer;
+use crate::mailbox::Shared;
 use crate::pool::Session;
 use crate::stats::Stats;
 use crate::stream::Stream;

@@ -1,7 +1,7 @@
 //! What an application says to the events of its connections.
 
+use crate::command::{Cause, Task};
 use crate::conn::Conn;
-use crate::handle::{Cause, Task};
 use sockless::{Accept, Close, Code, Kind, Message, ProtocolError, Request, Response};
 use std::borrow::Cow;
 use std::io;

@@ -4,6 +4,7 @@
 mod admission;
 mod builder;
 mod client;
+mod command;
 mod conn;
 mod dial;
 mod entry;
@@ -11,6 +12,7 @@ mod handle;
 mod handler;
 mod inbox;
 mod listener;
+mod mailbox;
 mod outgoing;
 mod pool;
 mod server;
@@ -24,8 +26,9 @@ mod worker;
 
 pub use builder::Builder;
 pub use client::{Client, ClientBuilder, ClientError};
+pub use command::{Id, Sent};
 pub use conn::{Conn, TlsInfo};
-pub use handle::{Handle, Id, Sent};
+pub use handle::Handle;
 pub use handler::{Answer, CloseError, Closed, Error, Handler};
 pub use listener::Address;
 pub use rustls;

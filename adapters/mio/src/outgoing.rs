@@ -1,8 +1,9 @@
 //! Connections to servers, on an event loop.
 
+use crate::command::{Command, Task};
 use crate::conn::Conn;
 use crate::dial::{self, Target};
-use crate::handle::{Command, Handle, Task};
+use crate::handle::Handle;
 use crate::stats::Stats;
 use rustls::ClientConfig;
 use sockless::ClientRequest;

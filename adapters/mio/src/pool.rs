@@ -1,9 +1,10 @@
 //! The pool of threads that handlers run in, if they are asked to: one call of a connection at a time, in order.
 
+use crate::command::{Act, Id};
 use crate::conn::{Conn, Remote, TlsInfo, describe};
 use crate::entry::Entry;
-use crate::handle::{Act, Id, Shared};
 use crate::handler::{Call, Handler, call};
+use crate::mailbox::Shared;
 use sockless::{Counters, State};
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -2,9 +2,11 @@
 
 use crate::admission::Admission;
 use crate::builder::{Builder, Settings};
-use crate::handle::{Handle, Id, Mailbox, Shared};
+use crate::command::Id;
+use crate::handle::Handle;
 use crate::handler::Handler;
 use crate::listener::{Address, Listener};
+use crate::mailbox::{Mailbox, Shared};
 use crate::pool::Pool;
 use crate::worker::{WAKE, Worker};
 use mio::{Poll, Waker};

@@ -2,11 +2,12 @@
 
 use crate::admission::Admission;
 use crate::builder::Settings;
+use crate::command::{Act, Audience, Command, Id, Task};
 use crate::dial::{Dialing, Target};
 use crate::entry::{Entry, Flags, Local, Place};
-use crate::handle::{Act, Audience, Command, Id, Shared, Task};
 use crate::handler::{Call, Closed, Handler};
 use crate::listener::Listener;
+use crate::mailbox::Shared;
 use crate::pool::{Pool, Session};
 use crate::server::Report;
 use crate::stats::Stats;

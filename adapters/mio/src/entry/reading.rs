@@ -1,8 +1,8 @@
 //! What a connection reads, and what its handler is told of it.
 
 use super::{Entry, Local, MOST_GATHERED, Place};
+use crate::command::Act;
 use crate::conn::Conn;
-use crate::handle::Act;
 use crate::handler::{self, Call, CloseError, Closed, Handler};
 use crate::pool::Snapshot;
 use crate::stream::Received;

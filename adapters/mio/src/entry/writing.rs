@@ -1,7 +1,7 @@
 //! What a connection writes, and the outbox that its worker lends it.
 
 use super::{Entry, Flags, Local, MOST_GATHERED};
-use crate::handle::Sent;
+use crate::command::Sent;
 use crate::stats::Stats;
 use crate::stream::Stream;
 use crate::work;
