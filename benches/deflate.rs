@@ -61,7 +61,7 @@ fn connection(role: Role) -> Connection {
     let limits = Limits { message: 64 << 20, ..Limits::default() };
     let outbound = Outbound { retain: usize::MAX, ..Outbound::default() };
     let config = Config { limits, outbound, deflate: Some(deflate), ..Config::default() };
-    Connection::open(role, Negotiated::from(params), config, Seed::new([7; 16]))
+    Connection::open(role, Negotiated::try_from(params).unwrap(), config, Seed::new([7; 16]))
 }
 
 fn bench_inflate(c: &mut Criterion) {

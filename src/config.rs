@@ -2,6 +2,8 @@
 
 #[cfg(feature = "deflate")]
 use crate::deflate::{Deflate, DeflateParams};
+#[cfg(feature = "deflate")]
+use crate::error::SendError;
 use alloc::sync::Arc;
 use alloc::{borrow::Cow, vec::Vec};
 use core::ops::Deref;
@@ -224,15 +226,37 @@ impl Default for Config {
 }
 
 /// What the opening handshake agreed on, for both halves to keep.
+///
+/// After a handshake done elsewhere, it is made of its parameters, which must be in their range:
+///
+#[cfg_attr(feature = "deflate", doc = "```")]
+#[cfg_attr(not(feature = "deflate"), doc = "```ignore")]
+/// use sockless::{Config, Connection, DeflateParams, Negotiated, Role, Seed, SendError};
+///
+/// let params = DeflateParams { window_bits: 12, peer_window_bits: 15, takeover: false, peer_takeover: true };
+/// let negotiated = Negotiated::try_from(params)?;
+/// let server = Connection::open(Role::Server, negotiated, Config::default(), Seed::new([0; 16]));
+/// assert_eq!(server.negotiated().deflate(), Some(params));
+///
+/// let no_window = DeflateParams { window_bits: 16, ..params };
+/// assert_eq!(Negotiated::try_from(no_window), Err(SendError::WindowBits(16)));
+/// # Ok::<(), SendError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Negotiated {
-    /// The parameters of permessage-deflate (RFC 7692 §7.1), if messages may be compressed.
+    /// In range: whoever hands them in from outside goes through `try_from`.
     #[cfg(feature = "deflate")]
-    pub deflate: Option<DeflateParams>,
+    pub(crate) deflate: Option<DeflateParams>,
 }
 
 impl Negotiated {
+    /// The parameters of permessage-deflate (RFC 7692 §7.1), if messages may be compressed.
+    #[cfg(feature = "deflate")]
+    pub const fn deflate(&self) -> Option<DeflateParams> {
+        self.deflate
+    }
+
     /// Whether messages may be compressed.
     #[inline]
     pub const fn is_compressed(&self) -> bool {
@@ -259,9 +283,15 @@ impl Negotiated {
 }
 
 #[cfg(feature = "deflate")]
-impl From<DeflateParams> for Negotiated {
-    fn from(params: DeflateParams) -> Self {
-        Self { deflate: Some(params) }
+impl TryFrom<DeflateParams> for Negotiated {
+    type Error = SendError;
+
+    /// Fails with [`WindowBits`](SendError::WindowBits) for a window that no handshake can agree on (RFC 7692 §7.1.2).
+    fn try_from(params: DeflateParams) -> Result<Self, SendError> {
+        match [params.window_bits, params.peer_window_bits].into_iter().find(|bits| !(8..=15).contains(bits)) {
+            None => Ok(Self { deflate: Some(params) }),
+            Some(bits) => Err(SendError::WindowBits(bits)),
+        }
     }
 }
 

@@ -34,7 +34,8 @@ const SPARE: usize = 16;
 /// The least window that zlib can deflate raw with; it takes 8 for 9, which a peer of 8 cannot inflate.
 pub(crate) const LEAST_WINDOW_BITS: u8 = 9;
 
-/// Settings of permessage-deflate, for [`Config::deflate`](crate::Config::deflate).
+/// Settings of permessage-deflate, for [`Config::deflate`](crate::Config::deflate). A number outside of its range counts as
+/// the nearest in it.
 ///
 /// ```
 /// use sockless::{Config, Deflate};
@@ -88,12 +89,13 @@ impl Default for Deflate {
     }
 }
 
-/// What two ends agreed on (RFC 7692 §7.1).
+/// What two ends agreed on (RFC 7692 §7.1). [`Negotiated`](crate::Negotiated) takes those that are in range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeflateParams {
-    /// The window that this end deflates with.
+    /// The window that this end deflates with, 8 to 15: the logarithm of its bytes. With 8, which the codec does not have,
+    /// its messages go plain.
     pub window_bits: u8,
-    /// The window that the peer deflates with.
+    /// The window that the peer deflates with, 8 to 15.
     pub peer_window_bits: u8,
     /// Whether this end's messages refer to those before them.
     pub takeover: bool,

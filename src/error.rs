@@ -114,6 +114,9 @@ pub enum SendError {
     /// A message in fragments is under way, and nothing but its next fragment may be sent (§5.4).
     #[error("a fragmented message is under way")]
     FragmentUnderWay,
+    /// A window of so many bits, which no handshake agrees on: they are 8 to 15 (RFC 7692 §7.1.2).
+    #[error("window of {0} bits")]
+    WindowBits(u8),
     /// Messages to be relayed that may be compressed as was not agreed on with their receiver (RFC 7692 §6, §7.1).
     #[error("compression is not negotiated")]
     Extension,

@@ -381,7 +381,7 @@ fn no_harm_costs_more_than_the_budget_with_compression() {
         };
         config.deflate = Some(deflate);
         let params = DeflateParams { window_bits: bits, peer_window_bits: 15, takeover, peer_takeover: takeover };
-        let open = |role, config: Config| Connection::open(role, Negotiated::from(params), config, SEED);
+        let open = |role, config: Config| Connection::open(role, Negotiated::try_from(params).unwrap(), config, SEED);
         let mut peer = open(peer_of(role), Config { outbound: Default::default(), ..config.clone() });
         let most = config.limits.message;
         let mut end = Weighed::new(config, |config| open(role, config));

@@ -399,7 +399,7 @@ fn text_that_is_not_checked_comes_as_it_is() {
         let mut config = Config::default();
         config.check_utf8 = false;
         config.deflate = Some(always());
-        let mut connection = Connection::open(role, params(false).into(), config, SEED);
+        let mut connection = Connection::open(role, params(false).try_into().unwrap(), config, SEED);
         let stream = frames_to(role, &[(0xC1, &deflated(b"a\xff")), (0x81, b"\xff")]);
         let events = vec![Event::Unchecked(b"a\xff".into()), Event::Unchecked(b"\xff".into())];
         assert_eq!(feed(&mut connection, &stream, 1), (events, None));
@@ -1021,7 +1021,7 @@ fn text_that_is_not_checked_comes_in_pieces_as_it_is() {
     for role in BOTH {
         let mut config = Config::default();
         (config.deflate, config.check_utf8) = (Some(always()), false);
-        let mut end = Connection::open(role, params(false).into(), config, SEED);
+        let mut end = Connection::open(role, params(false).try_into().unwrap(), config, SEED);
         let mut stream = frame_to(role, 0xC1, &deflated(words.as_bytes()));
         let Ok(Some(Event::Piece(piece))) = end.receive_piece(&mut &mut stream[..]) else { panic!("a piece") };
         assert_eq!(piece.data, Message::Unchecked(words.as_bytes().into()));

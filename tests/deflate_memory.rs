@@ -34,7 +34,7 @@ fn shared(most: usize, takeover: bool) -> Arc<Config> {
 }
 
 fn open_shared(role: Role, takeover: bool, config: &Arc<Config>) -> Connection {
-    Connection::open(role, Negotiated::from(default_params(takeover)), config.clone(), SEED)
+    Connection::open(role, Negotiated::try_from(default_params(takeover)).unwrap(), config.clone(), SEED)
 }
 
 /// Takes all of `stream`, which allocates nothing itself; the error that ends it, and how many messages or last pieces
@@ -135,8 +135,8 @@ fn a_codec_is_made_for_the_first_message_and_not_for_the_handshake() {
             assert!(matches!(client.receive(&mut &mut head[..]), Ok(Some(Event::Open(_)))));
             (client, server)
         });
-        assert_eq!(ends.0.negotiated().deflate, Some(default_params(takeover)));
-        assert_eq!(ends.1.negotiated().deflate, Some(default_params(takeover)));
+        assert_eq!(ends.0.negotiated().deflate(), Some(default_params(takeover)));
+        assert_eq!(ends.1.negotiated().deflate(), Some(default_params(takeover)));
         assert_eq!(heap.held, 0);
         assert!(heap.peak < 10_000, "{heap:?}");
 

@@ -10,6 +10,7 @@ use compressed::*;
 use sockless::handshake::{accept_key, deflate, extension};
 use sockless::{
     ClientRequest, Config, Connection, Deflate, DeflateParams, Event, HandshakeError, Negotiated, Pool, ProtocolError,
+    Role, SendError,
 };
 
 const EITHER: [bool; 2] = [false, true];
@@ -311,11 +312,11 @@ fn connections_of_all_settings_exchange_messages() {
             let [client, server] =
                 [of_client, of_server].map(|of| config(Deflate { pool: pool.clone(), ..settings(*of) }));
             let (mut client, mut server) = opened(client, server);
-            let agreed = client.negotiated().deflate.expect("they agree");
-            assert_eq!(server.negotiated().deflate, Some(mirrored(agreed)), "{of_client:?}, {of_server:?}");
+            let agreed = client.negotiated().deflate().expect("they agree");
+            assert_eq!(server.negotiated().deflate(), Some(mirrored(agreed)), "{of_client:?}, {of_server:?}");
             for to_server in EITHER {
                 let [from, to] = if to_server { [&mut client, &mut server] } else { [&mut server, &mut client] };
-                let params = from.negotiated().deflate.unwrap();
+                let params = from.negotiated().deflate().unwrap();
                 for round in 0..2 {
                     from.send_text(&plain).unwrap();
                     let bytes = outbound(from);
@@ -383,7 +384,7 @@ fn a_server_reads_all_fields_of_the_offer() {
             result => panic!("{result:?}"),
         }
         assert_eq!(head(&mut server).1, answer.into_iter().collect::<Vec<_>>(), "{fields}");
-        assert_eq!(server.negotiated().deflate, params.map(agreement), "{fields}");
+        assert_eq!(server.negotiated().deflate(), params.map(agreement), "{fields}");
     }
 }
 
@@ -402,7 +403,7 @@ fn response(config: Config, extensions: &[&str]) -> Result<Option<DeflateParams>
     .into_bytes();
     let opened = client.receive(&mut &mut response[..]).map(|event| assert!(matches!(event, Some(Event::Open(_)))));
     assert_eq!(opened.is_ok(), client.state() == sockless::State::Open);
-    opened.map(|()| client.negotiated().deflate)
+    opened.map(|()| client.negotiated().deflate())
 }
 
 #[test]
@@ -432,11 +433,48 @@ fn a_handshake_done_elsewhere_brings_its_parameters() {
     let params = DeflateParams { window_bits: 10, ..params(true) };
     for role in BOTH {
         // Without settings, the defaults are.
-        let mut connection = Connection::open(role, params.into(), Config::default(), SEED);
-        assert_eq!(connection.negotiated(), Negotiated::from(params));
+        let mut connection = Connection::open(role, params.try_into().unwrap(), Config::default(), SEED);
+        assert_eq!(connection.negotiated(), Negotiated::try_from(params).unwrap());
         connection.send_text(&lines(255)).unwrap();
         connection.send_text(&lines(256)).unwrap();
         let marks: Vec<u8> = sent(&mut connection).iter().map(|(first, _)| *first).collect();
         assert_eq!(marks, [0x81, 0xC1]);
+    }
+}
+
+#[test]
+fn parameters_that_no_handshake_agrees_on_open_nothing() {
+    for own in 0..=u8::MAX {
+        for peer in [0, 7, 8, 12, 15, 16, 17, 200, u8::MAX] {
+            let params = DeflateParams { window_bits: own, peer_window_bits: peer, ..params(false) };
+            let bad = [own, peer].into_iter().find(|bits| !(8..=15).contains(bits));
+            match (Negotiated::try_from(params), bad) {
+                (Err(error), Some(bad)) => assert_eq!(error, SendError::WindowBits(bad)),
+                (Ok(negotiated), None) => {
+                    let mut connection = Connection::open(Role::Server, negotiated, config(always()), SEED);
+                    connection.send_text(&lines(300)).unwrap();
+                    // The codec has no window of 8.
+                    assert_eq!(sent(&mut connection)[0].0, if own == 8 { 0x81 } else { 0xC1 });
+                }
+                (result, _) => panic!("{own}, {peer}: {result:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn settings_out_of_range_count_as_the_nearest_in_it() {
+    for number in [0, 1, 7, 8, 16, 100, 200, u8::MAX] {
+        let deflate =
+            Deflate { level: number, mem_level: number, window_bits: number, peer_window_bits: number, ..always() };
+        let nearest = number.clamp(9, 15);
+        let (mut client, mut server) = opened(config(deflate.clone()), config(deflate));
+        for end in [&client, &server] {
+            assert_eq!(end.negotiated().deflate(), Some(agreement((nearest, nearest, false, false))), "{number}");
+        }
+        client.send_text(&lines(3000)).unwrap();
+        let bytes = outbound(&mut client);
+        assert_eq!(bytes[0], 0xC1);
+        assert_eq!(feed(&mut server, &bytes, 100), (vec![text(&lines(3000))], None), "{number}");
     }
 }

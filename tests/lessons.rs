@@ -370,7 +370,7 @@ mod compression {
 
     fn compressed(role: Role) -> Connection {
         let params = DeflateParams { window_bits: 15, peer_window_bits: 15, takeover: true, peer_takeover: true };
-        Connection::open(role, Negotiated::from(params), Config::default(), SEED)
+        Connection::open(role, Negotiated::try_from(params).unwrap(), Config::default(), SEED)
     }
 
     /// uWebSockets: the tail that every message wants was written over the frame behind it.

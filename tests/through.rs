@@ -335,7 +335,7 @@ fn compressed_messages_are_those_of_send() {
         let open = || {
             let mut config = Config::default();
             config.deflate = Some(Deflate { threshold: 500, ..Deflate::default() });
-            Connection::open(role, Negotiated::from(params), config, SEED)
+            Connection::open(role, Negotiated::try_from(params).unwrap(), config, SEED)
         };
         equals_send(open, &[7; 600], 1);
         // It is too short to be compressed, and is lent.

@@ -252,7 +252,7 @@ impl ClientInput<'_> {
         feeder.flush();
         feeder.eof();
         let said = feeder.said;
-        if let Some(params) = connection.negotiated().deflate {
+        if let Some(params) = connection.negotiated().deflate() {
             assert!((9..=15).contains(&params.window_bits) && (8..=15).contains(&params.peer_window_bits));
         }
         said

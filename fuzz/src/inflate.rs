@@ -66,7 +66,7 @@ fn hostile(input: &Input<'_>) {
     let said = |cuts, by| {
         let mut config = settings.config();
         config.deflate = Some(settings.deflate.deflate());
-        let negotiated = settings.deflate.params().into();
+        let negotiated = settings.deflate.params().try_into().unwrap();
         let mut connection = Connection::open(input.role(), negotiated, config, crate::settings::SEED);
         let mut feeder = Feeder::new(&mut connection, by);
         feeder.budget = Some(Budget { message: settings.limits().message, compressed: true });
@@ -129,7 +129,7 @@ fn identity(input: &Input<'_>) {
     let mut config = input.settings.config();
     config.deflate = Some(deflate.deflate());
     config.outbound.hard = usize::MAX;
-    let mut sender = Connection::open(role, deflate.params().into(), config, crate::settings::SEED);
+    let mut sender = Connection::open(role, deflate.params().try_into().unwrap(), config, crate::settings::SEED);
     let sent = send_all(&mut sender, input.bytes);
     let mut outbound = sender.outbound();
     let bytes = outbound.copy_to_bytes(outbound.remaining());
@@ -137,7 +137,7 @@ fn identity(input: &Input<'_>) {
 
     let peer = if role == Role::Server { Role::Client } else { Role::Server };
     let params = deflate.mirrored().params();
-    let mut receiver = Connection::open(peer, params.into(), sockless::Config::default(), crate::settings::SEED);
+    let mut receiver = Connection::open(peer, params.try_into().unwrap(), sockless::Config::default(), crate::settings::SEED);
     receiver.set_limits(sockless::Limits { fragments: u32::MAX, ..Default::default() });
     let mut feeder = Feeder::new(&mut receiver, By::Receive);
     feeder.feed(&bytes, input.cuts, |_, _| {});

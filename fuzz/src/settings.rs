@@ -97,7 +97,7 @@ impl Settings {
     }
 
     pub fn negotiated(self) -> Negotiated {
-        if self.is_compressed() { self.deflate.params().into() } else { Negotiated::default() }
+        if self.is_compressed() { self.deflate.params().try_into().unwrap() } else { Negotiated::default() }
     }
 
     /// A connection after a handshake done elsewhere.

@@ -76,7 +76,7 @@ pub fn choose_extensions(headers: &HeaderMap, config: &Config) -> (Negotiated, O
     if let Some(deflate) = &config.deflate {
         let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter().filter_map(|value| value.to_str().ok());
         if let Some((params, extensions)) = super::deflate::choose(offers.flat_map(super::extension::parse), deflate) {
-            return (params.into(), Some(extensions));
+            return (Negotiated { deflate: Some(params) }, Some(extensions));
         }
     }
     let _ = (headers, config);

@@ -81,7 +81,7 @@ pub(crate) fn choose(request: &Request<'_>, config: &Config) -> (Negotiated, Opt
     if let Some(deflate) = &config.deflate
         && let Some((params, extensions)) = deflate::choose(request.extensions(), deflate)
     {
-        return (params.into(), Some(extensions));
+        return (Negotiated { deflate: Some(params) }, Some(extensions));
     }
     let _ = (request, config);
     Default::default()

@@ -23,7 +23,7 @@ pub(crate) fn always() -> Deflate {
 pub(crate) fn agreed(role: Role, params: DeflateParams, deflate: Deflate) -> Connection {
     let mut config = Config::default();
     config.deflate = Some(deflate);
-    Connection::open(role, Negotiated::from(params), config, SEED)
+    Connection::open(role, Negotiated::try_from(params).unwrap(), config, SEED)
 }
 
 /// The same with the largest windows and no threshold.

@@ -90,7 +90,7 @@ mod compressed {
         let mut config = Config::default();
         config.deflate = Some(Deflate::default());
         let params = DeflateParams { window_bits: 12, peer_window_bits: 12, takeover: false, peer_takeover: false };
-        let mut client = Connection::open(Role::Client, params.into(), config, Seed::new([0; 16]));
+        let mut client = Connection::open(Role::Client, params.try_into().unwrap(), config, Seed::new([0; 16]));
         client.send_binary(&vec![0; 1 << 20]).unwrap();
         let mut outbound = client.outbound();
         let bomb = outbound.copy_to_bytes(outbound.remaining());

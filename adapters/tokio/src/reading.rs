@@ -68,7 +68,7 @@ impl Reading {
     /// `rest` came behind the opening handshake.
     pub(crate) fn new(receiver: Receiver, rest: Input) -> Self {
         #[cfg(feature = "deflate")]
-        let deflated = receiver.negotiated().deflate.is_some();
+        let deflated = receiver.negotiated().deflate().is_some();
         #[cfg(not(feature = "deflate"))]
         let deflated = false;
         Self {

@@ -167,13 +167,13 @@ mod compressed {
     }
 
     fn server(stream: DuplexStream) -> WebSocket<DuplexStream> {
-        WebSocket::open(stream, Role::Server, PARAMS.into(), config(), Seed::new([0; 16]), b"")
+        WebSocket::open(stream, Role::Server, PARAMS.try_into().unwrap(), config(), Seed::new([0; 16]), b"")
     }
 
     /// A kilobyte each that inflates to a megabyte.
     #[tokio::test]
     async fn messages() {
-        let mut client = Connection::open(Role::Client, PARAMS.into(), config(), Seed::new([0; 16]));
+        let mut client = Connection::open(Role::Client, PARAMS.try_into().unwrap(), config(), Seed::new([0; 16]));
         client.send_binary(&vec![0; 1 << 20]).unwrap();
         let mut outbound = client.outbound();
         let bomb = outbound.copy_to_bytes(outbound.remaining());
@@ -195,7 +195,9 @@ mod compressed {
 
     #[tokio::test]
     async fn many_turns() {
-        let open = |stream| WebSocket::open(stream, Role::Server, PARAMS.into(), config(), Seed::new([0; 16]), b"");
+        let open = |stream| {
+            WebSocket::open(stream, Role::Server, PARAMS.try_into().unwrap(), config(), Seed::new([0; 16]), b"")
+        };
         let (_, bytes) = most_of_a_turn(open(Endless::new(&blocks()))).await;
         assert!(bytes <= TURN / 16 + READ, "{bytes} bytes");
     }

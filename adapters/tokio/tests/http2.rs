@@ -103,9 +103,9 @@ async fn open(sender: &mut SendRequest<Empty<Bytes>>, deflate: Option<Deflate>) 
     assert!(!headers.contains_key("sec-websocket-accept") && !headers.contains_key("upgrade"));
     assert_eq!(headers.contains_key("sec-websocket-extensions"), deflate.is_some());
     let negotiated = match deflate {
-        Some(_) => {
-            DeflateParams { takeover: false, peer_takeover: false, window_bits: 15, peer_window_bits: 15 }.into()
-        }
+        Some(_) => DeflateParams { takeover: false, peer_takeover: false, window_bits: 15, peer_window_bits: 15 }
+            .try_into()
+            .unwrap(),
         None => Negotiated::default(),
     };
     let config = Config { deflate, ..Config::default() };

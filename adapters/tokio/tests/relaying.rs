@@ -161,7 +161,7 @@ async fn compressed_messages_pass_as_they_are_or_not_at_all() {
     use sockless_tokio::sockless::{Compress, Deflate, DeflateParams, Negotiated, Seed};
     let params = DeflateParams { window_bits: 12, peer_window_bits: 12, takeover: false, peer_takeover: false };
     let open = |stream, role, compressed: bool| {
-        let negotiated = if compressed { Negotiated::from(params) } else { Negotiated::default() };
+        let negotiated = if compressed { Negotiated::try_from(params).unwrap() } else { Negotiated::default() };
         let config = Config { deflate: Some(Deflate::default()), ..Config::default() };
         WebSocket::open(stream, role, negotiated, config, Seed::new([7; 16]), b"")
     };

@@ -126,7 +126,7 @@ fn sockless(takeover: bool) -> Connection {
         ..Deflate::default()
     });
     config.outbound = Outbound { soft: usize::MAX, hard: usize::MAX, retain: usize::MAX, ..Outbound::default() };
-    Connection::open(Role::Server, Negotiated::from(params), config, Seed::new([7; 16]))
+    Connection::open(Role::Server, Negotiated::try_from(params).unwrap(), config, Seed::new([7; 16]))
 }
 
 fn sockless_inflate(messages: &Messages) -> impl FnMut(&mut dyn FnMut(&[u8])) + use<> {
