@@ -231,7 +231,7 @@ fn bombs(address: SocketAddr, dice: &mut Dice, held: &mut Held) -> io::Result<()
         config.deflate = Some(Deflate::default());
         config.outbound.hard = 16 << 20;
         let params = DeflateParams { window_bits: 15, peer_window_bits: 15, takeover: false, peer_takeover: false };
-        let mut connection = Connection::open(Role::Client, params.into(), config, Seed::new([7; 16]));
+        let mut connection = Connection::open(Role::Client, params.try_into().unwrap(), config, Seed::new([7; 16]));
         connection.send_binary(&vec![0; 1 << 20]).expect("there is room");
         let mut out = connection.outbound();
         out.copy_to_bytes(out.remaining()).to_vec()
