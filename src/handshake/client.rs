@@ -27,14 +27,14 @@ use fluent_uri::{Uri, component::Authority};
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientRequest {
-    secure: bool,
+    pub(super) secure: bool,
     /// Where to connect to.
-    host: String,
-    port: u16,
+    pub(super) host: String,
+    pub(super) port: u16,
     /// The `Host`.
     pub(super) authority: String,
-    method: Cow<'static, str>,
-    target: String,
+    pub(super) method: Cow<'static, str>,
+    pub(super) target: String,
     pub(super) asked: Asked,
     pub(super) extra: ExtraFields,
 }
@@ -44,7 +44,34 @@ pub struct ClientRequest {
 pub(super) struct Asked {
     pub(super) subprotocols: String,
     pub(super) extensions: String,
-    policy: SubprotocolPolicy,
+    pub(super) policy: SubprotocolPolicy,
+}
+
+/// What a URL says of where to ask, and for what.
+pub(super) struct Place {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) authority: String,
+    pub(super) target: String,
+}
+
+impl Place {
+    pub(super) fn new(url: &Uri<&str>, secure: bool) -> Option<Self> {
+        let default = if secure { 443 } else { 80 };
+        let authority = url.authority()?;
+        let host = authority.host();
+        let port = authority.port_to_u16().ok()?.unwrap_or(default);
+        if host.is_empty() {
+            return None;
+        }
+        let path = if url.path().is_empty() { "/" } else { url.path().as_str() };
+        Some(Self {
+            host: host.trim_start_matches('[').trim_end_matches(']').into(),
+            port,
+            authority: if port == default { host.into() } else { format!("{host}:{port}") },
+            target: url.query().map_or(path.into(), |query| format!("{path}?{query}")),
+        })
+    }
 }
 
 impl ClientRequest {
@@ -60,37 +87,29 @@ impl ClientRequest {
 
     fn from_url(url: &str) -> Option<Self> {
         let url = Uri::parse(url).ok()?;
-        let (secure, default) = match url.scheme().as_str() {
-            scheme if scheme.eq_ignore_ascii_case("ws") => (false, 80),
-            scheme if scheme.eq_ignore_ascii_case("wss") => (true, 443),
+        let secure = match url.scheme().as_str() {
+            scheme if scheme.eq_ignore_ascii_case("ws") => false,
+            scheme if scheme.eq_ignore_ascii_case("wss") => true,
             _ => return None,
         };
-        let authority = url.authority()?;
-        let host = authority.host();
-        let port = authority.port_to_u16().ok()?.unwrap_or(default);
-        if host.is_empty() || url.has_fragment() {
+        if url.has_fragment() {
             return None;
         }
-        let path = if url.path().is_empty() { "/" } else { url.path().as_str() };
+        let Place { host, port, authority, target } = Place::new(&url, secure)?;
         let mut extra = ExtraFields::default();
-        if let Some(basic) = basic_authorisation(&authority)? {
+        if let Some(basic) = basic_authorisation(&url.authority()?)? {
             extra.push("Authorization", &basic);
         }
-        Some(Self {
-            secure,
-            host: host.trim_start_matches('[').trim_end_matches(']').into(),
-            port,
-            authority: if port == default { host.into() } else { format!("{host}:{port}") },
-            method: Cow::Borrowed("GET"),
-            target: url.query().map_or(path.into(), |query| format!("{path}?{query}")),
-            asked: Asked::default(),
-            extra,
-        })
+        let (method, asked) = (Cow::Borrowed("GET"), Asked::default());
+        Some(Self { secure, host, port, authority, method, target, asked, extra })
     }
 
-    /// Adds a field.
+    /// Adds a field. There is one `Authorization` (RFC 9110 §11.6.2): it takes the place of the URL's, or of one before.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
+        if same(name, "Authorization") {
+            self.extra.remove(name);
+        }
         self.extra.push(name, value);
         self
     }
@@ -354,6 +373,13 @@ mod tests {
         ] {
             let request = new(&format!("ws://{user}@a/"));
             assert!(written(&request).unwrap().ends_with(&format!("\r\nAuthorization: Basic {basic}\r\n\r\n")));
+            // The caller's is the one, and the latest of those.
+            let own = request
+                .clone()
+                .header("X-Authorization", "a")
+                .header("authorization", "b")
+                .header("Authorization", "c d");
+            assert!(written(&own).unwrap().ends_with("13\r\nX-Authorization: a\r\nAuthorization: c d\r\n\r\n"));
             assert!(written(&request).unwrap().contains("\r\nHost: a\r\n"));
             assert!(!format!("{request:?}").contains("Basic"));
         }

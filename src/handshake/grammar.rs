@@ -20,6 +20,9 @@ const TCHAR: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
 const BASE64: [bool; 256] = table(b"+/");
 const HOST: [bool; 256] = table(b"-._~!$&'()*+;=%:[]");
 
+/// The digits of percent-encoding, in the case that is preferred (RFC 3986 §2.1).
+pub(super) const HEX: [u8; 16] = *b"0123456789ABCDEF";
+
 /// ASCII letters and digits, and `others`.
 const fn table(mut others: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
@@ -175,6 +178,12 @@ impl ExtraFields {
                 self.lines.push_str(part);
             }
         }
+    }
+
+    /// Takes out all fields of this name.
+    pub(super) fn remove(&mut self, name: &str) {
+        let is_other = |line: &&str| !line.split_once(':').is_some_and(|(other, _)| same(other, name));
+        self.lines = self.lines.split_inclusive("\r\n").filter(is_other).collect();
     }
 
     pub(super) fn fail(&mut self, mistake: SendError) {

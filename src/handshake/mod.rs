@@ -17,6 +17,7 @@ mod head;
 #[cfg(feature = "http")]
 pub mod http;
 mod opening;
+mod redirect;
 mod response;
 mod server;
 

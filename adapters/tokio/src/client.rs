@@ -5,7 +5,6 @@ use crate::error::ConnectError;
 use crate::opening::Opening;
 use crate::proxy::Proxy;
 use crate::reconnect::{Backoff, Reconnecting};
-use crate::redirect::{is_same_origin, target};
 use crate::stream::NetStream;
 #[cfg(feature = "tls")]
 use crate::tls::{self, Tls};
@@ -66,20 +65,19 @@ pub struct Client {
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
     redirects: u32,
+    trust_redirects: bool,
     timeout: Option<Duration>,
     nodelay: bool,
 }
 
 type Adjust = dyn Fn(ClientRequest) -> ClientRequest + Send + Sync;
 
-/// Fields that are meant for one server alone.
-const SECRETS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
-
 impl Client {
     /// 30 s for all that [`connect`](Self::connect) does: a name to look up, several addresses to try, a proxy and TLS.
     pub const TIMEOUT: Option<Duration> = Some(Duration::from_secs(30));
 
-    /// A client for a `ws://` or `wss://` URL. A user and a password in it become basic authorisation.
+    /// A client for a `ws://` or `wss://` URL. A user and a password in it become basic authorisation, unless
+    /// [`header`](Self::header) or [`basic_auth`](Self::basic_auth) has another.
     pub fn new(url: &str) -> Self {
         Self {
             url: url.into(),
@@ -92,6 +90,7 @@ impl Client {
             #[cfg(feature = "tls")]
             tls: None,
             redirects: 0,
+            trust_redirects: false,
             timeout: Self::TIMEOUT,
             nodelay: true,
         }
@@ -111,7 +110,7 @@ impl Client {
         self
     }
 
-    /// Adds a field to the request.
+    /// Adds a field to the request. There is one `Authorization`: the latest.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -139,7 +138,7 @@ impl Client {
         self
     }
 
-    /// Changes each request last, before it is sent: method, target, `Host`.
+    /// Changes the request last, before it is sent: method, target, `Host`. A redirect goes on with what it has made.
     #[must_use]
     pub fn adjust(mut self, adjust: impl Fn(ClientRequest) -> ClientRequest + Send + Sync + 'static) -> Self {
         self.adjust = Some(Arc::new(adjust));
@@ -162,11 +161,19 @@ impl Client {
         self
     }
 
-    /// Follows so many redirects; by default none. Credentials and cookies go to the first server only, and none leads
-    /// from `wss` to `ws`.
+    /// Follows so many redirects; by default none. None leads from `wss` to `ws`, and what is the caller's goes to the first
+    /// server only: headers, credentials, subprotocols, as [`ClientRequest::redirected`] has it.
     #[must_use]
     pub fn redirects(mut self, most: u32) -> Self {
         self.redirects = most;
+        self
+    }
+
+    /// Whether redirects take all of the request to any server that they lead to, credentials included, which is off: for
+    /// servers that are known to lead only where all of it may be seen.
+    #[must_use]
+    pub fn trust_redirects(mut self, trust: bool) -> Self {
+        self.trust_redirects = trust;
         self
     }
 
@@ -215,7 +222,7 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let request = self.request(&self.url, true)?;
+        let request = self.request()?;
         Box::pin(self.open(&request, stream, self.deadline())).await
     }
 
@@ -228,43 +235,40 @@ impl Client {
         &self,
         deadline: Option<Instant>,
     ) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
-        let first = self.request(&self.url, true)?;
-        trace::connect(self.follow_from(&first, deadline), first.host(), first.port()).await
+        let first = self.request()?;
+        let (host, port) = (first.host().to_owned(), first.port());
+        trace::connect(self.follow_from(first, deadline), &host, port).await
     }
 
     async fn follow_from(
         &self,
-        first: &ClientRequest,
+        mut request: ClientRequest,
         deadline: Option<Instant>,
     ) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
-        let (mut url, mut request) = (self.url.clone(), first.clone());
         let mut left = self.redirects;
         loop {
             let stream = in_time(deadline, self.dial(&request)).await?;
-            match self.open(&request, stream, deadline).await {
-                Err(ConnectError::Rejected(response)) if self.redirects > 0 && response.redirect().is_some() => {
-                    let lost = || {
-                        let location = response.header("location").unwrap_or_default();
-                        ConnectError::Redirect(String::from_utf8_lossy(location).into_owned())
-                    };
-                    left = left.checked_sub(1).ok_or_else(lost)?;
-                    url = target(&url, &response).ok_or_else(lost)?;
-                    trace::event!(DEBUG, url, "redirected");
-                    let trusted = is_same_origin(first, &ClientRequest::new(&url).map_err(|_| lost())?);
-                    request = self.request(&url, trusted)?;
-                }
+            let response = match self.open(&request, stream, deadline).await {
+                Err(ConnectError::Rejected(response)) if self.redirects > 0 => response,
                 result => return result,
+            };
+            let Some(location) = response.redirect() else { return Err(ConnectError::Rejected(response)) };
+            let lost = || ConnectError::Redirect(String::from_utf8_lossy(location).into_owned());
+            left = left.checked_sub(1).ok_or_else(lost)?;
+            request = match self.trust_redirects {
+                true => request.redirected_with_all(location),
+                false => request.redirected(location),
             }
+            .ok_or_else(lost)?;
+            trace::event!(DEBUG, host = request.host(), port = request.port(), "redirected");
         }
     }
 
-    /// The request for a URL, with the fields that are meant for its server.
-    fn request(&self, url: &str, trusted: bool) -> Result<ClientRequest, ConnectError> {
-        let mut request = ClientRequest::new(url)?.with_subprotocol_policy(self.policy);
+    /// The request, with all that the settings add.
+    fn request(&self) -> Result<ClientRequest, ConnectError> {
+        let mut request = ClientRequest::new(&self.url)?.with_subprotocol_policy(self.policy);
         for (name, value) in &self.headers {
-            if trusted || !SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
-                request = request.header(name, value);
-            }
+            request = request.header(name, value);
         }
         for name in &self.subprotocols {
             request = request.subprotocol(name);

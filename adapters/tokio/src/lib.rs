@@ -20,7 +20,6 @@ mod opening;
 mod proxy;
 mod reading;
 mod reconnect;
-mod redirect;
 mod relay;
 mod replies;
 mod serve;

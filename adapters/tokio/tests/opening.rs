@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
@@ -401,25 +402,101 @@ async fn redirects_are_followed_if_asked_for_and_so_far() {
     assert_eq!(socket.recv().await.unwrap(), Some("arrived".into()));
 }
 
-#[tokio::test]
-async fn secrets_stay_with_the_first_server() {
-    let (other, _) = serve(|stream| async move {
-        let answered = accept_with(stream, Config::default(), |request| {
-            assert_eq!((request.header("cookie"), request.header("authorization")), (None, None));
-            assert_eq!(request.header("x-color"), Some(&b"blue"[..]));
-            Ok(request.accept())
-        });
-        answered.await.unwrap().send("yours").await.unwrap();
+/// A server that tells the head of each request, and redirects to what it is told for the path, or opens.
+async fn redirecting_by(routes: &'static [(&'static str, &'static str)], other: u16) -> (u16, Receiver<String>) {
+    let (told_by, told) = channel(100);
+    let (port, _) = serve(move |stream| {
+        let told_by = told_by.clone();
+        async move {
+            let mut head = String::new();
+            let answered = accept_with(stream, Config::default(), |request| {
+                head = String::from_utf8(request.as_bytes().to_vec()).unwrap();
+                match routes.iter().find(|(path, _)| *path == request.target()) {
+                    Some((_, to)) => Err(Reject::new(307).header("Location", &to.replace("OTHER", &other.to_string()))),
+                    None => {
+                        let accept = request.accept();
+                        Ok(if request.subprotocols().next().is_some() { accept.subprotocol("token") } else { accept })
+                    }
+                }
+            });
+            let opened = answered.await;
+            told_by.send(head).await.unwrap();
+            if let Ok(mut socket) = opened {
+                _ = socket.recv().await;
+            }
+        }
     })
     .await;
-    let port = redirecting(format!("http://127.0.0.1:{other}/b")).await;
-    let client = Client::new(&format!("ws://user:secret@127.0.0.1:{port}/away"));
-    let client = client.header("Cookie", "secret").header("X-Color", "blue").redirects(5);
-    let (mut socket, _) = client.connect().await.unwrap();
-    assert_eq!(socket.recv().await.unwrap(), Some("yours".into()));
-    let port = redirecting("mailto:a@b".into()).await;
-    let client = Client::new(&format!("ws://127.0.0.1:{port}/away")).header("Cookie", "secret").redirects(5);
-    assert!(matches!(client.connect().await, Err(ConnectError::Redirect(to)) if to == "mailto:a@b"));
+    (port, told)
+}
+
+/// The fields of a request that are not the handshake's.
+fn own_fields(head: &str) -> Vec<&str> {
+    let all = ["Upgrade:", "Connection:", "Sec-WebSocket-Key:", "Sec-WebSocket-Version:", "Host: 127.0.0.1:"];
+    let lines = head.trim_end().split("\r\n").skip(1);
+    lines.filter(|line| !all.iter().any(|start| line.starts_with(start))).collect()
+}
+
+#[tokio::test]
+async fn a_redirect_to_the_same_server_keeps_all_and_one_to_another_nothing() {
+    let (other, mut other_told) = redirecting_by(&[("/b", "/c d")], 0).await;
+    let routes =
+        &[("/a", "/b%20"), ("/b%20", "x[]?{}|\u{e4}"), ("/x%5B%5D?%7B%7D%7C%C3%A4", "ws://eve:evil@127.0.0.1:OTHER/b")];
+    let (port, mut told) = redirecting_by(routes, other).await;
+    let client = Client::new(&format!("ws://user:secret@127.0.0.1:{port}/a")).subprotocol("token").redirects(9);
+    let client =
+        client.header("X-Color", "blue").adjust(|request| request.header("X-Api-Key", "key").with_host("virtual"));
+    let all = [
+        "Host: virtual",
+        "Sec-WebSocket-Protocol: token",
+        "Authorization: Basic dXNlcjpzZWNyZXQ=",
+        "X-Color: blue",
+        "X-Api-Key: key",
+    ];
+    client.connect().await.unwrap();
+    for (path, _) in routes {
+        let head = told.recv().await.unwrap();
+        assert!(head.starts_with(&format!("GET {path} ")), "{head}");
+        assert_eq!(own_fields(&head), all);
+    }
+    for path in ["/b", "/c%20d"] {
+        let head = other_told.recv().await.unwrap();
+        assert!(head.starts_with(&format!("GET {path} ")), "{head}");
+        assert_eq!(own_fields(&head), [""; 0]);
+    }
+    // Unless all are trusted.
+    let (socket, _) = client.trust_redirects(true).connect().await.unwrap();
+    assert_eq!(socket.subprotocol(), Some("token"));
+    assert_eq!(own_fields(&other_told.recv().await.unwrap()), all[1..]);
+}
+
+#[tokio::test]
+async fn the_callers_authorization_is_the_only_one() {
+    let (port, mut told) = redirecting_by(&[], 0).await;
+    let client = Client::new(&format!("ws://user:secret@127.0.0.1:{port}/"));
+    for (client, wanted) in [
+        (client.clone(), "Basic dXNlcjpzZWNyZXQ="),
+        (client.clone().basic_auth("other", "word"), "Basic b3RoZXI6d29yZA=="),
+        (client.basic_auth("other", "word").header("authorization", "Bearer token"), "Bearer token"),
+    ] {
+        client.connect().await.unwrap();
+        let head = told.recv().await.unwrap();
+        let fields = own_fields(&head);
+        assert_eq!(fields.len(), 1, "{fields:?}");
+        assert_eq!(
+            fields[0].split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value)),
+            Some(("authorization".into(), wanted))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_that_leads_elsewhere_is_not_followed() {
+    for location in ["mailto:a@b", "http://", "ftp://127.0.0.1/"] {
+        let port = redirecting(location.into()).await;
+        let client = Client::new(&format!("ws://127.0.0.1:{port}/away")).header("Cookie", "secret").redirects(5);
+        assert!(matches!(client.connect().await, Err(ConnectError::Redirect(to)) if to == location));
+    }
 }
 
 #[tokio::test]

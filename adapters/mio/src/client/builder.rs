@@ -24,7 +24,8 @@ pub enum ClientError {
     /// What cannot be sent, now or at all.
     #[error(transparent)]
     Send(#[from] SendError),
-    /// The server did not open a WebSocket; the response says what else, a redirect for instance.
+    /// The server did not open a WebSocket; the response says what else, a redirect for instance, which
+    /// [`ClientRequest::redirected`] follows. Its body may be incomplete ([`Response::is_whole`]).
     #[error("the server answered {}", .0.status())]
     Rejected(Box<Response<'static>>),
     /// Nothing came within the time to wait.
