@@ -3,7 +3,7 @@
 #[cfg(feature = "deflate")]
 use crate::deflate::{Deflate, DeflateParams};
 #[cfg(feature = "deflate")]
-use crate::error::SendError;
+use crate::wire::error::SendError;
 use alloc::sync::Arc;
 use alloc::{borrow::Cow, vec::Vec};
 use core::ops::Deref;

@@ -1,8 +1,8 @@
 //! What a connection says: events, messages and their pieces.
 
-use crate::close::Close;
-use crate::frame::{ControlPayload, OpCode};
 use crate::handshake::{Request, Response};
+use crate::wire::close::Close;
+use crate::wire::frame::{ControlPayload, OpCode};
 use alloc::borrow::Cow;
 
 /// Whether a message is text or binary.
@@ -180,9 +180,9 @@ pub enum Fact {
     /// A pong came.
     Pong(ControlPayload),
     /// The peer's close frame came, with this code.
-    Close(crate::close::Code),
+    Close(crate::wire::close::Code),
     /// The connection failed; a close frame with this code, if any, is owed.
-    Failed(Option<crate::close::Code>),
+    Failed(Option<crate::wire::close::Code>),
     /// The transport has no more to read.
     Eof,
 }

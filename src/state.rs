@@ -1,8 +1,8 @@
 //! What has happened to a connection, and all that follows from it: the states of RFC 6455, in this one place.
 
-use crate::decode::Role;
-use crate::error::SendError;
+use crate::receive::decode::Role;
 use crate::timer::Phase;
+use crate::wire::error::SendError;
 use core::fmt;
 use core::time::Duration;
 

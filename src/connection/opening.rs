@@ -2,12 +2,12 @@
 
 use super::Connection;
 use crate::config::Negotiated;
-use crate::error::{HandshakeError, ProtocolError, SendError};
 use crate::event::Event;
 use crate::handshake::{
     self, Accept, BODY_TIME, ClientHandshake, HeadReader, Outcome, Request, write_accept, write_refusal, write_reject,
 };
-use crate::receiver::Receiver;
+use crate::receive::receiver::Receiver;
+use crate::wire::error::{HandshakeError, ProtocolError, SendError};
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::time::Duration;
 

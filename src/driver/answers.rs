@@ -1,7 +1,7 @@
 //! Back-pressure, by who caused it.
 
-use crate::decode::Role;
-use crate::sender::Sender;
+use crate::receive::decode::Role;
+use crate::send::sender::Sender;
 
 /// What a server's handler has answered from within reading, and whether reading waits until that has gone out.
 ///

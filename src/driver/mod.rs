@@ -10,9 +10,9 @@ mod storage;
 mod writing;
 
 use crate::connection::Connection;
-use crate::error::ProtocolError;
 use crate::event::Event;
-use crate::outbox::Outgoing;
+use crate::send::outbox::Outgoing;
+use crate::wire::error::ProtocolError;
 use core::fmt;
 use core::time::Duration;
 

@@ -2,10 +2,10 @@
 
 use super::{Progress, Storage};
 use crate::connection::Connection;
-use crate::decode::Role;
-use crate::error::ProtocolError;
 use crate::event::Event;
+use crate::receive::decode::Role;
 use crate::state::State;
+use crate::wire::error::ProtocolError;
 use alloc::borrow::Cow;
 use core::mem;
 use core::time::Duration;

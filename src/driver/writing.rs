@@ -2,8 +2,8 @@
 
 use super::{Next, Progress, Storage};
 use crate::connection::Connection;
-use crate::decode::Role;
-use crate::outbox::Outgoing;
+use crate::receive::decode::Role;
+use crate::send::outbox::Outgoing;
 use crate::state::{State, Transport};
 use alloc::vec::Vec;
 use bytes::Buf;

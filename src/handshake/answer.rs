@@ -3,7 +3,7 @@
 use super::accept_key;
 use super::grammar::{ExtraFields, is_token, is_value, join, members};
 use super::opening::Key;
-use crate::error::{HandshakeError, SendError};
+use crate::wire::error::{HandshakeError, SendError};
 use alloc::format;
 use alloc::{string::String, vec::Vec};
 

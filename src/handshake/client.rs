@@ -3,7 +3,7 @@
 use super::answer::write_field;
 use super::grammar::{ExtraFields, is_host, is_target, is_token, join, members, same};
 use super::{SubprotocolPolicy, encode, extension};
-use crate::error::{HandshakeError, SendError};
+use crate::wire::error::{HandshakeError, SendError};
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use core::fmt;

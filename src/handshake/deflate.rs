@@ -2,7 +2,7 @@
 
 use super::extension::{self, Extension};
 use crate::deflate::{Deflate, DeflateParams, LEAST_WINDOW_BITS};
-use crate::error::HandshakeError;
+use crate::wire::error::HandshakeError;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 

@@ -19,7 +19,7 @@ use super::grammar::text;
 use super::opening::Opening;
 use super::{Accept, ClientRequest};
 use crate::config::Config;
-use crate::error::{HandshakeError, SendError};
+use crate::wire::error::{HandshakeError, SendError};
 use alloc::{borrow::Cow, string::String, vec, vec::Vec};
 
 /// A header list in order, pseudo-header fields first, names in lower case as HTTP/2 and HTTP/3 have them.

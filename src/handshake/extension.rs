@@ -1,7 +1,7 @@
 //! The grammar of `Sec-WebSocket-Extensions`, in offers and answers alike (RFC 6455 §9.1).
 
 use super::grammar::{Parts, is_token, join, next_comma, text};
-use crate::error::{HandshakeError, SendError};
+use crate::wire::error::{HandshakeError, SendError};
 use alloc::{borrow::Cow, string::String};
 use core::fmt;
 

@@ -1,6 +1,6 @@
 //! The few rules of HTTP's grammar that a handshake needs (RFC 9110 §5.6, RFC 3986 §3.2).
 
-use crate::error::SendError;
+use crate::wire::error::SendError;
 use alloc::{borrow::Cow, string::String};
 use core::fmt;
 

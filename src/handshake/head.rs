@@ -2,7 +2,7 @@
 
 use super::grammar;
 use crate::config::Limits;
-use crate::error::HandshakeError;
+use crate::wire::error::HandshakeError;
 use alloc::{borrow::Cow, vec::Vec};
 use core::mem::{self, MaybeUninit};
 

@@ -4,7 +4,7 @@ use super::answer::refusal_fields;
 use super::opening::Opening;
 use super::{Accept, ClientRequest, Request, Response, accept_key, extended};
 use crate::config::{Config, Negotiated};
-use crate::error::{HandshakeError, SendError};
+use crate::wire::error::{HandshakeError, SendError};
 use alloc::string::{String, ToString};
 use alloc::{format, vec::Vec};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};

@@ -29,7 +29,7 @@ pub use response::{ClientHandshake, Outcome, Response};
 pub use server::Request;
 
 use crate::config::{Config, Negotiated, Origins};
-use crate::error::HandshakeError;
+use crate::wire::error::HandshakeError;
 use alloc::{borrow::Cow, string::String};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use grammar::same;

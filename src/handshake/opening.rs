@@ -3,7 +3,7 @@
 use super::grammar::{is_base64, is_host, is_token, members, same, text};
 use super::{allows, extension};
 use crate::config::Origins;
-use crate::error::HandshakeError;
+use crate::wire::error::HandshakeError;
 use core::mem;
 
 /// A `Sec-WebSocket-Key` as it came: 24 letters of base64.

@@ -7,7 +7,7 @@ use super::head::{self, Head, HeadReader};
 use super::opening::{Single, has_token};
 use super::{accept_key, encode, extension};
 use crate::config::Limits;
-use crate::error::HandshakeError;
+use crate::wire::error::HandshakeError;
 use alloc::{borrow::Cow, vec::Vec};
 use core::{fmt, mem};
 use extension::Extension;

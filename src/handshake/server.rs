@@ -4,7 +4,7 @@ use super::head::{self, Head};
 use super::opening::Opening;
 use super::{Accept, SubprotocolPolicy, extension};
 use crate::config::{Config, Limits};
-use crate::error::HandshakeError;
+use crate::wire::error::HandshakeError;
 use alloc::borrow::Cow;
 use core::fmt;
 use extension::Extension;

@@ -1,7 +1,7 @@
 //! Frame headers (RFC 6455 §5.2): bytes to a [`Header`] and back, and whole frames made at compile time.
 
-use crate::error::ProtocolError;
-use crate::xor::put;
+use crate::wire::error::ProtocolError;
+use crate::wire::xor::put;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;

@@ -1,14 +1,14 @@
 //! Messages that go out from where they lie: shared, prepared, or lent to one write.
 
 use super::Sender;
-use crate::decode::Role;
-use crate::error::SendError;
 use crate::event::{Kind, Message};
-use crate::frame::{Header, HeaderBytes, MAX_HEADER};
-use crate::mask::Mask;
-use crate::prepared::{self, Prepared};
-use crate::through::Through;
-use crate::utf8;
+use crate::receive::decode::Role;
+use crate::send::prepared::{self, Prepared};
+use crate::send::through::Through;
+use crate::wire::error::SendError;
+use crate::wire::frame::{Header, HeaderBytes, MAX_HEADER};
+use crate::wire::mask::Mask;
+use crate::wire::utf8;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::mem;

@@ -1,7 +1,7 @@
 //! Messages framed once for any number of connections.
 
 use crate::event::Kind;
-use crate::frame::{Header, OpCode, framed_len};
+use crate::wire::frame::{Header, OpCode, framed_len};
 #[cfg(feature = "deflate")]
 use crate::{deflate::Deflate, frame::RSV1};
 #[cfg(feature = "deflate")]

@@ -2,10 +2,10 @@
 
 use super::Sender;
 use crate::deflate::{Compress, Deflate, DeflateParams, Deflater, LEAST_WINDOW_BITS};
-use crate::error::SendError;
 use crate::event::{Kind, Message};
-use crate::frame::RSV1;
-use crate::prepared::Prepared;
+use crate::send::prepared::Prepared;
+use crate::wire::error::SendError;
+use crate::wire::frame::RSV1;
 use alloc::boxed::Box;
 
 impl Sender {

@@ -1,6 +1,6 @@
 //! UTF-8 as it arrives (RFC 6455 §8.1), over simdutf8.
 
-use crate::error::ProtocolError;
+use crate::wire::error::ProtocolError;
 
 /// The bytes of a character that has not come whole: all that must survive between two parts of a text.
 ///

@@ -1,12 +1,12 @@
 //! The compressed messages of the receiving half (RFC 7692 §7.2.2).
 
 use super::{Mode, Receiver, message};
-use crate::assemble::Inflated;
-use crate::decode::Chunk;
-use crate::error::ProtocolError;
 use crate::event::{Event, Kind, Message, Piece};
-use crate::frame::RSV1;
-use crate::utf8::whole_text;
+use crate::receive::assemble::Inflated;
+use crate::receive::decode::Chunk;
+use crate::wire::error::ProtocolError;
+use crate::wire::frame::RSV1;
+use crate::wire::utf8::whole_text;
 use alloc::borrow::Cow;
 use core::mem;
 

@@ -1,6 +1,6 @@
 //! Masking (RFC 6455 §5.3) and where masking keys come from (§10.3).
 
-use crate::xor;
+use crate::wire::xor;
 use alloc::vec::Vec;
 use core::fmt;
 use siphasher::sip::SipHasher13;

@@ -3,10 +3,10 @@
 #[cfg(feature = "deflate")]
 mod inflated;
 
-use crate::decode::{Chunk, LONGEST};
-use crate::error::ProtocolError;
 use crate::event::{Kind, Message};
-use crate::utf8::{Checked, Utf8};
+use crate::receive::decode::{Chunk, LONGEST};
+use crate::wire::error::ProtocolError;
+use crate::wire::utf8::{Checked, Utf8};
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::mem;
 #[cfg(feature = "deflate")]

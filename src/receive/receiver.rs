@@ -3,17 +3,17 @@
 #[cfg(feature = "deflate")]
 mod compressed;
 
-use crate::assemble::{Announced, Assembler};
-use crate::close;
 use crate::config::{Config, Limits, Negotiated, SharedConfig};
-use crate::decode::{Chunk, Decoded, Decoder, Most, Role};
 #[cfg(feature = "deflate")]
 use crate::deflate::Inflater;
-use crate::error::{ProtocolError, RelayError, SendError};
 use crate::event::{Event, Kind, Message, Piece};
-use crate::frame::{self, OpCode};
-use crate::sender::Sender;
-use crate::utf8;
+use crate::receive::assemble::{Announced, Assembler};
+use crate::receive::decode::{Chunk, Decoded, Decoder, Most, Role};
+use crate::send::sender::Sender;
+use crate::wire::close;
+use crate::wire::error::{ProtocolError, RelayError, SendError};
+use crate::wire::frame::{self, OpCode};
+use crate::wire::utf8;
 #[cfg(feature = "deflate")]
 use alloc::boxed::Box;
 use alloc::{borrow::Cow, vec::Vec};

@@ -2,21 +2,21 @@
 
 mod opening;
 
-use crate::close::Code;
 use crate::config::{Limits, Negotiated, Outbound, SharedConfig};
-use crate::decode::Role;
-use crate::error::{HandshakeError, ProtocolError, RelayError, SendError};
 use crate::event::{Event, Fact, Kind, Message};
-use crate::frame;
 use crate::handshake::{self, ClientHandshake, ClientRequest, HeadReader};
-use crate::mask::Seed;
-use crate::outbox::Outgoing;
-use crate::prepared::Prepared;
-use crate::receiver::Receiver;
-use crate::sender::{Counters, Sender};
+use crate::receive::decode::Role;
+use crate::receive::receiver::Receiver;
+use crate::send::outbox::Outgoing;
+use crate::send::prepared::Prepared;
+use crate::send::sender::{Counters, Sender};
+use crate::send::through::Through;
+use crate::send::writer::Writer;
 use crate::state::{State, Wants};
-use crate::through::Through;
-use crate::writer::Writer;
+use crate::wire::close::Code;
+use crate::wire::error::{HandshakeError, ProtocolError, RelayError, SendError};
+use crate::wire::frame;
+use crate::wire::mask::Seed;
 use alloc::{boxed::Box, vec::Vec};
 use bytes::Bytes;
 use core::fmt;

@@ -1,8 +1,8 @@
 //! Messages that are put together while they are inflated.
 
 use super::Assembler;
-use crate::error::ProtocolError;
-use crate::utf8::Checked;
+use crate::wire::error::ProtocolError;
+use crate::wire::utf8::Checked;
 use core::mem;
 
 /// A message that is being inflated: no header says how long it gets.

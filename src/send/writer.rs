@@ -1,8 +1,8 @@
 //! A message built piecemeal.
 
-use crate::error::SendError;
 use crate::event::Kind;
-use crate::sender::Sender;
+use crate::send::sender::Sender;
+use crate::wire::error::SendError;
 use alloc::vec::Vec;
 use core::fmt;
 

@@ -3,8 +3,8 @@
 //!
 //! The codec is zlib-rs itself, not under flate2, which hides the memory level.
 
-use crate::assemble::{Assembler, Inflated};
-use crate::error::ProtocolError;
+use crate::receive::assemble::{Assembler, Inflated};
+use crate::wire::error::ProtocolError;
 use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
 use core::fmt;
 use std::sync::{Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! Bytes that wait to go out: frames in order, shared payloads spliced in, control frames ahead of data.
 
-use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, OpCode};
-use crate::xor::{self, put};
+use crate::wire::frame::{Header, MAX_CONTROL, MAX_HEADER, OpCode};
+use crate::wire::xor::{self, put};
 use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use bytes::{Buf, Bytes};
 use core::mem;

@@ -1,9 +1,9 @@
 //! A message that goes out from where it lies, behind all that waits.
 
-use crate::frame::HeaderBytes;
-use crate::outbox::Outgoing;
+use crate::send::outbox::Outgoing;
 #[cfg(feature = "std")]
-use crate::outbox::fill;
+use crate::send::outbox::fill;
+use crate::wire::frame::HeaderBytes;
 use bytes::Buf;
 
 /// All that waits to go out, and behind it a new message whose payload is borrowed, lent as a [`Buf`]: write it with

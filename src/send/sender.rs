@@ -4,21 +4,21 @@
 mod compressed;
 mod lent;
 
-use crate::close::{self, Code};
 use crate::config::{Negotiated, Outbound, SharedConfig};
-use crate::decode::{Chunk, Role};
 #[cfg(feature = "deflate")]
 use crate::deflate::{Compress, Deflater};
-use crate::error::{HandshakeError, ProtocolError, SendError};
 use crate::event::{Fact, Kind, Message};
-use crate::frame::{ControlPayload, Header, OpCode, RSV1};
-use crate::mask::{Keys, Seed};
-use crate::outbox::{Outbox, Outgoing, Part, control_frame};
-use crate::receiver::Traffic;
+use crate::receive::decode::{Chunk, Role};
+use crate::receive::receiver::Traffic;
+use crate::send::outbox::{Outbox, Outgoing, Part, control_frame};
+use crate::send::writer::Writer;
 use crate::state::{Facts, Happened, State, Transport, Wants};
 use crate::timer::{Due, Phase, Timer};
-use crate::utf8::Utf8;
-use crate::writer::Writer;
+use crate::wire::close::{self, Code};
+use crate::wire::error::{HandshakeError, ProtocolError, SendError};
+use crate::wire::frame::{ControlPayload, Header, OpCode, RSV1};
+use crate::wire::mask::{Keys, Seed};
+use crate::wire::utf8::Utf8;
 use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 

@@ -1,10 +1,10 @@
 //! Bytes to chunks of payload: header spill, fragmentation rules (RFC 6455 §5.2, §5.4, §5.5), limits.
 
 use crate::config::Config;
-use crate::error::ProtocolError;
 use crate::event::Kind;
-use crate::frame::{ControlPayload, Extent, Header, MAX_HEADER, OpCode, RSV1, Start};
-use crate::mask::Mask;
+use crate::wire::error::ProtocolError;
+use crate::wire::frame::{ControlPayload, Extent, Header, MAX_HEADER, OpCode, RSV1, Start};
+use crate::wire::mask::Mask;
 use alloc::{borrow::Cow, boxed::Box, vec::Vec};
 use core::mem;
 

@@ -3,11 +3,11 @@
 use crate::config::SharedConfig;
 use crate::connection::Connection;
 use crate::driver::Answers;
-use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::handshake::ClientRequest;
-use crate::mask::Seed;
 use crate::state::Transport;
+use crate::wire::error::ProtocolError;
+use crate::wire::mask::Seed;
 use alloc::{collections::VecDeque, vec::Vec};
 use bytes::Buf;
 use core::time::Duration;

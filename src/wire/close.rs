@@ -1,7 +1,7 @@
 //! Status codes and the payload of a close frame (RFC 6455 §5.5.1, §7.4).
 
-use crate::error::{ProtocolError, SendError};
-use crate::frame::ControlPayload;
+use crate::wire::error::{ProtocolError, SendError};
+use crate::wire::frame::ControlPayload;
 use alloc::borrow::Cow;
 use core::fmt;
 

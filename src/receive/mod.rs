@@ -1,0 +1,5 @@
+//! Receiving: input to frames, to messages, to events.
+
+pub(crate) mod assemble;
+pub(crate) mod decode;
+pub(crate) mod receiver;
