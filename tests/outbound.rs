@@ -303,6 +303,47 @@ fn close_is_the_last_frame_and_always_has_room() {
     }
 }
 
+#[test]
+fn what_waits_of_messages_is_told_apart_from_control_frames_and_the_close_frame() {
+    for (role, closes, splits) in [(Role::Server, false, 1), (Role::Client, true, 1), (Role::Server, true, 7)] {
+        let all = messages();
+        let ends = ends(role, &all);
+        let len = *ends.last().unwrap();
+        for split in (0..=len).step_by(splits) {
+            let mut end = waiting(role);
+            write(&mut end, split);
+            end.ping(b"1").unwrap();
+            peer_pings(&mut end, b"2");
+            if closes {
+                end.close(Code::AWAY, "back soon").unwrap();
+            }
+            let messages = |end: &Connection| end.queued_messages();
+            assert_eq!(messages(&end), len - split, "{role:?} at {split}");
+            // Now the frame that has begun, then the control frames, then the rest.
+            let controls = 2 * len_on_wire(role, 1);
+            let rest = ends[..begun(&ends, split)].last().map_or(0, |end| end - split);
+            for out in 0..queued(&end) {
+                let waits = (len - split).saturating_sub(out.min(rest) + out.saturating_sub(rest + controls));
+                assert_eq!(messages(&end), waits, "{role:?} at {split}, {out} bytes later");
+                write(&mut end, 1);
+            }
+            assert_eq!((messages(&end), queued(&end)), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn behind_the_rest_of_a_message_that_went_through_a_close_frame_is_no_message() {
+    let mut end = open(Role::Server);
+    let message = sockless::Message::from(&[7; 50_000][..]);
+    end.send_through(&message).unwrap().advance(10_000);
+    let rest = queued(&end);
+    end.close(Code::NORMAL, "").unwrap();
+    assert_eq!(end.queued_messages(), rest);
+    write(&mut end, rest);
+    assert_eq!((end.queued_messages(), queued(&end)), (0, 4));
+}
+
 // ---- the head of the opening handshake
 
 /// A server that has accepted a request, of which `out` bytes of its response are out; they are given too.

@@ -660,6 +660,13 @@ impl Connection {
         self.sender.queued()
     }
 
+    /// Bytes of messages that wait to go out: what [`queued`](Self::queued) says, without the control frames that overtake
+    /// messages, and without this end's close frame, which is behind them all. So a message has gone out as soon as no more
+    /// than what was sent behind it waits.
+    pub fn queued_messages(&self) -> usize {
+        self.sender.queued_messages()
+    }
+
     /// What the connection has done so far.
     pub fn counters(&self) -> Counters {
         self.sender.counters(self.receiver.traffic())

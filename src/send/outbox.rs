@@ -48,6 +48,12 @@ struct Splice {
     part: Part,
 }
 
+impl Splice {
+    fn is_control(&self) -> bool {
+        !matches!(self.part, Part::Payload | Part::Frame)
+    }
+}
+
 /// What a splice is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -80,6 +86,37 @@ impl Outbox {
             None => self.bytes.len(),
             Some(backlog) => self.bytes.len() - backlog.sent + backlog.spliced,
         }
+    }
+
+    /// Bytes of control frames among them that overtake, or have begun to.
+    pub(crate) fn overtaking(&self) -> usize {
+        let Some(backlog) = &self.backlog else { return 0 };
+        let controls = backlog.controls(&self.bytes);
+        let begun = backlog.splices.range(..controls.start).filter(|splice| splice.is_control());
+        begun.chain(backlog.splices.range(controls)).map(|splice| splice.data.len()).sum()
+    }
+
+    /// Bytes of the frame that was appended last, with its payload; found by going through those before it.
+    pub(crate) fn last_frame(&self) -> usize {
+        let (mut at, splices) = match &self.backlog {
+            None => (0, None),
+            Some(backlog) => (backlog.boundary, Some(&backlog.splices)),
+        };
+        let payloads = splices.into_iter().flatten().filter(|splice| splice.part == Part::Payload);
+        let mut payloads = payloads.map(|splice| splice.at).peekable();
+        // These are our own headers; they parse.
+        while let Ok(Some((header, len))) = Header::parse(&self.bytes[at..]) {
+            let payload = header.length as usize;
+            at += len;
+            while payloads.next_if(|before| *before < at).is_some() {}
+            if payloads.next_if_eq(&at).is_none() {
+                at += payload;
+            }
+            if at >= self.bytes.len() {
+                return len + payload;
+            }
+        }
+        0
     }
 
     /// Where the caller appends whole frames; there is room for `more` bytes.
@@ -335,9 +372,8 @@ impl Backlog {
 
     /// The splices that are control frames and have not begun to go out: they are together, behind the frame that has.
     fn controls(&self, bytes: &[u8]) -> Range<usize> {
-        let is_control = |splice: &&Splice| !matches!(splice.part, Part::Payload | Part::Frame);
         let start = self.begun(bytes);
-        start..start + self.splices.iter().skip(start).take_while(is_control).count()
+        start..start + self.splices.iter().skip(start).take_while(|splice| splice.is_control()).count()
     }
 
     /// How many splices, one or none, belong to a frame that has begun to go out.

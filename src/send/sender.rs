@@ -555,6 +555,17 @@ impl Sender {
         self.outbox.len()
     }
 
+    /// Bytes of messages that wait to go out: what [`queued`](Self::queued) says, without the control frames that overtake
+    /// messages, and without this end's close frame, which is behind them all. So a message has gone out as soon as no more
+    /// than what was sent behind it waits.
+    pub fn queued_messages(&self) -> usize {
+        let waits = self.outbox.len() - self.outbox.overtaking();
+        if waits > 0 && self.facts.has(Happened::CloseSent) {
+            return waits.saturating_sub(self.outbox.last_frame());
+        }
+        waits
+    }
+
     /// The most bytes that ever waited to go out at once; it counts to 4 GiB.
     pub fn most_queued(&self) -> u32 {
         self.most_queued.max(to_u32(self.outbox.len()))

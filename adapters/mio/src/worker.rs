@@ -76,8 +76,7 @@ pub(crate) struct Worker<H: Handler> {
     admission: Arc<Admission>,
     pool: Option<Arc<Pool<H::State>>>,
     config: SharedConfig,
-    /// With the configuration of the connections over it.
-    tls: Option<(Arc<ServerConfig>, SharedConfig)>,
+    tls: Option<Arc<ServerConfig>>,
     nodelay: bool,
     max_connections: usize,
     started: Instant,
@@ -100,7 +99,6 @@ impl<H: Handler> Worker<H> {
         for (index, listener) in listeners.iter_mut().enumerate() {
             listener.register(poll.registry(), Token(LISTENERS + index))?;
         }
-        let config = own_config(&settings.config);
         let local = Local {
             worker: number as u16,
             shared,
@@ -130,8 +128,8 @@ impl<H: Handler> Worker<H> {
             stop_at: None,
             admission,
             pool,
-            tls: settings.tls.clone().map(|tls| (tls, over_tls(&config))),
-            config,
+            config: own_config(&settings.config),
+            tls: settings.tls.clone(),
             nodelay: settings.nodelay,
             max_connections: settings.max_connections,
             started,
@@ -444,18 +442,18 @@ impl<H: Handler> Worker<H> {
             self.local.stats.refused += 1;
             return;
         }
-        let (tls, config) = match self.tls.as_ref().filter(|_| self.listeners[index].tls) {
-            None => (None, &self.config),
-            Some((tls, config)) => match ServerConnection::new(tls.clone()) {
-                Ok(session) => (Some(session.into()), config),
+        let tls = match self.tls.as_ref().filter(|_| self.listeners[index].tls) {
+            None => None,
+            Some(config) => match ServerConnection::new(config.clone()) {
+                Ok(session) => Some(session.into()),
                 Err(_) => return self.admission.leave(peer),
             },
         };
-        let connection = Connection::server(config.clone());
         let stream = Stream::new(socket, tls);
         if self.nodelay {
             stream.set_nodelay();
         }
+        let connection = Connection::server(self.config.clone());
         if let Some(key) = self.insert(connection, stream, peer, None, Flags { admitted: true, ..Flags::default() }) {
             // Most have sent their request by now.
             self.serve(key);
@@ -673,15 +671,6 @@ fn own_config(config: &Config) -> SharedConfig {
         deflate.pool = sockless::Pool::default();
     }
     config.into()
-}
-
-/// The same for connections over TLS, which the core is told, unless the settings say otherwise.
-fn over_tls(config: &SharedConfig) -> SharedConfig {
-    let mut config = config.clone();
-    if config.secure.is_none() {
-        config.to_mut().secure = Some(true);
-    }
-    config
 }
 
 /// A descriptor of no other use.

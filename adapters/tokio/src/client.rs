@@ -1,10 +1,11 @@
 //! The client: from a URL to an open connection.
 
+use crate::backoff::Backoff;
 use crate::dial::dial;
 use crate::error::ConnectError;
 use crate::opening::Opening;
 use crate::proxy::Proxy;
-use crate::reconnect::{Backoff, Reconnecting};
+use crate::reconnect::Reconnecting;
 use crate::stream::NetStream;
 #[cfg(feature = "tls")]
 use crate::tls::{self, Tls};

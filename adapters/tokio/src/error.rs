@@ -63,6 +63,9 @@ pub enum ConnectError {
     /// The opening handshake failed.
     #[error(transparent)]
     Handshake(Error),
+    /// Connections are made and lost again before they have lived for [`Backoff::settled`](crate::Backoff::settled).
+    #[error("the connection is lost again and again")]
+    ShortLived,
     /// [`Client::timeout`](crate::Client::timeout) has passed.
     #[error("not connected in time")]
     Timeout,

@@ -78,8 +78,7 @@ impl WebSocketUpgrade {
         Ok(Self { head, protocol, on, config, supported, headers })
     }
 
-    /// Replaces the settings: origins, limits, keepalive, compression. Whether a server of HTTP/1.1 is over TLS is not known
-    /// here, and is for [`Config::secure`] to say.
+    /// Replaces the settings: origins, limits, keepalive, compression.
     #[must_use]
     pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
         self.config = config.into();

@@ -4,6 +4,7 @@
 mod alarm;
 #[cfg(feature = "axum")]
 mod axum;
+mod backoff;
 mod buffer;
 mod client;
 mod dial;
@@ -33,6 +34,7 @@ mod writer;
 mod writing;
 
 pub use alarm::Closer;
+pub use backoff::Backoff;
 pub use bytestring::ByteString;
 pub use client::{Client, connect};
 pub use error::{ConnectError, Error, ProxyError};
@@ -44,7 +46,7 @@ pub use message::{Event, Message, Piece};
 #[cfg(feature = "nats")]
 pub use nats::NatsError;
 pub use proxy::Proxy;
-pub use reconnect::{Backoff, Change, Reconnecting};
+pub use reconnect::{Change, Reconnecting, Unsent};
 pub use relay::relay;
 pub use replies::Replies;
 pub use serve::{Open, Peer, Server};

@@ -1,48 +1,18 @@
 //! A client that connects again.
 
+use crate::backoff::{Backoff, Failures};
 use crate::client::Client;
 use crate::error::{ConnectError, Error};
 use crate::message::Message;
 use crate::stream::NetStream;
 use crate::trace;
 use crate::websocket::WebSocket;
-use sockless::{Close, Code};
+use sockless::{Close, Code, SendError};
 use std::collections::VecDeque;
+use std::mem;
 use std::pin::Pin;
 use std::time::Duration;
-use tokio::time::{Sleep, sleep};
-
-/// How long to wait before a client connects again: doubled with each failure, and cut by chance to between half and all
-/// of it, so that clients which lost their server together don't come back together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
-    /// The first wait.
-    pub first: Duration,
-    /// No wait is longer.
-    pub longest: Duration,
-    /// The end is told after so many failures in a row; `None`: never.
-    pub attempts: Option<u32>,
-}
-
-impl Backoff {
-    /// 500 ms: a server that restarts is back soon.
-    pub const FIRST: Duration = Duration::from_millis(500);
-    /// 30 s: a user who waits longer thinks that it is broken.
-    pub const LONGEST: Duration = Duration::from_secs(30);
-
-    /// The wait after so many failures in a row, at least one; `chance` is any number.
-    fn wait(&self, failures: u32, chance: u32) -> Duration {
-        let doubled = self.first.saturating_mul(1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX));
-        let whole = doubled.min(self.longest);
-        whole / 2 + (whole / 2).mul_f64(f64::from(chance) / f64::from(u32::MAX))
-    }
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { first: Self::FIRST, longest: Self::LONGEST, attempts: None }
-    }
-}
+use tokio::time::{Instant, Sleep, sleep};
 
 /// What a [`Reconnecting`] client tells.
 #[derive(Debug)]
@@ -58,11 +28,35 @@ pub enum Change {
         close: Option<Close<'static>>,
         /// What failed otherwise.
         error: Option<Error>,
-        /// The messages that were not wholly written, the oldest first. Of others it is not known whether they arrived.
+        /// The messages whose last byte was not written, the oldest first. Of others it is not known whether they arrived.
         unsent: Vec<Message>,
     },
     /// It could not be connected; it tries again after this time.
     Failed(ConnectError, Duration),
+}
+
+/// A message that a [`Reconnecting`] client has not taken, and why.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unsent {
+    /// There is no connection now, or it is just ending.
+    #[error("not connected")]
+    NotConnected(Message),
+    /// More than [`Outbound::hard`](sockless::Outbound::hard) bytes wait to be written already.
+    #[error("too much waits to be written")]
+    Full(Message),
+    /// What cannot be sent now: a message in parts is under way, say.
+    #[error("{1}")]
+    Refused(Message, SendError),
+}
+
+impl Unsent {
+    /// The message.
+    pub fn into_message(self) -> Message {
+        match self {
+            Self::NotConnected(message) | Self::Full(message) | Self::Refused(message, _) => message,
+        }
+    }
 }
 
 /// A client that connects again whenever its connection is lost.
@@ -88,11 +82,48 @@ pub enum Change {
 /// ```
 pub struct Reconnecting {
     client: Client,
-    backoff: Backoff,
-    failures: u32,
+    failures: Failures,
     state: State,
-    /// What was sent and may not be wholly written.
-    sent: VecDeque<Message>,
+    sent: Sent,
+}
+
+/// What was sent and is not wholly written.
+#[derive(Default)]
+struct Sent {
+    /// Each with its bytes on the wire.
+    messages: VecDeque<(usize, Message)>,
+    /// All those bytes.
+    on_wire: usize,
+    /// What is held, entries included.
+    held: usize,
+}
+
+impl Sent {
+    fn push(&mut self, message: Message, on_wire: usize) {
+        self.held += Self::cost(&message);
+        self.on_wire += on_wire;
+        self.messages.push_back((on_wire, message));
+    }
+
+    /// Forgets what has been written, now that so many bytes have not been.
+    fn note(&mut self, unwritten: usize) {
+        while let Some((on_wire, message)) = self.messages.front()
+            && self.on_wire - on_wire >= unwritten
+        {
+            self.held -= Self::cost(message);
+            self.on_wire -= on_wire;
+            self.messages.pop_front();
+        }
+    }
+
+    fn take(&mut self) -> Vec<Message> {
+        mem::take(self).messages.into_iter().map(|(_, message)| message).collect()
+    }
+
+    fn cost(message: &Message) -> usize {
+        // Its place in the list, which doubles.
+        message.as_bytes().len() + 2 * size_of::<(usize, Message)>()
+    }
 }
 
 enum State {
@@ -100,19 +131,22 @@ enum State {
     Connecting(Pin<Box<dyn Future<Output = Result<WebSocket<NetStream>, ConnectError>> + Send>>),
     Open(Box<WebSocket<NetStream>>),
     Waiting(Pin<Box<Sleep>>),
+    /// Connections were lost too often; it is to be told.
+    GivenUp,
 }
 
 impl Reconnecting {
     pub(crate) fn new(client: Client, backoff: Backoff) -> Self {
         let state = connecting(&client);
-        Self { client, backoff, failures: 0, state, sent: VecDeque::new() }
+        Self { client, failures: Failures::new(backoff), state, sent: Sent::default() }
     }
 
     /// Connects, receives, or waits to connect again, whichever is due, until there is something to tell.
     ///
     /// # Errors
-    /// The last failure to connect, after [`Backoff::attempts`] in a row; and at once a request that cannot be sent,
-    /// which no attempt will better. The next call begins anew.
+    /// The last failure to connect, after [`Backoff::attempts`] in a row, or [`ConnectError::ShortLived`] if that was a
+    /// connection which was lost soon; and at once a request that cannot be sent, which no attempt will better. The next call
+    /// begins anew.
     ///
     /// # Cancel safety
     /// Dropped, the future has lost nothing: the attempt to connect, the wait and the connection are kept.
@@ -127,11 +161,13 @@ impl Reconnecting {
                     let result = attempt.await;
                     return self.connected(result);
                 }
+                State::GivenUp => {
+                    self.state = connecting(&self.client);
+                    return Err(ConnectError::ShortLived);
+                }
                 State::Open(socket) => {
                     let received = socket.recv().await;
-                    if socket.has_written_all() {
-                        self.sent.clear();
-                    }
+                    self.sent.note(socket.unwritten());
                     return Ok(match received {
                         Ok(Some(message)) => Change::Message(message),
                         Ok(None) => self.lost(None),
@@ -145,20 +181,22 @@ impl Reconnecting {
     fn connected(&mut self, result: Result<WebSocket<NetStream>, ConnectError>) -> Result<Change, ConnectError> {
         let error = match result {
             Ok(socket) => {
-                self.failures = 0;
+                self.failures.connected(Instant::now());
                 self.state = State::Open(Box::new(socket));
                 return Ok(Change::Connected);
             }
             Err(error) => error,
         };
-        self.failures = self.failures.saturating_add(1);
         let hopeless = matches!(error, ConnectError::Request(_) | ConnectError::NoTls | ConnectError::TlsSettings(_));
-        if hopeless || self.backoff.attempts.is_some_and(|most| self.failures >= most) {
-            self.failures = 0;
+        if hopeless {
+            self.failures.forget();
+        }
+        let wait = if hopeless { None } else { self.failures.failed(Instant::now(), None, chance()) };
+        let Some(wait) = wait else {
             self.state = connecting(&self.client);
             return Err(error);
-        }
-        let wait = self.pause();
+        };
+        self.state = waiting(wait);
         trace::event!(DEBUG, %error, ?wait, "not connected");
         Ok(Change::Failed(error, wait))
     }
@@ -168,22 +206,16 @@ impl Reconnecting {
             State::Open(socket) => socket.peer_close().cloned(),
             _ => None,
         };
-        let unsent = std::mem::take(&mut self.sent).into();
-        // A server that closes at once is not called again at once.
-        self.failures = self.failures.max(1);
-        self.pause();
-        Change::Lost { close, error, unsent }
+        let code = close.as_ref().map(|close| close.code);
+        self.state = match self.failures.failed(Instant::now(), code, chance()) {
+            Some(wait) => waiting(wait),
+            None => State::GivenUp,
+        };
+        Change::Lost { close, error, unsent: self.sent.take() }
     }
 
-    /// Waits before the next attempt, for as long as is returned.
-    fn pause(&mut self) -> Duration {
-        // Without a random number all clients wait the same time, which is no reason not to connect.
-        let wait = self.backoff.wait(self.failures, getrandom::u32().unwrap_or(u32::MAX));
-        self.state = State::Waiting(Box::pin(sleep(wait)));
-        wait
-    }
-
-    /// The connection, while there is one. What is sent on it directly is not reported as unsent.
+    /// The connection, while there is one. What is sent on it directly is not reported as unsent; what was sent before is
+    /// taken for unwritten as long as that waits too.
     pub fn socket(&mut self) -> Option<&mut WebSocket<NetStream>> {
         if let State::Open(socket) = &mut self.state { Some(socket) } else { None }
     }
@@ -191,23 +223,29 @@ impl Reconnecting {
     /// Sends a message, and waits until it is written.
     ///
     /// # Errors
-    /// The message itself, if there is no connection now; nothing else of it is reported then. Where a connection is lost
-    /// before the message was written, [`next`](Self::next) reports it with all others.
+    /// The message itself with the reason why it was not taken: nothing else of it is reported then. Where a connection is
+    /// lost before the message was written, [`next`](Self::next) reports it with all others.
     ///
     /// # Cancel safety
     /// The message is taken as soon as the future is first polled. Dropped later, the future has lost nothing.
-    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Message> {
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Unsent> {
         let message = message.into();
-        let State::Open(socket) = &mut self.state else { return Err(message) };
-        let flush = socket.send(message.clone());
-        if flush.is_refused() {
-            return Err(message);
+        let State::Open(socket) = &mut self.state else { return Err(Unsent::NotConnected(message)) };
+        let before = socket.unwritten();
+        self.sent.note(before);
+        if self.sent.held > socket.most_queued() {
+            return Err(Unsent::Full(message));
         }
-        self.sent.push_back(message);
+        match socket.send(message.clone()).refusal() {
+            None => {}
+            Some(Error::Send(SendError::Full)) => return Err(Unsent::Full(message)),
+            Some(Error::Send(error)) if error != SendError::Closing => return Err(Unsent::Refused(message, error)),
+            Some(_) => return Err(Unsent::NotConnected(message)),
+        }
+        self.sent.push(message, socket.unwritten() - before);
         // A failure is for `next` to tell.
-        if flush.await.is_ok() {
-            self.sent.clear();
-        }
+        _ = socket.flush().await;
+        self.sent.note(socket.unwritten());
         Ok(())
     }
 
@@ -226,6 +264,15 @@ impl Reconnecting {
     }
 }
 
+fn waiting(time: Duration) -> State {
+    State::Waiting(Box::pin(sleep(time)))
+}
+
+/// A random number; without one all clients wait the same time, which is no reason not to connect.
+fn chance() -> u32 {
+    getrandom::u32().unwrap_or(u32::MAX)
+}
+
 fn connecting(client: &Client) -> State {
     let client = client.clone();
     State::Connecting(Box::pin(async move { Ok(client.connect().await?.0) }))
@@ -234,7 +281,7 @@ fn connecting(client: &Client) -> State {
 impl std::fmt::Debug for Reconnecting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut debug = f.debug_struct("Reconnecting");
-        debug.field("failures", &self.failures).field("backoff", &self.backoff).finish_non_exhaustive()
+        debug.field("failures", &self.failures).finish_non_exhaustive()
     }
 }
 
@@ -243,14 +290,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_the_longest_and_vary_by_half() {
-        let backoff = Backoff::default();
-        for (failures, whole) in [(1, 500), (2, 1_000), (3, 2_000), (7, 30_000), (40, 30_000), (u32::MAX, 30_000)] {
-            let whole = Duration::from_millis(whole);
-            assert_eq!(backoff.wait(failures, 0), whole / 2);
-            assert_eq!(backoff.wait(failures, u32::MAX), whole);
-            let middle = backoff.wait(failures, u32::MAX / 2);
-            assert!(whole / 2 < middle && middle < whole);
+    fn a_message_leaves_the_list_when_its_last_byte_is_written() {
+        let mut sent = Sent::default();
+        let all = ["one", "two", "three"].map(Message::from);
+        for (message, on_wire) in all.iter().zip([9, 9, 11]) {
+            sent.push(message.clone(), on_wire);
         }
+        for (unwritten, left) in [(1000, 3), (29, 3), (21, 3), (20, 2), (12, 2), (11, 1), (1, 1)] {
+            sent.note(unwritten);
+            let listed: Vec<_> = sent.messages.iter().map(|(_, message)| message).collect();
+            assert_eq!(listed, all[3 - left..].iter().collect::<Vec<_>>(), "{unwritten}");
+        }
+        sent.note(0);
+        assert_eq!((sent.take(), sent.held, sent.on_wire), (vec![], 0, 0));
     }
 }

@@ -342,7 +342,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Ends the connection without waiting for anything: what has not begun to go out is dropped, and a close frame with
     /// this code is tried to be sent.
     pub fn abort(&mut self, code: impl Into<Code>) {
-        self.side.writing.sender_mut().abort(code.into());
+        self.side.writing.abort(code.into());
         self.reading.receiver_mut().end();
         _ = self.side.writing.poll_flush(&mut self.side.io);
         self.reading.set_over();
@@ -420,9 +420,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.end_by(turn);
     }
 
-    /// Whether all that was sent is written, and nothing was given up.
-    pub(crate) fn has_written_all(&self) -> bool {
-        self.side.writing.sender().queued() == 0 && self.side.writing.check().is_ok()
+    /// Bytes of messages that were taken and are not written.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.side.writing.unwritten()
+    }
+
+    /// The most bytes that may wait before more is refused.
+    pub(crate) fn most_queued(&self) -> usize {
+        self.side.writing.sender().outbound_limits().hard
     }
 
     /// How far it has come, for who looks whether that changes.
@@ -593,9 +598,9 @@ pub struct Flush<'a, S> {
 }
 
 impl<S> Flush<'_, S> {
-    /// Whether what was to be sent was not taken.
-    pub(crate) fn is_refused(&self) -> bool {
-        self.taken.is_err()
+    /// Why what was to be sent was not taken, if it was not; the future does not tell it then.
+    pub(crate) fn refusal(&mut self) -> Option<Error> {
+        mem::replace(&mut self.taken, Ok(())).err()
     }
 }
 

@@ -76,12 +76,14 @@ pub(crate) struct Writing {
     lent: bool,
     /// Why nothing can be written any more.
     broken: Option<ErrorKind>,
+    /// Bytes of messages that were given up.
+    lost: usize,
     /// The transport may hold back what was written.
     unflushed: bool,
     /// The transport's write side was shut down.
     shut: bool,
     /// When the end of the transport, the last thing that is waited for, is given up.
-    linger: Option<Duration>,
+    linger: Option<Box<Duration>>,
     alarm: Arc<Alarm>,
     /// The alarm's.
     waker: Waker,
@@ -101,6 +103,7 @@ impl Writing {
             settled: false,
             lent: false,
             broken: None,
+            lost: 0,
             unflushed: false,
             shut: false,
             linger: None,
@@ -259,6 +262,18 @@ impl Writing {
         }
     }
 
+    /// Ends the connection without waiting for anything.
+    pub(crate) fn abort(&mut self, code: Code) {
+        let before = self.sender.queued_messages();
+        self.sender_mut().abort(code);
+        self.lost += before.saturating_sub(self.sender.queued_messages());
+    }
+
+    /// Bytes of messages that were taken and are not written.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.lost + self.sender.queued_messages()
+    }
+
     /// Whether so much waits that whoever sends should wait too.
     #[inline]
     pub(crate) fn is_high(&self) -> bool {
@@ -291,6 +306,7 @@ impl Writing {
         }
         if self.broken.is_some() {
             // Nobody reads what is said here. What was said by the peer may still come, and then the end of it.
+            self.lost += self.sender.queued_messages();
             let rest = self.sender.queued();
             self.sender.outbound().advance(rest);
             self.unflushed = false;
@@ -399,7 +415,7 @@ impl Writing {
 
     /// When the core wants to know the time, or the transport's end is not waited for any longer.
     fn deadline(&self) -> Option<Duration> {
-        self.sender.poll_timeout().or(self.linger)
+        self.sender.poll_timeout().or(self.linger.as_deref().copied())
     }
 
     fn poll_sleep(&mut self) -> Poll<()> {
@@ -423,11 +439,11 @@ impl Writing {
             Transport::Close if self.poll_shutdown(io).is_ready() => Turn::Over,
             Transport::Close => {
                 let now = self.started.elapsed();
-                let linger = *self.linger.get_or_insert_with(|| {
+                let linger = self.linger.get_or_insert_with(|| {
                     self.alarm.mark();
-                    now + LINGER
+                    Box::new(now + LINGER)
                 });
-                if linger <= now { Turn::Over } else { Turn::Wait }
+                if **linger <= now { Turn::Over } else { Turn::Wait }
             }
         }
     }

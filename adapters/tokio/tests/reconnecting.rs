@@ -1,13 +1,25 @@
 //! The client that connects again.
 
+use futures_util::FutureExt;
 use sockless_tokio::sockless::{Code, Config};
-use sockless_tokio::{Backoff, Change, Client, ConnectError, Message, Reject, accept, accept_with};
+use sockless_tokio::{Backoff, Change, Client, ConnectError, Message, Reject, Unsent, accept, accept_with};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-const QUICK: Backoff =
-    Backoff { first: Duration::from_millis(2), longest: Duration::from_millis(8), attempts: Some(4) };
+const QUICK: Backoff = Backoff {
+    first: Duration::from_millis(2),
+    longest: Duration::from_millis(8),
+    attempts: Some(4),
+    settled: Backoff::SETTLED,
+};
+
+/// The longest that anything here is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn it_connects_again_and_reports_what_was_not_sent() {
@@ -35,7 +47,7 @@ async fn it_connects_again_and_reports_what_was_not_sent() {
         }
     });
     let mut client = Client::new(&url).reconnecting(QUICK);
-    assert_eq!(client.send("early").await, Err("early".into()));
+    assert_eq!(client.send("early").await, Err(Unsent::NotConnected("early".into())));
     assert!(matches!(client.next().await, Ok(Change::Connected)));
     client.send("one").await.unwrap();
     match client.next().await {
@@ -105,4 +117,129 @@ async fn a_dropped_wait_goes_on() {
     assert_eq!(told[1], r#"Message(Text("Hello"))"#);
     assert!(told[2].starts_with("Lost"), "{told:?}");
     server.await.unwrap();
+}
+
+/// The URL of a server that opens connections and closes them at once, and how many it has.
+async fn closing() -> (String, Arc<AtomicU32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let accepted = Arc::new(AtomicU32::new(0));
+    let counted = accepted.clone();
+    tokio::spawn(async move {
+        loop {
+            let mut socket = accept(listener.accept().await.unwrap().0).await.unwrap();
+            counted.fetch_add(1, Ordering::Relaxed);
+            _ = socket.close(1000, "").await;
+        }
+    });
+    (url, accepted)
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_and_closes_is_given_up() {
+    let (url, accepted) = closing().await;
+    let mut client = Client::new(&url).reconnecting(QUICK);
+    for round in 1..=2 {
+        for _ in 0..4 {
+            assert!(matches!(client.next().await, Ok(Change::Connected)));
+            assert!(matches!(client.next().await, Ok(Change::Lost { .. })));
+        }
+        assert!(matches!(client.next().await, Err(ConnectError::ShortLived)));
+        assert_eq!(accepted.load(Ordering::Relaxed), round * 4);
+    }
+    // Unless that is long enough.
+    let mut client = Client::new(&url).reconnecting(Backoff { settled: Duration::ZERO, ..QUICK });
+    for _ in 0..20 {
+        assert!(matches!(client.next().await, Ok(Change::Connected)));
+        assert!(matches!(client.next().await, Ok(Change::Lost { .. })));
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_has_read_is_never_reported_as_unsent() {
+    const READ: u32 = 3000;
+    let socket = TcpSocket::new_v4().unwrap();
+    // The system's own buffers would hold a good deal.
+    socket.set_recv_buffer_size(64 << 10).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let ((has_read, mut read), (stop, stopped)) = (oneshot::channel(), oneshot::channel());
+    let server = tokio::spawn(async move {
+        let mut socket = accept(listener.accept().await.unwrap().0).await.unwrap();
+        for number in 0..READ {
+            assert_eq!(socket.recv().await.unwrap().unwrap().as_bytes()[..4], number.to_be_bytes());
+        }
+        has_read.send(()).unwrap();
+        stopped.await.unwrap();
+    });
+    let mut client = Client::new(&url).reconnecting(QUICK);
+    assert!(matches!(client.next().await, Ok(Change::Connected)));
+    let message = |number: u32| Message::binary([&number.to_be_bytes()[..], &[7; 4092]].concat());
+    let (mut sent, mut done) = (0, false);
+    timeout(PATIENCE, async {
+        loop {
+            // The wait for each is given up at once.
+            match client.send(message(sent)).now_or_never() {
+                Some(Err(Unsent::Full(refused))) => assert_eq!(refused, message(sent)),
+                Some(Err(error)) => panic!("{error}"),
+                _ => {
+                    sent += 1;
+                    continue;
+                }
+            }
+            let before = client.socket().unwrap().counters().sent;
+            _ = timeout(Duration::from_millis(20), client.next()).await;
+            // Nobody reads any more, and the system takes nothing.
+            done |= read.try_recv().is_ok();
+            if done && client.socket().unwrap().counters().sent == before {
+                break;
+            }
+        }
+    })
+    .await
+    .expect("it is full in time");
+    stop.send(()).unwrap();
+    let Ok(Change::Lost { unsent, .. }) = client.next().await else { panic!("still there") };
+    server.await.unwrap();
+    let first = u32::from_be_bytes(unsent[0].as_bytes()[..4].try_into().unwrap());
+    assert!(first >= READ, "{first} was read");
+    assert!(unsent.iter().eq((first..sent).map(message).collect::<Vec<_>>().iter()), "all from {first} to {sent}");
+}
+
+#[tokio::test]
+async fn the_list_of_what_is_unsent_is_bounded_by_its_entries_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let mut client = Client::new(&url).reconnecting(QUICK);
+    let accepting = async { accept(listener.accept().await.unwrap().0).await.unwrap() };
+    let (connected, mut server) = tokio::join!(client.next(), accepting);
+    assert!(matches!(connected, Ok(Change::Connected)));
+    // As much as the system takes.
+    let mut large = 0;
+    while client.send(vec![7; 64 << 10]).now_or_never().is_some() {
+        large += 1;
+    }
+    let mut empty = 0;
+    let refused = loop {
+        match client.send("").now_or_never() {
+            Some(Err(error)) => break error,
+            _ => empty += 1,
+        }
+    };
+    assert_eq!(refused, Unsent::Full("".into()));
+    assert!(empty * 64 <= 1 << 20, "{empty} messages are kept");
+    // All that was taken goes out.
+    let reading = async {
+        for number in 0..large + 1 + empty {
+            let len = if number <= large { 64 << 10 } else { 0 };
+            assert_eq!(server.recv().await.unwrap().unwrap().as_bytes().len(), len);
+        }
+        server.close(1000, "").await.unwrap();
+    };
+    let both = async { tokio::join!(client.next(), reading).0 };
+    match timeout(PATIENCE, both).await.expect("all is read") {
+        Ok(Change::Lost { close: Some(_), unsent, .. }) => assert_eq!(unsent, []),
+        other => panic!("{other:?}"),
+    }
 }
