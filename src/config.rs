@@ -41,6 +41,10 @@ pub struct Config {
     pub require_masks: bool,
     /// The origins a server takes requests from (§10.2).
     pub origins: Origins,
+    /// Whether clients reach the server over TLS, for [`Origins::SameHost`]: with `Some(true)` a page has to have come by
+    /// `https`, with `Some(false)` by `http`. `None`, the default, where it is not known: either will do. An adapter that
+    /// speaks TLS itself says so where this is `None`; behind a proxy that does, `Some(true)` is for you to say.
+    pub secure: Option<bool>,
     /// Offer, or accept, compression (RFC 7692). Off by default: it costs memory and time, and a message that mixes a
     /// secret with what an attacker chose gives the secret away by its length.
     #[cfg(feature = "deflate")]
@@ -174,11 +178,17 @@ impl Default for Keepalive {
 
 /// The origins a server takes requests from (RFC 6455 §10.2). A request without an `Origin`, as from a program, is
 /// always taken: the header protects a browser's user, and only browsers can be trusted to send it.
+///
+/// A server that may be reached by names that are not its own lists its origins. [`SameHost`](Self::SameHost) compares the
+/// page with the `Host` of the request, whatever that is: where an attacker lets a name of his point to this server's
+/// address (DNS rebinding), his page and the `Host` agree. The page gets no cookies of yours by that, but it speaks to a
+/// server of your network, or of the user's own machine, as if it were one of its pages; only [`List`](Self::List) keeps
+/// it out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origins {
-    /// Only an origin with the host and port of the request itself. The default: without a check, any page that a user
-    /// visits can speak to the server with that user's cookies.
+    /// Only an origin with the host and port of the request itself, and the scheme that [`Config::secure`] says. The
+    /// default: without a check, any page that a user visits can speak to the server with that user's cookies.
     #[default]
     SameHost,
     /// Any origin.
@@ -214,6 +224,7 @@ impl Config {
         answer_pings: true,
         require_masks: true,
         origins: Origins::SameHost,
+        secure: None,
         #[cfg(feature = "deflate")]
         deflate: None,
     };

@@ -453,6 +453,24 @@ fn origins_are_taken_by_policy() {
 }
 
 #[test]
+fn a_page_of_http_is_of_another_origin_than_a_server_over_tls() {
+    let of = |origin: &str| REQUEST.replace("Origin: http://example.com", &format!("Origin: {origin}"));
+    let [http, https] = ["http://server.example.com", "https://server.example.com"];
+    for (secure, origin, taken) in [
+        (None, http, true),
+        (None, https, true),
+        (Some(true), http, false),
+        (Some(true), https, true),
+        (Some(false), http, true),
+        (Some(false), https, false),
+    ] {
+        let (_, request) = asked(Config { secure, ..Config::default() }, of(origin));
+        let expected = if taken { Ok(()) } else { Err(HandshakeError::Origin) };
+        assert_eq!(request.check(), expected, "{secure:?}: {origin}");
+    }
+}
+
+#[test]
 fn a_head_that_is_none_or_too_large_is_refused_at_once() {
     let small = Config { limits: Limits { head: 300, fields: 8, ..Limits::default() }, ..any_origin() };
     let long = REQUEST.replace("Origin", &format!("{}: y\r\nOrigin", "x".repeat(100)));

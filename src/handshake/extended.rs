@@ -15,7 +15,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use super::grammar::text;
+use super::grammar::{same, text};
 use super::opening::Opening;
 use super::{Accept, ClientRequest};
 use crate::config::Config;
@@ -90,7 +90,9 @@ pub fn check_request<'h>(
     }
     opening.check_body()?;
     opening.authority = authority;
-    opening.check(&config.origins)?;
+    // The client says how it came itself. Where that is not over TLS, a proxy may have ended it.
+    let over_tls = scheme.is_some_and(|scheme| same(scheme, "https")).then_some(true);
+    opening.check(config, config.secure.or(over_tls))?;
     Ok(Accept::new(Ok(()), None, offered.into_iter()))
 }
 
@@ -207,6 +209,32 @@ mod tests {
         for (length, error) in [("0", None), ("5", Some(E::Body)), ("0, 0", Some(E::Body))] {
             let longer = pairs(&list).chain([("content-length", length.as_bytes())]);
             assert_eq!(check_request(longer, &any()).err(), error, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_to_come_as_its_request_does() {
+        for (scheme, secure, origin, taken) in [
+            ("https", None, "https://a", true),
+            ("https", None, "http://a", false),
+            ("HTTPS", None, "http://a", false),
+            ("http", None, "https://a", true),
+            ("http", None, "http://a", true),
+            ("http", Some(true), "http://a", false),
+            ("https", Some(false), "http://a", true),
+        ] {
+            let config = Config { secure, ..Config::default() };
+            let list = [
+                (":method", "CONNECT"),
+                (":protocol", "websocket"),
+                (":scheme", scheme),
+                (":authority", "a"),
+                (":path", "/"),
+                ("sec-websocket-version", "13"),
+                ("origin", origin),
+            ];
+            let checked = check_request(list.map(|(name, value)| (name, value.as_bytes())), &config);
+            assert_eq!(checked.is_ok(), taken, "{scheme}, {secure:?}, {origin}");
         }
     }
 

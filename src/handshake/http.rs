@@ -41,7 +41,7 @@ pub fn accept<T>(request: &http::Request<T>, config: &Config) -> Result<Accept, 
         opening.field(name.as_str(), value.as_bytes());
     }
     let at_least_1_1 = request.version() >= Version::HTTP_11;
-    let key = opening.check_http1(request.method().as_str(), at_least_1_1, &config.origins)?;
+    let key = opening.check_http1(request.method().as_str(), at_least_1_1, config)?;
     let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     Ok(Accept::new(Ok(()), Some(*key), offered.filter_map(|value| value.to_str().ok())))
 }

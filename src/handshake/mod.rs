@@ -101,32 +101,34 @@ pub(crate) fn agreed(response: &Response<'_>, config: &Config) -> Result<Negotia
 /// Whether a request with this `Origin` and this `Host` is one that `origins` takes (RFC 6455 §10.2).
 ///
 /// For [`Origins::SameHost`] the two must name the same host and port, compared without case, where a port left out is
-/// the default of the origin's scheme. An opaque origin (`null`), and whatever is no `http` or `https` origin, has no
+/// the default of the origin's scheme; and that must be `https` or `http` as `secure` says, if it is known whether the
+/// request came over TLS: anybody between can make a page of `http`. An opaque origin (`null`), and whatever is no `http` or `https` origin, has no
 /// host and passes only where it is listed or any origin is taken.
 ///
 /// ```
 /// use sockless::{Origins, handshake::origin_allowed};
 ///
-/// assert!(origin_allowed(&Origins::SameHost, Some("https://example.com"), "example.com:443"));
-/// assert!(!origin_allowed(&Origins::SameHost, Some("https://evil.example"), "example.com"));
-/// assert!(origin_allowed(&Origins::SameHost, None, "example.com"));
+/// assert!(origin_allowed(&Origins::SameHost, None, Some("https://example.com"), "example.com:443"));
+/// assert!(!origin_allowed(&Origins::SameHost, None, Some("https://evil.example"), "example.com"));
+/// assert!(!origin_allowed(&Origins::SameHost, Some(true), Some("http://example.com"), "example.com"));
+/// assert!(origin_allowed(&Origins::SameHost, Some(true), None, "example.com"));
 /// ```
-pub fn origin_allowed(origins: &Origins, origin: Option<&str>, host: &str) -> bool {
+pub fn origin_allowed(origins: &Origins, secure: Option<bool>, origin: Option<&str>, host: &str) -> bool {
     let host = if grammar::is_host(host.as_bytes()) { host } else { "" };
-    origin.is_none_or(|origin| allows(origins, origin.as_bytes(), host.as_bytes()))
+    origin.is_none_or(|origin| allows(origins, secure, origin.as_bytes(), host.as_bytes()))
 }
 
 /// The same for an origin that is there and a `host` that has only letters of one, or none.
-fn allows(origins: &Origins, origin: &[u8], host: &[u8]) -> bool {
+fn allows(origins: &Origins, secure: Option<bool>, origin: &[u8], host: &[u8]) -> bool {
     match origins {
         // An origin that is no text would look absent to the caller.
         Origins::Any => core::str::from_utf8(origin).is_ok(),
         Origins::List(list) => list.iter().any(|listed| same(listed.as_bytes(), origin)),
-        Origins::SameHost => is_same_host(origin, host).unwrap_or(false),
+        Origins::SameHost => is_same_host(secure, origin, host).unwrap_or(false),
     }
 }
 
-fn is_same_host(origin: &[u8], host: &[u8]) -> Option<bool> {
+fn is_same_host(secure: Option<bool>, origin: &[u8], host: &[u8]) -> Option<bool> {
     let behind = |scheme: &str| {
         let (start, authority) = origin.split_at_checked(scheme.len())?;
         same(start, scheme).then_some(authority)
@@ -135,6 +137,9 @@ fn is_same_host(origin: &[u8], host: &[u8]) -> Option<bool> {
         Some(authority) => (authority, 443),
         None => (behind("http://")?, 80),
     };
+    if secure.is_some_and(|secure| secure != (default == 443)) {
+        return Some(false);
+    }
     let (name, port) = split_port(host)?;
     if same(authority, host) {
         return Some(true);
@@ -197,18 +202,23 @@ mod tests {
             ("null", "null", false),
             ("", "", false),
         ] {
-            assert_eq!(origin_allowed(&Origins::SameHost, Some(origin), host), allowed, "{origin} at {host}");
+            assert_eq!(origin_allowed(&Origins::SameHost, None, Some(origin), host), allowed, "{origin} at {host}");
+            let over_tls = allowed && origin.starts_with("https");
+            for (secure, allowed) in [(true, over_tls), (false, allowed && !over_tls)] {
+                let told = origin_allowed(&Origins::SameHost, Some(secure), Some(origin), host);
+                assert_eq!(told, allowed, "{origin} at {host}, {secure}");
+            }
         }
     }
 
     #[test]
     fn any_or_listed() {
-        assert!(origin_allowed(&Origins::Any, Some("null"), "example.com"));
+        assert!(origin_allowed(&Origins::Any, Some(true), Some("null"), "example.com"));
         let list = Origins::List(vec!["https://a.example".into(), "null".into()]);
-        assert!(origin_allowed(&list, Some("HTTPS://A.example"), "b.example"));
-        assert!(origin_allowed(&list, Some("null"), "b.example"));
-        assert!(origin_allowed(&list, None, "b.example"));
-        assert!(!origin_allowed(&list, Some("https://b.example"), "b.example"));
-        assert!(!origin_allowed(&list, Some("https://a.example:443"), "b.example"));
+        assert!(origin_allowed(&list, Some(true), Some("HTTPS://A.example"), "b.example"));
+        assert!(origin_allowed(&list, Some(true), Some("null"), "b.example"));
+        assert!(origin_allowed(&list, None, None, "b.example"));
+        assert!(!origin_allowed(&list, Some(true), Some("https://b.example"), "b.example"));
+        assert!(!origin_allowed(&list, Some(true), Some("https://a.example:443"), "b.example"));
     }
 }

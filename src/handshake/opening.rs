@@ -2,7 +2,7 @@
 
 use super::grammar::{is_base64, is_host, is_token, members, same, text};
 use super::{allows, extension};
-use crate::config::Origins;
+use crate::config::Config;
 use crate::wire::error::HandshakeError;
 use core::mem;
 
@@ -91,7 +91,7 @@ impl<'h> Opening<'h> {
         &self,
         method: &str,
         at_least_1_1: bool,
-        origins: &Origins,
+        config: &Config,
     ) -> Result<&'h Key, HandshakeError> {
         self.check_body()?;
         if !self.upgrade || !self.connection {
@@ -107,13 +107,13 @@ impl<'h> Opening<'h> {
         if self.host.one().is_none() {
             return Err(HandshakeError::Host);
         }
-        self.check(origins)?;
+        self.check(config, config.secure)?;
         let key: Option<&Key> = self.key.one().and_then(|key| key.try_into().ok());
         key.filter(|key| is_key(key)).ok_or(HandshakeError::Key)
     }
 
-    /// Judges what every version of HTTP has in common.
-    pub(super) fn check(&self, origins: &Origins) -> Result<(), HandshakeError> {
+    /// Judges what every version of HTTP has in common, where it is `secure`, if that is known.
+    pub(super) fn check(&self, config: &Config, secure: Option<bool>) -> Result<(), HandshakeError> {
         let host = match self.authority {
             Some(authority) => Some(authority.as_bytes()),
             None => self.host.one(),
@@ -130,7 +130,7 @@ impl<'h> Opening<'h> {
         }
         match self.origin {
             Single::None => Ok(()),
-            Single::One(origin) if allows(origins, origin, host) => Ok(()),
+            Single::One(origin) if allows(&config.origins, secure, origin, host) => Ok(()),
             Single::One(_) | Single::Many => Err(HandshakeError::Origin),
         }
     }

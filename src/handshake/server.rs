@@ -66,7 +66,7 @@ impl Found {
             are_lines_good &= bytes[..start(field.name.as_bytes())].ends_with(b"\r\n");
             opening.field(field.name, field.value);
         }
-        let key = opening.check_http1(method, parsed.version == Some(1), &config.origins);
+        let key = opening.check_http1(method, parsed.version == Some(1), config);
         let verdict = key.map(|key| start(key));
         let Opening { upgrade, body, subprotocols, .. } = opening;
         Ok(Some(Self { end, are_lines_good, upgrade, body, subprotocols, verdict }))

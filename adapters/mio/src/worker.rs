@@ -76,7 +76,8 @@ pub(crate) struct Worker<H: Handler> {
     admission: Arc<Admission>,
     pool: Option<Arc<Pool<H::State>>>,
     config: SharedConfig,
-    tls: Option<Arc<ServerConfig>>,
+    /// With the configuration of the connections over it.
+    tls: Option<(Arc<ServerConfig>, SharedConfig)>,
     nodelay: bool,
     max_connections: usize,
     started: Instant,
@@ -99,6 +100,7 @@ impl<H: Handler> Worker<H> {
         for (index, listener) in listeners.iter_mut().enumerate() {
             listener.register(poll.registry(), Token(LISTENERS + index))?;
         }
+        let config = own_config(&settings.config);
         let local = Local {
             worker: number as u16,
             shared,
@@ -128,8 +130,8 @@ impl<H: Handler> Worker<H> {
             stop_at: None,
             admission,
             pool,
-            config: own_config(&settings.config),
-            tls: settings.tls.clone(),
+            tls: settings.tls.clone().map(|tls| (tls, over_tls(&config))),
+            config,
             nodelay: settings.nodelay,
             max_connections: settings.max_connections,
             started,
@@ -442,18 +444,18 @@ impl<H: Handler> Worker<H> {
             self.local.stats.refused += 1;
             return;
         }
-        let tls = match self.tls.as_ref().filter(|_| self.listeners[index].tls) {
-            None => None,
-            Some(config) => match ServerConnection::new(config.clone()) {
-                Ok(session) => Some(session.into()),
+        let (tls, config) = match self.tls.as_ref().filter(|_| self.listeners[index].tls) {
+            None => (None, &self.config),
+            Some((tls, config)) => match ServerConnection::new(tls.clone()) {
+                Ok(session) => (Some(session.into()), config),
                 Err(_) => return self.admission.leave(peer),
             },
         };
+        let connection = Connection::server(config.clone());
         let stream = Stream::new(socket, tls);
         if self.nodelay {
             stream.set_nodelay();
         }
-        let connection = Connection::server(self.config.clone());
         if let Some(key) = self.insert(connection, stream, peer, None, Flags { admitted: true, ..Flags::default() }) {
             // Most have sent their request by now.
             self.serve(key);
@@ -671,6 +673,15 @@ fn own_config(config: &Config) -> SharedConfig {
         deflate.pool = sockless::Pool::default();
     }
     config.into()
+}
+
+/// The same for connections over TLS, which the core is told, unless the settings say otherwise.
+fn over_tls(config: &SharedConfig) -> SharedConfig {
+    let mut config = config.clone();
+    if config.secure.is_none() {
+        config.to_mut().secure = Some(true);
+    }
+    config
 }
 
 /// A descriptor of no other use.

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{dial, eventually, start, text, within};
-use sockless_mio::{Client, ClientRequest, Closed, Code, Config, Conn, Error, Handler, Message, Server, rustls, tls};
+use sockless_mio::{
+    Client, ClientError, ClientRequest, Closed, Code, Config, Conn, Error, Handler, Message, Server, rustls, tls,
+};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -62,6 +64,31 @@ impl Handler for Describe {
         }
         Ok(())
     }
+}
+
+#[test]
+fn a_page_of_http_is_of_another_origin_than_a_server_over_tls() {
+    let certificate = Certificate::new("origin");
+    let builder = Server::builder().listen("127.0.0.1:0").listen_tls("127.0.0.1:0").workers(1);
+    let running = builder.tls(certificate.server()).bind(Describe).unwrap().start().unwrap();
+    let ports: Vec<_> = running.addresses().iter().map(|address| address.tcp().unwrap().port()).collect();
+    // Who serves without TLS may be behind a proxy that ends it.
+    for (tls, scheme, taken) in
+        [(true, "https", true), (true, "http", false), (false, "https", true), (false, "http", true)]
+    {
+        let host = format!("localhost:{}", ports[usize::from(tls)]);
+        let url = format!("{}://{host}/", if tls { "wss" } else { "ws" });
+        let asked = || Client::builder(&url).header("Origin", &format!("{scheme}://{host}")).tls(certificate.client());
+        match common::client(|| asked().connect()) {
+            Ok(_) => assert!(taken, "{scheme} to {url}"),
+            Err(ClientError::Rejected(refusal)) => {
+                assert_eq!((refusal.status(), taken), (403, false), "{scheme} to {url}")
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    running.handle().shutdown(common::PATIENCE);
+    within("the end", || running.join());
 }
 
 #[test]

@@ -78,7 +78,8 @@ impl WebSocketUpgrade {
         Ok(Self { head, protocol, on, config, supported, headers })
     }
 
-    /// Replaces the settings: origins, limits, keepalive, compression.
+    /// Replaces the settings: origins, limits, keepalive, compression. Whether a server of HTTP/1.1 is over TLS is not known
+    /// here, and is for [`Config::secure`] to say.
     #[must_use]
     pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
         self.config = config.into();

@@ -199,7 +199,8 @@ impl<D> Server<D> {
         E: fmt::Display,
         D: Future,
     {
-        let Self { shared, most, mut admit, grace, shutdown } = self;
+        let Self { mut shared, most, mut admit, grace, shutdown } = self;
+        shared.note_secure();
         let (shared, handle) = (Arc::new(shared), Arc::new(handle));
         let room = Arc::new(Semaphore::new(most));
         let mut tasks = JoinSet::new();
@@ -265,6 +266,14 @@ async fn or_done<T>(work: impl Future<Output = T>, mut done: Pin<&mut impl Futur
 }
 
 impl Shared {
+    /// Tells the core that connections are over TLS, if they are, unless that was said.
+    fn note_secure(&mut self) {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() && self.config.secure.is_none() {
+            self.config.to_mut().secure = Some(true);
+        }
+    }
+
     async fn accept(&self, stream: TcpStream, peer: Peer) -> Result<(WebSocket<NetStream>, Registered), Error> {
         stream.set_nodelay(self.nodelay)?;
         let stream = self.secure(stream).await?;

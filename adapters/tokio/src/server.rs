@@ -37,6 +37,8 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebS
 
 /// Takes a connection, and accepts or refuses its request, or answers it as plain HTTP, as `answer` says.
 ///
+/// What the stream is over is not known here: for one over TLS, say so by [`Config::secure`].
+///
 /// # Errors
 /// As [`accept`], and [`Error::Refused`] for a request that `answer` refused; [`Error::Send`] for an answer that cannot
 /// be given.

@@ -217,6 +217,32 @@ async fn tls_handshakes_have_a_deadline() {
 }
 
 #[tokio::test]
+async fn a_page_of_http_is_of_another_origin_than_a_server_over_tls() {
+    let (certificate, key) = made();
+    let config = tls_server().with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
+    let tls = Tls::new(Roots::Own(vec![certificate])).unwrap();
+    for over_tls in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // Who serves without TLS may be behind a proxy that ends it.
+        let server =
+            if over_tls { Server::new().tls(TlsAcceptor::from(Arc::new(config.clone()))) } else { Server::new() };
+        tokio::spawn(server.serve(listener, |_, _| async { Ok::<_, Error>(()) }));
+        for scheme in ["http", "https"] {
+            let url = format!("{}://{address}/", if over_tls { "wss" } else { "ws" });
+            let client = Client::new(&url).header("Origin", &format!("{scheme}://{address}")).tls(tls.clone());
+            match client.connect().await {
+                Ok(_) => assert!(!over_tls || scheme == "https", "{scheme} to {url}"),
+                Err(ConnectError::Rejected(response)) => {
+                    assert_eq!((response.status(), over_tls, scheme), (403, true, "http"));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn tls_with_roots_of_ones_own() {
     let (certificate, key) = made();
     let server = tls_server().with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
