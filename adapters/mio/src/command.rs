@@ -3,10 +3,12 @@
 use crate::conn::Conn;
 use crate::dial::Target;
 use crate::handler::Answer;
+use crate::pool::Job;
 use sockless::bytes::Bytes;
 use sockless::{Code, Connection, Kind, Limits, Prepared, SendError};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Which connection: no two of a server have the same, not even one after the other.
@@ -51,13 +53,13 @@ pub(crate) enum Parcel {
 }
 
 impl Parcel {
-    /// About what it adds to a queue, in bytes.
-    pub(crate) fn len(&self) -> u32 {
+    /// What it takes in a queue, in bytes.
+    pub(crate) fn cost(&self) -> u32 {
         let len = match self {
             Self::Prepared(message) => message.payload().len(),
             Self::Shared(_, bytes) | Self::Fragment(_, bytes, _) | Self::Ping(bytes) | Self::Pong(bytes) => bytes.len(),
         };
-        u32::try_from(len).unwrap_or(u32::MAX).saturating_add(16)
+        u32::try_from(len.saturating_add(ENTRY)).unwrap_or(u32::MAX)
     }
 
     /// Bytes that are deflated for it, if messages are.
@@ -98,7 +100,7 @@ pub(crate) enum Act<S> {
     Subscribe(Arc<str>),
     Unsubscribe(Arc<str>),
     Limits(Limits),
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// The pool has done what it was given.
     Unstall,
     Run(Task<S>),
@@ -112,6 +114,13 @@ pub(crate) struct Audience {
     pub(crate) except: Option<Id>,
 }
 
+impl Audience {
+    /// What a message for it takes in a queue, in bytes.
+    pub(crate) fn cost(&self, message: &Prepared) -> usize {
+        ENTRY + message.payload().len() + self.topic.as_ref().map_or(0, |topic| topic.len())
+    }
+}
+
 /// What a worker is told by other threads.
 pub(crate) enum Command<S> {
     To(Id, Act<S>),
@@ -121,19 +130,81 @@ pub(crate) enum Command<S> {
     Shutdown(Duration),
 }
 
+/// What a command takes in a queue besides its payload, in bytes: its place in a list, which doubles as it grows.
+pub(crate) const ENTRY: usize = 2 * size_of::<Command<()>>();
+
+impl<S> Command<S> {
+    /// What it takes in a mailbox, in bytes. Messages to one connection and tasks count elsewhere, and of the rest that is 0
+    /// there is no more than one for each connection.
+    pub(crate) fn cost(&self) -> usize {
+        match self {
+            Self::Publish(audience, message) => audience.cost(message),
+            Self::To(_, Act::Subscribe(topic) | Act::Unsubscribe(topic)) => ENTRY + topic.len(),
+            Self::To(_, Act::Pause | Act::Resume | Act::Limits(_)) => ENTRY,
+            Self::To(_, Act::Send(..) | Act::Run(_)) | Self::Each(_) | Self::Connect(..) => 0,
+            Self::To(_, Act::Close(..) | Act::Abort(_) | Act::Answer(_) | Act::Unstall) | Self::Shutdown(_) => 0,
+        }
+    }
+}
+
+/// What the tasks of a server take in queues, in bytes, wherever they wait: they may go from a mailbox to the pool, where
+/// they wait for their call.
+#[derive(Default)]
+pub(crate) struct Tasks(AtomicUsize);
+
+/// A task's part of that, until it is dropped.
+pub(crate) struct Ticket {
+    tasks: Arc<Tasks>,
+    bytes: usize,
+}
+
+impl Tasks {
+    /// Bytes of tasks beyond which no more are taken.
+    const MOST: usize = 64 << 20;
+
+    /// Counts `calls` of a task that takes so many bytes itself.
+    ///
+    /// # Errors
+    /// [`Full`](SendError::Full) if too many wait.
+    pub(crate) fn admit(self: &Arc<Self>, calls: usize, bytes: usize) -> Result<Ticket, SendError> {
+        // Each call may come to wait in the pool.
+        let bytes = bytes + calls.saturating_mul(ENTRY + 2 * size_of::<Job<()>>());
+        let fits = |waits: usize| (waits <= Self::MOST).then(|| waits.saturating_add(bytes));
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|_| SendError::Full)?;
+        Ok(Ticket { tasks: self.clone(), bytes })
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.tasks.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 type OnceTask<S> = dyn FnOnce(&mut Conn<'_, S>) + Send;
 type EachTask<S> = dyn Fn(&mut Conn<'_, S>) + Send + Sync;
 
 /// A call for one connection.
 pub(crate) enum Task<S> {
-    Once(Box<OnceTask<S>>),
+    Once(Box<OnceTask<S>>, Ticket),
     Each(Arc<Each<S>>),
 }
 
 impl<S> Task<S> {
+    /// One that is called once.
+    ///
+    /// # Errors
+    /// [`Full`](SendError::Full) if too many wait.
+    pub(crate) fn once<F: FnOnce(&mut Conn<'_, S>) + Send + 'static>(
+        task: F,
+        tasks: &Arc<Tasks>,
+    ) -> Result<Self, SendError> {
+        Ok(Self::Once(Box::new(task), tasks.admit(1, size_of::<F>())?))
+    }
+
     pub(crate) fn run(self, conn: &mut Conn<'_, S>) {
         match self {
-            Self::Once(task) => task(conn),
+            Self::Once(task, _ticket) => task(conn),
             Self::Each(each) => (each.task)(conn),
         }
     }
@@ -143,14 +214,22 @@ impl<S> Task<S> {
 pub(crate) struct Each<S> {
     task: Box<EachTask<S>>,
     finish: Option<Box<dyn FnOnce() + Send + Sync>>,
+    _ticket: Ticket,
 }
 
 impl<S> Each<S> {
-    pub(crate) fn new(
-        task: impl Fn(&mut Conn<'_, S>) + Send + Sync + 'static,
-        finish: impl FnOnce() + Send + Sync + 'static,
-    ) -> Self {
-        Self { task: Box::new(task), finish: Some(Box::new(finish)) }
+    /// For about so many `calls`.
+    ///
+    /// # Errors
+    /// [`Full`](SendError::Full) if too many tasks wait.
+    pub(crate) fn new<T: Fn(&mut Conn<'_, S>) + Send + Sync + 'static, F: FnOnce() + Send + Sync + 'static>(
+        task: T,
+        finish: F,
+        calls: usize,
+        tasks: &Arc<Tasks>,
+    ) -> Result<Self, SendError> {
+        let ticket = tasks.admit(calls, size_of::<T>() + size_of::<F>())?;
+        Ok(Self { task: Box::new(task), finish: Some(Box::new(finish)), _ticket: ticket })
     }
 }
 

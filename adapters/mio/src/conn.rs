@@ -4,7 +4,7 @@ use crate::command::{Act, Audience, Cause, Id, Parcel, Sent};
 use crate::entry::{Entry, Local};
 use crate::handle::Handle;
 use crate::handler::{Answer, is_valid};
-use crate::mailbox::Shared;
+use crate::mailbox::{Shared, Teller};
 use crate::pool::Snapshot;
 use sockless::bytes::Bytes;
 use sockless::{Code, Counters, Kind, Limits, Message, Prepared, SendError, State};
@@ -44,7 +44,7 @@ impl<S> Remote<'_, S> {
         match (&act, self.snapshot.ready_state) {
             (Act::Send(..) | Act::Close(..), State::Connecting) => Err(SendError::NotOpen),
             (Act::Send(..) | Act::Close(..), State::Closing | State::Closed) => Err(SendError::Closing),
-            _ => self.shared.act(self.id, act, true),
+            _ => self.shared.act(self.id, act, Teller::Pool),
         }
     }
 }
@@ -236,7 +236,7 @@ impl<S> Conn<'_, S> {
     }
 
     pub(crate) fn answer(&mut self, answer: Answer) {
-        self.act(Act::Answer(answer));
+        self.act(Act::Answer(Box::new(answer)));
     }
 }
 
@@ -274,13 +274,16 @@ impl<S> Conn<'_, S> {
 
     fn spread(&mut self, topic: Option<Arc<str>>, message: &Prepared) {
         let audience = Audience { topic, except: Some(self.id()) };
-        // What a worker that is far behind is not told, it counts neither.
         match &mut self.link {
+            // What a worker that is far behind is not told, it counts neither.
             Link::Loop(_, local) => {
-                _ = local.shared.publish(&audience, message, Some(local.worker), true);
-                local.deliveries.push((audience, message.clone()));
+                _ = local.shared.publish(&audience, message, Some(local.worker), Teller::Loop);
+                local.charge_for(&audience);
+                if !local.deliveries.push(audience, message) {
+                    local.stats.dropped += 1;
+                }
             }
-            Link::Pool(remote) => _ = remote.shared.publish(&audience, message, None, true),
+            Link::Pool(remote) => _ = remote.shared.publish(&audience, message, None, Teller::Pool),
         }
     }
 }

@@ -11,9 +11,10 @@ use crate::pool::Session;
 use crate::stats::Stats;
 use crate::stream::Stream;
 use crate::topics::{Subscriptions, Topics};
+use crate::work;
 use sockless::bytes::BytesMut;
 use sockless::driver::Answers;
-use sockless::{Connection, SendError, State};
+use sockless::{Connection, Prepared, SendError, State};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -91,13 +92,53 @@ pub(crate) struct Flags {
     pub(crate) admitted: bool,
 }
 
+/// Messages for others, to be delivered when the handler has returned.
+#[derive(Default)]
+pub(crate) struct Deliveries {
+    list: Vec<(Audience, Prepared)>,
+    /// What they take, in bytes.
+    bytes: usize,
+}
+
+impl Deliveries {
+    /// Bytes beyond which no more are taken, as in a mailbox.
+    const MOST: usize = 64 << 20;
+
+    /// Takes one, unless too many wait.
+    pub(crate) fn push(&mut self, audience: Audience, message: &Prepared) -> bool {
+        let has_room = self.bytes <= Self::MOST;
+        if has_room {
+            self.bytes += audience.cost(message);
+            self.list.push((audience, message.clone()));
+        }
+        has_room
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// All of them.
+    pub(crate) fn take(&mut self) -> Vec<(Audience, Prepared)> {
+        self.bytes = 0;
+        std::mem::take(&mut self.list)
+    }
+
+    /// Takes their list back for its room, unless it was much.
+    pub(crate) fn give_back(&mut self, list: Vec<(Audience, Prepared)>) {
+        if list.capacity() <= 1024 {
+            self.list = list;
+        }
+    }
+}
+
 /// What a worker has besides its connections, for those who hold one of them.
 pub(crate) struct Local<S> {
     pub(crate) worker: u16,
     pub(crate) shared: Arc<Shared<S>>,
     pub(crate) topics: Topics,
-    /// Messages for others, to be delivered when the handler has returned.
-    pub(crate) deliveries: Vec<(Audience, sockless::Prepared)>,
+    pub(crate) deliveries: Deliveries,
     /// Those to look after at the end of the turn.
     pub(crate) dirty: Vec<u32>,
     pub(crate) stats: Stats,
@@ -112,6 +153,17 @@ pub(crate) struct Local<S> {
     pub(crate) outbox: Vec<u8>,
     /// An answer of the handler's that could not be written.
     pub(crate) mistake: Option<SendError>,
+}
+
+impl<S> Local<S> {
+    /// Charges the turn of the connection whose handler has a message for others, for each of them.
+    pub(crate) fn charge_for(&mut self, audience: &Audience) {
+        let receivers = match &audience.topic {
+            Some(topic) => self.topics.count(topic),
+            None => self.stats.open as usize,
+        };
+        self.work += work::EVENT * receivers.max(1);
+    }
 }
 
 /// Bytes; while fewer wait, one read's messages are gone on with before they are written: a system call for each would
@@ -207,7 +259,7 @@ impl<S> Entry<S> {
     pub(crate) fn act(&mut self, local: &mut Local<S>, act: Act<S>) {
         match act {
             Act::Send(parcel, cause) => {
-                self.taken = self.taken.saturating_add(parcel.len());
+                self.taken = self.taken.saturating_add(parcel.cost());
                 let queued = self.queued();
                 let sent = parcel.send(&mut self.connection);
                 if cause == Cause::Heard {
@@ -217,8 +269,11 @@ impl<S> Entry<S> {
                     local.stats.dropped += 1;
                 }
             }
-            // It is closing already, then.
-            Act::Close(code, reason) => _ = self.connection.close(code, &reason),
+            Act::Close(code, reason) => {
+                if self.connection.close(code, &reason).is_err() && !self.is_closing() {
+                    local.shared.mailboxes[usize::from(self.id.worker)].goes_on(self.id.key);
+                }
+            }
             Act::Abort(code) => self.connection.abort(code),
             Act::Pause => self.flags.paused = true,
             Act::Resume => self.flags.paused = false,
@@ -232,7 +287,7 @@ impl<S> Entry<S> {
                 local.topics.unsubscribe(self.id.key, &mut self.subscriptions, &topic);
             }
             Act::Limits(limits) => self.connection.set_limits(limits),
-            Act::Answer(answer) => self.answer(local, answer),
+            Act::Answer(answer) => self.answer(local, *answer),
             Act::Run(_) => unreachable!("a call of the handler's"),
         }
         self.touch(local);
@@ -251,5 +306,21 @@ impl<S> Entry<S> {
             // There may be no request any more: it has been given up.
             _ = self.connection.reject(500, &[], b"");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::ENTRY;
+
+    #[test]
+    fn deliveries_of_nothing_are_bounded() {
+        let mut deliveries = Deliveries::default();
+        let empty = Prepared::binary(b"");
+        while deliveries.push(Audience { topic: None, except: None }, &empty) {}
+        assert_eq!(deliveries.list.len(), Deliveries::MOST / ENTRY + 1);
+        assert_eq!(deliveries.take().len(), Deliveries::MOST / ENTRY + 1);
+        assert!(deliveries.push(Audience { topic: None, except: None }, &empty));
     }
 }

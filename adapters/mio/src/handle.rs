@@ -3,7 +3,7 @@
 use crate::command::{Act, Audience, Cause, Command, Each, Id, Parcel, Sent, Task};
 use crate::conn::Conn;
 use crate::handler::is_valid;
-use crate::mailbox::Shared;
+use crate::mailbox::{Shared, Teller};
 use crate::stats::Stats;
 use sockless::bytes::Bytes;
 use sockless::{Code, Kind, Prepared, SendError};
@@ -41,7 +41,7 @@ impl<S> Handle<S> {
         self.shared.act(
             to,
             Act::Send(Parcel::Shared(Kind::Text, Bytes::copy_from_slice(text.as_bytes())), Cause::Own),
-            false,
+            Teller::Other,
         )
     }
 
@@ -50,7 +50,11 @@ impl<S> Handle<S> {
     /// # Errors
     /// As [`send_text`](Self::send_text).
     pub fn send_binary(&self, to: Id, bytes: &[u8]) -> Result<Sent, SendError> {
-        self.shared.act(to, Act::Send(Parcel::Shared(Kind::Binary, Bytes::copy_from_slice(bytes)), Cause::Own), false)
+        self.shared.act(
+            to,
+            Act::Send(Parcel::Shared(Kind::Binary, Bytes::copy_from_slice(bytes)), Cause::Own),
+            Teller::Other,
+        )
     }
 
     /// Sends a message without copying it.
@@ -61,7 +65,7 @@ impl<S> Handle<S> {
         if !is_valid(kind, &bytes) {
             return Err(SendError::InvalidUtf8);
         }
-        self.shared.act(to, Act::Send(Parcel::Shared(kind, bytes), Cause::Own), false)
+        self.shared.act(to, Act::Send(Parcel::Shared(kind, bytes), Cause::Own), Teller::Other)
     }
 
     /// Sends a message that was framed before.
@@ -69,7 +73,7 @@ impl<S> Handle<S> {
     /// # Errors
     /// As [`send_text`](Self::send_text).
     pub fn send_prepared(&self, to: Id, message: &Prepared) -> Result<Sent, SendError> {
-        self.shared.act(to, Act::Send(Parcel::Prepared(message.clone()), Cause::Own), false)
+        self.shared.act(to, Act::Send(Parcel::Prepared(message.clone()), Cause::Own), Teller::Other)
     }
 
     /// Starts the closing handshake.
@@ -79,7 +83,7 @@ impl<S> Handle<S> {
     /// [`LongControl`](SendError::LongControl) for what cannot be said.
     pub fn close(&self, id: Id, code: Code, reason: &str) -> Result<(), SendError> {
         sockless::close::payload(code, reason)?;
-        self.shared.act(id, Act::Close(code, reason.into()), false).map(|_| ())
+        self.shared.act(id, Act::Close(code, reason.into()), Teller::Other).map(|_| ())
     }
 
     /// Ends a connection without waiting for anything.
@@ -87,15 +91,15 @@ impl<S> Handle<S> {
     /// # Errors
     /// [`Closing`](SendError::Closing) if it is gone.
     pub fn abort(&self, id: Id, code: Code) -> Result<(), SendError> {
-        self.shared.act(id, Act::Abort(code), false).map(|_| ())
+        self.shared.act(id, Act::Abort(code), Teller::Other).map(|_| ())
     }
 
     /// Calls `task` for a connection, where its handler is called.
     ///
     /// # Errors
-    /// [`Closing`](SendError::Closing) if it is gone.
+    /// [`Closing`](SendError::Closing) if it is gone, [`Full`](SendError::Full) if too many tasks wait.
     pub fn run(&self, id: Id, task: impl FnOnce(&mut Conn<'_, S>) + Send + 'static) -> Result<(), SendError> {
-        self.shared.act(id, Act::Run(Task::Once(Box::new(task))), false).map(|_| ())
+        self.shared.act(id, Act::Run(Task::once(task, &self.shared.tasks)?), Teller::Other).map(|_| ())
     }
 
     /// Bytes that wait for a peer; `None` if it is gone.
@@ -112,7 +116,7 @@ impl<S> Handle<S> {
     /// [`Closing`](SendError::Closing) if the server shuts down; [`Full`](SendError::Full) if a worker is far behind,
     /// whose connections are left out.
     pub fn broadcast(&self, message: &Prepared) -> Result<(), SendError> {
-        self.shared.publish(&Audience { topic: None, except: None }, message, None, false)
+        self.shared.publish(&Audience { topic: None, except: None }, message, None, Teller::Other)
     }
 
     /// Sends to all that are open but one.
@@ -120,7 +124,7 @@ impl<S> Handle<S> {
     /// # Errors
     /// As [`broadcast`](Self::broadcast).
     pub fn broadcast_except(&self, except: Id, message: &Prepared) -> Result<(), SendError> {
-        self.shared.publish(&Audience { topic: None, except: Some(except) }, message, None, false)
+        self.shared.publish(&Audience { topic: None, except: Some(except) }, message, None, Teller::Other)
     }
 
     /// Sends to all that have subscribed to a topic.
@@ -128,7 +132,7 @@ impl<S> Handle<S> {
     /// # Errors
     /// As [`broadcast`](Self::broadcast).
     pub fn publish(&self, topic: &str, message: &Prepared) -> Result<(), SendError> {
-        self.shared.publish(&Audience { topic: Some(topic.into()), except: None }, message, None, false)
+        self.shared.publish(&Audience { topic: Some(topic.into()), except: None }, message, None, Teller::Other)
     }
 
     /// Sends to all that have subscribed to a topic but one.
@@ -136,19 +140,21 @@ impl<S> Handle<S> {
     /// # Errors
     /// As [`broadcast`](Self::broadcast).
     pub fn publish_except(&self, topic: &str, except: Id, message: &Prepared) -> Result<(), SendError> {
-        self.shared.publish(&Audience { topic: Some(topic.into()), except: Some(except) }, message, None, false)
+        self.shared.publish(&Audience { topic: Some(topic.into()), except: Some(except) }, message, None, Teller::Other)
     }
 
     /// Calls `task` for each open connection, where its handler is called, and `finish` after the last.
     ///
     /// # Errors
-    /// [`Closing`](SendError::Closing) if the server shuts down; some may have been called for.
+    /// [`Closing`](SendError::Closing) if the server shuts down; some may have been called for. [`Full`](SendError::Full) if
+    /// too many tasks wait.
     pub fn each(
         &self,
         task: impl Fn(&mut Conn<'_, S>) + Send + Sync + 'static,
         finish: impl FnOnce() + Send + Sync + 'static,
     ) -> Result<(), SendError> {
-        let each = Arc::new(Each::new(task, finish));
+        let calls = if self.shared.pooled { self.count() } else { 0 };
+        let each = Arc::new(Each::new(task, finish, calls + self.shared.mailboxes.len(), &self.shared.tasks)?);
         (0..self.shared.mailboxes.len()).try_for_each(|worker| self.shared.tell(worker, Command::Each(each.clone())))
     }
 }

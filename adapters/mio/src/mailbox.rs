@@ -1,12 +1,12 @@
 //! What waits for each worker, and what other threads know of its connections.
 
-use crate::command::{Act, Audience, Command, Id, Sent};
+use crate::command::{Act, Audience, Command, Id, Sent, Tasks};
 use crate::stats::{Published, Stats};
 use mio::Waker;
 use rustls::ClientConfig;
 use sockless::{Prepared, SendError};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// What the workers of a server and the threads that speak to them have in common.
@@ -16,6 +16,9 @@ pub(crate) struct Shared<S> {
     pub(crate) hard: usize,
     /// For connections to servers; made when it is first needed, if it is not given.
     pub(crate) client_tls: OnceLock<Arc<ClientConfig>>,
+    pub(crate) tasks: Arc<Tasks>,
+    /// Calls wait in a pool.
+    pub(crate) pooled: bool,
 }
 
 /// What waits for one worker.
@@ -23,15 +26,21 @@ pub(crate) struct Mailbox<S> {
     pub(crate) waker: Waker,
     pub(crate) stats: Published,
     post: Mutex<Post<S>>,
+    /// There is room again for the pool.
+    room: Condvar,
 }
 
 struct Post<S> {
     commands: Vec<Command<S>>,
-    /// Bytes of messages in `commands` that are for more than one connection.
-    shared_bytes: usize,
+    /// What they take, in bytes; see [`Command::cost`].
+    bytes: usize,
     slots: Vec<Slot>,
     /// The server shuts down: only its own pool still writes.
     stopping: bool,
+    /// Nobody takes anything any more.
+    over: bool,
+    /// A thread of the pool waits for room.
+    awaited: bool,
 }
 
 /// What is known outside of a worker about one of its connections.
@@ -42,15 +51,41 @@ struct Slot {
     queued: u32,
     /// Bytes in the mailbox, and those taken out of it that the worker has not told of since.
     posted: u32,
+    /// What is in the mailbox already, to end it.
+    ending: Ending,
 }
 
-/// Bytes of broadcasts that wait for a worker; it has more to do than it can.
-const MOST_SHARED: usize = 64 << 20;
+/// Who tells a worker something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Teller {
+    /// Any thread, which is refused while the server shuts down.
+    Other,
+    /// A worker, which never waits.
+    Loop,
+    /// The pool, which waits for room.
+    Pool,
+}
+
+/// How a connection is ended by others: no way is posted twice.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    #[default]
+    None,
+    Close,
+    Abort,
+}
+
+/// Bytes of commands that wait for a worker; beyond them it has more to do than it can.
+pub(crate) const MOST: usize = 64 << 20;
+
+/// Places that the list of a worker's commands keeps.
+const MOST_KEPT: usize = 1024;
 
 impl<S> Mailbox<S> {
     pub(crate) fn new(waker: Waker) -> Self {
-        let post = Post { commands: Vec::new(), shared_bytes: 0, slots: Vec::new(), stopping: false };
-        Self { waker, stats: Published::default(), post: Mutex::new(post) }
+        let (commands, slots) = (Vec::new(), Vec::new());
+        let post = Post { commands, bytes: 0, slots, stopping: false, over: false, awaited: false };
+        Self { waker, stats: Published::default(), post: Mutex::new(post), room: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Post<S>> {
@@ -60,9 +95,30 @@ impl<S> Mailbox<S> {
 
     /// The worker's: what waits, in exchange for an empty list.
     pub(crate) fn take(&self, commands: &mut Vec<Command<S>>) {
+        // What many have needed is given back.
+        commands.shrink_to(MOST_KEPT);
         let mut post = self.lock();
         mem::swap(&mut post.commands, commands);
-        post.shared_bytes = 0;
+        post.bytes = 0;
+        if mem::take(&mut post.awaited) {
+            self.room.notify_all();
+        }
+    }
+
+    /// The worker's: it has gone, and takes nothing any more.
+    pub(crate) fn close(&self) {
+        let mut post = self.lock();
+        post.over = true;
+        let left = mem::take(&mut post.commands);
+        self.room.notify_all();
+        drop(post);
+        // What follows the last of them may speak to this mailbox.
+        drop(left);
+    }
+
+    /// The worker's: a connection is not closing, although it was told to; it may be told again.
+    pub(crate) fn goes_on(&self, key: u32) {
+        self.lock().slots[key as usize].ending = Ending::None;
     }
 
     /// The worker's: a connection has this key from now on; its generation.
@@ -77,7 +133,7 @@ impl<S> Mailbox<S> {
     pub(crate) fn retire(&self, key: u32, taken: u32) {
         let slot = &mut self.lock().slots[key as usize];
         let (generation, posted) = (slot.generation.wrapping_add(1), slot.posted.saturating_sub(taken));
-        *slot = Slot { generation, queued: 0, posted };
+        *slot = Slot { generation, queued: 0, posted, ending: Ending::None };
     }
 
     /// The worker's: so much waits for a peer, now that `taken` bytes out of the mailbox were sent to it.
@@ -100,14 +156,27 @@ impl<S> Mailbox<S> {
         Some(slot.queued as usize + slot.posted as usize)
     }
 
-    /// Puts a command into the mailbox, unless it is refused.
+    /// Puts a command into the mailbox, unless it is refused, or not needed.
     fn put(
         &self,
         command: Command<S>,
-        check: impl FnOnce(&mut Post<S>) -> Result<Sent, SendError>,
+        by: Teller,
+        check: impl FnOnce(&mut Post<S>) -> Result<Option<Sent>, SendError>,
     ) -> Result<Sent, SendError> {
+        let cost = command.cost();
         let mut post = self.lock();
-        let sent = check(&mut post)?;
+        while by == Teller::Pool && cost > 0 && post.bytes > MOST && !post.over {
+            post.awaited = true;
+            post = self.room.wait(post).unwrap_or_else(PoisonError::into_inner);
+        }
+        if post.over || post.stopping && by == Teller::Other {
+            return Err(SendError::Closing);
+        }
+        if cost > 0 && post.bytes > MOST {
+            return Err(SendError::Full);
+        }
+        let Some(sent) = check(&mut post)? else { return Ok(Sent::Now) };
+        post.bytes += cost;
         post.commands.push(command);
         let first = post.commands.len() == 1;
         drop(post);
@@ -120,24 +189,32 @@ impl<S> Mailbox<S> {
 }
 
 impl<S> Shared<S> {
-    /// Tells one connection what to do; `own` says whether the server itself does, by its pool.
+    /// Tells one connection what to do.
     ///
     /// # Errors
     /// [`Closing`](SendError::Closing) if there is no such connection, [`Full`](SendError::Full) if too much waits.
-    pub(crate) fn act(&self, id: Id, act: Act<S>, own: bool) -> Result<Sent, SendError> {
+    pub(crate) fn act(&self, id: Id, act: Act<S>, by: Teller) -> Result<Sent, SendError> {
         let Some(mailbox) = self.mailboxes.get(usize::from(id.worker)) else { return Err(SendError::Closing) };
-        let len = if let Act::Send(parcel, _) = &act { Some(parcel.len()) } else { None };
-        mailbox.put(Command::To(id, act), |post| {
-            let stopping = post.stopping && !own;
+        let cost = if let Act::Send(parcel, _) = &act { Some(parcel.cost()) } else { None };
+        let ending = match &act {
+            Act::Close(..) => Ending::Close,
+            Act::Abort(_) => Ending::Abort,
+            _ => Ending::None,
+        };
+        mailbox.put(Command::To(id, act), by, |post| {
             let slot = post.slots.get_mut(id.key as usize).filter(|slot| slot.generation == id.generation);
-            let Some(slot) = slot.filter(|_| !stopping) else { return Err(SendError::Closing) };
-            let waits = u64::from(slot.queued) + u64::from(slot.posted);
-            let Some(len) = len else { return Ok(Sent::Now) };
-            if waits > self.hard as u64 {
+            let Some(slot) = slot else { return Err(SendError::Closing) };
+            if ending > Ending::None {
+                let new = ending > slot.ending;
+                slot.ending = slot.ending.max(ending);
+                return Ok(new.then_some(Sent::Now));
+            }
+            let Some(cost) = cost else { return Ok(Some(Sent::Now)) };
+            if u64::from(slot.queued) + u64::from(slot.posted) > self.hard as u64 {
                 return Err(SendError::Full);
             }
-            slot.posted = slot.posted.saturating_add(len);
-            Ok(if slot.queued == 0 { Sent::Now } else { Sent::Queued })
+            slot.posted = slot.posted.saturating_add(cost);
+            Ok(Some(if slot.queued == 0 { Sent::Now } else { Sent::Queued }))
         })
     }
 
@@ -147,23 +224,15 @@ impl<S> Shared<S> {
         audience: &Audience,
         message: &Prepared,
         own_worker: Option<u16>,
-        own: bool,
+        by: Teller,
     ) -> Result<(), SendError> {
         let mut result = Ok(());
         for (worker, mailbox) in self.mailboxes.iter().enumerate() {
             if own_worker == Some(worker as u16) {
                 continue;
             }
-            let taken = mailbox.put(Command::Publish(audience.clone(), message.clone()), |post| {
-                if post.stopping && !own {
-                    return Err(SendError::Closing);
-                }
-                if post.shared_bytes > MOST_SHARED {
-                    return Err(SendError::Full);
-                }
-                post.shared_bytes += message.payload().len();
-                Ok(Sent::Now)
-            });
+            let publish = Command::Publish(audience.clone(), message.clone());
+            let taken = mailbox.put(publish, by, |_| Ok(Some(Sent::Now)));
             result = result.and(taken.map(|_| ()));
         }
         result
@@ -171,16 +240,14 @@ impl<S> Shared<S> {
 
     /// Tells one worker something that is never refused while it runs.
     pub(crate) fn tell(&self, worker: usize, command: Command<S>) -> Result<(), SendError> {
-        let check = |post: &mut Post<S>| if post.stopping { Err(SendError::Closing) } else { Ok(Sent::Now) };
-        self.mailboxes[worker].put(command, check).map(|_| ())
+        self.mailboxes[worker].put(command, Teller::Other, |_| Ok(Some(Sent::Now))).map(|_| ())
     }
 
     /// Tells all workers to shut down; a second time changes nothing.
     pub(crate) fn shut_down(&self, patience: Duration) {
         for mailbox in &self.mailboxes {
-            _ = mailbox.put(Command::Shutdown(patience), |post| match mem::replace(&mut post.stopping, true) {
-                true => Err(SendError::Closing),
-                false => Ok(Sent::Now),
+            _ = mailbox.put(Command::Shutdown(patience), Teller::Loop, |post| {
+                Ok((!mem::replace(&mut post.stopping, true)).then_some(Sent::Now))
             });
         }
     }
@@ -191,5 +258,119 @@ impl<S> Shared<S> {
             mailbox.stats.add_to(&mut sum);
         }
         sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Cause, ENTRY, Parcel, Task};
+    use mio::{Poll, Token};
+    use sockless::Code;
+    use std::hint::black_box;
+    use std::thread;
+
+    fn shared(poll: &Poll) -> Shared<()> {
+        let mailbox = Mailbox::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        mailbox.open(0);
+        Shared {
+            mailboxes: [mailbox].into(),
+            hard: 1 << 20,
+            client_tls: OnceLock::new(),
+            tasks: Arc::default(),
+            pooled: false,
+        }
+    }
+
+    const ID: Id = Id { worker: 0, key: 0, generation: 0 };
+
+    fn count(shared: &Shared<()>) -> usize {
+        shared.mailboxes[0].lock().commands.len()
+    }
+
+    #[test]
+    fn messages_of_nothing_are_bounded() {
+        let poll = Poll::new().unwrap();
+        let shared = shared(&poll);
+        let empty = Prepared::binary(b"");
+        let audience = Audience { topic: Some("topic".into()), except: None };
+        while shared.publish(&audience, &empty, None, Teller::Other).is_ok() {}
+        let published = count(&shared);
+        assert_eq!(published, MOST / (ENTRY + 5) + 1);
+        // And so are those to one, which do not count with them.
+        let send = || Act::Send(Parcel::Prepared(empty.clone()), Cause::Own);
+        while shared.act(ID, send(), Teller::Other).is_ok() {}
+        assert_eq!(count(&shared) - published, (1 << 20) / ENTRY + 1);
+        let mut commands = Vec::new();
+        shared.mailboxes[0].take(&mut commands);
+        assert_eq!(shared.publish(&audience, &empty, None, Teller::Other), Ok(()));
+        // The worker's next list has little room again.
+        commands.clear();
+        shared.mailboxes[0].take(&mut commands);
+        assert!(shared.mailboxes[0].lock().commands.capacity() <= MOST_KEPT);
+    }
+
+    #[test]
+    fn tasks_are_bounded_until_they_are_called() {
+        let poll = Poll::new().unwrap();
+        let shared = shared(&poll);
+        let large = [0_u8; 1000];
+        let run = || {
+            let task = Task::once(move |_: &mut crate::Conn<'_>| _ = black_box(large), &shared.tasks)?;
+            shared.act(ID, Act::Run(task), Teller::Other)
+        };
+        while run().is_ok() {}
+        let most = count(&shared);
+        assert!(most < MOST / 1000, "{most}");
+        let mut commands = Vec::new();
+        shared.mailboxes[0].take(&mut commands);
+        assert_eq!(run(), Err(SendError::Full), "they are in the pool, perhaps");
+        drop(commands);
+        assert_eq!(run(), Ok(Sent::Now));
+    }
+
+    #[test]
+    fn a_connection_is_told_to_end_once() {
+        let poll = Poll::new().unwrap();
+        let shared = shared(&poll);
+        for _ in 0..10 {
+            shared.act(ID, Act::Close(Code::NORMAL, String::new()), Teller::Other).unwrap();
+        }
+        assert_eq!(count(&shared), 1);
+        for _ in 0..10 {
+            shared.act(ID, Act::Abort(Code::NORMAL), Teller::Other).unwrap();
+            shared.act(ID, Act::Close(Code::NORMAL, String::new()), Teller::Other).unwrap();
+        }
+        assert_eq!(count(&shared), 2);
+        shared.mailboxes[0].goes_on(0);
+        shared.act(ID, Act::Close(Code::NORMAL, String::new()), Teller::Other).unwrap();
+        assert_eq!(count(&shared), 3);
+    }
+
+    /// The pool has nobody to tell that there is no room; it waits.
+    #[test]
+    fn the_pool_waits_for_room() {
+        const COUNT: usize = 1_000_000;
+        let poll = Poll::new().unwrap();
+        let shared = shared(&poll);
+        thread::scope(|scope| {
+            scope.spawn(|| (0..COUNT).for_each(|_| _ = shared.act(ID, Act::Pause, Teller::Pool).unwrap()));
+            let (mut taken, mut commands) = (0, Vec::new());
+            while taken < COUNT {
+                thread::sleep(Duration::from_millis(1));
+                shared.mailboxes[0].take(&mut commands);
+                assert!(commands.len() <= MOST / ENTRY + 1);
+                taken += commands.drain(..).len();
+            }
+        });
+        // Nor for ever, when the worker is gone.
+        thread::scope(|scope| {
+            let pool = scope.spawn(|| while shared.act(ID, Act::Pause, Teller::Pool).is_ok() {});
+            while count(&shared) <= MOST / ENTRY {
+                thread::sleep(Duration::from_millis(1));
+            }
+            shared.mailboxes[0].close();
+            pool.join().unwrap();
+        });
     }
 }

@@ -6,7 +6,7 @@ use crate::dial::{self, Target};
 use crate::handle::Handle;
 use crate::stats::Stats;
 use rustls::ClientConfig;
-use sockless::ClientRequest;
+use sockless::{ClientRequest, SendError};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -20,8 +20,8 @@ impl<S> Handle<S> {
     /// first that answers is taken.
     ///
     /// # Errors
-    /// A request that cannot be written, a name that is not found, or a server that shuts down. Whatever happens later is
-    /// told to [`on_close`](crate::Handler::on_close).
+    /// A request that cannot be written, a name that is not found, a server that shuts down, or one that has too many tasks
+    /// to do (`WouldBlock`). Whatever happens later is told to [`on_close`](crate::Handler::on_close).
     pub fn connect(
         &self,
         request: &ClientRequest,
@@ -48,8 +48,12 @@ impl<S> Handle<S> {
             stats.connections
         });
         let (worker, _) = stats.enumerate().min_by_key(|(_, connections)| *connections).unwrap_or((0, 0));
-        let command = Command::Connect(Box::new(target), Task::Once(Box::new(prepare)));
-        self.shared.tell(worker, command).map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))
+        let prepare = Task::once(prepare, &self.shared.tasks);
+        let told = prepare.and_then(|it| self.shared.tell(worker, Command::Connect(Box::new(target), it)));
+        told.map_err(|error| match error {
+            SendError::Full => io::Error::new(io::ErrorKind::WouldBlock, error),
+            _ => io::Error::new(io::ErrorKind::NotConnected, error),
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::command::{Act, Id};
 use crate::conn::{Conn, Remote, TlsInfo, describe};
 use crate::entry::Entry;
 use crate::handler::{Call, Handler, call};
-use crate::mailbox::Shared;
+use crate::mailbox::{Shared, Teller};
 use sockless::{Counters, State};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,6 +13,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Calls that wait for one connection before it is not read any more.
 const MOST_CALLS: usize = 64;
+
+/// Places that the list of a connection's calls keeps.
+const KEPT_CALLS: usize = 4;
 
 /// Bytes of such calls, and the part of what may wait for the peer, in which their answers are to find room.
 const MOST_BYTES: usize = 256 << 10;
@@ -40,8 +43,11 @@ pub(crate) struct Session<S> {
     work: Mutex<Work<S>>,
 }
 
+/// A call that waits, and what was known of the connection when it came to it.
+pub(crate) type Job<S> = (Call<'static, S>, Snapshot);
+
 struct Work<S> {
-    jobs: VecDeque<(Call<'static, S>, Snapshot)>,
+    jobs: VecDeque<Job<S>>,
     /// What they cost, in bytes.
     bytes: usize,
     /// Away while a thread uses it.
@@ -74,7 +80,7 @@ impl Snapshot {
 /// What a call takes in a queue, in bytes.
 fn cost<S>(call: &Call<'_, S>, snapshot: &Snapshot) -> usize {
     let certificates = snapshot.tls.iter().flat_map(|tls| &tls.certificates);
-    size_of::<(Call<'_, S>, Snapshot)>() + call.len() + certificates.map(Vec::len).sum::<usize>()
+    2 * size_of::<Job<S>>() + call.len() + certificates.map(Vec::len).sum::<usize>()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -156,11 +162,15 @@ impl<S: Send + 'static> Session<S> {
         }
         work.busy = !work.jobs.is_empty();
         let more = work.busy;
+        if !more {
+            // What many have needed is given back.
+            work.jobs.shrink_to(KEPT_CALLS);
+        }
         let unstall = !more && std::mem::take(&mut work.stalled);
         drop(work);
         if unstall {
             // Refused only if the connection is gone.
-            _ = self.pool.shared.act(self.id, Act::Unstall, true);
+            _ = self.pool.shared.act(self.id, Act::Unstall, Teller::Pool);
         }
         if more {
             self.pool.clone().enqueue(self);

@@ -63,6 +63,11 @@ impl Topics {
         }
     }
 
+    /// How many have subscribed.
+    pub(crate) fn count(&self, name: &str) -> usize {
+        self.by_name.get(name).map_or(0, |number| self.topics[*number as usize].members.len())
+    }
+
     /// The keys of those who have subscribed.
     pub(crate) fn members(&self, name: &str) -> impl Iterator<Item = u32> {
         let topic = self.by_name.get(name).map(|number| &self.topics[*number as usize]);

@@ -13,18 +13,21 @@ const SLOTS: u64 = 1024;
 
 /// Keys by the tick that they are due at, counted from the start of the clock.
 ///
-/// A key is never taken out: whoever arms one remembers the tick, and passes over a key that comes at another.
+/// A key is not taken out when it is armed anew: whoever arms one remembers the tick, and passes over a key that comes at
+/// another. Those that are over are [`swept`](Wheel::sweep) out when they are many.
 pub(crate) struct Wheel {
     slots: Vec<Vec<u32>>,
     /// The tick that was told last; all up to it are done.
     now: u32,
     /// No tick before this one has a key.
     next: Option<u32>,
+    /// How many keys there are.
+    len: usize,
 }
 
 impl Wheel {
     pub(crate) fn new() -> Self {
-        Self { slots: vec![Vec::new(); SLOTS as usize], now: 0, next: None }
+        Self { slots: vec![Vec::new(); SLOTS as usize], now: 0, next: None, len: 0 }
     }
 
     /// The tick that was told last.
@@ -40,7 +43,25 @@ impl Wheel {
     /// Lets `key` be due at `tick`.
     pub(crate) fn arm(&mut self, key: u32, tick: u32) {
         self.slots[slot(tick)].push(key);
+        self.len += 1;
         self.next = Some(self.next.map_or(tick, |next| next.min(tick)));
+    }
+
+    /// How many keys there are, those that are over included.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Takes out keys that are over: leaves one of each key where `armed` says the tick that it is armed for.
+    pub(crate) fn sweep(&mut self, armed: impl Fn(u32) -> Option<u32>) {
+        self.len = 0;
+        for (index, keys) in self.slots.iter_mut().enumerate() {
+            keys.retain(|key| armed(*key).is_some_and(|tick| slot(tick) == index));
+            keys.sort_unstable();
+            keys.dedup();
+            keys.shrink_to_fit();
+            self.len += keys.len();
+        }
     }
 
     /// How long to wait at most.
@@ -55,6 +76,7 @@ impl Wheel {
         let Some(next) = self.next.filter(|next| *next <= now) else { return };
         // All that is armed lies within one turn of the wheel from the last time told.
         for tick in next..=now.min(before + SLOTS as u32) {
+            self.len -= self.slots[slot(tick)].len();
             due.append(&mut self.slots[slot(tick)]);
             // Room that a burst has taken is given back.
             self.slots[slot(tick)] = Vec::new();
@@ -129,5 +151,19 @@ mod tests {
             arm(&mut wheel, key, u64::from(key) * 500);
         }
         assert_eq!(due(&mut wheel, 10_000_000).len(), 100);
+    }
+    #[test]
+    fn what_is_over_is_swept_out() {
+        let mut wheel = Wheel::new();
+        let mut armed = [0; 3];
+        // A connection after the other has the same key, and is gone before it is due.
+        for number in 0..10_000 {
+            armed[number % 3] = arm(&mut wheel, number as u32 % 3, 10_000 + number as u64 / 100);
+        }
+        assert_eq!(wheel.len(), 10_000);
+        wheel.sweep(|key| armed.get(key as usize).copied());
+        assert_eq!(wheel.len(), 3);
+        assert_eq!(due(&mut wheel, 20_000), [0, 1, 2]);
+        assert_eq!(wheel.len(), 0);
     }
 }

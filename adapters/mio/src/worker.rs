@@ -4,7 +4,7 @@ use crate::admission::Admission;
 use crate::builder::Settings;
 use crate::command::{Act, Audience, Command, Id, Task};
 use crate::dial::{Dialing, Target};
-use crate::entry::{Entry, Flags, Local, Place};
+use crate::entry::{Deliveries, Entry, Flags, Local, Place};
 use crate::handler::{Call, Closed, Handler};
 use crate::listener::Listener;
 use crate::mailbox::Shared;
@@ -51,6 +51,9 @@ const MOST_BATCHED: usize = 4 << 10;
 /// How long accepting pauses when the system has no more descriptors to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Timers of connections that are gone, before they are looked for.
+const MOST_OVER: usize = 1024;
+
 /// How long is waited for what ends a connection and has no deadline of the protocol's, if closing handshakes have none.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -82,6 +85,19 @@ pub(crate) struct Worker<H: Handler> {
     max_connections: usize,
     started: Instant,
     closed: usize,
+    _presence: Presence<H::State>,
+}
+
+/// Tells the mailbox of the worker's end, be it a panic.
+struct Presence<S> {
+    worker: u16,
+    shared: Arc<Shared<S>>,
+}
+
+impl<S> Drop for Presence<S> {
+    fn drop(&mut self) {
+        self.shared.mailboxes[usize::from(self.worker)].close();
+    }
 }
 
 impl<H: Handler> Worker<H> {
@@ -101,11 +117,12 @@ impl<H: Handler> Worker<H> {
             listener.register(poll.registry(), Token(LISTENERS + index))?;
         }
         let config = own_config(&settings.config);
+        let presence = Presence { worker: number as u16, shared: shared.clone() };
         let local = Local {
             worker: number as u16,
             shared,
             topics: Topics::default(),
-            deliveries: Vec::new(),
+            deliveries: Deliveries::default(),
             dirty: Vec::new(),
             stats: Stats::default(),
             now: Duration::ZERO,
@@ -136,6 +153,7 @@ impl<H: Handler> Worker<H> {
             max_connections: settings.max_connections,
             started,
             closed: 0,
+            _presence: presence,
         })
     }
 
@@ -354,6 +372,10 @@ impl<H: Handler> Worker<H> {
             if entry.armed == 0 || tick < entry.armed {
                 entry.armed = tick;
                 self.wheel.arm(key as u32, tick);
+                if self.wheel.len() > 2 * self.entries.len() + MOST_OVER {
+                    let armed = |key| self.entries.get(key as usize).map(|entry| entry.armed).filter(|tick| *tick > 0);
+                    self.wheel.sweep(armed);
+                }
             }
         }
         self.read_again(key);
@@ -566,7 +588,7 @@ impl<H: Handler> Worker<H> {
         let Some(entry) = entry else {
             if let Act::Send(parcel, _) = act {
                 self.local.stats.dropped += 1;
-                self.local.shared.mailboxes[usize::from(id.worker)].forget(id.key, parcel.len());
+                self.local.shared.mailboxes[usize::from(id.worker)].forget(id.key, parcel.cost());
             }
             return;
         };
@@ -601,11 +623,11 @@ impl<H: Handler> Worker<H> {
 
     #[cold]
     fn deliver_some(&mut self) {
-        let mut deliveries = mem::take(&mut self.local.deliveries);
+        let mut deliveries = self.local.deliveries.take();
         for (audience, message) in deliveries.drain(..) {
             self.deliver(&audience, &message);
         }
-        self.local.deliveries = deliveries; // for its capacity
+        self.local.deliveries.give_back(deliveries);
     }
 
     fn deliver(&mut self, audience: &Audience, message: &Prepared) {

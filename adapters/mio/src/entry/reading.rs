@@ -277,7 +277,8 @@ impl<S: Send + 'static> Entry<S> {
             let taken = std::mem::take(&mut self.taken);
             local.shared.mailboxes[usize::from(self.id.worker)].set_queued(self.id.key, queued, taken);
         }
-        if self.flags.told || !self.flags.opened {
+        // A peer that now takes much and now nothing gives the pool no more to do than it has.
+        if self.flags.told || !self.flags.opened || self.flags.stalled {
             return;
         }
         // More than the soft limit waits, or the peer would be read.
