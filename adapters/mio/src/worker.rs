@@ -1,14 +1,16 @@
 //! A worker: one thread's event loop over its listeners and connections.
 
+mod accepting;
+
 use crate::admission::Admission;
 use crate::builder::Settings;
 use crate::command::{Act, Audience, Command, Id, Task};
 use crate::dial::{Dialing, Target};
-use crate::entry::{Deliveries, Entry, Flags, Local, Place};
+use crate::entry::{Deliveries, Entry, Flags, Local};
 use crate::handler::{Call, Closed, Handler};
 use crate::listener::Listener;
 use crate::mailbox::Shared;
-use crate::pool::{Pool, Session};
+use crate::pool::Pool;
 use crate::server::Report;
 use crate::stats::Stats;
 use crate::stream::{Socket, Stream};
@@ -16,13 +18,11 @@ use crate::topics::Topics;
 use crate::wheel::{self, Wheel};
 use mio::event::Event;
 use mio::{Events, Poll, Token};
-use rustls::{ServerConfig, ServerConnection};
+use rustls::ServerConfig;
 use slab::Slab;
-use sockless::driver::Answers;
 use sockless::{Config, Connection, Prepared, Seed, SharedConfig, Transport};
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,18 +38,12 @@ const ATTEMPTS: usize = LISTENERS / 2;
 /// Events told at once.
 const EVENTS: usize = 1024;
 
-/// Connections accepted in one turn from one listener, so that those there are have theirs.
-const ACCEPTS: usize = 64;
-
 /// Connections that are read before the first of their answers is written. Reading one after the other, then writing one
 /// after the other, finds more of the system's code in the processor's caches; a slow handler keeps few others waiting.
 const BATCH: usize = 8;
 
 /// Bytes; a longer answer is written at once, out of the lent outbox.
 const MOST_BATCHED: usize = 4 << 10;
-
-/// How long accepting pauses when the system has no more descriptors to give.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Timers of connections that are gone, before they are looked for.
 const MOST_OVER: usize = 1024;
@@ -142,7 +136,7 @@ impl<H: Handler> Worker<H> {
             buffer: vec![0; settings.read_buffer].into(),
             again: Vec::new(),
             answers: Vec::with_capacity(BATCH),
-            spare: spare(),
+            spare: accepting::spare(),
             accept_at: None,
             stop_at: None,
             admission,
@@ -417,113 +411,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    // ---- new connections
-
-    fn accept(&mut self, index: usize) {
-        for _ in 0..ACCEPTS {
-            match self.listeners[index].accept() {
-                Ok((socket, peer)) => {
-                    self.local.stats.accepted += 1;
-                    self.admit(index, socket, peer);
-                }
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return self.listeners[index].ready = false,
-                    // Of that one connection.
-                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {}
-                    // Too many open files, most likely. Some systems say so even if there is nobody to accept.
-                    _ => match self.shed(index) {
-                        Ok(()) => {}
-                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                            return self.listeners[index].ready = false;
-                        }
-                        Err(_) => return self.accept_at = Some(self.local.now + ACCEPT_PAUSE),
-                    },
-                },
-            }
-        }
-    }
-
-    /// Turns one connection away by help of the spare descriptor.
-    fn shed(&mut self, index: usize) -> io::Result<()> {
-        match self.spare.take() {
-            Some(spare_one) => drop(spare_one),
-            None => {
-                self.spare = spare();
-                return Err(ErrorKind::Other.into());
-            }
-        }
-        let turned_away = self.listeners[index].accept().map(drop);
-        self.local.stats.refused += u64::from(turned_away.is_ok());
-        self.spare = spare();
-        turned_away
-    }
-
-    fn admit(&mut self, index: usize, socket: Socket, peer: Option<SocketAddr>) {
-        let admitted = self.entries.len() < self.max_connections
-            && self.handler.on_accept(peer)
-            && self.admission.enter(peer, self.local.now);
-        if !admitted {
-            self.local.stats.refused += 1;
-            return;
-        }
-        let (tls, config) = match self.tls.as_ref().filter(|_| self.listeners[index].tls) {
-            None => (None, &self.config),
-            Some((tls, config)) => match ServerConnection::new(tls.clone()) {
-                Ok(session) => (Some(session.into()), config),
-                Err(_) => return self.admission.leave(peer),
-            },
-        };
-        let connection = Connection::server(config.clone());
-        let stream = Stream::new(socket, tls);
-        if self.nodelay {
-            stream.set_nodelay();
-        }
-        if let Some(key) = self.insert(connection, stream, peer, None, Flags { admitted: true, ..Flags::default() }) {
-            // Most have sent their request by now.
-            self.serve(key);
-        } else {
-            self.admission.leave(peer);
-        }
-    }
-
-    /// Takes a connection into the table; `None` if its socket cannot be watched.
-    fn insert(
-        &mut self,
-        connection: Connection,
-        mut stream: Stream,
-        peer: Option<SocketAddr>,
-        dialing: Option<Box<Dialing>>,
-        flags: Flags,
-    ) -> Option<usize> {
-        let slot = self.entries.vacant_entry();
-        let key = slot.key();
-        stream.register(self.poll.registry(), Token(key)).ok()?;
-        let mailbox = &self.local.shared.mailboxes[usize::from(self.local.worker)];
-        let id = Id { worker: self.local.worker, key: key as u32, generation: mailbox.open(key as u32) };
-        let place = match &self.pool {
-            None => Place::Here(H::State::default()),
-            Some(pool) => Place::Pool(Session::new(id, H::State::default(), pool.clone())),
-        };
-        slot.insert(Entry {
-            connection,
-            stream,
-            place,
-            subscriptions: Vec::new(),
-            peer,
-            id,
-            armed: 0,
-            patience: 0,
-            answers: Answers::default(),
-            taken: 0,
-            heard: None,
-            flags: Flags { readable: true, ..flags },
-            dialing,
-            broken: None,
-            held: None,
-        });
-        self.local.stats.connections += 1;
-        Some(key)
-    }
+    // ---- connections to servers
 
     /// Goes on with a connection to a server.
     fn connect(&mut self, target: Target, prepare: Task<H::State>) {
@@ -704,9 +592,4 @@ fn over_tls(config: &SharedConfig) -> SharedConfig {
         config.to_mut().secure = Some(true);
     }
     config
-}
-
-/// A descriptor of no other use.
-fn spare() -> Option<socket2::Socket> {
-    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).ok()
 }
