@@ -1,6 +1,6 @@
 //! The three kinds of error, told apart by who is to blame.
 
-use crate::wire::close::Code;
+use crate::wire::code::Code;
 use thiserror::Error;
 
 /// What the peer, or the network between, did wrong; it ends the connection.
