@@ -8,6 +8,7 @@ extern crate std;
 
 mod config;
 mod connection;
+mod counters;
 #[cfg(feature = "deflate")]
 mod deflate;
 pub mod driver;
@@ -16,6 +17,7 @@ pub mod handshake;
 #[cfg(doc)]
 #[doc = include_str!("../docs/limits.md")]
 pub mod limits {}
+mod message;
 mod receive;
 mod send;
 mod state;
@@ -28,16 +30,17 @@ mod wire;
 pub use bytes;
 pub use config::{Config, Keepalive, Limits, Negotiated, Origins, Outbound, SharedConfig};
 pub use connection::Connection;
+pub use counters::{Counters, Traffic};
 #[cfg(feature = "deflate")]
 pub use deflate::{Compress, Compressed, Deflate, DeflateParams, Pool};
 pub use driver::Driver;
-pub use event::{Event, Fact, Kind, Message, Piece};
+pub use event::{Event, Fact};
 pub use handshake::{Accept, ClientRequest, Request, Response};
-pub use receive::decode::Role;
-pub use receive::receiver::{Receiver, Traffic};
-pub use send::outbox::Outgoing;
+pub use message::{Kind, Message, Piece, Role};
+pub use receive::receiver::Receiver;
+pub use send::outgoing::Outgoing;
 pub use send::prepared::Prepared;
-pub use send::sender::{Counters, Sender};
+pub use send::sender::Sender;
 pub use send::through::Through;
 pub use send::writer::Writer;
 pub use state::{State, Transport, Wants};

@@ -1,6 +1,6 @@
 //! What has happened to a connection, and all that follows from it: the states of RFC 6455, in this one place.
 
-use crate::receive::decode::Role;
+use crate::message::Role;
 use crate::timer::Phase;
 use crate::wire::error::SendError;
 use core::fmt;

@@ -1,14 +1,12 @@
 //! The opening handshake of a connection: from nothing received to open, or to an end.
 
-use super::Connection;
-use crate::config::Negotiated;
+use super::ends::{Answer, Connection, Opening};
 use crate::event::Event;
-use crate::handshake::{
-    self, Accept, BODY_TIME, ClientHandshake, HeadReader, Outcome, Request, write_accept, write_refusal, write_reject,
-};
+use crate::handshake::{self, Accept, BODY_TIME, Outcome, Request, write_accept, write_refusal, write_reject};
 use crate::receive::receiver::Receiver;
 use crate::wire::error::{HandshakeError, ProtocolError, SendError};
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// The most bytes of frames that are kept for a server which has not answered the request before them, although
@@ -17,31 +15,6 @@ const MOST_HELD: usize = 256 << 10;
 
 /// A method of the receiving half.
 pub(super) type Receive = for<'a> fn(&mut Receiver, &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError>;
-
-/// Where the opening handshake is.
-pub(super) enum Opening {
-    /// Server: the request has not come whole.
-    Request(HeadReader),
-    /// Server: the request waits for an answer.
-    Answer(Answer),
-    /// Server: accepted; these bytes came before, and some of them are decoded.
-    Held(Vec<u8>, usize),
-    /// Server: refused, which the caller has not been told.
-    Refused(HandshakeError),
-    /// Client: the response has not come whole; when it was first known to be a refusal.
-    Response(ClientHandshake, Option<Duration>),
-}
-
-#[derive(Default)]
-pub(super) struct Answer {
-    /// Bytes that came behind the request.
-    held: Vec<u8>,
-    /// They are a body, or what is behind it: nothing to be decoded.
-    body: bool,
-    /// What an acceptance agrees on, and the extensions that it says so with.
-    negotiated: Negotiated,
-    extensions: Option<String>,
-}
 
 /// The server's answer to a request, and the steps of both roles.
 impl Connection {

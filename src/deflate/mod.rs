@@ -3,7 +3,7 @@
 //!
 //! The codec is zlib-rs itself, not under flate2, which hides the memory level.
 
-use crate::receive::assemble::{Assembler, Inflated};
+use crate::message::{assemble::Assembler, inflated::Inflated};
 use crate::wire::error::ProtocolError;
 use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
 use core::fmt;

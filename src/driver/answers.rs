@@ -1,6 +1,6 @@
 //! Back-pressure, by who caused it.
 
-use crate::receive::decode::Role;
+use crate::message::Role;
 use crate::send::sender::Sender;
 
 /// What a server's handler has answered from within reading, and whether reading waits until that has gone out.

@@ -11,7 +11,7 @@ mod writing;
 
 use crate::connection::Connection;
 use crate::event::Event;
-use crate::send::outbox::Outgoing;
+use crate::send::outgoing::Outgoing;
 use crate::wire::error::ProtocolError;
 use core::fmt;
 use core::time::Duration;

@@ -3,7 +3,7 @@
 use super::{Progress, Storage};
 use crate::connection::Connection;
 use crate::event::Event;
-use crate::receive::decode::Role;
+use crate::message::Role;
 use crate::state::State;
 use crate::wire::error::ProtocolError;
 use alloc::borrow::Cow;

@@ -2,8 +2,8 @@
 
 use super::{Next, Progress, Storage};
 use crate::connection::Connection;
-use crate::receive::decode::Role;
-use crate::send::outbox::Outgoing;
+use crate::message::Role;
+use crate::send::outgoing::Outgoing;
 use crate::state::{State, Transport};
 use alloc::vec::Vec;
 use bytes::Buf;

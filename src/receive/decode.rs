@@ -1,21 +1,13 @@
 //! Bytes to chunks of payload: header spill, fragmentation rules (RFC 6455 §5.2, §5.4, §5.5), limits.
 
 use crate::config::Config;
-use crate::event::Kind;
+use crate::message::chunk::Chunk;
+use crate::message::{Kind, LONGEST, Role};
 use crate::wire::error::ProtocolError;
 use crate::wire::frame::{ControlPayload, Extent, Header, MAX_HEADER, OpCode, RSV1, Start};
 use crate::wire::mask::Mask;
 use alloc::{borrow::Cow, boxed::Box, vec::Vec};
 use core::mem;
-
-/// Which end of the connection this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It accepted the connection, and its frames are not masked.
-    Server,
-    /// It opened the connection, and masks its frames.
-    Client,
-}
 
 /// What the front of the input was.
 pub(crate) enum Decoded<'a> {
@@ -23,37 +15,6 @@ pub(crate) enum Decoded<'a> {
     Data(Chunk<'a>),
     /// A whole control frame.
     Control(OpCode, Cow<'a, [u8]>),
-}
-
-/// Part of a data frame's payload.
-pub(crate) struct Chunk<'a> {
-    pub(crate) payload: &'a mut [u8],
-    /// What the payload is still masked with: who touches it first unmasks it.
-    pub(crate) mask: Option<Mask>,
-    pub(crate) kind: Kind,
-    pub(crate) compressed: bool,
-    /// The message starts here.
-    pub(crate) first: bool,
-    /// The frame ends here.
-    pub(crate) frame_end: bool,
-    /// The message ends here.
-    pub(crate) last: bool,
-}
-
-impl<'a> Chunk<'a> {
-    /// The payload, unmasked where it lies.
-    #[inline]
-    pub(crate) fn unmasked(mut self) -> &'a mut [u8] {
-        self.unmask();
-        self.payload
-    }
-
-    /// Unmasks the payload where it lies.
-    pub(crate) fn unmask(&mut self) {
-        if let Some(mut mask) = self.mask.take() {
-            mask.apply(self.payload);
-        }
-    }
 }
 
 /// How many bytes of a payload to take at once.
@@ -95,10 +56,6 @@ pub(crate) struct Decoder {
     control: Option<Box<ControlPayload>>,
     pub(crate) frames: u64,
 }
-
-/// No message has more bytes than a buffer can, whatever the limits say: a length may go far beyond where an address has 32
-/// bits (RFC 6455 §5.2).
-pub(crate) const LONGEST: usize = isize::MAX as usize;
 
 const START: State = State::Header { spill: [0; MAX_HEADER], len: 0 };
 

@@ -1,5 +1,4 @@
 //! Receiving: input to frames, to messages, to events.
 
-pub(crate) mod assemble;
 pub(crate) mod decode;
 pub(crate) mod receiver;

@@ -4,11 +4,15 @@
 mod compressed;
 
 use crate::config::{Config, Limits, Negotiated, SharedConfig};
+use crate::counters::Traffic;
 #[cfg(feature = "deflate")]
 use crate::deflate::Inflater;
-use crate::event::{Event, Kind, Message, Piece};
-use crate::receive::assemble::{Announced, Assembler};
-use crate::receive::decode::{Chunk, Decoded, Decoder, Most, Role};
+use crate::event::Event;
+use crate::message::Role;
+use crate::message::assemble::{Announced, Assembler};
+use crate::message::chunk::Chunk;
+use crate::message::{Kind, Message, Piece};
+use crate::receive::decode::{Decoded, Decoder, Most};
 use crate::send::sender::Sender;
 use crate::wire::close;
 use crate::wire::error::{ProtocolError, RelayError, SendError};
@@ -52,15 +56,6 @@ enum Mode {
     Message,
     Piece,
     Relay,
-}
-
-/// What has been received, or sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Frames, of any kind.
-    pub frames: u64,
-    /// Bytes of frames, their headers included, and of the opening handshake.
-    pub bytes: u64,
 }
 
 impl Receiver {

@@ -243,7 +243,7 @@ impl Outbox {
 
     /// The bytes to send next.
     #[inline]
-    fn chunk(&self) -> &[u8] {
+    pub(super) fn chunk(&self) -> &[u8] {
         match &self.backlog {
             None => &self.bytes,
             Some(backlog) => match backlog.splices.front() {
@@ -257,7 +257,7 @@ impl Outbox {
     /// Fills `slices` with what waits, in order; how many of them.
     #[cfg(feature = "std")]
     #[inline]
-    fn fill<'b>(&'b self, slices: &mut [IoSlice<'b>]) -> usize {
+    pub(super) fn fill<'b>(&'b self, slices: &mut [IoSlice<'b>]) -> usize {
         match &self.backlog {
             None => fill(slices, [&self.bytes]),
             Some(backlog) => backlog.fill(&self.bytes, slices),
@@ -265,7 +265,7 @@ impl Outbox {
     }
 
     #[inline]
-    fn advance(&mut self, count: usize, retain: usize) {
+    pub(super) fn advance(&mut self, count: usize, retain: usize) {
         if count < self.len() {
             return self.step(count);
         }
@@ -289,14 +289,14 @@ impl Outbox {
     }
 
     /// As `advance`, while more is to go out, here or behind.
-    fn step(&mut self, count: usize) {
+    pub(super) fn step(&mut self, count: usize) {
         if count > 0 {
             self.backlog.get_or_insert_default().advance(&self.bytes, count);
         }
     }
 
     /// Takes the rest of a frame that has begun to go out, behind all that waited.
-    fn push_rest(&mut self, rest: [&[u8]; 2]) {
+    pub(super) fn push_rest(&mut self, rest: [&[u8]; 2]) {
         let backlog = self.backlog.get_or_insert_default();
         backlog.sent = 0;
         self.bytes.clear();
@@ -311,7 +311,7 @@ fn put_parts(to: &mut Vec<u8>, bytes: &[u8]) {
     bytes.chunks(MOVED).for_each(|part| put(to, part));
 }
 
-fn extend(bytes: &mut Vec<u8>, [header, payload]: [&[u8]; 2]) {
+pub(super) fn extend(bytes: &mut Vec<u8>, [header, payload]: [&[u8]; 2]) {
     bytes.reserve(header.len() + payload.len());
     bytes.extend_from_slice(header);
     bytes.extend_from_slice(payload);
@@ -426,92 +426,6 @@ impl Backlog {
             self.splices.pop_front();
         }
         step
-    }
-}
-
-/// What waits to go out, lent as a [`Buf`]: write its chunks, one by one or with `write_vectored`, and `advance` it by
-/// what went out.
-pub struct Outgoing<'a> {
-    outbox: &'a mut Outbox,
-    pub(crate) retain: usize,
-    sent: &'a mut u64,
-}
-
-impl<'a> Outgoing<'a> {
-    /// `retain` is the capacity in bytes to keep when all is sent, `sent` counts the bytes that are.
-    #[inline]
-    pub(crate) fn new(outbox: &'a mut Outbox, retain: usize, sent: &'a mut u64) -> Self {
-        Self { outbox, retain, sent }
-    }
-
-    /// The same, but when all is sent, so many bytes of capacity are kept, whatever
-    /// [`Outbound::retain`](crate::Outbound::retain) says: for a driver that then takes them with
-    /// [`swap_outbox`](crate::Connection::swap_outbox).
-    ///
-    /// ```
-    /// # use sockless::{Config, Connection, Negotiated, Role, Seed};
-    /// use sockless::bytes::Buf;
-    ///
-    /// # let mut connection = Connection::open(Role::Server, Negotiated::default(), Config::default(), Seed::new([0; 16]));
-    /// let mut lent = Vec::with_capacity(1024);
-    /// connection.swap_outbox(&mut lent);
-    /// connection.send_text("Hello")?;
-    /// connection.outbound().retaining(usize::MAX).advance(7);
-    /// connection.swap_outbox(&mut lent);
-    /// assert!(lent.capacity() >= 1024);
-    /// # Ok::<(), sockless::SendError>(())
-    /// ```
-    #[inline]
-    #[must_use]
-    pub fn retaining(self, bytes: usize) -> Self {
-        Self { retain: bytes, ..self }
-    }
-
-    /// As `advance`, while more is to go out behind all that waits here.
-    pub(crate) fn step(&mut self, count: usize) {
-        self.outbox.step(count);
-        self.count(count);
-    }
-
-    /// So many bytes that never waited here have gone out.
-    pub(crate) fn count(&mut self, count: usize) {
-        *self.sent += count as u64;
-    }
-
-    /// Takes the rest of a frame, header and payload, which has `begun` to go out behind all that waited, or has not.
-    #[cold]
-    pub(crate) fn keep(&mut self, rest: [&[u8]; 2], begun: bool) {
-        match begun {
-            true => self.outbox.push_rest(rest),
-            false => extend(self.outbox.tail(rest[0].len() + rest[1].len()), rest),
-        }
-    }
-}
-
-impl Buf for Outgoing<'_> {
-    #[inline]
-    fn remaining(&self) -> usize {
-        self.outbox.len()
-    }
-
-    #[inline]
-    fn chunk(&self) -> &[u8] {
-        self.outbox.chunk()
-    }
-
-    #[cfg(feature = "std")]
-    #[inline]
-    fn chunks_vectored<'b>(&'b self, slices: &mut [IoSlice<'b>]) -> usize {
-        self.outbox.fill(slices)
-    }
-
-    /// # Panics
-    /// If `count` is more than remains: that many bytes cannot have gone out.
-    #[inline]
-    fn advance(&mut self, count: usize) {
-        assert!(count <= self.remaining(), "advanced past the end of what waits");
-        self.outbox.advance(count, self.retain);
-        *self.sent += count as u64;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Messages framed once for any number of connections.
 
-use crate::event::Kind;
+use crate::message::Kind;
 use crate::wire::frame::{Header, OpCode, framed_len};
 #[cfg(feature = "deflate")]
 use crate::{deflate::Deflate, frame::RSV1};

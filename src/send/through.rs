@@ -1,8 +1,8 @@
 //! A message that goes out from where it lies, behind all that waits.
 
-use crate::send::outbox::Outgoing;
 #[cfg(feature = "std")]
 use crate::send::outbox::fill;
+use crate::send::outgoing::Outgoing;
 use crate::wire::frame::HeaderBytes;
 use bytes::Buf;
 

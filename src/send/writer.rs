@@ -1,6 +1,6 @@
 //! A message built piecemeal.
 
-use crate::event::Kind;
+use crate::message::Kind;
 use crate::send::sender::Sender;
 use crate::wire::error::SendError;
 use alloc::vec::Vec;
@@ -26,6 +26,13 @@ pub struct Writer<'a> {
     sender: &'a mut Sender,
     kind: Kind,
     buffer: Vec<u8>,
+}
+
+impl Sender {
+    /// As [`Connection::writer`](crate::Connection::writer).
+    pub fn writer(&mut self, kind: Kind) -> Writer<'_> {
+        Writer::new(self, kind)
+    }
 }
 
 impl<'a> Writer<'a> {

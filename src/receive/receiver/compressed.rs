@@ -1,9 +1,10 @@
 //! The compressed messages of the receiving half (RFC 7692 §7.2.2).
 
 use super::{Mode, Receiver, message};
-use crate::event::{Event, Kind, Message, Piece};
-use crate::receive::assemble::Inflated;
-use crate::receive::decode::Chunk;
+use crate::event::Event;
+use crate::message::chunk::Chunk;
+use crate::message::inflated::Inflated;
+use crate::message::{Kind, Message, Piece};
 use crate::wire::error::ProtocolError;
 use crate::wire::frame::RSV1;
 use crate::wire::utf8::whole_text;

@@ -2,7 +2,7 @@
 
 use super::Sender;
 use crate::deflate::{Compress, Deflate, DeflateParams, Deflater, LEAST_WINDOW_BITS};
-use crate::event::{Kind, Message};
+use crate::message::{Kind, Message};
 use crate::send::prepared::Prepared;
 use crate::wire::error::SendError;
 use crate::wire::frame::RSV1;

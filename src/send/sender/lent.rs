@@ -1,8 +1,8 @@
 //! Messages that go out from where they lie: shared, prepared, or lent to one write.
 
 use super::Sender;
-use crate::event::{Kind, Message};
-use crate::receive::decode::Role;
+use crate::message::Role;
+use crate::message::{Kind, Message};
 use crate::send::prepared::{self, Prepared};
 use crate::send::through::Through;
 use crate::wire::error::SendError;

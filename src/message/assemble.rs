@@ -1,16 +1,11 @@
 //! Chunks to messages: whole ones lent as they lie, cut ones put together.
 
-#[cfg(feature = "deflate")]
-mod inflated;
-
-use crate::event::{Kind, Message};
-use crate::receive::decode::{Chunk, LONGEST};
+use crate::message::chunk::Chunk;
+use crate::message::{Kind, LONGEST, Message};
 use crate::wire::error::ProtocolError;
 use crate::wire::utf8::{Checked, Utf8};
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::mem;
-#[cfg(feature = "deflate")]
-pub(crate) use inflated::Inflated;
 
 /// A driver reads straight into a message only if at least this many of its bytes are still to come: fewer come with
 /// what follows them in one read of a usual buffer.
@@ -124,7 +119,7 @@ impl Assembler {
         }
     }
 
-    fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         match self {
             Self::Text(text, _) => text.capacity(),
             Self::Bytes(bytes) => bytes.capacity(),
@@ -132,7 +127,7 @@ impl Assembler {
     }
 
     #[cfg(feature = "deflate")]
-    fn reserve(&mut self, additional: usize) {
+    pub(super) fn reserve(&mut self, additional: usize) {
         match self {
             Self::Text(text, _) => text.reserve_exact(additional),
             Self::Bytes(bytes) => bytes.reserve_exact(additional),
@@ -141,7 +136,7 @@ impl Assembler {
 
     /// One for what follows, with the unfinished character.
     #[cfg(feature = "deflate")]
-    fn split_off(&mut self) -> Self {
+    pub(super) fn split_off(&mut self) -> Self {
         match self {
             Self::Text(_, utf8) => Self::Text(String::new(), mem::take(utf8)),
             Self::Bytes(_) => Self::new(),

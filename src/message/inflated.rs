@@ -1,6 +1,6 @@
 //! Messages that are put together while they are inflated.
 
-use super::Assembler;
+use super::assemble::Assembler;
 use crate::wire::error::ProtocolError;
 use crate::wire::utf8::Checked;
 use core::mem;

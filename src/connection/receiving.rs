@@ -1,0 +1,236 @@
+//! Receiving, as a connection does it: what its receiving half finds, its sending half is told.
+
+use super::ends::{Connection, Opening};
+use crate::event::{Event, Fact};
+use crate::receive::receiver::Receiver;
+use crate::wire::error::{HandshakeError, ProtocolError, RelayError};
+use crate::wire::frame;
+use alloc::vec::Vec;
+
+/// Receiving.
+impl Connection {
+    /// Takes from the front of `input` what makes the next event; `None` when all of it is taken.
+    ///
+    /// The event borrows `input`, where its payload is unmasked in place, or owns what had to be put together. While a
+    /// server has not answered a request, bytes behind it are kept; after the answer, call once more even without
+    /// input.
+    ///
+    /// # Errors
+    /// The [`ProtocolError`] that ends the connection, once; later input is discarded. The close frame it asks for is
+    /// outbound: flush it, and do what [`wants`](Self::wants) says of the transport.
+    #[inline]
+    pub fn receive<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        if self.opening.is_some() {
+            return self.receive_opening(input, Receiver::receive_any);
+        }
+        match self.receiver.whole_message(input) {
+            Some(Ok(event)) => Ok(Some(event)),
+            Some(Err(error)) => self.settle(Err(error)),
+            None if self.receiver.is_done(input) => Ok(None),
+            None => match self.receiver.within(input) {
+                Some(Ok(())) => Ok(None),
+                Some(Err(error)) => self.settle(Err(error)),
+                None => self.receive_rest(input),
+            },
+        }
+    }
+
+    #[inline(never)]
+    fn receive_rest<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        #[cfg(feature = "deflate")]
+        match self.receiver.whole_where_compressed(input) {
+            Some(Ok(event)) => return Ok(Some(event)),
+            Some(Err(error)) => return self.settle(Err(error)),
+            None => {}
+        }
+        let result = self.receiver.receive_any(input);
+        self.settle(result)
+    }
+
+    /// The same, but messages come in [`Piece`](crate::Piece)s as they arrive, and nothing is kept: for messages of any
+    /// size in constant memory, or to see the peer's fragments.
+    ///
+    /// A message stays with the method that its first byte came to. [`Limits::message`](crate::Limits::message) counts here too.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_piece<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        if self.opening.is_some() {
+            return self.receive_opening(input, Receiver::receive_piece);
+        }
+        let result = self.receiver.receive_piece(input);
+        self.settle(result)
+    }
+
+    /// Passes the messages in `input` on to another connection, for a proxy: masked anew for its peer, neither joined
+    /// nor inflated, nor is their UTF-8 checked; each call's part of a frame goes as a fragment of its own
+    /// (RFC 6455 §5.4).
+    ///
+    /// Control frames are events, and pings are answered, as in [`receive`](Self::receive): a closing handshake is
+    /// each connection's own. Stop reading while much waits in `to`: its [`is_high`](Self::is_high) says so. Of a message that was
+    /// passed on in part, [`receive`](Self::receive) and [`receive_piece`](Self::receive_piece) discard the rest.
+    ///
+    /// Where messages may be compressed, `to` must have agreed on a window as large, and on context takeover if the peer
+    /// has it; with that, all of a peer's messages have to go to the same connection.
+    ///
+    /// # Errors
+    /// [`RelayError::Peer`] as [`receive`](Self::receive); [`RelayError::Send`] if `to` takes nothing, where `input`
+    /// keeps what was not passed on.
+    pub fn relay<'a>(&mut self, input: &mut &'a mut [u8], to: &mut Self) -> Result<Option<Event<'a>>, RelayError> {
+        if self.opening.is_some() {
+            return Ok(self.receive(input)?);
+        }
+        match self.receiver.relay(input, &mut to.sender) {
+            Ok(event) => Ok(self.settle(Ok(event))?),
+            Err(RelayError::Peer(error)) => Ok(self.settle(Err(error))?),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How many more bytes, read behind `input`, would make the frame at its front whole, so far as its header says; 0 if
+    /// it is whole, or nothing is gained by waiting.
+    ///
+    /// [`receive`](Self::receive) takes all of its input, so a message that a read cuts off is moved to a buffer of its
+    /// own, a part at a time. A driver that has room behind `input` may keep it instead, read on, and get the message
+    /// borrowed:
+    ///
+    /// ```
+    /// # use sockless::{Config, Connection, Event, Negotiated, Role, Seed};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut connection = Connection::open(Role::Client, Negotiated::default(), Config::default(), Seed::new([0; 16]));
+    /// # let stream = b"\x81\x05Hello\x89\0\x82\x7e\x03\xe8".iter().copied().chain([7; 1000]).collect::<Vec<u8>>();
+    /// # struct Socket<'a>(&'a [u8]);
+    /// # impl std::io::Read for Socket<'_> {
+    /// #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    /// #         let len = buffer.len().min(100);
+    /// #         self.0.read(&mut buffer[..len])
+    /// #     }
+    /// # }
+    /// # let mut socket = Socket(&stream);
+    /// # let mut events = 0;
+    /// use std::borrow::Cow;
+    /// use std::io::Read;
+    ///
+    /// let mut buffer = vec![0; 4096];
+    /// let room = buffer.len();
+    /// let mut kept = 0;
+    /// loop {
+    ///     let n = socket.read(&mut buffer[kept..])?;
+    ///     if n == 0 {
+    ///         // ... receive_eof()
+    ///         break;
+    ///     }
+    ///     let end = kept + n;
+    ///     let mut input = &mut buffer[..end];
+    ///     loop {
+    ///         let missing = connection.missing(input);
+    ///         if missing > 0 && input.len() + missing <= room {
+    ///             break;
+    ///         }
+    ///         match connection.receive(&mut input)? {
+    ///             Some(Event::Binary(message)) => assert!(matches!(message, Cow::Borrowed(_))),
+    ///             Some(_) => {} // ...
+    ///             None => break,
+    ///         }
+    /// #       events += 1;
+    ///     }
+    ///     kept = input.len();
+    ///     buffer.copy_within(end - kept..end, 0);
+    /// }
+    /// # assert_eq!((events, kept), (3, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Never make room by what it says: a peer announces what it likes, up to its limits. And do not wait for bytes that
+    /// may not come, for what is kept has not been received: it does not count as a sign of life, and text is checked when
+    /// its frame is whole. Give it to [`receive`](Self::receive) when the transport has no more for now.
+    ///
+    /// Nothing is gained in the opening handshake, of a fragment or a frame of which a part was received, of what breaks a
+    /// rule or a limit, and behind the end.
+    #[inline]
+    pub fn missing(&self, input: &[u8]) -> usize {
+        match frame::is_whole(input) || self.opening.is_some() {
+            true => 0,
+            false => self.receiver.missing(input),
+        }
+    }
+
+    /// Where the next bytes belong while a large binary message is put together, so that a driver reads from its socket
+    /// straight into it; `None` while the driver's own buffer serves better.
+    ///
+    /// Text goes through the driver's buffer: it is checked there, and moved once.
+    ///
+    /// ```
+    /// # use sockless::{Config, Connection, Event, Negotiated, Role, Seed};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut connection = Connection::open(Role::Client, Negotiated::default(), Config::default(), Seed::new([0; 16]));
+    /// # let message = [&b"\x82\x7f\0\0\0\0\0\x04\0\0"[..], &[7; 0x40000]].concat();
+    /// # let mut socket = &message[..];
+    /// # let mut buffer = [0; 4096];
+    /// # let mut done = false;
+    /// # while !done {
+    /// use std::io::Read;
+    ///
+    /// if let Some(tail) = connection.tail() {
+    ///     let n = socket.read(tail)?;
+    ///     if let Some(Event::Binary(message)) = connection.receive_tail(n)? {
+    ///         assert_eq!(message.len(), 256 * 1024);
+    /// #       done = true;
+    ///     }
+    /// } else {
+    ///     let n = socket.read(&mut buffer)?;
+    ///     let mut input = &mut buffer[..n];
+    ///     while let Some(event) = connection.receive(&mut input)? {
+    ///         // ...
+    /// #       if let Event::Binary(message) = event { assert_eq!(message.len(), 256 * 1024); done = true }
+    ///     }
+    /// }
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn tail(&mut self) -> Option<&mut [u8]> {
+        self.receiver.tail()
+    }
+
+    /// Takes the first `len` bytes of [`tail`](Self::tail), just read into it.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_tail(&mut self, len: usize) -> Result<Option<Event<'static>>, ProtocolError> {
+        let result = self.receiver.receive_tail(len);
+        self.settle(result)
+    }
+
+    /// The transport has ended, whoever ended it; says how the connection did, unless that was said.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](ProtocolError::UnexpectedEof) without a closing handshake, or
+    /// [`Handshake`](ProtocolError::Handshake) without an opening one.
+    pub fn receive_eof(&mut self) -> Result<Option<Event<'static>>, ProtocolError> {
+        let result = match self.opening.take().map(|opening| *opening) {
+            None => self.receiver.receive_eof().map(|()| None),
+            Some(Opening::Held(..)) => Err(ProtocolError::UnexpectedEof),
+            Some(Opening::Refused(error)) => Err(error.into()),
+            Some(Opening::Request(_) | Opening::Answer(_)) => Err(HandshakeError::UnexpectedEof.into()),
+            Some(Opening::Response(mut client, _)) => match client.receive_eof() {
+                Ok(Some(outcome)) => self.handle_outcome(outcome).map(Some).map_err(Into::into),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+        };
+        self.receiver.end();
+        self.sender.handle_fact(Fact::Eof);
+        self.settle(result)
+    }
+
+    /// Gives a spent buffer back: the next message that has to be put together goes there.
+    ///
+    /// With a buffer as large as [`Limits::message`](crate::Limits::message), nothing is allocated for receiving from then on. The connection
+    /// keeps the largest that it was given until a message takes it.
+    pub fn recycle(&mut self, spent: Vec<u8>) {
+        self.receiver.recycle(spent);
+    }
+}
