@@ -261,6 +261,7 @@ impl Client {
                 false => request.redirected(location),
             }
             .ok_or_else(lost)?;
+            // Without path and query, which may carry what a log must not.
             trace::event!(DEBUG, host = request.host(), port = request.port(), "redirected");
         }
     }

@@ -57,8 +57,8 @@ pub enum ConnectError {
     /// incomplete ([`Response::is_whole`]).
     #[error("server answered with status {}", .0.status())]
     Rejected(Box<Response<'static>>),
-    /// A redirect that cannot be followed, or one too many.
-    #[error("redirect to {0:?} not followed")]
+    /// A redirect that cannot be followed, or one too many; this is its `Location`. Shown, it lacks user and query.
+    #[error("redirect to {:?} not followed", without_secrets(.0))]
     Redirect(String),
     /// The opening handshake failed.
     #[error(transparent)]
@@ -69,6 +69,12 @@ pub enum ConnectError {
     /// [`Client::timeout`](crate::Client::timeout) has passed.
     #[error("not connected in time")]
     Timeout,
+}
+
+/// A location without what may carry passwords.
+fn without_secrets(location: &str) -> &str {
+    let location = location.split(['?', '#']).next().unwrap_or_default();
+    location.rsplit('@').next().unwrap_or_default()
 }
 
 impl From<Error> for ConnectError {

@@ -139,7 +139,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
     /// The connection, once it is open.
     pub(crate) fn open(self, subprotocol: Option<&str>) -> Result<WebSocket<S>, Error> {
         let Self { connection, stream, rest, started, .. } = self;
-        trace::event!(DEBUG, role = ?connection.role(), subprotocol, "open");
+        // Not which subprotocol: some are credentials.
+        trace::event!(DEBUG, role = ?connection.role(), subprotocol = subprotocol.is_some(), "open");
         WebSocket::from_core(stream, connection, rest, started, subprotocol)
             .ok_or(Error::Send(sockless::SendError::NotOpen))
     }

@@ -225,7 +225,8 @@ impl Reading {
     }
 
     pub(crate) fn handle_close(&mut self, close: &Close<'static>) {
-        trace::event!(DEBUG, code = %close.code, reason = %close.reason, "peer closes");
+        // The reason is the peer's own text, of which a log has no need.
+        trace::event!(DEBUG, code = %close.code, reason_len = close.reason.len(), "peer closes");
         self.close = Some(Box::new(close.clone()));
     }
 

@@ -1,4 +1,6 @@
 //! Spans and events of `tracing`; nothing at all without the feature.
+//!
+//! What may be secret is in none of them, at any level: of URLs there are hosts and ports, of texts of the peer's their lengths.
 
 use std::net::SocketAddr;
 
