@@ -1,7 +1,7 @@
-//! Limits on the connections from one address.
+//! Limits on the connections from one address, or one network of IPv6.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +28,14 @@ struct Visitor {
     came: u32,
 }
 
+/// Whose an address is: IPv4, be it written as IPv6, is one host's; of IPv6 a customer has at least 64 bits (RFC 6177).
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 => v4,
+    }
+}
+
 impl Admission {
     pub(crate) fn new(most: Option<u32>, rate: Option<(u32, Duration)>) -> Self {
         Self { most, rate, table: Mutex::new(Table { visitors: HashMap::new(), sweep_at: 1024 }) }
@@ -51,7 +59,7 @@ impl Admission {
             table.sweep_at = (2 * table.visitors.len()).max(1024);
         }
         let new = Visitor { open: 0, since: now, came: 0 };
-        let visitor = table.visitors.entry(peer.ip().to_canonical()).or_insert(new);
+        let visitor = table.visitors.entry(network(peer.ip())).or_insert(new);
         if let Some((most, window)) = self.rate {
             if now >= visitor.since.saturating_add(window) {
                 (visitor.since, visitor.came) = (now, 0);
@@ -72,7 +80,7 @@ impl Admission {
     pub(crate) fn leave(&self, peer: Option<SocketAddr>) {
         let Some(peer) = peer.filter(|_| !self.is_off()) else { return };
         let mut table = self.lock();
-        let address = peer.ip().to_canonical();
+        let address = network(peer.ip());
         if let Some(visitor) = table.visitors.get_mut(&address) {
             visitor.open = visitor.open.saturating_sub(1);
             if visitor.open == 0 && self.rate.is_none() {
@@ -127,5 +135,22 @@ mod tests {
             admission.leave(peer);
         }
         assert!(admission.lock().visitors.len() <= 1026);
+    }
+
+    #[test]
+    fn whose_an_address_is() {
+        let of = |address: &str| network(address.parse().unwrap()).to_string();
+        assert_eq!(of("192.0.2.1"), "192.0.2.1");
+        assert_eq!(of("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("2001:db8:1:2:ffff:ffff:ffff:ffff"), "2001:db8:1:2::");
+        assert_eq!(of("2001:db8:1:3::1"), "2001:db8:1:3::");
+        let admission = Admission::new(Some(1), None);
+        let peer = |address: &str| Some(SocketAddr::from((address.parse::<IpAddr>().unwrap(), 1)));
+        assert!(admission.enter(peer("2001:db8::1"), S));
+        assert!(!admission.enter(peer("2001:db8::2"), S));
+        assert!(admission.enter(peer("2001:db8:0:1::1"), S));
+        admission.leave(peer("2001:db8::1"));
+        assert!(admission.enter(peer("2001:db8::3"), S));
     }
 }

@@ -24,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
     pub(crate) config: Config,
     pub(crate) max_connections: usize,
+    pub(crate) max_handshakes: usize,
     pub(crate) per_address: Option<u32>,
     pub(crate) rate: Option<(u32, Duration)>,
     pub(crate) backlog: i32,
@@ -42,6 +43,7 @@ impl Default for Builder {
                 workers: thread::available_parallelism().map_or(1, usize::from),
                 config: Config::default(),
                 max_connections: usize::MAX,
+                max_handshakes: 1024,
                 per_address: None,
                 rate: None,
                 backlog: 1024,
@@ -96,20 +98,29 @@ impl Builder {
         self
     }
 
-    /// Connections that a worker has at once at most; more are closed as they come. No limit by default but that of
-    /// descriptors.
+    /// WebSockets of clients that a worker has open at once at most; more are closed as they come, or answered 503. No limit
+    /// by default but that of descriptors.
     pub fn max_connections(mut self, per_worker: usize) -> Self {
         self.settings.max_connections = per_worker;
         self
     }
 
-    /// Connections at once from one address.
+    /// Opening handshakes, of TLS too, that a worker has under way at once at most; 1024 by default.
+    ///
+    /// More wait in the [`backlog`](Self::backlog) until one is done, or the oldest has had a second: then that is hung up
+    /// on, unless the handler has its request and has still to answer.
+    pub fn max_handshakes(mut self, per_worker: usize) -> Self {
+        self.settings.max_handshakes = per_worker.max(1);
+        self
+    }
+
+    /// Connections at once from one address, or from one IPv6 network of 64 bits, which is what one customer has.
     pub fn max_connections_per_address(mut self, most: u32) -> Self {
         self.settings.per_address = Some(most);
         self
     }
 
-    /// New connections from one address in a time; more are closed as they come.
+    /// New connections from one address, or from one IPv6 network of 64 bits, in a time; more are closed as they come.
     pub fn connection_rate(mut self, most: u32, per: Duration) -> Self {
         self.settings.rate = Some((most, per));
         self

@@ -67,6 +67,8 @@ pub(crate) struct Flags {
     pub(crate) paused: bool,
     /// The pool has enough to do with it.
     pub(crate) stalled: bool,
+    /// The handler has its request, and has not answered it.
+    pub(crate) asked: bool,
     /// The handler has been told that it is open; that it has ended.
     pub(crate) opened: bool,
     pub(crate) told: bool,
@@ -143,6 +145,10 @@ pub(crate) struct Local<S> {
     pub(crate) dirty: Vec<u32>,
     pub(crate) stats: Stats,
     pub(crate) now: Duration,
+    /// Connections of clients that are not open WebSockets yet, or never will be, and those that are, or were.
+    pub(crate) handshakes: usize,
+    pub(crate) websockets: usize,
+    pub(crate) max_websockets: usize,
     /// Bytes that waited to go out when the connection's answers were last noted.
     pub(crate) queued: usize,
     /// What this turn of a connection has cost so far; see [`work`](crate::work).
@@ -294,7 +300,12 @@ impl<S> Entry<S> {
     }
 
     fn answer(&mut self, local: &mut Local<S>, answer: Answer) {
+        self.flags.asked = false;
         let written = match answer {
+            Answer::Accept(_) if self.flags.admitted && local.websockets >= local.max_websockets => {
+                local.stats.refused += 1;
+                self.connection.reject(503, &[("Content-Type", "text/plain")], b"no room for another connection\n")
+            }
             Answer::Accept(accept) => self.connection.accept(accept),
             Answer::Reject { status, headers, body } => {
                 let headers: Vec<_> = headers.iter().map(|(name, value)| (&name[..], &value[..])).collect();

@@ -16,6 +16,7 @@ use crate::stats::Stats;
 use crate::stream::{Socket, Stream};
 use crate::topics::Topics;
 use crate::wheel::{self, Wheel};
+use accepting::Handshakes;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use rustls::ServerConfig;
@@ -66,8 +67,9 @@ pub(crate) struct Worker<H: Handler> {
     answers: Vec<u32>,
     /// Kept to be given up when there are no descriptors left, to turn away whom there is none for.
     spare: Option<socket2::Socket>,
-    /// When accepting goes on.
+    /// When accepting goes on that was paused.
     accept_at: Option<Duration>,
+    handshakes: Handshakes,
     /// When patience ends, in a shutdown.
     stop_at: Option<Duration>,
     admission: Arc<Admission>,
@@ -76,7 +78,7 @@ pub(crate) struct Worker<H: Handler> {
     /// With the configuration of the connections over it.
     tls: Option<(Arc<ServerConfig>, SharedConfig)>,
     nodelay: bool,
-    max_connections: usize,
+    max_handshakes: usize,
     started: Instant,
     closed: usize,
     _presence: Presence<H::State>,
@@ -120,6 +122,9 @@ impl<H: Handler> Worker<H> {
             dirty: Vec::new(),
             stats: Stats::default(),
             now: Duration::ZERO,
+            handshakes: 0,
+            websockets: 0,
+            max_websockets: settings.max_connections,
             queued: 0,
             work: 0,
             last: true,
@@ -138,13 +143,14 @@ impl<H: Handler> Worker<H> {
             answers: Vec::with_capacity(BATCH),
             spare: accepting::spare(),
             accept_at: None,
+            handshakes: Handshakes::default(),
             stop_at: None,
             admission,
             pool,
             tls: settings.tls.clone().map(|tls| (tls, over_tls(&config))),
             config,
             nodelay: settings.nodelay,
-            max_connections: settings.max_connections,
+            max_handshakes: settings.max_handshakes,
             started,
             closed: 0,
             _presence: presence,
@@ -156,7 +162,8 @@ impl<H: Handler> Worker<H> {
         let mut events = Events::with_capacity(EVENTS);
         let (mut commands, mut due) = (Vec::new(), Vec::new());
         while !self.is_done() {
-            if let Err(error) = self.poll.poll(&mut events, self.timeout())
+            let timeout = self.timeout();
+            if let Err(error) = self.poll.poll(&mut events, timeout)
                 && error.kind() != ErrorKind::Interrupted
             {
                 // No file descriptor of ours can be so wrong that waiting for it fails.
@@ -169,13 +176,15 @@ impl<H: Handler> Worker<H> {
     }
 
     /// How long nothing needs to be done, if nothing happens.
-    fn timeout(&self) -> Option<Duration> {
-        if !self.again.is_empty() || self.accept_at.is_none() && self.listeners.iter().any(|listener| listener.ready) {
+    fn timeout(&mut self) -> Option<Duration> {
+        if !self.again.is_empty() {
             return Some(Duration::ZERO);
         }
+        let is_asked = self.listeners.iter().any(|listener| listener.ready);
+        let accepts_at = if is_asked { self.accepts_at() } else { None };
         let now = self.started.elapsed();
         let until = |time: Option<Duration>| time.map(|time| time.saturating_sub(now));
-        [self.wheel.timeout(now), until(self.accept_at), until(self.stop_at)].into_iter().flatten().min()
+        [self.wheel.timeout(now), until(accepts_at), until(self.stop_at)].into_iter().flatten().min()
     }
 
     fn turn(&mut self, events: &Events, commands: &mut Vec<Command<H::State>>, due: &mut Vec<u32>) {
@@ -209,7 +218,7 @@ impl<H: Handler> Worker<H> {
             self.accept_at = None;
         }
         for index in 0..self.listeners.len() {
-            if self.listeners[index].ready && self.accept_at.is_none() {
+            if self.listeners[index].ready {
                 self.accept(index);
             }
         }
@@ -400,6 +409,7 @@ impl<H: Handler> Worker<H> {
         self.local.shared.mailboxes[usize::from(self.local.worker)].retire(key as u32, entry.taken);
         if entry.flags.admitted {
             self.admission.leave(entry.peer);
+            *(if entry.flags.opened { &mut self.local.websockets } else { &mut self.local.handshakes }) -= 1;
         }
         self.local.stats.connections -= 1;
         if self.stop_at.is_some() {

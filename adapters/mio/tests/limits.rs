@@ -2,11 +2,14 @@
 
 mod common;
 
-use common::{start, text};
+use common::{dial, start, text};
 use sockless_mio::sockless::Limits;
-use sockless_mio::{Client, Code, Config, Conn, Error, Handler, Message, Server};
+use sockless_mio::{Answer, Client, Code, Config, Conn, Error, Handler, Message, Request, Server};
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 fn echo(conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
@@ -110,4 +113,86 @@ fn messages() {
         drop(client);
         server.stop();
     }
+}
+
+/// Peers that say nothing are no connections, and hold nobody up.
+#[test]
+fn handshakes_that_do_not_end_take_no_place_of_connections() {
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1).max_connections(2), echo);
+    let mut silent: Vec<_> = (0..10).map(|_| dial(server.address())).collect();
+    server.eventually("all are there", |stats| stats.connections == 10);
+    silent[0].write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    let mut clients = [server.connect(), server.connect()];
+    for client in &mut clients {
+        client.send_text("here").unwrap();
+        assert_eq!(client.receive().unwrap(), Some(text("here")));
+    }
+    // Who was let in before the last place was taken is told that it is.
+    silent[1].write_all(common::REQUEST).unwrap();
+    let mut answer = String::new();
+    silent[1].read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    // A client that goes leaves its place.
+    drop(clients);
+    server.eventually("both are gone", |stats| stats.open == 0);
+    silent[2].write_all(common::REQUEST).unwrap();
+    common::skip_head(&mut silent[2]);
+    server.eventually("it is open", |stats| stats.open == 1 && stats.refused == 1);
+    server.stop();
+}
+
+/// The oldest goes, when it has had its time.
+#[test]
+fn handshakes_have_a_limit_of_their_own() {
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1).max_handshakes(2), echo);
+    let mut silent = [dial(server.address()), dial(server.address())];
+    server.eventually("both are there", |stats| stats.connections == 2);
+    let mut client = server.connect();
+    client.send_text("here").unwrap();
+    assert_eq!(client.receive().unwrap(), Some(text("here")));
+    assert_eq!(silent[0].read(&mut [0]).unwrap(), 0);
+    // The other one is still served.
+    silent[1].write_all(common::REQUEST).unwrap();
+    common::skip_head(&mut silent[1]);
+    server.eventually("it is open", |stats| stats.open == 2);
+    assert_eq!(server.handle().stats().refused, 1);
+    server.stop();
+}
+
+/// Answers requests when it is let, in the pool.
+struct Slow(Mutex<Receiver<()>>);
+
+impl Handler for Slow {
+    type State = ();
+
+    fn on_request(&self, _: &mut Conn<'_>, request: &Request<'_>) -> Answer {
+        self.0.lock().unwrap().recv_timeout(common::PATIENCE).unwrap();
+        request.accept().into()
+    }
+
+    fn on_message(&self, _: &mut Conn<'_>, _: Message<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// A request that the application thinks about is not given up for others.
+#[test]
+fn whose_request_is_being_answered_keeps_its_place() {
+    let (answer, answers) = channel();
+    let builder = Server::builder().listen("127.0.0.1:0").workers(1).pool(1, 100).max_handshakes(1);
+    let server = start(builder, Slow(Mutex::new(answers)));
+    let mut first = dial(server.address());
+    first.write_all(common::REQUEST).unwrap();
+    server.eventually("it is there", |stats| stats.connections == 1);
+    let mut second = dial(server.address());
+    second.write_all(common::REQUEST).unwrap();
+    // Longer than others would have.
+    std::thread::sleep(Duration::from_millis(1200));
+    assert_eq!(server.handle().stats().accepted, 1);
+    for stream in [&mut first, &mut second] {
+        answer.send(()).unwrap();
+        common::skip_head(stream);
+    }
+    server.eventually("both are open", |stats| stats.open == 2);
+    server.stop();
 }

@@ -153,6 +153,23 @@ fn a_handshake_that_does_not_end() {
     server.stop();
 }
 
+/// They are of TLS too: who says nothing, or half of a thing, holds up nobody for longer than a moment.
+#[test]
+fn handshakes_have_a_limit_of_their_own() {
+    let certificate = Certificate::new("limit");
+    let builder = Server::builder().listen_tls("127.0.0.1:0").workers(1).max_handshakes(2).max_connections(1);
+    let server = start(builder.tls(certificate.server()), Describe);
+    let mut silent = [dial(server.address()), dial(server.address())];
+    silent[1].write_all(&[22, 3, 1, 2, 0]).unwrap();
+    server.eventually("both are there", |stats| stats.connections == 2);
+    let url = format!("wss://localhost:{}/", server.address().port());
+    let mut client = common::client(|| Client::builder(&url).tls(certificate.client()).connect()).unwrap();
+    client.send_text("here").unwrap();
+    assert_eq!(client.receive().unwrap(), Some(text("here")));
+    server.eventually("one is gone", |stats| (stats.connections, stats.open, stats.refused) == (2, 1, 1));
+    server.stop();
+}
+
 /// A peer that does not read: what TLS and the outbox hold goes out when it does.
 #[test]
 fn a_slow_peer() {

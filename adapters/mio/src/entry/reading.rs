@@ -187,6 +187,7 @@ impl<S: Send + 'static> Entry<S> {
         self.flags.timed = false;
         match event {
             Event::Request(request) => {
+                self.flags.asked = true;
                 self.call(handler, local, Call::Request(request));
                 self.answered(handler, local);
             }
@@ -218,6 +219,9 @@ impl<S: Send + 'static> Entry<S> {
         }
         if !self.flags.opened && self.connection.state() == State::Open {
             self.flags.opened = true;
+            if self.flags.admitted {
+                (local.handshakes, local.websockets) = (local.handshakes - 1, local.websockets + 1);
+            }
             self.flags.compressed = self.connection.negotiated().is_compressed();
             local.stats.open += 1;
             local.stats.opened += 1;

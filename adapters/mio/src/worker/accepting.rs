@@ -9,8 +9,10 @@ use crate::pool::Session;
 use crate::stream::{Socket, Stream};
 use mio::Token;
 use rustls::ServerConnection;
+use slab::Slab;
 use sockless::Connection;
 use sockless::driver::Answers;
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,9 +23,66 @@ const ACCEPTS: usize = 64;
 /// How long accepting pauses when the system has no more descriptors to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a handshake has its place to itself when others wait for one. Then the oldest goes, so that peers which say nothing
+/// hold nobody up for longer, and a rush of those that are quick takes no place from each other.
+const LEAST_TIME: Duration = Duration::from_secs(1);
+
+/// Those that were accepted, the oldest first, when, and some that are open or gone.
+#[derive(Default)]
+pub(super) struct Handshakes(VecDeque<(Id, Duration)>);
+
+/// How far a connection has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its request is not whole, or it was refused.
+    Idle,
+    /// The application has its request.
+    Asked,
+    /// It is open, or gone.
+    Over,
+}
+
+impl Handshakes {
+    fn begin(&mut self, id: Id, now: Duration, under_way: usize, stage: impl Fn(Id) -> Stage) {
+        if self.0.len() > 2 * under_way + 64 {
+            self.0.retain(|(id, _)| stage(*id) != Stage::Over);
+        }
+        self.0.push_back((id, now));
+    }
+
+    /// The first that may be let go, and when it was accepted.
+    fn oldest(&mut self, stage: impl Fn(Id) -> Stage) -> Option<(Id, Duration)> {
+        self.0.retain(|(id, _)| stage(*id) != Stage::Over);
+        self.0.iter().find(|(id, _)| stage(*id) == Stage::Idle).copied()
+    }
+}
+
 impl<H: Handler> Worker<H> {
+    /// When connections may be accepted; `None` if that is for something else to tell.
+    pub(super) fn accepts_at(&mut self) -> Option<Duration> {
+        let paused = self.accept_at.unwrap_or(Duration::ZERO);
+        if self.local.handshakes < self.max_handshakes {
+            return Some(paused);
+        }
+        let entries = &self.entries;
+        let (_, since) = self.handshakes.oldest(|id| stage(entries, id))?;
+        Some(paused.max(since + LEAST_TIME))
+    }
+
+    /// Lets the oldest handshake go.
+    fn make_room(&mut self) {
+        let entries = &self.entries;
+        if let Some((id, _)) = self.handshakes.oldest(|id| stage(entries, id)) {
+            self.local.stats.refused += 1;
+            self.close(id.key as usize);
+        }
+    }
+
     pub(super) fn accept(&mut self, index: usize) {
         for _ in 0..ACCEPTS {
+            if self.accepts_at().is_none_or(|at| at > self.local.now) {
+                return;
+            }
             match self.listeners[index].accept() {
                 Ok((socket, peer)) => {
                     self.local.stats.accepted += 1;
@@ -62,7 +121,7 @@ impl<H: Handler> Worker<H> {
     }
 
     fn admit(&mut self, index: usize, socket: Socket, peer: Option<SocketAddr>) {
-        let admitted = self.entries.len() < self.max_connections
+        let admitted = self.local.websockets < self.local.max_websockets
             && self.handler.on_accept(peer)
             && self.admission.enter(peer, self.local.now);
         if !admitted {
@@ -81,7 +140,13 @@ impl<H: Handler> Worker<H> {
         if self.nodelay {
             stream.set_nodelay();
         }
+        if self.local.handshakes >= self.max_handshakes {
+            self.make_room();
+        }
         if let Some(key) = self.insert(connection, stream, peer, None, Flags { admitted: true, ..Flags::default() }) {
+            let (id, entries) = (self.entries[key].id, &self.entries);
+            self.handshakes.begin(id, self.local.now, self.local.handshakes, |id| stage(entries, id));
+            self.local.handshakes += 1;
             // Most have sent their request by now.
             self.serve(key);
         } else {
@@ -132,4 +197,13 @@ impl<H: Handler> Worker<H> {
 /// A descriptor of no other use.
 pub(super) fn spare() -> Option<socket2::Socket> {
     socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).ok()
+}
+
+fn stage<S>(entries: &Slab<Entry<S>>, id: Id) -> Stage {
+    let entry = entries.get(id.key as usize).filter(|entry| entry.id == id && !entry.flags.opened);
+    match entry {
+        None => Stage::Over,
+        Some(entry) if entry.flags.asked => Stage::Asked,
+        Some(_) => Stage::Idle,
+    }
 }
