@@ -4,6 +4,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{any, get};
+use sockless_test_support::Soon;
 use sockless_tokio::sockless::{Config, Deflate, HandshakeError, Limits, Origins};
 use sockless_tokio::{Client, ConnectError, Message, Refusal, WebSocketUpgrade, connect};
 use std::time::Duration;
@@ -18,9 +19,9 @@ async fn echo(upgrade: WebSocketUpgrade) -> Response {
         while let Ok(Some(message)) = socket.recv().await {
             if message.as_text() == Some("subprotocol?") {
                 let subprotocol = socket.subprotocol().unwrap_or("none").to_string();
-                _ = socket.send(subprotocol).await;
+                _ = socket.send(subprotocol).soon().await;
             } else {
-                _ = socket.feed(message).await;
+                _ = socket.feed(message).soon().await;
             }
         }
     })
@@ -31,7 +32,7 @@ async fn configured(upgrade: WebSocketUpgrade) -> Response {
     let config = Config { origins: Origins::List(vec!["http://a.example".into()]), limits, ..Config::default() };
     upgrade.config(config).deflate(Deflate::default()).on_upgrade(|mut socket| async move {
         while let Ok(Some(message)) = socket.recv().await {
-            _ = socket.send(message).await;
+            _ = socket.send(message).soon().await;
         }
     })
 }
@@ -65,8 +66,8 @@ async fn start() -> String {
 
 /// The head and body that answer this request.
 async fn ask(address: &str, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.replace('\n', "\r\n").as_bytes()).await.unwrap();
+    let mut stream = TcpStream::connect(address).soon().await.unwrap();
+    stream.write_all(request.replace('\n', "\r\n").as_bytes()).soon().await.unwrap();
     let mut answer = String::new();
     timeout(Duration::from_secs(30), stream.read_to_string(&mut answer)).await.expect("in time").unwrap();
     answer.to_ascii_lowercase()
@@ -78,10 +79,10 @@ const GOOD: &str = "GET /echo HTTP/1.1\nHost: a.example\nUpgrade: websocket\nCon
 #[tokio::test]
 async fn messages_and_a_clean_close() {
     let address = start().await;
-    let mut socket = connect(&format!("ws://{address}/echo")).await.unwrap();
+    let mut socket = connect(&format!("ws://{address}/echo")).soon().await.unwrap();
     for message in [Message::text("grüße"), Message::binary(vec![7; 100_000]), Message::text("")] {
-        socket.send(message.clone()).await.unwrap();
-        assert_eq!(socket.recv().await.unwrap(), Some(message));
+        socket.send(message.clone()).soon().await.unwrap();
+        assert_eq!(socket.recv().soon().await.unwrap(), Some(message));
     }
     timeout(Duration::from_secs(30), socket.close(1000, "")).await.expect("in time").unwrap();
 }
@@ -89,10 +90,10 @@ async fn messages_and_a_clean_close() {
 #[tokio::test]
 async fn frames_that_come_with_the_request_are_not_lost() {
     let address = start().await;
-    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let mut stream = TcpStream::connect(&address).soon().await.unwrap();
     let mut bytes = GOOD.replace('\n', "\r\n").into_bytes();
     bytes.extend_from_slice(b"\x82\x82\0\0\0\0ab\x88\x80\0\0\0\0");
-    stream.write_all(&bytes).await.unwrap();
+    stream.write_all(&bytes).soon().await.unwrap();
     let mut answer = vec![];
     timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await.expect("in time").unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 101 "));
@@ -107,11 +108,11 @@ async fn the_subprotocol_is_the_servers_first() {
     {
         let client = Client::new(&format!("ws://{address}/echo"));
         let client = offered.iter().fold(client, |client, name| client.subprotocol(name));
-        let (mut socket, response) = client.connect().await.unwrap();
+        let (mut socket, response) = client.connect().soon().await.unwrap();
         assert_eq!(response.header("set-cookie"), Some(&b"seen=1"[..]));
         assert_eq!(socket.subprotocol().unwrap_or("none"), chosen);
-        socket.send("subprotocol?").await.unwrap();
-        assert_eq!(socket.recv().await.unwrap(), Some(chosen.into()));
+        socket.send("subprotocol?").soon().await.unwrap();
+        assert_eq!(socket.recv().soon().await.unwrap(), Some(chosen.into()));
     }
 }
 
@@ -120,21 +121,21 @@ async fn settings() {
     let address = start().await;
     let url = format!("ws://{address}/configured");
     for (origin, status) in [("http://a.example", None), ("http://b.example", Some(403))] {
-        match (Client::new(&url).header("Origin", origin).connect().await, status) {
+        match (Client::new(&url).header("Origin", origin).connect().soon().await, status) {
             (Ok(_), None) => {}
             (Err(ConnectError::Rejected(response)), Some(status)) => assert_eq!(response.status(), status),
             (other, _) => panic!("{other:?}"),
         }
     }
     let config = Config { deflate: Some(Deflate::default()), ..Config::default() };
-    let (mut socket, response) = Client::new(&url).config(config).connect().await.unwrap();
+    let (mut socket, response) = Client::new(&url).config(config).connect().soon().await.unwrap();
     let extensions = String::from_utf8_lossy(response.header("sec-websocket-extensions").unwrap()).into_owned();
     assert!(extensions.starts_with("permessage-deflate"), "{extensions}");
-    socket.send("x".repeat(1_000)).await.unwrap();
-    assert_eq!(socket.recv().await.unwrap(), Some("x".repeat(1_000).into()));
+    socket.send("x".repeat(1_000)).soon().await.unwrap();
+    assert_eq!(socket.recv().soon().await.unwrap(), Some("x".repeat(1_000).into()));
     assert!(socket.counters().received.bytes < 900, "it came compressed");
-    socket.send("x".repeat(1_001)).await.unwrap();
-    assert_eq!(socket.recv().await.unwrap(), None);
+    socket.send("x".repeat(1_001)).soon().await.unwrap();
+    assert_eq!(socket.recv().soon().await.unwrap(), None);
     assert_eq!(socket.peer_close().map(|close| u16::from(close.code)), Some(1009));
 }
 
@@ -166,12 +167,12 @@ async fn refusals_are_typed() {
     let address = serve(told).await;
     let good = GOOD.replace("/echo", "/judged");
     assert!(ask(&address, &good.replace(": 13", ": 7")).await.starts_with("http/1.1 426 "));
-    match refusals.recv().await.unwrap() {
+    match refusals.recv().soon().await.unwrap() {
         Refusal::Handshake { error, .. } => assert_eq!(error, HandshakeError::Version),
         other => panic!("{other:?}"),
     }
     assert!(ask(&address, &good).await.starts_with("http/1.1 500 "));
-    assert!(matches!(refusals.recv().await.unwrap(), Refusal::Answer(_)));
+    assert!(matches!(refusals.recv().soon().await.unwrap(), Refusal::Answer(_)));
     let mut request = axum::http::Request::get("/").body(()).unwrap();
     for (name, value) in GOOD.lines().skip(1).filter_map(|line| line.split_once(": ")) {
         request

@@ -49,16 +49,16 @@ async fn a_task_that_only_receives_answers_pings_and_the_close() {
     for halves in [false, true] {
         let (mut wire, task) = reader(Config::default(), halves);
         for _ in 0..3 {
-            wire.write_all(PING).await.unwrap();
+            wire.write_all(PING).soon().await.unwrap();
             expect(&mut wire, PONG).await;
         }
         // Each of many is answered, though they come together.
-        wire.write_all(&PING.repeat(5)).await.unwrap();
+        wire.write_all(&PING.repeat(5)).soon().await.unwrap();
         expect(&mut wire, &PONG.repeat(5)).await;
-        wire.write_all(b"\x88\x82\0\0\0\0\x03\xe8").await.unwrap();
+        wire.write_all(b"\x88\x82\0\0\0\0\x03\xe8").soon().await.unwrap();
         expect(&mut wire, b"\x88\x02\x03\xe8").await;
-        assert_eq!(wire.read(&mut [0]).await.unwrap(), 0);
-        task.await.unwrap().unwrap();
+        assert_eq!(wire.read(&mut [0]).soon().await.unwrap(), 0);
+        task.soon().await.unwrap().unwrap();
     }
 }
 
@@ -69,15 +69,15 @@ async fn silence_is_pinged_and_then_ends() {
         let (mut wire, task) = reader(Config::default(), halves);
         expect(&mut wire, b"\x89\x01\x01").await;
         assert_eq!(started.elapsed().as_secs(), 20);
-        wire.write_all(b"\x8a\x81\0\0\0\0\x01").await.unwrap();
+        wire.write_all(b"\x8a\x81\0\0\0\0\x01").soon().await.unwrap();
         expect(&mut wire, b"\x89\x01\x02").await;
         assert_eq!(started.elapsed().as_secs(), 40);
         // No pong comes. That is told at once, though the stream is still there, and a close frame of 1011 says why.
-        let ended = task.await.unwrap();
+        let ended = task.soon().await.unwrap();
         assert!(matches!(ended, Err(Error::Protocol(ProtocolError::PongTimeout))), "{ended:?}");
         assert_eq!(started.elapsed().as_secs(), 60);
         expect(&mut wire, b"\x88\x02\x03\xf3").await;
-        assert_eq!(wire.read(&mut [0]).await.unwrap(), 0);
+        assert_eq!(wire.read(&mut [0]).soon().await.unwrap(), 0);
     }
 }
 
@@ -86,7 +86,7 @@ async fn a_close_that_nobody_answers_ends_in_time() {
     let (client, wire) = duplex(1 << 10);
     let mut client = open(client, Role::Client, Config::default());
     let started = Instant::now();
-    let ended = client.close(1000, "").await;
+    let ended = client.close(1000, "").soon().await;
     assert!(matches!(ended, Err(Error::Protocol(ProtocolError::CloseTimeout))), "{ended:?}");
     assert_eq!(started.elapsed().as_secs(), 10);
     drop(wire);
@@ -117,9 +117,9 @@ async fn a_peer_that_takes_nothing_does_not_block_a_sender_for_ever() {
         let ended = if halves {
             // Nobody receives.
             let (_receiver, sender) = client.split();
-            sender.send(vec![0; 1 << 20]).await
+            sender.send(vec![0; 1 << 20]).soon().await
         } else {
-            client.send(vec![0; 1 << 20]).await
+            client.send(vec![0; 1 << 20]).soon().await
         };
         assert!(matches!(ended, Err(Error::Protocol(ProtocolError::PongTimeout))), "{ended:?}");
         assert_eq!(started.elapsed().as_secs(), 40);
@@ -133,7 +133,7 @@ async fn idle_connections_end_if_the_settings_say_so() {
         let keepalive = Keepalive { ping: None, idle: Some(Duration::from_secs(7)), ..Keepalive::default() };
         let started = Instant::now();
         let (mut wire, task) = reader(Config { keepalive, ..Config::default() }, halves);
-        let ended = task.await.unwrap();
+        let ended = task.soon().await.unwrap();
         assert!(matches!(ended, Err(Error::Protocol(ProtocolError::IdleTimeout))), "{ended:?}");
         assert_eq!(started.elapsed().as_secs(), 7);
         expect(&mut wire, b"\x88\x02\x03\xe9").await;
@@ -148,11 +148,11 @@ async fn a_dead_peer_that_takes_nothing_is_told_at_once() {
         let mut socket = open(server, Role::Server, Config::default());
         let ended = if halves {
             let (mut receiver, sender) = socket.split();
-            sender.feed("What does not fit").await.unwrap();
-            receiver.recv().await
+            sender.feed("What does not fit").soon().await.unwrap();
+            receiver.recv().soon().await
         } else {
-            socket.feed("What does not fit").await.unwrap();
-            socket.recv().await
+            socket.feed("What does not fit").soon().await.unwrap();
+            socket.recv().soon().await
         };
         assert!(matches!(ended, Err(Error::Protocol(ProtocolError::PongTimeout))), "{ended:?}");
         assert_eq!(started.elapsed().as_secs(), 40);
@@ -171,7 +171,7 @@ fn quick() -> Config {
 /// Sees a ping, and lets its pong wait to be read while the task has other things to do for longer than it may take.
 async fn let_a_pong_wait(wire: &mut DuplexStream, number: u8) {
     expect(wire, &[0x89, 1, number]).await;
-    wire.write_all(&[0x8A, 0x81, 0, 0, 0, 0, number]).await.unwrap();
+    wire.write_all(&[0x8A, 0x81, 0, 0, 0, 0, number]).soon().await.unwrap();
     sleep(SECOND * 5 / 2).await;
 }
 
@@ -197,7 +197,7 @@ async fn a_pong_that_waits_to_be_read_is_not_missing_where_a_sender_is_at_work()
         }
         let_a_pong_wait(&mut wire, number).await;
         // Whoever sends meanwhile does not know what there is to be read.
-        sender.send("a").await.unwrap();
+        sender.send("a").soon().await.unwrap();
         expect(&mut wire, b"\x81\x01a").await;
     }
 }
@@ -209,7 +209,7 @@ async fn halves_in_two_tasks_echo_while_pings_fly() {
     let (mut server_receiver, server_sender) = server.split();
     let served = tokio::spawn(async move {
         while let Some(message) = server_receiver.recv().await? {
-            server_sender.feed(message).await?;
+            server_sender.feed(message).soon().await?;
         }
         Ok::<_, Error>(())
     });
@@ -218,7 +218,7 @@ async fn halves_in_two_tasks_echo_while_pings_fly() {
         let sender = sender.clone();
         tokio::spawn(async move {
             for _ in 0..500 {
-                sender.ping(b"p").await.unwrap();
+                sender.ping(b"p").soon().await.unwrap();
                 tokio::task::yield_now().await;
             }
         })
@@ -226,38 +226,38 @@ async fn halves_in_two_tasks_echo_while_pings_fly() {
     let closer = sender.clone();
     let sending = tokio::spawn(async move {
         for number in 0..MESSAGES {
-            sender.send(number.to_string()).await.unwrap();
+            sender.send(number.to_string()).soon().await.unwrap();
         }
     });
     for number in 0..MESSAGES {
         let message = timeout(Duration::from_secs(60), receiver.recv()).await.expect("it is echoed").unwrap();
         assert_eq!(message, Some(Message::text(number.to_string())));
     }
-    sending.await.unwrap();
+    sending.soon().await.unwrap();
     for other in others {
-        other.await.unwrap();
+        other.soon().await.unwrap();
     }
-    closer.close(1000, "").await.unwrap();
-    assert_eq!(receiver.recv().await.unwrap(), None);
-    served.await.unwrap().unwrap();
+    closer.close(1000, "").soon().await.unwrap();
+    assert_eq!(receiver.recv().soon().await.unwrap(), None);
+    served.soon().await.unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn messages_of_several_senders_stay_whole() {
     let (client, mut server) = pair(100);
     let (mut receiver, sender) = client.split();
-    tokio::spawn(async move { while let Ok(Some(_)) = receiver.recv().await {} });
+    tokio::spawn(async move { while let Ok(Some(_)) = receiver.recv().soon().await {} });
     for letter in ["a", "b", "c"] {
         let sender = sender.clone();
         tokio::spawn(async move {
             for _ in 0..100 {
-                sender.send(letter.repeat(333)).await.unwrap();
+                sender.send(letter.repeat(333)).soon().await.unwrap();
             }
         });
     }
     let mut counts = [0; 3];
     for _ in 0..300 {
-        let message = server.recv().await.unwrap().unwrap();
+        let message = server.recv().soon().await.unwrap().unwrap();
         let text = message.as_text().unwrap();
         assert_eq!(text, text[..1].repeat(333));
         counts[usize::from(text.as_bytes()[0] - b'a')] += 1;
@@ -270,22 +270,22 @@ async fn a_sender_alone_is_told_when_the_other_half_is_gone() {
     let (client, mut wire) = duplex(1 << 10);
     let (receiver, sender) = open(client, Role::Server, Config::default()).split();
     drop(receiver);
-    sender.send("still").await.unwrap();
+    sender.send("still").soon().await.unwrap();
     expect(&mut wire, b"\x81\x05still").await;
     drop(wire);
-    assert!(matches!(sender.send("gone").await, Err(Error::Io(_))));
+    assert!(matches!(sender.send("gone").soon().await, Err(Error::Io(_))));
 }
 
 #[tokio::test]
 async fn an_abort_of_a_sender_ends_the_receiver() {
     let (client, mut server) = pair(1 << 10);
     let (mut receiver, sender) = client.split();
-    let receiving = tokio::spawn(async move { receiver.recv().await });
+    let receiving = tokio::spawn(async move { receiver.recv().soon().await });
     tokio::task::yield_now().await;
     sender.abort(1011);
-    assert_eq!(receiving.await.unwrap().unwrap(), None);
+    assert_eq!(receiving.soon().await.unwrap().unwrap(), None);
     drop(sender);
-    assert_eq!(server.recv().await.unwrap(), None);
+    assert_eq!(server.recv().soon().await.unwrap(), None);
     assert_eq!(server.peer_close().map(|close| u16::from(close.code)), Some(1011));
 }
 
@@ -312,7 +312,7 @@ async fn who_gave_up_waiting_to_write_is_forgotten() {
     use futures_util::Sink;
     let (_wire, stream) = duplex(2);
     let mut socket = open(stream, Role::Server, Config::default());
-    socket.feed("What does not fit").await.unwrap();
+    socket.feed("What does not fit").soon().await.unwrap();
     let known = known_of_who_gave_up(|cx| assert!(pin!(socket.flush()).poll(cx).is_pending()));
     assert!(known <= 1, "whole: {known}");
 

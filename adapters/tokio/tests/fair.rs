@@ -16,7 +16,7 @@ use tokio::task::yield_now;
 /// Whether another task has its turn before a server has received `bytes`, which lie there, and a last message behind them.
 async fn other_runs(bytes: &[u8], open: impl FnOnce(DuplexStream) -> WebSocket<DuplexStream>) -> bool {
     let (server, mut wire) = duplex(16 << 20);
-    wire.write_all(&[bytes, b"\x82\x81\0\0\0\0!"].concat()).await.unwrap();
+    wire.write_all(&[bytes, b"\x82\x81\0\0\0\0!"].concat()).soon().await.unwrap();
     let mut socket = open(server);
     let ran = Arc::new(AtomicBool::new(false));
     // In a runtime of one thread, it runs as soon as this task gives way.
@@ -26,7 +26,7 @@ async fn other_runs(bytes: &[u8], open: impl FnOnce(DuplexStream) -> WebSocket<D
     });
     while socket.recv().await.unwrap().expect("it is open").as_bytes() != b"!" {}
     let ran = ran.load(Ordering::Relaxed);
-    other.await.unwrap();
+    other.soon().await.unwrap();
     ran
 }
 
@@ -120,7 +120,7 @@ async fn most_of_a_turn(mut socket: WebSocket<Endless>) -> (u64, u64) {
     });
     let (mut turn, mut before, mut most) = (0, (0, 0), (0, 0));
     while turn < 10 {
-        socket.recv_event().await.unwrap().expect("it never ends");
+        socket.recv_event().soon().await.unwrap().expect("it never ends");
         let received = socket.counters().received;
         let now = (received.frames, received.bytes);
         most = (most.0.max(now.0 - before.0), most.1.max(now.1 - before.1));

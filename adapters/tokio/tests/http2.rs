@@ -9,6 +9,7 @@ use hyper::client::conn::http2::SendRequest;
 use hyper::ext::Protocol;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use sockless_test_support::Soon;
 use sockless_tokio::sockless::handshake::{ClientRequest, extended};
 use sockless_tokio::sockless::{Config, Deflate, DeflateParams, Negotiated, Role, Seed};
 use sockless_tokio::{Error, Message, Refusal, Upgraded, WebSocket, WebSocketUpgrade};
@@ -33,7 +34,7 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<String>, Infa
         let mut socket = upgrading.await?;
         assert_eq!(socket.subprotocol(), Some("chat"));
         while let Some(message) = socket.recv().await? {
-            socket.feed(message).await?;
+            socket.feed(message).soon().await?;
         }
         Ok::<_, Error>(())
     });
@@ -45,15 +46,15 @@ async fn connect() -> SendRequest<Empty<Bytes>> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
+        let (stream, _) = listener.accept().soon().await.unwrap();
         let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         builder.enable_connect_protocol().serve_connection(TokioIo::new(stream), service_fn(answer)).await
     });
-    connect_to(address).await
+    connect_to(address).soon().await
 }
 
 async fn connect_to(address: SocketAddr) -> SendRequest<Empty<Bytes>> {
-    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let stream = TokioIo::new(TcpStream::connect(address).soon().await.unwrap());
     let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
     tokio::spawn(connection);
     sender
@@ -85,7 +86,7 @@ async fn send(sender: &mut SendRequest<Empty<Bytes>>, request: Request<Empty<Byt
             }
         }
     });
-    sent.await.expect("in time")
+    sent.soon().await.expect("in time")
 }
 
 async fn open(sender: &mut SendRequest<Empty<Bytes>>, deflate: Option<Deflate>) -> WebSocket<Upgraded> {
@@ -93,7 +94,7 @@ async fn open(sender: &mut SendRequest<Empty<Bytes>>, deflate: Option<Deflate>) 
     if deflate.is_some() {
         request = request.with_extensions("permessage-deflate; client_no_context_takeover; server_no_context_takeover");
     }
-    let response = send(sender, to_hyper(&request)).await;
+    let response = send(sender, to_hyper(&request)).soon().await;
     let status = response.status().as_str().to_string();
     let fields = response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     extended::check_response([(":status", status.as_bytes())].into_iter().chain(fields), &request).unwrap();
@@ -115,15 +116,15 @@ async fn open(sender: &mut SendRequest<Empty<Bytes>>, deflate: Option<Deflate>) 
 
 async fn echoes(socket: &mut WebSocket<Upgraded>, message: Message) {
     let echoed = async {
-        socket.send(message.clone()).await.unwrap();
-        socket.recv().await.unwrap()
+        socket.send(message.clone()).soon().await.unwrap();
+        socket.recv().soon().await.unwrap()
     };
     assert_eq!(timeout(LONG, echoed).await.expect("in time"), Some(message));
 }
 
 #[tokio::test]
 async fn two_websockets_share_an_http2_connection() {
-    let mut sender = connect().await;
+    let mut sender = connect().soon().await;
     let (mut one, mut two) = (open(&mut sender, None).await, open(&mut sender, None).await);
     for number in 0..20 {
         echoes(&mut one, format!("one {number}").into()).await;
@@ -142,13 +143,13 @@ async fn axum_takes_them_too() {
     let address = listener.local_addr().unwrap();
     let work = |mut socket: WebSocket<Upgraded>| async move {
         while let Ok(Some(message)) = socket.recv().await {
-            _ = socket.feed(message).await;
+            _ = socket.feed(message).soon().await;
         }
     };
     let handler = move |upgrade: WebSocketUpgrade| async move { upgrade.subprotocols(&["chat"]).on_upgrade(work) };
     let app = Router::new().route("/chat", any(handler));
     tokio::spawn(async { axum::serve(listener, app).await });
-    let mut sender = connect_to(address).await;
+    let mut sender = connect_to(address).soon().await;
     let mut socket = open(&mut sender, None).await;
     echoes(&mut socket, "grüße".into()).await;
     timeout(LONG, socket.close(1000, "")).await.expect("in time").unwrap();
@@ -156,7 +157,7 @@ async fn axum_takes_them_too() {
 
 #[tokio::test]
 async fn compression_over_http2() {
-    let mut sender = connect().await;
+    let mut sender = connect().soon().await;
     let mut socket = open(&mut sender, Some(Deflate::default())).await;
     echoes(&mut socket, "x".repeat(10_000).into()).await;
     assert!(socket.counters().received.bytes < 1_000, "it came compressed");
@@ -164,7 +165,7 @@ async fn compression_over_http2() {
 
 #[tokio::test]
 async fn refusals_over_http2() {
-    let mut sender = connect().await;
+    let mut sender = connect().soon().await;
     let good = ClientRequest::new("ws://a.example/chat").unwrap();
     let with = |change: &dyn Fn(&mut Request<Empty<Bytes>>)| {
         let mut request = to_hyper(&good);
@@ -181,7 +182,7 @@ async fn refusals_over_http2() {
         (Request::get("http://a.example/").body(Empty::new()).unwrap(), 501),
     ] {
         let shown = format!("{request:?}");
-        let response = send(&mut sender, request).await;
+        let response = send(&mut sender, request).soon().await;
         assert_eq!(response.status(), StatusCode::from_u16(status).unwrap(), "{shown}");
     }
 }

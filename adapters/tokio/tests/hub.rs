@@ -3,6 +3,7 @@
 mod common;
 
 use futures_util::{FutureExt, StreamExt};
+use sockless_test_support::Soon;
 use sockless_tokio::sockless::{Kind, Prepared};
 use sockless_tokio::{Bounds, Delivery, Hub, HubCounts, Member, Slow};
 use std::sync::Arc;
@@ -243,7 +244,7 @@ async fn from_socket_to_socket() {
                     },
                     delivery = member.recv() => {
                         let Some(Delivery::Message { message, .. }) = delivery else { panic!("{delivery:?}") };
-                        socket.send_prepared(&message).await?;
+                        socket.send_prepared(&message).soon().await?;
                     }
                 }
             }
@@ -252,7 +253,7 @@ async fn from_socket_to_socket() {
     }
     for sender in 0..3 {
         let text = format!("from {sender}");
-        clients[sender].send(text.clone()).await.unwrap();
+        clients[sender].send(text.clone()).soon().await.unwrap();
         for receiver in (0..3).filter(|receiver| *receiver != sender) {
             let got = timeout(Duration::from_secs(30), clients[receiver].recv()).await.expect("it comes").unwrap();
             assert_eq!(got, Some(text.clone().into()));

@@ -1,5 +1,6 @@
 //! The hub on two nodes, over a real `nats-server` on loopback, which is in Debian's package of that name.
 
+use sockless_test_support::Soon;
 use sockless_test_support::{PATIENCE, left_out, watch};
 use sockless_tokio::sockless::{Kind, Prepared};
 use sockless_tokio::{Bounds, Delivery, Hub, Member, NatsError, Slow};
@@ -106,7 +107,7 @@ async fn next(member: &mut Member) -> (String, Prepared) {
 }
 
 async fn next_text(member: &mut Member) -> String {
-    String::from_utf8(next(member).await.1.payload().to_vec()).unwrap()
+    String::from_utf8(next(member).soon().await.1.payload().to_vec()).unwrap()
 }
 
 async fn until(mut done: impl FnMut() -> bool) {
@@ -134,7 +135,7 @@ async fn messages_reach_members_of_both_nodes_once() {
     // Had one of them come twice, it would come before this.
     assert_eq!(two.publish(topic, &Prepared::binary(b"\xFF")), 1);
     for member in [&mut here, &mut there] {
-        let (got, message) = next(member).await;
+        let (got, message) = next(member).soon().await;
         assert_eq!((&*got, message.kind(), message.payload()), (topic, Kind::Binary, &b"\xFF"[..]));
     }
     // A member's own message comes back neither from its node nor from the broker.
@@ -240,7 +241,7 @@ async fn other_programs_publish_and_listen() {
     client.publish("test.a.bcm9vbQ", b"\xE9".as_slice().into()).await.unwrap();
     assert_eq!(next_text(&mut here).await, "\u{e9}");
     assert_eq!(next_text(&mut here).await, "\u{e9}");
-    assert_eq!(next(&mut here).await.1.payload(), b"\xE9");
+    assert_eq!(next(&mut here).soon().await.1.payload(), b"\xE9");
 
     let mut heard = client.subscribe("test.*.tcm9vbQ").await.unwrap();
     // An answer, even that there is nobody, means that the broker has read the subscription.

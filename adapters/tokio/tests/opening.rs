@@ -1,5 +1,6 @@
 //! Opening handshakes over loopback: servers, clients, TLS, proxies, redirects.
 
+use sockless_test_support::Soon;
 use sockless_tokio::sockless::{Config, HandshakeError, Keepalive, ProtocolError, Request};
 use sockless_tokio::{
     Client, ConnectError, Error, Incoming, Proxy, ProxyError, Reject, Roots, Server, Tls, accept, accept_with, connect,
@@ -33,9 +34,9 @@ where
 
 /// A server that echoes until the client closes.
 async fn echo(stream: TcpStream) {
-    let mut socket = accept(stream).await.unwrap();
+    let mut socket = accept(stream).soon().await.unwrap();
     while let Some(message) = socket.recv().await.unwrap() {
-        socket.send(message).await.unwrap();
+        socket.send(message).soon().await.unwrap();
     }
 }
 
@@ -43,11 +44,11 @@ async fn echo(stream: TcpStream) {
 async fn connect_and_accept() {
     let (port, _) = serve(echo).await;
     for host in ["127.0.0.1", "localhost"] {
-        let mut socket = connect(&format!("ws://{host}:{port}/")).await.unwrap();
+        let mut socket = connect(&format!("ws://{host}:{port}/")).soon().await.unwrap();
         assert!(socket.stream().tcp().nodelay().unwrap());
-        socket.send("Hello").await.unwrap();
-        assert_eq!(socket.recv().await.unwrap(), Some("Hello".into()));
-        socket.close(1000, "").await.unwrap();
+        socket.send("Hello").soon().await.unwrap();
+        assert_eq!(socket.recv().soon().await.unwrap(), Some("Hello".into()));
+        socket.close(1000, "").soon().await.unwrap();
     }
 }
 
@@ -62,7 +63,7 @@ async fn requests_are_inspected_and_answers_added_to() {
         });
         let mut socket = socket.await.unwrap();
         assert_eq!(socket.subprotocol(), Some("second"));
-        assert_eq!(socket.recv().await.unwrap(), None);
+        assert_eq!(socket.recv().soon().await.unwrap(), None);
     })
     .await;
     let client = Client::new(&format!("ws://127.0.0.1:{port}/chat?room=7"))
@@ -70,10 +71,10 @@ async fn requests_are_inspected_and_answers_added_to() {
         .basic_auth("user", "secret")
         .subprotocol("first")
         .subprotocol("second");
-    let (mut socket, response) = client.connect().await.unwrap();
+    let (mut socket, response) = client.connect().soon().await.unwrap();
     assert_eq!((response.status(), response.header("set-cookie")), (101, Some(&b"seen=1"[..])));
     assert_eq!(socket.subprotocol(), Some("second"));
-    socket.close(1000, "").await.unwrap();
+    socket.close(1000, "").soon().await.unwrap();
 }
 
 #[tokio::test]
@@ -86,14 +87,14 @@ async fn requests_are_refused_and_plain_http_is_answered() {
         assert!(matches!(refused.await, Err(Error::Refused(200 | 403))));
     })
     .await;
-    match connect(&format!("ws://127.0.0.1:{port}/chat")).await {
+    match connect(&format!("ws://127.0.0.1:{port}/chat")).soon().await {
         Err(ConnectError::Rejected(response)) => assert_eq!((response.status(), response.body()), (403, &b"no\n"[..])),
         other => panic!("{other:?}"),
     }
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    stream.write_all(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).soon().await.unwrap();
+    stream.write_all(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n").soon().await.unwrap();
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    stream.read_to_string(&mut answer).soon().await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"), "{answer}");
     assert!(answer.ends_with("\r\n\r\n<p>hi"), "{answer}");
 }
@@ -102,15 +103,15 @@ async fn requests_are_refused_and_plain_http_is_answered() {
 async fn a_server_may_think_before_it_answers_over_any_stream() {
     let (near, far) = duplex(1 << 12);
     let served = tokio::spawn(async move {
-        let incoming = Incoming::read(far, Config::default()).await.unwrap();
+        let incoming = Incoming::read(far, Config::default()).soon().await.unwrap();
         let path = incoming.request().path().to_owned();
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let mut socket = incoming.accept().await.unwrap();
-        (path, socket.recv().await.unwrap())
+        let mut socket = incoming.accept().soon().await.unwrap();
+        (path, socket.recv().soon().await.unwrap())
     });
-    let (mut socket, _) = Client::new("ws://example.com/over").connect_over(near).await.unwrap();
-    socket.send("early").await.unwrap();
-    assert_eq!(served.await.unwrap(), ("/over".into(), Some("early".into())));
+    let (mut socket, _) = Client::new("ws://example.com/over").connect_over(near).soon().await.unwrap();
+    socket.send("early").soon().await.unwrap();
+    assert_eq!(served.soon().await.unwrap(), ("/over".into(), Some("early".into())));
 }
 
 #[tokio::test]
@@ -118,19 +119,19 @@ async fn what_comes_right_behind_a_head_is_not_lost() {
     let (mut wire, far) = duplex(1 << 12);
     let head = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    wire.write_all(&[head.as_bytes(), b"\x81\x82\0\0\0\0hi"].concat()).await.unwrap();
-    let mut socket = accept(far).await.unwrap();
-    assert_eq!(socket.recv().await.unwrap(), Some("hi".into()));
+    wire.write_all(&[head.as_bytes(), b"\x81\x82\0\0\0\0hi"].concat()).soon().await.unwrap();
+    let mut socket = accept(far).soon().await.unwrap();
+    assert_eq!(socket.recv().soon().await.unwrap(), Some("hi".into()));
 }
 
 #[tokio::test]
 async fn bad_requests_are_refused_with_the_status_that_fits() {
     let (mut wire, far) = duplex(1 << 12);
-    wire.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-    let refused = accept(far).await;
+    wire.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").soon().await.unwrap();
+    let refused = accept(far).soon().await;
     assert!(matches!(refused, Err(Error::Protocol(ProtocolError::Handshake(HandshakeError::NotUpgrade)))));
     let mut answer = String::new();
-    wire.read_to_string(&mut answer).await.unwrap();
+    wire.read_to_string(&mut answer).soon().await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
 }
 
@@ -142,11 +143,11 @@ async fn a_request_with_a_body_is_refused_and_its_body_is_no_frame() {
             "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{field}\r\n\r\n"
         );
-        wire.write_all(&[head.as_bytes(), b"\x89\x82\0\0\0\0hi"].concat()).await.unwrap();
-        let refused = accept(far).await;
+        wire.write_all(&[head.as_bytes(), b"\x89\x82\0\0\0\0hi"].concat()).soon().await.unwrap();
+        let refused = accept(far).soon().await;
         assert!(matches!(refused, Err(Error::Protocol(ProtocolError::Handshake(HandshakeError::Body)))), "{refused:?}");
         let mut answer = String::new();
-        wire.read_to_string(&mut answer).await.unwrap();
+        wire.read_to_string(&mut answer).soon().await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("\r\n\r\nrequest with a body\n"), "{answer}");
     }
 }
@@ -154,14 +155,14 @@ async fn a_request_with_a_body_is_refused_and_its_body_is_no_frame() {
 #[tokio::test(start_paused = true)]
 async fn handshakes_have_deadlines() {
     let (mut wire, far) = duplex(1 << 12);
-    let late = accept(far).await;
+    let late = accept(far).soon().await;
     assert!(matches!(late, Err(Error::Protocol(ProtocolError::Handshake(HandshakeError::Timeout)))), "{late:?}");
     let mut answer = String::new();
-    wire.read_to_string(&mut answer).await.unwrap();
+    wire.read_to_string(&mut answer).soon().await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 
     let (near, wire) = duplex(1 << 12);
-    let late = Client::new("ws://a/").connect_over(near).await;
+    let late = Client::new("ws://a/").connect_over(near).soon().await;
     let Err(ConnectError::Handshake(Error::Protocol(ProtocolError::Handshake(HandshakeError::Timeout)))) = late else {
         panic!("{late:?}");
     };
@@ -169,7 +170,7 @@ async fn handshakes_have_deadlines() {
     let (near, wire) = duplex(1 << 12);
     let keepalive = Keepalive { handshake: None, ..Keepalive::default() };
     let client = Client::new("ws://a/").config(Config { keepalive, ..Config::default() });
-    let late = client.timeout(Duration::from_secs(1)).connect_over(near).await;
+    let late = client.timeout(Duration::from_secs(1)).connect_over(near).soon().await;
     assert!(matches!(late, Err(ConnectError::Timeout)), "{late:?}");
     drop(wire);
 }
@@ -188,10 +189,10 @@ async fn serve_tls(config: ServerConfig) -> (u16, JoinHandle<()>) {
     serve(move |stream| {
         let acceptor = acceptor.clone();
         async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
-            let Ok(mut socket) = accept(stream).await else { return };
+            let Ok(stream) = acceptor.accept(stream).soon().await else { return };
+            let Ok(mut socket) = accept(stream).soon().await else { return };
             while let Ok(Some(message)) = socket.recv().await {
-                socket.send(message).await.unwrap();
+                socket.send(message).soon().await.unwrap();
             }
         }
     })
@@ -211,7 +212,7 @@ async fn tls_handshakes_have_a_deadline() {
     let address = listener.local_addr().unwrap();
     let server = Server::new().tls(TlsAcceptor::from(Arc::new(config)));
     tokio::spawn(server.serve(listener, |_, _| async { Ok::<_, Error>(()) }));
-    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut silent = TcpStream::connect(address).soon().await.unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(3600), silent.read_u8()).await;
     assert!(ended.expect("the server hangs up").is_err());
 }
@@ -231,7 +232,7 @@ async fn a_page_of_http_is_of_another_origin_than_a_server_over_tls() {
         for scheme in ["http", "https"] {
             let url = format!("{}://{address}/", if over_tls { "wss" } else { "ws" });
             let client = Client::new(&url).header("Origin", &format!("{scheme}://{address}")).tls(tls.clone());
-            match client.connect().await {
+            match client.connect().soon().await {
                 Ok(_) => assert!(!over_tls || scheme == "https", "{scheme} to {url}"),
                 Err(ConnectError::Rejected(response)) => {
                     assert_eq!((response.status(), over_tls, scheme), (403, true, "http"));
@@ -250,18 +251,18 @@ async fn tls_with_roots_of_ones_own() {
     let tls = Tls::new(Roots::Own(vec![certificate])).unwrap();
     for host in ["127.0.0.1", "localhost"] {
         let client = Client::new(&format!("wss://{host}:{port}/")).tls(tls.clone());
-        let (mut socket, _) = client.connect().await.unwrap();
-        socket.send(vec![7; 300_000]).await.unwrap();
-        assert_eq!(socket.recv().await.unwrap(), Some(vec![7; 300_000].into()));
-        socket.close(1000, "").await.unwrap();
+        let (mut socket, _) = client.connect().soon().await.unwrap();
+        socket.send(vec![7; 300_000]).soon().await.unwrap();
+        assert_eq!(socket.recv().soon().await.unwrap(), Some(vec![7; 300_000].into()));
+        socket.close(1000, "").soon().await.unwrap();
     }
     // Nobody else is trusted, and the default roots don't know this server.
     let (other, _) = made();
     let stranger = Client::new(&format!("wss://127.0.0.1:{port}/")).tls(Tls::new(Roots::Own(vec![other])).unwrap());
-    assert!(matches!(stranger.connect().await, Err(ConnectError::Tls(_))));
-    assert!(matches!(connect(&format!("wss://127.0.0.1:{port}/")).await, Err(ConnectError::Tls(_))));
+    assert!(matches!(stranger.connect().soon().await, Err(ConnectError::Tls(_))));
+    assert!(matches!(connect(&format!("wss://127.0.0.1:{port}/")).soon().await, Err(ConnectError::Tls(_))));
     let webpki = Client::new(&format!("wss://127.0.0.1:{port}/")).tls(Tls::new(Roots::Webpki).unwrap());
-    assert!(matches!(webpki.connect().await, Err(ConnectError::Tls(_))));
+    assert!(matches!(webpki.connect().soon().await, Err(ConnectError::Tls(_))));
 }
 
 #[tokio::test]
@@ -278,10 +279,10 @@ async fn tls_with_a_client_certificate() {
     let roots = Roots::Own(vec![certificate]);
     let known = Tls::with_identity(roots.clone(), vec![identity], identity_key).unwrap();
     let client = Client::new(&format!("wss://127.0.0.1:{port}/"));
-    let (mut socket, _) = client.clone().tls(known).connect().await.unwrap();
-    socket.send("known").await.unwrap();
-    assert_eq!(socket.recv().await.unwrap(), Some("known".into()));
-    assert!(client.tls(Tls::new(roots).unwrap()).connect().await.is_err());
+    let (mut socket, _) = client.clone().tls(known).connect().soon().await.unwrap();
+    socket.send("known").soon().await.unwrap();
+    assert_eq!(socket.recv().soon().await.unwrap(), Some("known".into()));
+    assert!(client.tls(Tls::new(roots).unwrap()).connect().soon().await.is_err());
 }
 
 // ---- proxies
@@ -291,17 +292,17 @@ async fn http_proxy(credentials: Option<&'static str>) -> u16 {
     serve(move |mut stream| async move {
         let mut head = vec![];
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
+            head.push(stream.read_u8().soon().await.unwrap());
         }
         let head = String::from_utf8(head).unwrap();
         let authority = head.strip_prefix("CONNECT ").and_then(|rest| rest.split_once(' ')).unwrap().0.to_owned();
         assert!(head.contains(&format!("\r\nHost: {authority}\r\n")));
         if credentials.is_some_and(|wanted| !head.contains(&format!("\r\nProxy-Authorization: Basic {wanted}\r\n"))) {
-            stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.unwrap();
+            stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").soon().await.unwrap();
             return;
         }
-        let mut upstream = TcpStream::connect(authority).await.unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let mut upstream = TcpStream::connect(authority).soon().await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").soon().await.unwrap();
         _ = tokio::io::copy_bidirectional(&mut stream, &mut upstream).await;
     })
     .await
@@ -314,13 +315,13 @@ async fn http_proxies() {
     let client = Client::new(&format!("ws://localhost:{port}/"));
     let proxy = http_proxy(Some("dXM6ZXI6IHNlY3JldA==")).await; // "us:er: secret"
     let open = Proxy::new(&format!("http://127.0.0.1:{proxy}")).unwrap();
-    let refused = client.clone().proxy(open).connect().await;
+    let refused = client.clone().proxy(open).connect().soon().await;
     assert!(matches!(refused, Err(ConnectError::Proxy(ProxyError::Refused(407)))), "{refused:?}");
     let known = Proxy::new(&format!("http://us%3Aer:%20secret@127.0.0.1:{proxy}")).unwrap();
     assert!(!format!("{known:?}").contains("secret"));
-    let (mut socket, _) = client.proxy(known).connect().await.unwrap();
-    socket.send("through").await.unwrap();
-    assert_eq!(socket.recv().await.unwrap(), Some("through".into()));
+    let (mut socket, _) = client.proxy(known).connect().soon().await.unwrap();
+    socket.send("through").soon().await.unwrap();
+    assert_eq!(socket.recv().soon().await.unwrap(), Some("through".into()));
     for url in ["", "127.0.0.1:1", "https://a", "http://", "http:///a", "ftp://a"] {
         assert!(matches!(Proxy::new(url), Err(ProxyError::Url)), "{url}");
     }
@@ -333,39 +334,39 @@ async fn tls_through_a_proxy() {
     let (port, _) = serve_tls(server).await;
     let proxy = Proxy::new(&format!("http://127.0.0.1:{}", http_proxy(None).await)).unwrap();
     let client = Client::new(&format!("wss://localhost:{port}/")).proxy(proxy);
-    let (mut socket, _) = client.tls(Tls::new(Roots::Own(vec![certificate])).unwrap()).connect().await.unwrap();
-    socket.send("through").await.unwrap();
-    assert_eq!(socket.recv().await.unwrap(), Some("through".into()));
+    let (mut socket, _) = client.tls(Tls::new(Roots::Own(vec![certificate])).unwrap()).connect().soon().await.unwrap();
+    socket.send("through").soon().await.unwrap();
+    assert_eq!(socket.recv().soon().await.unwrap(), Some("through".into()));
 }
 
 /// A SOCKS5 proxy (RFC 1928), without authentication or with a user and a password (RFC 1929).
 async fn socks_proxy(credentials: Option<(&'static str, &'static str)>) -> u16 {
     serve(move |mut stream| async move {
         let mut start = [0; 2];
-        stream.read_exact(&mut start).await.unwrap();
+        stream.read_exact(&mut start).soon().await.unwrap();
         let mut methods = vec![0; start[1].into()];
-        stream.read_exact(&mut methods).await.unwrap();
+        stream.read_exact(&mut methods).soon().await.unwrap();
         let method = if credentials.is_some() { 2 } else { 0 };
         assert!(methods.contains(&method));
-        stream.write_all(&[5, method]).await.unwrap();
+        stream.write_all(&[5, method]).soon().await.unwrap();
         if let Some((user, password)) = credentials {
-            assert_eq!(stream.read_u8().await.unwrap(), 1);
+            assert_eq!(stream.read_u8().soon().await.unwrap(), 1);
             for wanted in [user, password] {
-                let mut text = vec![0; stream.read_u8().await.unwrap().into()];
-                stream.read_exact(&mut text).await.unwrap();
+                let mut text = vec![0; stream.read_u8().soon().await.unwrap().into()];
+                stream.read_exact(&mut text).soon().await.unwrap();
                 assert_eq!(text, wanted.as_bytes());
             }
-            stream.write_all(&[1, 0]).await.unwrap();
+            stream.write_all(&[1, 0]).soon().await.unwrap();
         }
         let mut request = [0; 5];
-        stream.read_exact(&mut request).await.unwrap();
+        stream.read_exact(&mut request).soon().await.unwrap();
         // CONNECT to a name.
         assert_eq!(request[..4], [5, 1, 0, 3]);
         let mut name = vec![0; request[4].into()];
-        stream.read_exact(&mut name).await.unwrap();
+        stream.read_exact(&mut name).soon().await.unwrap();
         let port = stream.read_u16().await.unwrap();
-        let mut upstream = TcpStream::connect((str::from_utf8(&name).unwrap(), port)).await.unwrap();
-        stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+        let mut upstream = TcpStream::connect((str::from_utf8(&name).unwrap(), port)).soon().await.unwrap();
+        stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).soon().await.unwrap();
         _ = tokio::io::copy_bidirectional(&mut stream, &mut upstream).await;
     })
     .await
@@ -380,9 +381,9 @@ async fn socks_proxies() {
         let user = credentials.map_or(String::new(), |(user, password)| format!("{user}:{password}@"));
         let proxy = Proxy::new(&format!("socks5://{user}127.0.0.1:{proxy}")).unwrap();
         let client = Client::new(&format!("ws://localhost:{port}/")).proxy(proxy);
-        let (mut socket, _) = client.connect().await.unwrap();
-        socket.send("through").await.unwrap();
-        assert_eq!(socket.recv().await.unwrap(), Some("through".into()));
+        let (mut socket, _) = client.connect().soon().await.unwrap();
+        socket.send("through").soon().await.unwrap();
+        assert_eq!(socket.recv().soon().await.unwrap(), Some("through".into()));
     }
 }
 
@@ -405,7 +406,7 @@ async fn redirecting(away: String) -> u16 {
             });
             if let Ok(mut socket) = answered.await {
                 while let Some(message) = socket.recv().await.unwrap() {
-                    socket.send(message).await.unwrap();
+                    socket.send(message).soon().await.unwrap();
                 }
             }
         }
@@ -418,14 +419,16 @@ async fn redirecting(away: String) -> u16 {
 async fn redirects_are_followed_if_asked_for_and_so_far() {
     let port = redirecting(String::new()).await;
     let client = Client::new(&format!("ws://127.0.0.1:{port}/3")).header("Cookie", "secret");
-    match client.connect().await {
+    match client.connect().soon().await {
         Err(ConnectError::Rejected(response)) => assert_eq!(response.status(), 302),
         other => panic!("{other:?}"),
     }
-    assert!(matches!(client.clone().redirects(2).connect().await, Err(ConnectError::Redirect(to)) if to == "/0"));
-    let (mut socket, _) = client.redirects(3).connect().await.unwrap();
-    socket.send("arrived").await.unwrap();
-    assert_eq!(socket.recv().await.unwrap(), Some("arrived".into()));
+    assert!(
+        matches!(client.clone().redirects(2).connect().soon().await, Err(ConnectError::Redirect(to)) if to == "/0")
+    );
+    let (mut socket, _) = client.redirects(3).connect().soon().await.unwrap();
+    socket.send("arrived").soon().await.unwrap();
+    assert_eq!(socket.recv().soon().await.unwrap(), Some("arrived".into()));
 }
 
 /// A server that tells the head of each request, and redirects to what it is told for the path, or opens.
@@ -446,9 +449,9 @@ async fn redirecting_by(routes: &'static [(&'static str, &'static str)], other: 
                 }
             });
             let opened = answered.await;
-            told_by.send(head).await.unwrap();
+            told_by.send(head).soon().await.unwrap();
             if let Ok(mut socket) = opened {
-                _ = socket.recv().await;
+                _ = socket.recv().soon().await;
             }
         }
     })
@@ -479,21 +482,21 @@ async fn a_redirect_to_the_same_server_keeps_all_and_one_to_another_nothing() {
         "X-Color: blue",
         "X-Api-Key: key",
     ];
-    client.connect().await.unwrap();
+    client.connect().soon().await.unwrap();
     for (path, _) in routes {
-        let head = told.recv().await.unwrap();
+        let head = told.recv().soon().await.unwrap();
         assert!(head.starts_with(&format!("GET {path} ")), "{head}");
         assert_eq!(own_fields(&head), all);
     }
     for path in ["/b", "/c%20d"] {
-        let head = other_told.recv().await.unwrap();
+        let head = other_told.recv().soon().await.unwrap();
         assert!(head.starts_with(&format!("GET {path} ")), "{head}");
         assert_eq!(own_fields(&head), [""; 0]);
     }
     // Unless all are trusted.
-    let (socket, _) = client.trust_redirects(true).connect().await.unwrap();
+    let (socket, _) = client.trust_redirects(true).connect().soon().await.unwrap();
     assert_eq!(socket.subprotocol(), Some("token"));
-    assert_eq!(own_fields(&other_told.recv().await.unwrap()), all[1..]);
+    assert_eq!(own_fields(&other_told.recv().soon().await.unwrap()), all[1..]);
 }
 
 #[tokio::test]
@@ -505,8 +508,8 @@ async fn the_callers_authorization_is_the_only_one() {
         (client.clone().basic_auth("other", "word"), "Basic b3RoZXI6d29yZA=="),
         (client.basic_auth("other", "word").header("authorization", "Bearer token"), "Bearer token"),
     ] {
-        client.connect().await.unwrap();
-        let head = told.recv().await.unwrap();
+        client.connect().soon().await.unwrap();
+        let head = told.recv().soon().await.unwrap();
         let fields = own_fields(&head);
         assert_eq!(fields.len(), 1, "{fields:?}");
         assert_eq!(
@@ -521,17 +524,17 @@ async fn a_redirect_that_leads_elsewhere_is_not_followed() {
     for location in ["mailto:a@b", "http://", "ftp://127.0.0.1/"] {
         let port = redirecting(location.into()).await;
         let client = Client::new(&format!("ws://127.0.0.1:{port}/away")).header("Cookie", "secret").redirects(5);
-        assert!(matches!(client.connect().await, Err(ConnectError::Redirect(to)) if to == location));
+        assert!(matches!(client.connect().soon().await, Err(ConnectError::Redirect(to)) if to == location));
     }
 }
 
 #[tokio::test]
 async fn what_cannot_be_connected_to_says_why() {
-    assert!(matches!(connect("http://127.0.0.1/").await, Err(ConnectError::Request(_))));
+    assert!(matches!(connect("http://127.0.0.1/").soon().await, Err(ConnectError::Request(_))));
     let injected = Client::new("ws://127.0.0.1:1/").header("A", "b\r\nC: d");
-    assert!(matches!(injected.connect().await, Err(ConnectError::Request(_))));
+    assert!(matches!(injected.connect().soon().await, Err(ConnectError::Request(_))));
     // A port that was free a moment ago refuses.
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    assert!(matches!(connect(&format!("ws://127.0.0.1:{port}/")).await, Err(ConnectError::Tcp(_))));
-    assert!(matches!(connect("ws://no.such.name.invalid/").await, Err(ConnectError::Resolve(_))));
+    assert!(matches!(connect(&format!("ws://127.0.0.1:{port}/")).soon().await, Err(ConnectError::Tcp(_))));
+    assert!(matches!(connect("ws://no.such.name.invalid/").soon().await, Err(ConnectError::Resolve(_))));
 }

@@ -38,27 +38,27 @@ async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocket<S>, echo:
     match echo {
         Echo::RecvAndSend => {
             while let Some(message) = socket.recv().await? {
-                socket.send(message).await?;
+                socket.send(message).soon().await?;
             }
         }
         Echo::RecvAndFeed => {
             while let Some(message) = socket.recv().await? {
-                socket.feed(message).await?;
+                socket.feed(message).soon().await?;
             }
         }
         Echo::EventsAndSend => {
             while let Some(event) = socket.recv_event().await? {
                 if let sockless_tokio::Event::Message(message) = event {
-                    socket.send(message).await?;
+                    socket.send(message).soon().await?;
                 }
             }
         }
         Echo::PiecesAndWriter => {
             while let Some(piece) = socket.recv_piece().await? {
                 let mut writer = socket.writer(Kind::Binary);
-                writer.write(piece.data.as_bytes()).await?;
+                writer.write(piece.data.as_bytes()).soon().await?;
                 if piece.last {
-                    writer.finish().await?;
+                    writer.finish().soon().await?;
                 }
             }
         }
@@ -67,7 +67,7 @@ async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocket<S>, echo:
         Echo::HalvesInOneTask => {
             let (mut receiver, sender) = socket.split();
             while let Some(message) = receiver.recv().await? {
-                sender.send(message).await?;
+                sender.send(message).soon().await?;
             }
         }
     }
@@ -83,17 +83,17 @@ where
     let (mut receiver, sender) = open(client, Role::Client, Config::default()).split();
     let sending = tokio::spawn(async move {
         for number in 0..MESSAGES {
-            sender.send(vec![number as u8; LEN]).await?;
+            sender.send(vec![number as u8; LEN]).soon().await?;
         }
         Ok::<_, Error>(sender)
     });
     for number in 0..MESSAGES {
-        let message = receiver.recv().await.unwrap().expect("it is echoed");
+        let message = receiver.recv().soon().await.unwrap().expect("it is echoed");
         assert!(message.as_bytes() == vec![number as u8; LEN], "number {number}");
     }
-    sending.await.unwrap().unwrap().close(1000, "").await.unwrap();
-    assert_eq!(receiver.recv().await.unwrap(), None);
-    served.await.unwrap().unwrap();
+    sending.soon().await.unwrap().unwrap().close(1000, "").soon().await.unwrap();
+    assert_eq!(receiver.recv().soon().await.unwrap(), None);
+    served.soon().await.unwrap().unwrap();
 }
 
 fn each_echo(run: impl Fn(Echo)) {
@@ -108,8 +108,8 @@ fn over_tcp() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let (server, _) = listener.accept().await.unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).soon().await.unwrap();
+            let (server, _) = listener.accept().soon().await.unwrap();
             talk(client, server, echo).await;
         });
     });

@@ -1,6 +1,7 @@
 //! The client that connects again.
 
 use futures_util::FutureExt;
+use sockless_test_support::Soon;
 use sockless_tokio::sockless::{Code, Config};
 use sockless_tokio::{Backoff, Change, Client, ConnectError, Message, Reject, Unsent, accept, accept_with};
 use std::sync::Arc;
@@ -27,56 +28,56 @@ async fn it_connects_again_and_reports_what_was_not_sent() {
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
         // The first connection is closed with a reason, the second dropped while much is on its way, the third serves.
-        let mut socket = accept(listener.accept().await.unwrap().0).await.unwrap();
-        assert_eq!(socket.recv().await.unwrap(), Some("one".into()));
-        socket.close(Code::RESTART, "back soon").await.unwrap();
+        let mut socket = accept(listener.accept().soon().await.unwrap().0).soon().await.unwrap();
+        assert_eq!(socket.recv().soon().await.unwrap(), Some("one".into()));
+        socket.close(Code::RESTART, "back soon").soon().await.unwrap();
         drop(socket);
 
         let refuse = |_: &sockless_tokio::sockless::Request<'_>| Err(Reject::new(503));
-        _ = accept_with(listener.accept().await.unwrap().0, Config::default(), refuse).await;
+        _ = accept_with(listener.accept().soon().await.unwrap().0, Config::default(), refuse).soon().await;
 
-        let mut socket = accept(listener.accept().await.unwrap().0).await.unwrap();
-        assert_eq!(socket.recv().await.unwrap(), Some("two".into()));
+        let mut socket = accept(listener.accept().soon().await.unwrap().0).soon().await.unwrap();
+        assert_eq!(socket.recv().soon().await.unwrap(), Some("two".into()));
         // Some of the next is read, and never all of it.
-        socket.stream_mut().read_exact(&mut [0; 100]).await.unwrap();
+        socket.stream_mut().read_exact(&mut [0; 100]).soon().await.unwrap();
         drop(socket);
 
-        let mut socket = accept(listener.accept().await.unwrap().0).await.unwrap();
+        let mut socket = accept(listener.accept().soon().await.unwrap().0).soon().await.unwrap();
         while let Some(message) = socket.recv().await.unwrap() {
-            socket.send(message).await.unwrap();
+            socket.send(message).soon().await.unwrap();
         }
     });
     let mut client = Client::new(&url).reconnecting(QUICK);
-    assert_eq!(client.send("early").await, Err(Unsent::NotConnected("early".into())));
-    assert!(matches!(client.next().await, Ok(Change::Connected)));
-    client.send("one").await.unwrap();
-    match client.next().await {
+    assert_eq!(client.send("early").soon().await, Err(Unsent::NotConnected("early".into())));
+    assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
+    client.send("one").soon().await.unwrap();
+    match client.next().soon().await {
         Ok(Change::Lost { close: Some(close), error: None, unsent }) => {
             assert_eq!((close.code, &*close.reason, unsent), (Code::RESTART, "back soon", vec![]));
         }
         other => panic!("{other:?}"),
     }
-    match client.next().await {
+    match client.next().soon().await {
         Ok(Change::Failed(ConnectError::Rejected(response), wait)) => {
             assert_eq!(response.status(), 503);
             assert!(wait <= QUICK.longest);
         }
         other => panic!("{other:?}"),
     }
-    assert!(matches!(client.next().await, Ok(Change::Connected)));
-    client.send("two").await.unwrap();
+    assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
+    client.send("two").soon().await.unwrap();
     // More than fits between two sockets.
     let large = Message::binary(vec![7; 32 << 20]);
-    client.send(large.clone()).await.unwrap();
-    match client.next().await {
+    client.send(large.clone()).soon().await.unwrap();
+    match client.next().soon().await {
         Ok(Change::Lost { close: None, error: Some(_), unsent }) => assert!(unsent == [large]),
         other => panic!("{other:?}"),
     }
-    assert!(matches!(client.next().await, Ok(Change::Connected)));
-    client.send("three").await.unwrap();
-    assert!(matches!(client.next().await, Ok(Change::Message(message)) if message == "three".into()));
-    client.close(1000, "").await.unwrap();
-    server.await.unwrap();
+    assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
+    client.send("three").soon().await.unwrap();
+    assert!(matches!(client.next().soon().await, Ok(Change::Message(message)) if message == "three".into()));
+    client.close(1000, "").soon().await.unwrap();
+    server.soon().await.unwrap();
 }
 
 #[tokio::test]
@@ -85,12 +86,12 @@ async fn it_gives_up_after_so_many_failures_and_begins_anew() {
     let mut client = Client::new(&format!("ws://127.0.0.1:{port}/")).reconnecting(QUICK);
     for _ in 0..2 {
         for _ in 0..3 {
-            assert!(matches!(client.next().await, Ok(Change::Failed(ConnectError::Tcp(_), _))));
+            assert!(matches!(client.next().soon().await, Ok(Change::Failed(ConnectError::Tcp(_), _))));
         }
-        assert!(matches!(client.next().await, Err(ConnectError::Tcp(_))));
+        assert!(matches!(client.next().soon().await, Err(ConnectError::Tcp(_))));
     }
     let mut hopeless = Client::new("http://127.0.0.1/").reconnecting(QUICK);
-    assert!(matches!(hopeless.next().await, Err(ConnectError::Request(_))));
+    assert!(matches!(hopeless.next().soon().await, Err(ConnectError::Request(_))));
 }
 
 #[tokio::test]
@@ -98,9 +99,9 @@ async fn a_dropped_wait_goes_on() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
-        let mut socket = accept(listener.accept().await.unwrap().0).await.unwrap();
-        socket.send("Hello").await.unwrap();
-        socket.close(1000, "").await.unwrap();
+        let mut socket = accept(listener.accept().soon().await.unwrap().0).soon().await.unwrap();
+        socket.send("Hello").soon().await.unwrap();
+        socket.close(1000, "").soon().await.unwrap();
         // One connection is all that there was.
         drop(listener);
     });
@@ -116,7 +117,7 @@ async fn a_dropped_wait_goes_on() {
     assert_eq!(told[0], "Connected");
     assert_eq!(told[1], r#"Message(Text("Hello"))"#);
     assert!(told[2].starts_with("Lost"), "{told:?}");
-    server.await.unwrap();
+    server.soon().await.unwrap();
 }
 
 /// The URL of a server that opens connections and closes them at once, and how many it has.
@@ -127,9 +128,9 @@ async fn closing() -> (String, Arc<AtomicU32>) {
     let counted = accepted.clone();
     tokio::spawn(async move {
         loop {
-            let mut socket = accept(listener.accept().await.unwrap().0).await.unwrap();
+            let mut socket = accept(listener.accept().await.unwrap().0).soon().await.unwrap();
             counted.fetch_add(1, Ordering::Relaxed);
-            _ = socket.close(1000, "").await;
+            _ = socket.close(1000, "").soon().await;
         }
     });
     (url, accepted)
@@ -141,17 +142,17 @@ async fn a_server_that_accepts_and_closes_is_given_up() {
     let mut client = Client::new(&url).reconnecting(QUICK);
     for round in 1..=2 {
         for _ in 0..4 {
-            assert!(matches!(client.next().await, Ok(Change::Connected)));
-            assert!(matches!(client.next().await, Ok(Change::Lost { .. })));
+            assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
+            assert!(matches!(client.next().soon().await, Ok(Change::Lost { .. })));
         }
-        assert!(matches!(client.next().await, Err(ConnectError::ShortLived)));
+        assert!(matches!(client.next().soon().await, Err(ConnectError::ShortLived)));
         assert_eq!(accepted.load(Ordering::Relaxed), round * 4);
     }
     // Unless that is long enough.
     let mut client = Client::new(&url).reconnecting(Backoff { settled: Duration::ZERO, ..QUICK });
     for _ in 0..20 {
-        assert!(matches!(client.next().await, Ok(Change::Connected)));
-        assert!(matches!(client.next().await, Ok(Change::Lost { .. })));
+        assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
+        assert!(matches!(client.next().soon().await, Ok(Change::Lost { .. })));
     }
 }
 
@@ -166,15 +167,15 @@ async fn what_the_server_has_read_is_never_reported_as_unsent() {
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let ((has_read, mut read), (stop, stopped)) = (oneshot::channel(), oneshot::channel());
     let server = tokio::spawn(async move {
-        let mut socket = accept(listener.accept().await.unwrap().0).await.unwrap();
+        let mut socket = accept(listener.accept().soon().await.unwrap().0).soon().await.unwrap();
         for number in 0..READ {
-            assert_eq!(socket.recv().await.unwrap().unwrap().as_bytes()[..4], number.to_be_bytes());
+            assert_eq!(socket.recv().soon().await.unwrap().unwrap().as_bytes()[..4], number.to_be_bytes());
         }
         has_read.send(()).unwrap();
         stopped.await.unwrap();
     });
     let mut client = Client::new(&url).reconnecting(QUICK);
-    assert!(matches!(client.next().await, Ok(Change::Connected)));
+    assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
     let message = |number: u32| Message::binary([&number.to_be_bytes()[..], &[7; 4092]].concat());
     let (mut sent, mut done) = (0, false);
     timeout(PATIENCE, async {
@@ -200,8 +201,8 @@ async fn what_the_server_has_read_is_never_reported_as_unsent() {
     .await
     .expect("it is full in time");
     stop.send(()).unwrap();
-    let Ok(Change::Lost { unsent, .. }) = client.next().await else { panic!("still there") };
-    server.await.unwrap();
+    let Ok(Change::Lost { unsent, .. }) = client.next().soon().await else { panic!("still there") };
+    server.soon().await.unwrap();
     let first = u32::from_be_bytes(unsent[0].as_bytes()[..4].try_into().unwrap());
     assert!(first >= READ, "{first} was read");
     assert!(unsent.iter().eq((first..sent).map(message).collect::<Vec<_>>().iter()), "all from {first} to {sent}");
@@ -212,7 +213,7 @@ async fn the_list_of_what_is_unsent_is_bounded_by_its_entries_too() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let mut client = Client::new(&url).reconnecting(QUICK);
-    let accepting = async { accept(listener.accept().await.unwrap().0).await.unwrap() };
+    let accepting = async { accept(listener.accept().soon().await.unwrap().0).soon().await.unwrap() };
     let (connected, mut server) = tokio::join!(client.next(), accepting);
     assert!(matches!(connected, Ok(Change::Connected)));
     // As much as the system takes.
@@ -233,9 +234,9 @@ async fn the_list_of_what_is_unsent_is_bounded_by_its_entries_too() {
     let reading = async {
         for number in 0..large + 1 + empty {
             let len = if number <= large { 64 << 10 } else { 0 };
-            assert_eq!(server.recv().await.unwrap().unwrap().as_bytes().len(), len);
+            assert_eq!(server.recv().soon().await.unwrap().unwrap().as_bytes().len(), len);
         }
-        server.close(1000, "").await.unwrap();
+        server.close(1000, "").soon().await.unwrap();
     };
     let both = async { tokio::join!(client.next(), reading).0 };
     match timeout(PATIENCE, both).await.expect("all is read") {

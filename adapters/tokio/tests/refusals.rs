@@ -1,5 +1,6 @@
 //! Servers that refuse a client, or send it elsewhere, and how much of it is heard.
 
+use sockless_test_support::Soon;
 use sockless_tokio::sockless::{Config, Keepalive, Response};
 use sockless_tokio::{Client, ConnectError, accept};
 use std::sync::Arc;
@@ -31,7 +32,7 @@ fn assert_half(response: &Response<'_>) {
 async fn request(stream: &mut DuplexStream) {
     let mut head = vec![];
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.unwrap());
+        head.push(stream.read_u8().soon().await.unwrap());
     }
 }
 
@@ -47,7 +48,7 @@ async fn a_refusal_whose_body_does_not_come_is_told_after_a_second() {
         let started = Instant::now();
         let server = async {
             request(&mut wire).await;
-            wire.write_all(HALF).await.unwrap();
+            wire.write_all(HALF).soon().await.unwrap();
         };
         let (refused, ()) = tokio::join!(client.connect_over(near), server);
         let Err(ConnectError::Rejected(response)) = refused else { panic!("{refused:?}") };
@@ -70,18 +71,18 @@ async fn a_refusal_is_heard_although_tls_ends_without_a_goodbye() {
     let client = TlsConnector::from(Arc::new(client.with_root_certificates(roots).with_no_client_auth()));
     let (near, far) = duplex(1 << 16);
     let served = tokio::spawn(async move {
-        let mut stream = TlsAcceptor::from(Arc::new(server)).accept(far).await.unwrap();
+        let mut stream = TlsAcceptor::from(Arc::new(server)).accept(far).soon().await.unwrap();
         let mut head = vec![];
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
+            head.push(stream.read_u8().soon().await.unwrap());
         }
-        stream.write_all(HALF).await.unwrap();
-        stream.flush().await.unwrap();
+        stream.write_all(HALF).soon().await.unwrap();
+        stream.flush().soon().await.unwrap();
         // Dropped, it says nothing more.
     });
-    let stream = client.connect("localhost".try_into().unwrap(), near).await.unwrap();
+    let stream = client.connect("localhost".try_into().unwrap(), near).soon().await.unwrap();
     let refused = timeout(PATIENCE, patient("wss://localhost/").connect_over(stream)).await.expect("in time");
-    served.await.unwrap();
+    served.soon().await.unwrap();
     let Err(ConnectError::Rejected(response)) = refused else { panic!("{refused:?}") };
     assert_half(&response);
 }
@@ -92,8 +93,8 @@ async fn a_refusal_is_heard_although_the_server_hangs_up_on_the_request() {
     // More than it takes at once.
     let client = patient("ws://a/").header("X-Long", &"x".repeat(1 << 16));
     let server = async move {
-        wire.read_exact(&mut [0; 100]).await.unwrap();
-        wire.write_all(HALF).await.unwrap();
+        wire.read_exact(&mut [0; 100]).soon().await.unwrap();
+        wire.write_all(HALF).soon().await.unwrap();
     };
     let connecting = async { tokio::join!(client.connect_over(near), server).0 };
     let refused = timeout(PATIENCE, connecting).await.expect("in time");
@@ -102,7 +103,7 @@ async fn a_refusal_is_heard_although_the_server_hangs_up_on_the_request() {
     // Without an answer, the failure is told.
     let (near, wire) = duplex(1 << 12);
     drop(wire);
-    let failed = client.connect_over(near).await;
+    let failed = client.connect_over(near).soon().await;
     assert!(matches!(failed, Err(ConnectError::Handshake(sockless_tokio::Error::Io(_)))), "{failed:?}");
 }
 
@@ -111,17 +112,21 @@ async fn a_redirect_is_followed_at_its_head() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
-        let mut first = listener.accept().await.unwrap().0;
-        first.write_all(b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 1000\r\n\r\nhalf").await.unwrap();
-        let second: TcpStream = listener.accept().await.unwrap().0;
-        let mut socket = accept(second).await.unwrap();
-        socket.send("here").await.unwrap();
+        let mut first = listener.accept().soon().await.unwrap().0;
+        first
+            .write_all(b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 1000\r\n\r\nhalf")
+            .soon()
+            .await
+            .unwrap();
+        let second: TcpStream = listener.accept().soon().await.unwrap().0;
+        let mut socket = accept(second).soon().await.unwrap();
+        socket.send("here").soon().await.unwrap();
         drop(first);
     });
     let connecting = async {
-        let (mut socket, _) = patient(&url).redirects(1).connect().await.unwrap();
-        socket.recv().await.unwrap()
+        let (mut socket, _) = patient(&url).redirects(1).connect().soon().await.unwrap();
+        socket.recv().soon().await.unwrap()
     };
     assert_eq!(timeout(PATIENCE, connecting).await.expect("in time"), Some("here".into()));
-    server.await.unwrap();
+    server.soon().await.unwrap();
 }

@@ -34,10 +34,10 @@ async fn messages_pings_and_the_close_go_through() {
         assert!(received.unwrap() == Some(message));
     }
     // Pings are answered by the next hop.
-    client.ping(b"near").await.unwrap();
-    assert_eq!(client.recv_event().await.unwrap(), Some(Event::Pong("near".into())));
-    let closing = tokio::spawn(async move { client.close(4000, "done").await });
-    assert_eq!(server.recv().await.unwrap(), None);
+    client.ping(b"near").soon().await.unwrap();
+    assert_eq!(client.recv_event().soon().await.unwrap(), Some(Event::Pong("near".into())));
+    let closing = tokio::spawn(async move { client.close(4000, "done").soon().await });
+    assert_eq!(server.recv().soon().await.unwrap(), None);
     let close = Close { code: Code::from(4000), reason: "done".into() };
     assert_eq!(server.peer_close(), Some(&close));
     closing.await.unwrap().unwrap();
@@ -53,15 +53,15 @@ async fn many_messages_go_both_ways_at_once() {
         let (mut receiver, sender) = socket.split();
         let sending = tokio::spawn(async move {
             for number in 0..500 {
-                sender.send(vec![number as u8; number]).await.unwrap();
+                sender.send(vec![number as u8; number]).soon().await.unwrap();
             }
             sender
         });
         tokio::spawn(async move {
             for number in 0..500 {
-                assert!(receiver.recv().await.unwrap() == Some(vec![number as u8; number].into()));
+                assert!(receiver.recv().soon().await.unwrap() == Some(vec![number as u8; number].into()));
             }
-            (receiver, sending.await.unwrap())
+            (receiver, sending.soon().await.unwrap())
         })
     });
     for end in ends {
@@ -87,7 +87,7 @@ async fn who_does_not_read_is_not_sent_more() {
 async fn a_lost_upstream_is_told_to_the_client() {
     let (mut client, server, proxy) = proxied(1 << 10);
     drop(server);
-    assert_eq!(client.recv().await.unwrap(), None);
+    assert_eq!(client.recv().soon().await.unwrap(), None);
     assert_eq!(client.peer_close().map(|close| close.code), Some(Code::AWAY));
     drop(client);
     let (one, other) = proxy.await.unwrap();
@@ -127,7 +127,10 @@ fn a_stream_that_lingers_does_not_make_it_spin() {
             let mut client = open(client, Role::Client, Config::default());
             let proxy = tokio::spawn(relay(open(Lingering(near), Role::Server, Config::default()), far));
             client.start_close(1000, "").unwrap();
-            assert_eq!(client.recv_event().await.unwrap().map(|event| matches!(event, Event::Close(_))), Some(true));
+            assert_eq!(
+                client.recv_event().soon().await.unwrap().map(|event| matches!(event, Event::Close(_))),
+                Some(true)
+            );
             drop(server);
             let (one, other) = proxy.await.unwrap();
             assert!(one.is_ok() && other.is_err(), "{one:?}, {other:?}");
@@ -142,14 +145,14 @@ async fn frames_are_neither_joined_nor_inflated() {
     let near = open(near, Role::Server, Config::default());
     let proxy = tokio::spawn(relay(near, far));
     let mut server = upstream;
-    wire.write_all(b"\x01\x81\0\0\0\0a").await.unwrap();
-    let piece = server.recv_piece().await.unwrap().unwrap();
+    wire.write_all(b"\x01\x81\0\0\0\0a").soon().await.unwrap();
+    let piece = server.recv_piece().soon().await.unwrap().unwrap();
     assert_eq!((piece.data, piece.last), ("a".into(), false));
-    wire.write_all(b"\x80\x81\0\0\0\0b").await.unwrap();
-    let piece = server.recv_piece().await.unwrap().unwrap();
+    wire.write_all(b"\x80\x81\0\0\0\0b").soon().await.unwrap();
+    let piece = server.recv_piece().soon().await.unwrap().unwrap();
     assert_eq!((piece.data, piece.last), ("b".into(), true));
     drop(wire);
-    assert_eq!(server.recv().await.unwrap(), None);
+    assert_eq!(server.recv().soon().await.unwrap(), None);
     assert_eq!(server.state(), State::Closed);
     drop(server);
     proxy.await.unwrap().0.unwrap_err();
@@ -173,12 +176,12 @@ async fn compressed_messages_pass_as_they_are_or_not_at_all() {
         client.send_with(&text.as_str().into(), Compress::Always).await.unwrap();
         if carried {
             let mut first = [0; 2];
-            wire.read_exact(&mut first).await.unwrap();
+            wire.read_exact(&mut first).soon().await.unwrap();
             assert_eq!(first[0], 0xC1, "RSV1 is kept");
             drop((client, wire));
             proxy.await.unwrap().0.unwrap_err();
         } else {
-            assert_eq!(client.recv().await.unwrap(), None);
+            assert_eq!(client.recv().soon().await.unwrap(), None);
             assert_eq!(client.peer_close().map(|close| close.code), Some(Code::INTERNAL_ERROR));
             drop((client, wire));
             assert!(matches!(proxy.await.unwrap().0, Err(Error::Send(SendError::Extension))));

@@ -66,8 +66,8 @@ async fn joined(wire: Wire) -> (Socket, Socket) {
         }
         Wire::Tcp => {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            (Box::new(client), Box::new(listener.accept().await.unwrap().0))
+            let client = TcpStream::connect(listener.local_addr().unwrap()).soon().await.unwrap();
+            (Box::new(client), Box::new(listener.accept().soon().await.unwrap().0))
         }
     };
     (open(client, Role::Client, Config::default()), open(server, Role::Server, Config::default()))
@@ -75,7 +75,7 @@ async fn joined(wire: Wire) -> (Socket, Socket) {
 
 async fn echo(mut socket: Socket) -> Result<(), Error> {
     while let Some(message) = socket.recv().await? {
-        socket.send(message).await?;
+        socket.send(message).soon().await?;
     }
     Ok(())
 }
@@ -93,46 +93,46 @@ async fn talk(talk: Talk, wire: Wire) -> Result<(), Error> {
                 Ok::<_, Error>(count)
             });
             for _ in 0..MESSAGES {
-                client.send("x").await?;
+                client.send("x").soon().await?;
             }
-            client.close(1000, "").await?;
-            assert_eq!(served.await.unwrap()?, MESSAGES);
+            client.close(1000, "").soon().await?;
+            assert_eq!(served.soon().await.unwrap()?, MESSAGES);
         }
         Talk::RecvAndSend => {
             let served = tokio::spawn(echo(server));
             for number in 0..MESSAGES {
-                client.send(number.to_string()).await?;
-                assert_eq!(client.recv().await?, Some(number.to_string().into()));
+                client.send(number.to_string()).soon().await?;
+                assert_eq!(client.recv().soon().await?, Some(number.to_string().into()));
             }
-            client.close(1000, "").await?;
-            served.await.unwrap()?;
+            client.close(1000, "").soon().await?;
+            served.soon().await.unwrap()?;
         }
         Talk::RecvEachAndFeed => {
             // The one that is looked at is the server here.
             let (mut receiver, sender) = client.split();
             let sending = tokio::spawn(async move {
                 for number in 0..MESSAGES {
-                    sender.send(number.to_string()).await?;
+                    sender.send(number.to_string()).soon().await?;
                 }
                 Ok::<_, Error>(sender)
             });
             let receiving = tokio::spawn(async move {
                 for number in 0..MESSAGES {
-                    assert_eq!(receiver.recv().await?, Some(number.to_string().into()));
+                    assert_eq!(receiver.recv().soon().await?, Some(number.to_string().into()));
                 }
-                sending.await.unwrap()?.close(1000, "").await?;
-                receiver.recv().await
+                sending.soon().await.unwrap()?.close(1000, "").soon().await?;
+                receiver.recv().soon().await
             });
             server.recv_each(|message, replies| replies.feed(message)).await?;
-            assert_eq!(receiving.await.unwrap()?, None);
+            assert_eq!(receiving.soon().await.unwrap()?, None);
         }
         Talk::SelectWithATick => {
             let served = tokio::spawn(async move {
                 for number in 0..MESSAGES {
-                    server.send(number.to_string()).await?;
+                    server.send(number.to_string()).soon().await?;
                 }
-                assert_eq!(server.recv().await?, Some("tick".into()));
-                server.close(1000, "").await
+                assert_eq!(server.recv().soon().await?, Some("tick".into()));
+                server.close(1000, "").soon().await
             });
             let mut tick = interval(Duration::from_millis(1));
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -140,7 +140,7 @@ async fn talk(talk: Talk, wire: Wire) -> Result<(), Error> {
             loop {
                 tokio::select! {
                     // Not where the server closes already.
-                    _ = tick.tick() => drop(client.feed("tick").await),
+                    _ = tick.tick() => drop(client.feed("tick").soon().await),
                     message = client.recv() => match message? {
                         Some(message) => {
                             assert_eq!(message, number.to_string().into());
@@ -151,7 +151,7 @@ async fn talk(talk: Talk, wire: Wire) -> Result<(), Error> {
                 }
             }
             assert_eq!(number, MESSAGES);
-            served.await.unwrap()?;
+            served.soon().await.unwrap()?;
         }
         Talk::TimeoutAroundAll => {
             let served = tokio::spawn(echo(server));
@@ -160,26 +160,26 @@ async fn talk(talk: Talk, wire: Wire) -> Result<(), Error> {
                 timeout(PATIENCE, client.recv()).await.expect("it is echoed")?;
             }
             timeout(PATIENCE, client.close(1000, "")).await.expect("it is closed")?;
-            served.await.unwrap()?;
+            served.soon().await.unwrap()?;
         }
         Talk::TimeoutThatFires => {
             let sending = async {
                 loop {
-                    client.send("x").await.unwrap();
+                    client.send("x").soon().await.unwrap();
                 }
             };
             // Nobody reads, so it ends only by the time; or the other reads, and it is busy all the time.
             assert!(timeout(Duration::from_millis(20), sending).await.is_err());
-            let receiving = async move { while server.recv().await.is_ok_and(|message| message.is_some()) {} };
+            let receiving = async move { while server.recv().soon().await.is_ok_and(|message| message.is_some()) {} };
             let served = tokio::spawn(receiving);
             let sending = async {
                 loop {
-                    client.send("x").await.unwrap();
+                    client.send("x").soon().await.unwrap();
                 }
             };
             assert!(timeout(Duration::from_millis(20), sending).await.is_err());
-            client.close(1000, "").await?;
-            served.await.unwrap();
+            client.close(1000, "").soon().await?;
+            served.soon().await.unwrap();
         }
         Talk::Halves => {
             let served = tokio::spawn(echo(server));
@@ -187,13 +187,13 @@ async fn talk(talk: Talk, wire: Wire) -> Result<(), Error> {
             let other = sender.clone();
             let send = |sender: sockless_tokio::Sender<_>| async move {
                 for _ in 0..MESSAGES {
-                    sender.send("x").await?;
+                    sender.send("x").soon().await?;
                 }
                 Ok::<_, Error>(())
             };
             let receive = async {
                 for _ in 0..2 * MESSAGES {
-                    assert_eq!(receiver.recv().await?, Some("x".into()));
+                    assert_eq!(receiver.recv().soon().await?, Some("x".into()));
                 }
                 Ok(())
             };
@@ -201,7 +201,7 @@ async fn talk(talk: Talk, wire: Wire) -> Result<(), Error> {
             let (closed, received) = tokio::join!(sender.close(1000, ""), receiver.recv());
             closed?;
             assert_eq!(received?, None);
-            served.await.unwrap()?;
+            served.soon().await.unwrap()?;
         }
         Talk::HalvesOfFutures => {
             use futures_util::{SinkExt, StreamExt};
@@ -209,28 +209,28 @@ async fn talk(talk: Talk, wire: Wire) -> Result<(), Error> {
             let (mut sink, mut stream) = client.split_futures();
             let send = async {
                 for _ in 0..MESSAGES {
-                    sink.send("x".into()).await?;
+                    sink.send("x".into()).soon().await?;
                 }
                 Ok::<_, Error>(())
             };
             let receive = async {
                 for _ in 0..MESSAGES {
-                    assert_eq!(stream.next().await.transpose()?, Some("x".into()));
+                    assert_eq!(stream.next().soon().await.transpose()?, Some("x".into()));
                 }
                 Ok(())
             };
             tokio::try_join!(send, receive)?;
-            sink.reunite(stream).unwrap().close(1000, "").await?;
-            served.await.unwrap()?;
+            sink.reunite(stream).unwrap().close(1000, "").soon().await?;
+            served.soon().await.unwrap()?;
         }
         Talk::Writer => {
-            let served = tokio::spawn(async move { server.recv().await });
+            let served = tokio::spawn(async move { server.recv().soon().await });
             let mut writer = client.writer(sockless_tokio::sockless::Kind::Binary);
             for _ in 0..MESSAGES {
-                writer.write(&[7; 300]).await?;
+                writer.write(&[7; 300]).soon().await?;
             }
-            writer.finish().await?;
-            assert!(served.await.unwrap()? == Some(Message::binary(vec![7; 300 * MESSAGES])));
+            writer.finish().soon().await?;
+            assert!(served.soon().await.unwrap()? == Some(Message::binary(vec![7; 300 * MESSAGES])));
         }
     }
     Ok(())

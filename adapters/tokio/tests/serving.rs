@@ -1,5 +1,6 @@
 //! The server helper: limits, handlers, and an end in which nothing is lost.
 
+use sockless_test_support::Soon;
 use sockless_tokio::sockless::{Code, Config};
 use sockless_tokio::{Client, ConnectError, Error, NetStream, Open, Reject, Server, WebSocket, connect};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +20,7 @@ struct Running {
 
 async fn echo(mut socket: WebSocket<NetStream>) -> Result<(), Error> {
     while let Some(message) = socket.recv().await? {
-        socket.feed(message).await?;
+        socket.feed(message).soon().await?;
     }
     Ok(())
 }
@@ -54,23 +55,23 @@ async fn a_shutdown_loses_nothing_and_says_goodbye() {
     let Running { url, open, stop, served } = start(Server::new()).await;
     let mut sockets = vec![];
     for number in 0..20 {
-        let mut socket = connect(&url).await.unwrap();
-        socket.send(format!("hello {number}")).await.unwrap();
+        let mut socket = connect(&url).soon().await.unwrap();
+        socket.send(format!("hello {number}")).soon().await.unwrap();
         sockets.push(socket);
     }
     until(|| open.count() == 20).await;
     stop.send(()).unwrap();
     for (number, socket) in sockets.iter_mut().enumerate() {
         // It may have been on its way to the server when that stopped reading, but then the close is behind it.
-        if let Some(message) = socket.recv().await.unwrap() {
+        if let Some(message) = socket.recv().soon().await.unwrap() {
             assert_eq!(message, format!("hello {number}").into());
-            assert_eq!(socket.recv().await.unwrap(), None);
+            assert_eq!(socket.recv().soon().await.unwrap(), None);
         }
         assert_eq!(socket.peer_close().map(|close| close.code), Some(Code::AWAY));
     }
-    assert_eq!(served.await.unwrap(), 0);
+    assert_eq!(served.soon().await.unwrap(), 0);
     assert_eq!(open.count(), 0);
-    assert!(matches!(connect(&url).await, Err(ConnectError::Tcp(_))));
+    assert!(matches!(connect(&url).soon().await, Err(ConnectError::Tcp(_))));
 }
 
 #[tokio::test]
@@ -82,19 +83,19 @@ async fn what_was_sent_before_a_shutdown_arrives() {
     let served = tokio::spawn(server.serve(listener, |mut socket, _| async move {
         // More than the socket's buffers take at once.
         for _ in 0..100 {
-            socket.feed(vec![7; 9_000]).await?;
+            socket.feed(vec![7; 9_000]).soon().await?;
         }
         while socket.recv().await?.is_some() {}
         Ok::<_, Error>(())
     }));
-    let mut socket = connect(&url).await.unwrap();
-    assert_eq!(socket.recv().await.unwrap(), Some(vec![7; 9_000].into()));
+    let mut socket = connect(&url).soon().await.unwrap();
+    assert_eq!(socket.recv().soon().await.unwrap(), Some(vec![7; 9_000].into()));
     stop.send(()).unwrap();
     for _ in 1..100 {
-        assert_eq!(socket.recv().await.unwrap(), Some(vec![7; 9_000].into()));
+        assert_eq!(socket.recv().soon().await.unwrap(), Some(vec![7; 9_000].into()));
     }
-    assert_eq!(socket.recv().await.unwrap(), None);
-    assert_eq!(served.await.unwrap(), 0);
+    assert_eq!(socket.recv().soon().await.unwrap(), None);
+    assert_eq!(served.soon().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -108,24 +109,24 @@ async fn handlers_that_do_not_return_are_dropped_when_the_grace_is_over() {
         drop(socket);
         Ok::<_, Error>(())
     }));
-    let mut socket = connect(&url).await.unwrap();
+    let mut socket = connect(&url).soon().await.unwrap();
     stop.send(()).unwrap();
-    assert_eq!(served.await.unwrap(), 1);
-    assert!(socket.recv().await.is_err());
+    assert_eq!(served.soon().await.unwrap(), 1);
+    assert!(socket.recv().soon().await.is_err());
 }
 
 #[tokio::test]
 async fn connections_have_a_limit_and_are_counted() {
     let Running { url, open, .. } = start(Server::new().connections(2)).await;
-    let mut first = connect(&url).await.unwrap();
-    let _second = connect(&url).await.unwrap();
+    let mut first = connect(&url).soon().await.unwrap();
+    let _second = connect(&url).soon().await.unwrap();
     until(|| open.count() == 2).await;
-    let third = tokio::spawn(async move { connect(&url).await });
+    let third = tokio::spawn(async move { connect(&url).soon().await });
     assert!(timeout(Duration::from_millis(100), async { until(|| open.count() == 3).await }).await.is_err());
-    first.close(1000, "").await.unwrap();
+    first.close(1000, "").soon().await.unwrap();
     let mut third = timeout(Duration::from_secs(30), third).await.expect("there is room").unwrap().unwrap();
-    third.send("in").await.unwrap();
-    assert_eq!(third.recv().await.unwrap(), Some("in".into()));
+    third.send("in").soon().await.unwrap();
+    assert_eq!(third.recv().soon().await.unwrap(), Some("in".into()));
 }
 
 #[tokio::test]
@@ -138,9 +139,9 @@ async fn clients_are_admitted_or_not() {
     });
     let Running { url, .. } = start(server).await;
     for _ in 0..3 {
-        connect(&url).await.unwrap();
+        connect(&url).soon().await.unwrap();
     }
-    assert!(matches!(connect(&url).await, Err(ConnectError::Handshake(_))));
+    assert!(matches!(connect(&url).soon().await, Err(ConnectError::Handshake(_))));
     assert_eq!(ASKED.load(Ordering::Relaxed), 4);
 }
 
@@ -151,9 +152,9 @@ async fn requests_are_answered_by_the_server_s_rule() {
         _ => Err(Reject::new(404)),
     });
     let Running { url, .. } = start(server).await;
-    let (_, response) = Client::new(&url).connect().await.unwrap();
+    let (_, response) = Client::new(&url).connect().soon().await.unwrap();
     assert_eq!(response.header("x-address"), Some(&b"127.0.0.1"[..]));
-    match connect(&format!("{url}other")).await {
+    match connect(&format!("{url}other")).soon().await {
         Err(ConnectError::Rejected(response)) => assert_eq!(response.status(), 404),
         other => panic!("{other:?}"),
     }
@@ -173,18 +174,18 @@ async fn a_connection_is_closed_from_elsewhere_by_its_number() {
             echo(socket).await
         }
     }));
-    let mut first = connect(&url).await.unwrap();
-    let mut second = connect(&url).await.unwrap();
-    let (one, other) = (opened.recv().await.unwrap(), opened.recv().await.unwrap());
+    let mut first = connect(&url).soon().await.unwrap();
+    let mut second = connect(&url).soon().await.unwrap();
+    let (one, other) = (opened.recv().soon().await.unwrap(), opened.recv().soon().await.unwrap());
     assert_ne!(one.id, other.id);
     let (closed, kept) = match one.address == first.stream().tcp().local_addr().unwrap() {
         true => (&mut first, &mut second),
         false => (&mut second, &mut first),
     };
     assert!(open.close(one.id));
-    assert_eq!(closed.recv().await.unwrap(), None);
-    kept.send("here").await.unwrap();
-    assert_eq!(kept.recv().await.unwrap(), Some("here".into()));
+    assert_eq!(closed.recv().soon().await.unwrap(), None);
+    kept.send("here").soon().await.unwrap();
+    assert_eq!(kept.recv().soon().await.unwrap(), Some("here".into()));
     assert!(!open.close(4711));
 }
 
@@ -193,21 +194,21 @@ async fn run_closes_behind_its_work_whatever_became_of_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     tokio::spawn(Server::new().serve(listener, |socket, _| {
-        socket.run(async |socket| match socket.recv().await? {
+        socket.run(async |socket| match socket.recv().soon().await? {
             Some(message) if message.as_text() == Some("good") => Ok(()),
             _ => Err(Box::<dyn std::error::Error + Send + Sync>::from("a bug")),
         })
     }));
     for (said, code) in [("good", Code::NORMAL), ("bad", Code::INTERNAL_ERROR)] {
-        let mut socket = connect(&url).await.unwrap();
-        socket.send(said).await.unwrap();
-        assert_eq!(socket.recv().await.unwrap(), None);
+        let mut socket = connect(&url).soon().await.unwrap();
+        socket.send(said).soon().await.unwrap();
+        assert_eq!(socket.recv().soon().await.unwrap(), None);
         assert_eq!(socket.peer_close().map(|close| close.code), Some(code));
     }
     // The same for a client.
-    let socket = connect(&url).await.unwrap();
+    let socket = connect(&url).soon().await.unwrap();
     let done = socket.run(async |socket| {
-        socket.send("good").await?;
+        socket.send("good").soon().await?;
         Ok::<_, Error>(7)
     });
     assert_eq!(done.await.unwrap(), 7);
@@ -217,10 +218,10 @@ async fn run_closes_behind_its_work_whatever_became_of_it() {
 async fn a_client_that_says_nothing_does_not_keep_others_out() {
     let Running { url, .. } = start(Server::new()).await;
     let address = url.trim_start_matches("ws://").trim_end_matches('/');
-    let _silent = TcpStream::connect(address).await.unwrap();
-    let mut socket = connect(&url).await.unwrap();
-    socket.send("in").await.unwrap();
-    assert_eq!(socket.recv().await.unwrap(), Some("in".into()));
+    let _silent = TcpStream::connect(address).soon().await.unwrap();
+    let mut socket = connect(&url).soon().await.unwrap();
+    socket.send("in").soon().await.unwrap();
+    assert_eq!(socket.recv().soon().await.unwrap(), Some("in".into()));
 }
 
 #[tokio::test]
@@ -228,12 +229,12 @@ async fn unix_sockets_are_streams_too() {
     let directory = std::env::temp_dir().join(format!("sockless-{}", std::process::id()));
     let listener = UnixListener::bind(&directory).unwrap();
     let served = tokio::spawn(async move {
-        let mut socket = sockless_tokio::accept(listener.accept().await.unwrap().0).await.unwrap();
-        socket.recv().await.unwrap()
+        let mut socket = sockless_tokio::accept(listener.accept().soon().await.unwrap().0).soon().await.unwrap();
+        socket.recv().soon().await.unwrap()
     });
-    let stream = UnixStream::connect(&directory).await.unwrap();
+    let stream = UnixStream::connect(&directory).soon().await.unwrap();
     std::fs::remove_file(&directory).unwrap();
-    let (mut socket, _) = Client::new("ws://localhost/").connect_over(stream).await.unwrap();
-    socket.send("local").await.unwrap();
-    assert_eq!(served.await.unwrap(), Some("local".into()));
+    let (mut socket, _) = Client::new("ws://localhost/").connect_over(stream).soon().await.unwrap();
+    socket.send("local").soon().await.unwrap();
+    assert_eq!(served.soon().await.unwrap(), Some("local".into()));
 }

@@ -1,5 +1,6 @@
 //! What is told by `tracing`: a span for each connection, and events of its life.
 
+use sockless_test_support::Soon;
 use sockless_tokio::sockless::Config;
 use sockless_tokio::{Backoff, Change, Client, ConnectError, Error, Reject, Server, accept_with, connect};
 use std::fmt::{Debug, Write};
@@ -57,8 +58,8 @@ async fn the_life_of_a_connection_is_told() {
         while socket.recv().await?.is_some() {}
         Ok::<_, Error>(())
     }));
-    let mut socket = connect(&url).await.unwrap();
-    socket.close(1000, "done").await.unwrap();
+    let mut socket = connect(&url).soon().await.unwrap();
+    socket.close(1000, "done").soon().await.unwrap();
     let told = log.0.lock().unwrap().clone();
     for wanted in ["span connect", "span connection", "role=Server", "role=Client", "reason_len=4", "message=over"] {
         assert!(told.iter().any(|told| told.contains(wanted)), "{wanted} in {told:#?}");
@@ -79,26 +80,30 @@ async fn nothing_that_may_be_secret_is_told() {
     ];
     let server = tokio::spawn(async move {
         for location in locations {
-            let stream = listener.accept().await.unwrap().0;
+            let stream = listener.accept().soon().await.unwrap().0;
             let answered = accept_with(stream, Config::default(), |request| match &location {
                 Some(location) => Err(Reject::new(302).header("Location", location)),
                 None => Ok(request.accept().subprotocol("secret")),
             });
             if let Ok(mut socket) = answered.await {
-                socket.close(1000, "secret").await.unwrap();
+                socket.close(1000, "secret").soon().await.unwrap();
             }
         }
     });
     let client = Client::new(&format!("ws://user:secret@{address}/secret?secret")).redirects(1).subprotocol("secret");
     let mut client =
         client.trust_redirects(true).reconnecting(Backoff { first: Duration::from_millis(1), ..Backoff::default() });
-    assert!(matches!(client.next().await, Ok(Change::Connected)));
-    assert!(matches!(client.next().await, Ok(Change::Lost { close: Some(close), .. }) if close.reason == "secret"));
+    assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
+    assert!(
+        matches!(client.next().soon().await, Ok(Change::Lost { close: Some(close), .. }) if close.reason == "secret")
+    );
     for location in ["host.test/path", "[bad"] {
-        let Ok(Change::Failed(error @ ConnectError::Redirect(_), _)) = client.next().await else { panic!("followed") };
+        let Ok(Change::Failed(error @ ConnectError::Redirect(_), _)) = client.next().soon().await else {
+            panic!("followed")
+        };
         assert_eq!(error.to_string(), format!("redirect to {location:?} not followed"));
     }
-    server.await.unwrap();
+    server.soon().await.unwrap();
     let told = log.0.lock().unwrap().clone();
     for wanted in ["message=redirected", "message=open", "message=peer closes", "message=not connected"] {
         assert!(told.iter().any(|told| told.contains(wanted)), "{wanted} in {told:#?}");

@@ -1,12 +1,13 @@
 //! No test waits without an end, and one that does not end says where it stood.
 //!
 //! A wait that has a time limit of its own takes [`PATIENCE`] for it, and the test fails in the ordinary way. All other
-//! waits go through [`within`] or [`soon`], and a test that may go round in circles says now and then that it is under
+//! waits go through [`within`], [`soon`] or [`Soon`], and a test that may go round in circles says now and then that it is under
 //! way with [`watch`]. Where one of them stands still for [`STILL`], nothing can be done for its thread any more: the
 //! watchdog writes who waits for what, since when, and where, and ends the process.
 
 mod watchdog;
 
+use std::any;
 use std::env;
 use std::io::{self, Write};
 use std::panic::Location;
@@ -43,6 +44,17 @@ pub fn soon<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output>
         future.await
     }
 }
+
+/// [`soon`] for a future that can say itself what it is.
+pub trait Soon: Future + Sized {
+    /// Waits for it.
+    #[track_caller]
+    fn soon(self) -> impl Future<Output = Self::Output> {
+        soon(any::type_name::<Self>(), self)
+    }
+}
+
+impl<F: Future> Soon for F {}
 
 /// Waits until it holds, and asks again each millisecond.
 ///

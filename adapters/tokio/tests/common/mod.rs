@@ -9,7 +9,7 @@ use sockless_tokio::{Message, WebSocket};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 
 #[allow(unused_imports)] // As above.
-pub(crate) use sockless_test_support::{PATIENCE, soon, watch, within};
+pub(crate) use sockless_test_support::{PATIENCE, Soon, soon, watch, within};
 
 /// An end of an open connection.
 #[track_caller]
