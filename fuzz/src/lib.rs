@@ -13,5 +13,11 @@ pub mod relay;
 pub mod settings;
 pub mod stream;
 
+// The tests' watchdog, which `heap` tells that they go on, has no place here.
+extern crate self as sockless_test_support;
+
+#[doc(hidden)]
+pub fn watch() {}
+
 #[path = "../../tests/common/heap.rs"]
 mod heap;
