@@ -2,6 +2,7 @@
 
 use super::answer::write_field;
 use super::grammar::{ExtraFields, is_host, is_target, is_token, join, members, same};
+use super::opening::all;
 use super::{SubprotocolPolicy, encode, extension};
 use crate::wire::error::{HandshakeError, SendError};
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
@@ -262,7 +263,7 @@ impl Asked {
     /// Refuses a response that takes what was not offered (RFC 6455 §4.1, 5 and 6), or that takes no subprotocol
     /// against the policy.
     pub(super) fn check<'h>(&self, fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Result<(), HandshakeError> {
-        let mut chosen = false;
+        let (mut chosen, mut answered) = (false, Vec::new());
         for (name, value) in fields {
             if same(name, "Sec-WebSocket-Protocol") {
                 let offered = members(&self.subprotocols).any(|offered| offered.as_bytes() == value);
@@ -271,11 +272,14 @@ impl Asked {
                 }
                 chosen = true;
             } else if same(name, "Sec-WebSocket-Extensions") {
-                for extension in extension::parse_bytes(value) {
-                    let name = extension?.name();
-                    if !extension::parse(&self.extensions).flatten().any(|offered| offered.name() == name) {
-                        return Err(HandshakeError::Extensions);
-                    }
+                let offered = |name| extension::parse(&self.extensions).flatten().any(|offered| offered.name() == name);
+                let mut is_good = |name| {
+                    let again = answered.contains(&name);
+                    answered.push(name);
+                    offered(name) && !again
+                };
+                if !all(extension::parse_bytes(value), |extension| extension.is_ok_and(|it| is_good(it.name()))) {
+                    return Err(HandshakeError::Extensions);
                 }
             }
         }

@@ -142,8 +142,8 @@ fn is_key(key: &Key) -> bool {
     is_base64(letters) && matches!(letters.last(), Some(b'A' | b'Q' | b'g' | b'w')) && padding == b"=="
 }
 
-/// Whether `list` has members, and all of them are `good`.
-fn all<T>(list: impl Iterator<Item = T>, good: impl Fn(T) -> bool) -> bool {
+/// Whether `list` has members, as one that is there has to (RFC 9110 §5.6.1, `1#element`), and all of them are `good`.
+pub(super) fn all<T>(list: impl Iterator<Item = T>, mut good: impl FnMut(T) -> bool) -> bool {
     let mut any = false;
     for member in list {
         if !good(member) {
