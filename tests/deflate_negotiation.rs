@@ -7,6 +7,7 @@ mod compressed;
 
 use common::*;
 use compressed::*;
+use sockless::DeflateParameter::*;
 use sockless::handshake::{accept_key, deflate, extension};
 use sockless::{
     ClientRequest, Config, Connection, Deflate, DeflateParams, Event, HandshakeError, Negotiated, Pool, ProtocolError,
@@ -77,7 +78,7 @@ fn a_server_answers_each_offer() {
         let expected = Some((agreement(params), format!("permessage-deflate{answer}")));
         assert_eq!(choose(&format!("permessage-deflate{offer}"), server), expected, "{offer}");
     }
-    let expected = format!("{long}; server_max_window_bits=12; client_max_window_bits=12");
+    let expected = format!("{long}; server_max_window_bits=12");
     let (_, answer) =
         deflate::choose(extension::parse("permessage-deflate; client_max_window_bits"), &Deflate::default()).unwrap();
     assert_eq!(answer, expected, "the default settings");
@@ -162,8 +163,7 @@ fn a_client_offers_what_its_settings_say() {
     }
     assert_eq!(
         deflate::offer(&Deflate::default()),
-        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12; \
-         client_max_window_bits=12"
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits=12"
     );
 }
 
@@ -176,6 +176,8 @@ fn a_client_takes_what_its_offer_allows() {
         ("; server_max_window_bits=8", MOST, (15, 8, true, true)),
         ("; server_max_window_bits=15", MOST, MOST),
         ("; client_max_window_bits=9", MOST, (9, 15, true, true)),
+        // zlib cannot deflate with it, so that this end's messages go plain.
+        ("; client_max_window_bits=8", MOST, (8, 15, true, true)),
         ("; client_max_window_bits=15", MOST, MOST),
         ("; server_max_window_bits=\"9\"; client_max_window_bits=\"10\"", MOST, (10, 9, true, true)),
         // The client's own are hints: a server need not repeat them.
@@ -195,46 +197,51 @@ fn a_client_takes_what_its_offer_allows() {
 #[test]
 fn a_client_refuses_what_its_offer_does_not_allow() {
     let most = |bits| (bits, bits, true, true);
-    let mut bad: Vec<(Settings, String)> = [
-        (MOST, "; client_max_window_bits"),   // an answer says how many
-        (MOST, "; client_max_window_bits=8"), // zlib cannot deflate with it
-        (MOST, "; server_max_window_bits"),
-        (MOST, "; server_no_context_takeover=1"),
-        (MOST, "; client_no_context_takeover=1"),
-        (MOST, "; server_no_context_takeover; server_no_context_takeover"),
-        (MOST, "; client_no_context_takeover; client_no_context_takeover"),
-        (MOST, "; server_max_window_bits=9; server_max_window_bits=9"),
-        (MOST, "; client_max_window_bits=9; client_max_window_bits=10"),
-        (MOST, "; x"),
-        (MOST, ", permessage-deflate"), // two answers
-        (MOST, "; server_max_window_bits=9, permessage-deflate; server_max_window_bits=9"),
-        (MOST, ", other;"),
+    for (client, answer, parameter) in [
+        (MOST, "; client_max_window_bits", Some(ClientMaxWindowBits)), // an answer says how many
+        (MOST, "; server_max_window_bits", Some(ServerMaxWindowBits)),
+        (MOST, "; server_no_context_takeover=1", Some(ServerNoContextTakeover)),
+        (MOST, "; client_no_context_takeover=1", Some(ClientNoContextTakeover)),
+        (MOST, "; server_no_context_takeover; server_no_context_takeover", Some(ServerNoContextTakeover)),
+        (MOST, "; client_no_context_takeover; client_no_context_takeover", Some(ClientNoContextTakeover)),
+        (MOST, "; server_max_window_bits=9; server_max_window_bits=9", Some(ServerMaxWindowBits)),
+        (MOST, "; client_max_window_bits=9; client_max_window_bits=10", Some(ClientMaxWindowBits)),
+        (MOST, "; x", None),
+        (MOST, ", permessage-deflate", None), // two answers
+        (MOST, "; server_max_window_bits=9, permessage-deflate; server_max_window_bits=9", None),
+        (MOST, ", other;", None),
         // Larger than was offered, or left out.
-        (most(12), "; server_max_window_bits=12; client_max_window_bits=13"),
-        (most(12), "; server_max_window_bits=13"),
-        (most(12), "; server_max_window_bits=15"),
-        (most(12), ""),
-        (most(12), "; client_max_window_bits=12"),
-        ((15, 15, true, false), ""),
-        ((15, 15, true, false), "; client_no_context_takeover"),
-    ]
-    .map(|(client, answer)| (client, answer.to_owned()))
-    .into();
-    for bits in BAD_BITS {
-        bad.extend(["server", "client"].map(|end| (MOST, format!("; {end}_max_window_bits{bits}"))));
-    }
-    for (client, answer) in bad {
+        (most(12), "; server_max_window_bits=12; client_max_window_bits=13", Some(ClientMaxWindowBits)),
+        (most(12), "; server_max_window_bits=13", Some(ServerMaxWindowBits)),
+        (most(12), "; server_max_window_bits=15", Some(ServerMaxWindowBits)),
+        (most(12), "", Some(ServerMaxWindowBits)),
+        (most(12), "; client_max_window_bits=12", Some(ServerMaxWindowBits)),
+        ((15, 15, true, false), "", Some(ServerNoContextTakeover)),
+        ((15, 15, true, false), "; client_no_context_takeover", Some(ServerNoContextTakeover)),
+    ] {
         let answer = format!("permessage-deflate{answer}");
-        assert_eq!(agreed(&answer, client), Err(HandshakeError::Extensions), "{answer}");
+        let error = parameter.map_or(HandshakeError::Extensions, HandshakeError::Parameter);
+        assert_eq!(agreed(&answer, client), Err(error), "{answer}");
     }
+    for bits in BAD_BITS {
+        for name in [ServerMaxWindowBits, ClientMaxWindowBits] {
+            // What is no value by the grammar is not told from other nonsense.
+            let error = if bits == "=\"\"" { HandshakeError::Extensions } else { HandshakeError::Parameter(name) };
+            assert_eq!(agreed(&format!("permessage-deflate; {name}{bits}"), MOST), Err(error), "{name}{bits}");
+        }
+    }
+    let error = agreed("permessage-deflate", most(12)).unwrap_err();
+    assert_eq!(error.to_string(), "permessage-deflate not answered as it was offered: server_max_window_bits");
     for own in 9..=15 {
         for bits in 8..=15 {
             let window = agreed(&format!("permessage-deflate; client_max_window_bits={bits}"), (own, 15, true, true));
-            let expected = if (9..=own).contains(&bits) { Ok(Some(bits)) } else { Err(HandshakeError::Extensions) };
+            let expected =
+                if bits <= own { Ok(Some(bits)) } else { Err(HandshakeError::Parameter(ClientMaxWindowBits)) };
             assert_eq!(window.map(|params| params.map(|params| params.window_bits)), expected);
 
             let window = agreed(&format!("permessage-deflate; server_max_window_bits={bits}"), (15, own, true, true));
-            let expected = if bits <= own { Ok(Some(bits)) } else { Err(HandshakeError::Extensions) };
+            let expected =
+                if bits <= own { Ok(Some(bits)) } else { Err(HandshakeError::Parameter(ServerMaxWindowBits)) };
             assert_eq!(window.map(|params| params.map(|params| params.peer_window_bits)), expected);
         }
     }
@@ -390,8 +397,12 @@ fn a_server_reads_all_fields_of_the_offer() {
 
 /// What a client makes of a response with these extensions.
 fn response(config: Config, extensions: &[&str]) -> Result<Option<DeflateParams>, ProtocolError> {
-    let request = ClientRequest::new("ws://host/").unwrap();
-    let mut client = Connection::client(&request, config, SEED).unwrap();
+    answered(&ClientRequest::new("ws://host/").unwrap(), config, extensions).map(|it| it.negotiated().deflate())
+}
+
+/// The client that made this request, once it has had the response.
+fn answered(request: &ClientRequest, config: Config, extensions: &[&str]) -> Result<Connection, ProtocolError> {
+    let mut client = Connection::client(request, config, SEED).unwrap();
     let (head, _) = head(&mut client);
     let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
     let accept = String::from_utf8(accept_key(key.as_bytes().try_into().unwrap()).to_vec()).unwrap();
@@ -403,18 +414,19 @@ fn response(config: Config, extensions: &[&str]) -> Result<Option<DeflateParams>
     .into_bytes();
     let opened = client.receive(&mut &mut response[..]).map(|event| assert!(matches!(event, Some(Event::Open(_)))));
     assert_eq!(opened.is_ok(), client.state() == sockless::State::Open);
-    opened.map(|()| client.negotiated().deflate())
+    opened.map(|()| client)
 }
 
 #[test]
 fn a_client_holds_the_response_against_its_offer() {
     let refused = Err(ProtocolError::Handshake(HandshakeError::Extensions));
+    let at = |name| Err(ProtocolError::Handshake(HandshakeError::Parameter(name)));
     for (extensions, expected) in [
         (&[][..], Ok(None)),
         (&["permessage-deflate"], Ok(Some(agreement(MOST)))),
         (&["permessage-deflate; client_max_window_bits=10"], Ok(Some(agreement((10, 15, true, true))))),
-        (&["permessage-deflate; client_max_window_bits=8"], refused),
-        (&["permessage-deflate; client_max_window_bits"], refused),
+        (&["permessage-deflate; client_max_window_bits=8"], Ok(Some(agreement((8, 15, true, true))))),
+        (&["permessage-deflate; client_max_window_bits"], at(ClientMaxWindowBits)),
         (&["permessage-deflate", "permessage-deflate"], refused),
         (&["permessage-deflate; unknown"], refused),
         (&["permessage-deflate, other"], refused),
@@ -423,9 +435,89 @@ fn a_client_holds_the_response_against_its_offer() {
     ] {
         assert_eq!(response(config(settings(MOST)), extensions), expected, "{extensions:?}");
     }
-    assert_eq!(response(config(settings((15, 15, true, false))), &["permessage-deflate"]), refused);
-    assert_eq!(response(config(settings((15, 12, true, true))), &["permessage-deflate"]), refused);
+    let without_takeover = response(config(settings((15, 15, true, false))), &["permessage-deflate"]);
+    assert_eq!(without_takeover, at(ServerNoContextTakeover));
+    assert_eq!(response(config(settings((15, 12, true, true))), &["permessage-deflate"]), at(ServerMaxWindowBits));
     assert_eq!(response(Config::default(), &["permessage-deflate"]), refused, "nothing was offered");
+}
+
+#[test]
+fn the_default_settings_connect_to_servers_that_answer_no_window() {
+    // gorilla and what follows it; libwebsockets, which says again what has no value.
+    let answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    let expected = DeflateParams { window_bits: 12, ..params(false) };
+    assert_eq!(response(config(Deflate::default()), &[answer]), Ok(Some(expected)));
+    // Who wants the peer's window bounded is told what is missing.
+    let bounded = Deflate { peer_window_bits: 12, ..Deflate::default() };
+    let missing = Err(HandshakeError::Parameter(ServerMaxWindowBits).into());
+    assert_eq!(response(config(bounded), &[answer]), missing);
+}
+
+#[test]
+fn a_client_that_is_told_a_window_of_8_sends_plain_and_receives_compressed() {
+    let request = ClientRequest::new("ws://host/").unwrap();
+    let answer = ["permessage-deflate; client_max_window_bits=8"];
+    let mut client = answered(&request, config(settings(MOST)), &answer).unwrap();
+    let prepared = sockless::Prepared::text(&lines(1000));
+    client.send_text(&lines(1000)).unwrap();
+    client.send_prepared(&prepared).unwrap();
+    client.send_fragment(sockless::Kind::Text, lines(1000).as_bytes(), true).unwrap();
+    assert_eq!(sent(&mut client), vec![(0x81, lines(1000).into_bytes()); 3]);
+    let bytes = frame_to(Role::Client, 0xC1, &deflated(b"compressed"));
+    assert_eq!(feed(&mut client, &bytes, 1), (vec![text("compressed")], None));
+}
+
+#[test]
+fn an_offer_of_the_callers_own_is_what_is_offered_and_what_the_answer_is_held_against() {
+    let by_hand = |offer| ClientRequest::new("ws://host/").unwrap().with_extensions(offer);
+    let sent_by = |offer, config| head(&mut Connection::client(&by_hand(offer), config, SEED).unwrap()).1;
+    let offer =
+        "permessage-deflate; server_max_window_bits=10, x-y; level=3, permessage-deflate; client_max_window_bits=11";
+    for settings in [Config::default(), config(always())] {
+        assert_eq!(sent_by(offer, settings.clone()), [offer]);
+        let agreed =
+            |answer| answered(&by_hand(offer), settings.clone(), &[answer]).map(|it| it.negotiated().deflate());
+        let some = |window_bits, peer_window_bits| {
+            Ok(Some(DeflateParams { window_bits, peer_window_bits, takeover: false, peer_takeover: true }))
+        };
+        let at = |name| Err(ProtocolError::Handshake(HandshakeError::Parameter(name)));
+        let refused = Err(ProtocolError::Handshake(HandshakeError::Extensions));
+        for (answer, expected) in [
+            ("x-y; any=thing", Ok(None)),
+            ("permessage-deflate; server_max_window_bits=10", some(12, 10)),
+            ("x-y, permessage-deflate; server_max_window_bits=9", some(12, 9)),
+            // These answer the other offer.
+            ("permessage-deflate", some(11, 15)),
+            ("permessage-deflate; client_max_window_bits=10", some(10, 15)),
+            ("permessage-deflate; client_max_window_bits=10; server_max_window_bits=11", some(10, 11)),
+            // And these none.
+            ("permessage-deflate; client_max_window_bits=12", at(ServerMaxWindowBits)),
+            ("permessage-deflate; client_max_window_bits=12; server_max_window_bits=9", at(ClientMaxWindowBits)),
+            ("permessage-deflate; server_max_window_bits=99", at(ServerMaxWindowBits)),
+            ("permessage-deflate; window=10", refused),
+            ("permessage-deflate; server_max_window_bits=10, permessage-deflate", refused),
+            ("x-y, x-y", refused),
+            ("x-z", refused),
+            ("", refused),
+        ] {
+            assert_eq!(agreed(answer), expected, "{answer}");
+        }
+        // What was agreed on is what is spoken.
+        let answer = ["permessage-deflate; server_max_window_bits=10"];
+        let mut client = answered(&by_hand(offer), settings, &answer).unwrap();
+        client.send_text(&lines(1000)).unwrap();
+        assert_eq!(sent(&mut client)[0].0, 0xC1);
+        let bytes = frame_to(Role::Client, 0xC1, &deflated(b"compressed"));
+        assert_eq!(feed(&mut client, &bytes, 1), (vec![text("compressed")], None));
+    }
+    // One that offers no compression agrees on none, whatever the settings.
+    assert_eq!(sent_by("x-y", config(always())), ["x-y"]);
+    let refused = answered(&by_hand("x-y"), config(always()), &["permessage-deflate"]).map(|_| ());
+    assert_eq!(refused, Err(HandshakeError::Extensions.into()));
+    // Its hints bind this end, as much as an answer.
+    let hinting = by_hand("permessage-deflate; client_no_context_takeover");
+    let client = answered(&hinting, config(settings(MOST)), &["permessage-deflate"]).unwrap();
+    assert_eq!(client.negotiated().deflate(), Some(agreement((15, 15, false, true))));
 }
 
 #[test]

@@ -137,7 +137,8 @@ fn identity(input: &Input<'_>) {
 
     let peer = if role == Role::Server { Role::Client } else { Role::Server };
     let params = deflate.mirrored().params();
-    let mut receiver = Connection::open(peer, params.try_into().unwrap(), sockless::Config::default(), crate::settings::SEED);
+    let mut receiver =
+        Connection::open(peer, params.try_into().unwrap(), sockless::Config::default(), crate::settings::SEED);
     receiver.set_limits(sockless::Limits { fragments: u32::MAX, ..Default::default() });
     let mut feeder = Feeder::new(&mut receiver, By::Receive);
     feeder.feed(&bytes, input.cuts, |_, _| {});

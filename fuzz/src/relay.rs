@@ -32,7 +32,9 @@ struct Chain<'c> {
 pub fn check(settings: Settings, cuts: [u8; 3], ways: u8, script: &[u8]) {
     let (from, to) = if ways & 1 == 0 { (Role::Client, Role::Server) } else { (Role::Server, Role::Client) };
     let [ours, theirs] = match settings.is_compressed() {
-        true => [settings.deflate.params(), settings.deflate.mirrored().params()].map(|params| params.try_into().unwrap()),
+        true => {
+            [settings.deflate.params(), settings.deflate.mirrored().params()].map(|params| params.try_into().unwrap())
+        }
         false => [Negotiated::default(); 2],
     };
     // A frame may pass in many fragments, one for each read.

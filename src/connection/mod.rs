@@ -49,7 +49,8 @@ impl Connection {
     /// # Ok::<(), sockless::SendError>(())
     /// ```
     pub fn client(request: &ClientRequest, config: impl Into<SharedConfig>, seed: Seed) -> Result<Self, SendError> {
-        let mut connection = Self::new(Role::Client, config.into(), seed, None);
+        let config = handshake::client_config(request, config.into());
+        let mut connection = Self::new(Role::Client, config, seed, None);
         let request = &*handshake::offer(request, connection.receiver.config());
         let nonce = connection.sender.nonce();
         connection.sender.push_head(|out| handshake::write_request(request, &nonce, out))?;

@@ -100,7 +100,11 @@ impl Connection {
     pub(super) fn handle_outcome<'a>(&mut self, outcome: Outcome<'a>) -> Result<Event<'a>, HandshakeError> {
         match outcome {
             Outcome::Open(response) => {
-                let negotiated = handshake::agreed(&response, self.receiver.config())?;
+                let offer = match self.opening.as_deref() {
+                    Some(Opening::Response(client, ..)) => client.offer(),
+                    _ => "",
+                };
+                let negotiated = handshake::agreed(&response, offer, self.receiver.config())?;
                 self.opening = None;
                 self.opened(negotiated);
                 Ok(Event::Open(response))

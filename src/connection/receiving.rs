@@ -70,8 +70,9 @@ impl Connection {
     /// each connection's own. Stop reading while much waits in `to`: its [`is_high`](Self::is_high) says so. Of a message that was
     /// passed on in part, [`receive`](Self::receive) and [`receive_piece`](Self::receive_piece) discard the rest.
     ///
-    /// Where messages may be compressed, `to` must have agreed on a window as large, and on context takeover if the peer
-    /// has it; with that, all of a peer's messages have to go to the same connection.
+    /// Where messages may be compressed, `to` must have agreed on a window as large, which wants a `window_bits` of 15 in
+    /// its settings, and on context takeover if the peer has it; with that, all of a peer's messages have to go to the
+    /// same connection.
     ///
     /// # Errors
     /// [`RelayError::Peer`] as [`receive`](Self::receive); [`RelayError::Send`] if `to` takes nothing, where `input`

@@ -53,7 +53,8 @@ pub struct Deflate {
     pub threshold: usize,
     /// The window that messages are deflated with at most, 9 to 15: the logarithm of its bytes.
     pub window_bits: u8,
-    /// The window that the peer may use, 9 to 15, if it can be told.
+    /// The window that the peer may use, 9 to 15. A server tells a client that can be told; a client asks for less than 15,
+    /// and fails where the answer is without it: [`HandshakeError::Parameter`](crate::HandshakeError::Parameter).
     pub peer_window_bits: u8,
     /// Whether messages refer to those before them: better compressed, at the cost of a codec held all the time.
     pub takeover: bool,
@@ -72,6 +73,9 @@ impl Deflate {
     pub const THRESHOLD: usize = 256;
     /// 12, which is 4 KiB: most of what 15 gains on messages without context takeover.
     pub const WINDOW_BITS: u8 = 12;
+    /// 15, which is any: what the peer's window is takes no memory here, and a client that asks for less has to refuse the
+    /// servers that leave it out of their answer, as gorilla's and libwebsockets do.
+    pub const PEER_WINDOW_BITS: u8 = 15;
 }
 
 impl Default for Deflate {
@@ -81,7 +85,7 @@ impl Default for Deflate {
             mem_level: Self::MEM_LEVEL,
             threshold: Self::THRESHOLD,
             window_bits: Self::WINDOW_BITS,
-            peer_window_bits: Self::WINDOW_BITS,
+            peer_window_bits: Self::PEER_WINDOW_BITS,
             takeover: false,
             peer_takeover: false,
             pool: Pool::default(),

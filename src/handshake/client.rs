@@ -134,7 +134,13 @@ impl ClientRequest {
         self
     }
 
-    /// Replaces the extensions that are offered, as [`extension::push`] lists them.
+    /// Replaces the extensions that are offered, as [`extension::push`] lists them, and those of
+    /// [`Config::deflate`](crate::Config::deflate) with them.
+    ///
+    /// What a server answers to a `permessage-deflate` among them is held against it (RFC 7692 §7.1), and messages are then
+    /// compressed by `Config::deflate`, or by its defaults. Of another extension, only its name is held against the offer:
+    /// the rest of its answer, in [`Response::extensions`](super::Response::extensions), is for the caller to judge, and
+    /// frames whose reserved bits it uses are refused.
     #[must_use]
     pub fn with_extensions(mut self, offer: &str) -> Self {
         if extension::parse(offer).any(|extension| extension.is_err()) {

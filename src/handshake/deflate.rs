@@ -2,15 +2,13 @@
 
 use super::extension::{self, Extension};
 use crate::deflate::{Deflate, DeflateParams, LEAST_WINDOW_BITS};
+use crate::wire::error::DeflateParameter::{self, *};
 use crate::wire::error::HandshakeError;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::mem;
 
 const NAME: &str = "permessage-deflate";
-const SERVER_TAKEOVER: &str = "server_no_context_takeover";
-const CLIENT_TAKEOVER: &str = "client_no_context_takeover";
-const SERVER_BITS: &str = "server_max_window_bits";
-const CLIENT_BITS: &str = "client_max_window_bits";
 
 /// The parameters of one offer or answer, as they were written.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,42 +21,42 @@ struct Written {
 }
 
 impl Written {
-    /// `None` for an unknown parameter, one written twice, or a value that is missing, out of range or too much.
-    fn read(extension: &Extension<'_>) -> Option<Self> {
+    /// An error for an unknown parameter, one written twice, or a value that is missing, out of range or too much.
+    fn read(extension: &Extension<'_>) -> Result<Self, HandshakeError> {
         let mut written = Self::default();
         for param in extension.params() {
-            let value = param.value.as_deref();
-            let again = match param.name {
-                SERVER_TAKEOVER if value.is_none() => core::mem::replace(&mut written.server_no_takeover, true),
-                CLIENT_TAKEOVER if value.is_none() => core::mem::replace(&mut written.client_no_takeover, true),
-                SERVER_BITS => written.server_bits.replace(bits(value?)?).is_some(),
-                CLIENT_BITS => {
-                    let value = match value {
-                        Some(value) => Some(bits(value)?),
-                        None => None,
-                    };
-                    written.client_bits.replace(value).is_some()
+            let known = DeflateParameter::ALL.into_iter().find(|known| known.name() == param.name);
+            let known = known.ok_or(HandshakeError::Extensions)?;
+            let good = match (known, param.value.as_deref()) {
+                (ServerNoContextTakeover, None) => !mem::replace(&mut written.server_no_takeover, true),
+                (ClientNoContextTakeover, None) => !mem::replace(&mut written.client_no_takeover, true),
+                (ClientMaxWindowBits, None) => written.client_bits.replace(None).is_none(),
+                (ServerMaxWindowBits, Some(value)) => {
+                    bits(value).is_some_and(|bits| written.server_bits.replace(bits).is_none())
                 }
-                _ => return None,
+                (ClientMaxWindowBits, Some(value)) => {
+                    bits(value).is_some_and(|bits| written.client_bits.replace(Some(bits)).is_none())
+                }
+                _ => false,
             };
-            if again {
-                return None;
+            if !good {
+                return Err(HandshakeError::Parameter(known));
             }
         }
-        Some(written)
+        Ok(written)
     }
 
     fn write(&self) -> String {
         let server_bits = self.server_bits.map(|bits| bits.to_string());
         let client_bits = self.client_bits.map(|bits| bits.map(|bits| bits.to_string()));
         let params = [
-            self.server_no_takeover.then_some((SERVER_TAKEOVER, None)),
-            self.client_no_takeover.then_some((CLIENT_TAKEOVER, None)),
-            server_bits.as_deref().map(|bits| (SERVER_BITS, Some(bits))),
-            client_bits.as_ref().map(|bits| (CLIENT_BITS, bits.as_deref())),
+            self.server_no_takeover.then_some((ServerNoContextTakeover, None)),
+            self.client_no_takeover.then_some((ClientNoContextTakeover, None)),
+            server_bits.as_deref().map(|bits| (ServerMaxWindowBits, Some(bits))),
+            client_bits.as_ref().map(|bits| (ClientMaxWindowBits, bits.as_deref())),
         ];
         let mut list = String::new();
-        let params: Vec<_> = params.into_iter().flatten().collect();
+        let params: Vec<_> = params.into_iter().flatten().map(|(known, value)| (known.name(), value)).collect();
         // All of them are tokens.
         let _ = extension::push(&mut list, NAME, &params);
         list
@@ -78,7 +76,7 @@ pub fn choose<'h>(
     deflate: &Deflate,
 ) -> Option<(DeflateParams, String)> {
     let offers = offers.flatten().filter(|offer| offer.name() == NAME);
-    offers.filter_map(|offer| Written::read(&offer)).find_map(|offer| accept(&offer, deflate))
+    offers.filter_map(|offer| Written::read(&offer).ok()).find_map(|offer| accept(&offer, deflate))
 }
 
 fn accept(offer: &Written, deflate: &Deflate) -> Option<(DeflateParams, String)> {
@@ -122,10 +120,34 @@ fn wanted(deflate: &Deflate) -> Written {
 /// What a server's answer to [`offer`] agrees on; `None` if it declined.
 ///
 /// # Errors
-/// [`Extensions`](HandshakeError::Extensions) for an answer that the offer does not allow (RFC 7692 §7.1): a parameter
-/// that is unknown, twice there or out of range, one that was asked for and left out, a window larger than offered or
-/// one that the codec cannot deflate.
+/// For an answer that the offer does not allow (RFC 7692 §7.1): [`Parameter`](HandshakeError::Parameter) names what was
+/// asked for and left out, is twice there or out of range, or a window larger than offered;
+/// [`Extensions`](HandshakeError::Extensions) for an unknown parameter, or a second answer.
 pub fn agreed<'h>(
+    answers: impl Iterator<Item = Result<Extension<'h>, HandshakeError>>,
+    deflate: &Deflate,
+) -> Result<Option<DeflateParams>, HandshakeError> {
+    agreed_on(&[wanted(deflate)], answers, deflate)
+}
+
+/// The same for an offer that anybody may have made, as it was sent: a list of alternatives (RFC 7692 §5).
+pub(super) fn agreed_to<'h>(
+    offer: &str,
+    answers: impl Iterator<Item = Result<Extension<'h>, HandshakeError>>,
+    deflate: &Deflate,
+) -> Result<Option<DeflateParams>, HandshakeError> {
+    let offers = extension::parse(offer).flatten().filter(|offer| offer.name() == NAME);
+    let offers: Vec<_> = offers.filter_map(|offer| Written::read(&offer).ok()).collect();
+    agreed_on(&offers, answers, deflate)
+}
+
+/// Whether permessage-deflate is in an offer.
+pub(crate) fn is_in(offer: &str) -> bool {
+    extension::parse(offer).flatten().any(|offer| offer.name() == NAME)
+}
+
+fn agreed_on<'h>(
+    offers: &[Written],
     answers: impl Iterator<Item = Result<Extension<'h>, HandshakeError>>,
     deflate: &Deflate,
 ) -> Result<Option<DeflateParams>, HandshakeError> {
@@ -133,8 +155,12 @@ pub fn agreed<'h>(
     for answer in answers {
         let answer = answer?;
         if answer.name() == NAME {
-            let answer = Written::read(&answer).and_then(|answer| agree(&answer, deflate));
-            if params.replace(answer.ok_or(HandshakeError::Extensions)?).is_some() {
+            let answer = Written::read(&answer)?;
+            let mut agreed = offers.iter().map(|offer| agree(&answer, offer, deflate));
+            // It answers one of them, whichever; the first says what is wrong with it.
+            let first = agreed.next().unwrap_or(Err(HandshakeError::Extensions));
+            let agreed = first.or_else(|error| agreed.find_map(Result::ok).ok_or(error))?;
+            if params.replace(agreed).is_some() {
                 return Err(HandshakeError::Extensions);
             }
         }
@@ -142,21 +168,28 @@ pub fn agreed<'h>(
     Ok(params)
 }
 
-fn agree(answer: &Written, deflate: &Deflate) -> Option<DeflateParams> {
-    let wanted = wanted(deflate);
-    let window_bits = own_bits(deflate).min(match answer.client_bits {
-        Some(bits) => bits?,
-        None => 15,
-    });
+fn agree(answer: &Written, offer: &Written, deflate: &Deflate) -> Result<DeflateParams, HandshakeError> {
+    // What is asked for is answered (§7.1.1.1), and so is a window (§7.1.2.1).
+    if offer.server_no_takeover && !answer.server_no_takeover {
+        return Err(HandshakeError::Parameter(ServerNoContextTakeover));
+    }
     let peer_window_bits = answer.server_bits.unwrap_or(15);
-    let honoured = (answer.server_no_takeover || !wanted.server_no_takeover)
-        && wanted.server_bits.is_none_or(|most| peer_window_bits <= most)
-        && window_bits >= LEAST_WINDOW_BITS
-        && !matches!((answer.client_bits, wanted.client_bits), (Some(Some(bits)), Some(Some(most))) if bits > most);
-    honoured.then_some(DeflateParams {
-        window_bits,
+    if offer.server_bits.is_some_and(|most| peer_window_bits > most) {
+        return Err(HandshakeError::Parameter(ServerMaxWindowBits));
+    }
+    // Only a client that offers it is told its window, and by a number (§7.1.2.2); it keeps to its own in any case.
+    let most = offer.client_bits.map(|most| most.unwrap_or(15));
+    let told = match (answer.client_bits, most) {
+        (None, _) => most.unwrap_or(15),
+        (Some(Some(bits)), Some(most)) if bits <= most => bits,
+        _ => return Err(HandshakeError::Parameter(ClientMaxWindowBits)),
+    };
+    Ok(DeflateParams {
+        // With one of 8, which the codec does not have, messages go plain.
+        window_bits: own_bits(deflate).min(told),
         peer_window_bits,
-        takeover: deflate.takeover && !answer.client_no_takeover,
+        // Who says that it will not take over does not, whatever the answer (§7.1.1.2).
+        takeover: deflate.takeover && !offer.client_no_takeover && !answer.client_no_takeover,
         peer_takeover: !answer.server_no_takeover,
     })
 }
@@ -174,7 +207,7 @@ mod tests {
     use super::*;
 
     fn read(extension: &str) -> Option<Written> {
-        Written::read(&extension::parse(extension).next().unwrap().unwrap())
+        Written::read(&extension::parse(extension).next().unwrap().unwrap()).ok()
     }
 
     #[test]

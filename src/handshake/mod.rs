@@ -28,7 +28,7 @@ pub(crate) use head::HeadReader;
 pub use response::{ClientHandshake, Outcome, Response};
 pub use server::Request;
 
-use crate::config::{Config, Negotiated, Origins};
+use crate::config::{Config, Negotiated, Origins, SharedConfig};
 use crate::wire::error::HandshakeError;
 use alloc::{borrow::Cow, string::String};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -66,10 +66,12 @@ fn encode<const N: usize>(bytes: &[u8]) -> [u8; N] {
     text
 }
 
-/// A client's request with the extensions that the configuration has it offer.
+/// A client's request with the extensions that the configuration has it offer, unless it offers some itself.
 pub(crate) fn offer<'r>(request: &'r ClientRequest, config: &Config) -> Cow<'r, ClientRequest> {
     #[cfg(feature = "deflate")]
-    if let Some(deflate) = &config.deflate {
+    if let Some(deflate) = &config.deflate
+        && request.asked.extensions.is_empty()
+    {
         return Cow::Owned(request.clone().with_extensions(&deflate::offer(deflate)));
     }
     let _ = config;
@@ -88,14 +90,30 @@ pub(crate) fn choose(request: &Request<'_>, config: &Config) -> (Negotiated, Opt
     Default::default()
 }
 
-/// What a server's response agrees on.
-pub(crate) fn agreed(response: &Response<'_>, config: &Config) -> Result<Negotiated, HandshakeError> {
-    #[cfg(feature = "deflate")]
-    if let Some(deflate) = &config.deflate {
-        return Ok(Negotiated { deflate: deflate::agreed(response.extensions(), deflate)? });
+/// What a server's response to an `offer` agrees on.
+#[cfg(feature = "deflate")]
+pub(crate) fn agreed(response: &Response<'_>, offer: &str, config: &Config) -> Result<Negotiated, HandshakeError> {
+    let Some(deflate) = &config.deflate else { return Ok(Negotiated::default()) };
+    Ok(Negotiated { deflate: deflate::agreed_to(offer, response.extensions(), deflate)? })
+}
+
+/// The same without a codec: compression, which the caller may have offered, cannot be agreed on.
+#[cfg(not(feature = "deflate"))]
+pub(crate) fn agreed(response: &Response<'_>, _: &str, _: &Config) -> Result<Negotiated, HandshakeError> {
+    match response.extensions().flatten().any(|extension| extension.name() == "permessage-deflate") {
+        true => Err(HandshakeError::Extensions),
+        false => Ok(Negotiated::default()),
     }
-    let _ = (response, config);
-    Ok(Negotiated::default())
+}
+
+/// The settings of a client with this request: where it offers compression itself, it can do it.
+pub(crate) fn client_config(request: &ClientRequest, mut config: SharedConfig) -> SharedConfig {
+    #[cfg(feature = "deflate")]
+    if config.deflate.is_none() && deflate::is_in(&request.asked.extensions) {
+        config.to_mut().deflate = Some(crate::Deflate::default());
+    }
+    let _ = (request, &mut config);
+    config
 }
 
 /// Whether a request with this `Origin` and this `Host` is one that `origins` takes (RFC 6455 §10.2).

@@ -189,6 +189,11 @@ impl ClientHandshake {
         }
     }
 
+    /// The extensions that were offered.
+    pub(crate) fn offer(&self) -> &str {
+        &self.asked.extensions
+    }
+
     /// Takes the response from the front of `input`; `None` asks for more bytes. Interim responses (RFC 9110 §15.2) are
     /// passed over, their bytes counting towards `limits.head`. What follows the head of a 101 is left in `input`, and so it
     /// is with a redirect. Of any other response the body is read, until it ends or its start is full; wait no longer for it

@@ -1,6 +1,7 @@
 //! The three kinds of error, told apart by who is to blame.
 
 use crate::wire::code::Code;
+use core::fmt;
 use thiserror::Error;
 
 /// What the peer, or the network between, did wrong; it ends the connection.
@@ -200,6 +201,10 @@ pub enum HandshakeError {
     /// `Sec-WebSocket-Extensions` breaks its grammar (§9.1), or names what was not offered.
     #[error("bad Sec-WebSocket-Extensions")]
     Extensions,
+    /// A parameter of permessage-deflate that the server's answer has as the offer does not allow, or does not have although
+    /// it was asked for (RFC 7692 §7.1).
+    #[error("permessage-deflate not answered as it was offered: {0}")]
+    Parameter(DeflateParameter),
     /// The origin is not one that [`Origins`](crate::Origins) allows (§10.2).
     #[error("origin not allowed")]
     Origin,
@@ -217,6 +222,45 @@ pub enum HandshakeError {
     UnexpectedEof,
 }
 
+/// A parameter of permessage-deflate (RFC 7692 §7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeflateParameter {
+    /// `server_no_context_takeover`
+    ServerNoContextTakeover,
+    /// `client_no_context_takeover`
+    ClientNoContextTakeover,
+    /// `server_max_window_bits`
+    ServerMaxWindowBits,
+    /// `client_max_window_bits`
+    ClientMaxWindowBits,
+}
+
+impl DeflateParameter {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::ServerNoContextTakeover,
+        Self::ClientNoContextTakeover,
+        Self::ServerMaxWindowBits,
+        Self::ClientMaxWindowBits,
+    ];
+
+    /// The name, as it stands in `Sec-WebSocket-Extensions`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ServerNoContextTakeover => "server_no_context_takeover",
+            Self::ClientNoContextTakeover => "client_no_context_takeover",
+            Self::ServerMaxWindowBits => "server_max_window_bits",
+            Self::ClientMaxWindowBits => "client_max_window_bits",
+        }
+    }
+}
+
+impl fmt::Display for DeflateParameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl HandshakeError {
     /// The HTTP status a server answers this with; `None` for what only a client finds, and where nobody is left to
     /// read it.
@@ -229,7 +273,7 @@ impl HandshakeError {
             Self::NotUpgrade | Self::Version => Some(426),
             Self::HeadTooLong | Self::TooManyFields => Some(431),
             Self::HttpVersion => Some(505),
-            Self::Upgrade | Self::Accept | Self::UnexpectedEof => None,
+            Self::Upgrade | Self::Accept | Self::Parameter(_) | Self::UnexpectedEof => None,
         }
     }
 }
