@@ -499,6 +499,7 @@ impl Drop for Client {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use sockless_test_support::within;
     use std::io::{Read, Write};
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -514,7 +515,7 @@ mod tests {
             let path = path.clone();
             move || Client::connect_unix(path, "ws://localhost/").unwrap()
         });
-        let mut server = listener.accept().unwrap().0;
+        let mut server = within("its connection", || listener.accept()).unwrap().0;
         std::fs::remove_file(path).unwrap();
         server.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let mut request = Vec::new();
@@ -528,7 +529,7 @@ mod tests {
         let accept = sockless::handshake::accept_key(key.as_bytes().try_into().unwrap());
         let head = b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
         server.write_all(&[&head[..], &accept, b"\r\n\r\n"].concat()).unwrap();
-        (client.join().unwrap(), server)
+        (within("its connection", || client.join()).unwrap(), server)
     }
 
     #[test]

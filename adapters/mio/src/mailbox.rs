@@ -267,6 +267,7 @@ mod tests {
     use crate::command::{Cause, ENTRY, Parcel, Task};
     use mio::{Poll, Token};
     use sockless::Code;
+    use sockless_test_support::{eventually, within};
     use std::hint::black_box;
     use std::thread;
 
@@ -356,21 +357,19 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| (0..COUNT).for_each(|_| _ = shared.act(ID, Act::Pause, Teller::Pool).unwrap()));
             let (mut taken, mut commands) = (0, Vec::new());
-            while taken < COUNT {
-                thread::sleep(Duration::from_millis(1));
+            eventually("all are taken", || {
                 shared.mailboxes[0].take(&mut commands);
                 assert!(commands.len() <= MOST / ENTRY + 1);
                 taken += commands.drain(..).len();
-            }
+                taken == COUNT
+            });
         });
         // Nor for ever, when the worker is gone.
         thread::scope(|scope| {
             let pool = scope.spawn(|| while shared.act(ID, Act::Pause, Teller::Pool).is_ok() {});
-            while count(&shared) <= MOST / ENTRY {
-                thread::sleep(Duration::from_millis(1));
-            }
+            eventually("there is no more room", || count(&shared) > MOST / ENTRY);
             shared.mailboxes[0].close();
-            pool.join().unwrap();
+            within("the pool's end", || pool.join()).unwrap();
         });
     }
 }

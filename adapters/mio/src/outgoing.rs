@@ -70,6 +70,7 @@ mod tests {
     use super::*;
     use crate::dial::tests::Swallowing;
     use crate::{CloseError, Closed, Error, Handler, Message, Server};
+    use sockless_test_support::{PATIENCE, within};
     use std::sync::mpsc::{Sender, channel};
     use std::time::Duration;
 
@@ -110,7 +111,6 @@ mod tests {
 
     #[test]
     fn an_address_that_swallows_what_it_is_sent_is_not_waited_for() {
-        const PATIENCE: Duration = Duration::from_secs(30);
         let swallowing = Swallowing::new();
         let server = Server::builder().listen("127.0.0.1:0").workers(1).bind(Echo).unwrap().start().unwrap();
         let good = server.addresses()[0].tcp().unwrap();
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "ConnectionRefused");
         callers.handle().shutdown(Duration::ZERO);
         server.handle().shutdown(Duration::ZERO);
-        callers.join();
-        server.join();
+        within("the callers' end", || callers.join());
+        within("the server's end", || server.join());
     }
 }
