@@ -11,6 +11,7 @@ mod dial;
 mod drive;
 mod error;
 mod halves;
+mod handshakes;
 mod hub;
 #[cfg(feature = "hyper")]
 mod hyper;

@@ -2,6 +2,7 @@
 
 use crate::alarm::Closer;
 use crate::error::Error;
+use crate::handshakes::{Handshakes, Place};
 use crate::server::{Incoming, Reject};
 use crate::stream::NetStream;
 use crate::trace;
@@ -10,6 +11,7 @@ use sockless::{Accept, Request, SharedConfig};
 use std::collections::HashMap;
 use std::future::{self, poll_fn};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +21,7 @@ use std::{fmt, io};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// After an error of the listener, such as too many open files, it is tried again; they get fewer with time.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -53,11 +55,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Server<D = future::Pending<()>> {
     shared: Shared,
     most: usize,
+    most_handshakes: usize,
     admit: Option<Box<Admit>>,
     grace: Duration,
     shutdown: D,
 }
 
+/// A WebSocket that is open, and its places among those that are.
+type Opened = (WebSocket<NetStream>, Registered, OwnedSemaphorePermit);
 type Admit = dyn FnMut(SocketAddr) -> bool + Send;
 type Answer = dyn Fn(&Request<'_>, SocketAddr) -> Result<Accept, Reject> + Send + Sync;
 
@@ -67,7 +72,7 @@ struct Shared {
     nodelay: bool,
     #[cfg(feature = "tls")]
     tls: Option<tokio_rustls::TlsAcceptor>,
-    open: Open,
+    registry: Open,
 }
 
 /// The open connections of a [`Server`]; clones are of the same.
@@ -96,6 +101,9 @@ impl Server {
     /// 10 s for connections to end when the server shuts down, as for a closing handshake.
     pub const GRACE: Duration = Duration::from_secs(10);
 
+    /// 1024 opening handshakes at once.
+    pub const HANDSHAKES: usize = 1024;
+
     /// A server that accepts every good request, any number of connections, and never shuts down.
     pub fn new() -> Self {
         Self {
@@ -105,9 +113,10 @@ impl Server {
                 nodelay: true,
                 #[cfg(feature = "tls")]
                 tls: None,
-                open: Open::default(),
+                registry: Open::default(),
             },
             most: Semaphore::MAX_PERMITS,
+            most_handshakes: Self::HANDSHAKES,
             admit: None,
             grace: Self::GRACE,
             shutdown: future::pending(),
@@ -139,14 +148,24 @@ impl<D> Server<D> {
         self
     }
 
-    /// Has at most so many connections at once; others wait in the listener's backlog.
+    /// Has at most so many WebSockets open at once; others wait in the listener's backlog. Those that are in their opening
+    /// handshake already wait for as long as that may take, and are refused with 503.
     #[must_use]
     pub fn connections(mut self, most: usize) -> Self {
         self.most = most.min(Semaphore::MAX_PERMITS);
         self
     }
 
-    /// Hangs up at once on clients that `admit` does not let in: for lists of addresses, and limits to their rate.
+    /// Has at most so many opening handshakes under way at once, of TLS too. Others wait until one is done, or the oldest has
+    /// had a second: then that is hung up on, unless its request has come whole.
+    #[must_use]
+    pub fn handshakes(mut self, most: usize) -> Self {
+        self.most_handshakes = most;
+        self
+    }
+
+    /// Hangs up at once on clients that `admit` does not let in: for lists of addresses, and limits to their rate. If it
+    /// panics, it does not.
     #[must_use]
     pub fn admit(mut self, admit: impl FnMut(SocketAddr) -> bool + Send + 'static) -> Self {
         self.admit = Some(Box::new(admit));
@@ -171,8 +190,8 @@ impl<D> Server<D> {
     /// Shuts down when `signal` is done, be it a signal of the system or a message of another task.
     #[must_use]
     pub fn shutdown<E: Future>(self, signal: E) -> Server<E> {
-        let Self { shared, most, admit, grace, shutdown: _ } = self;
-        Server { shared, most, admit, grace, shutdown: signal }
+        let Self { shared, most, most_handshakes, admit, grace, shutdown: _ } = self;
+        Server { shared, most, most_handshakes, admit, grace, shutdown: signal }
     }
 
     /// Replaces the time that connections have to end when the server shuts down.
@@ -184,7 +203,7 @@ impl<D> Server<D> {
 
     /// The open connections, to count them and to close them from elsewhere.
     pub fn open(&self) -> Open {
-        self.shared.open.clone()
+        self.shared.registry.clone()
     }
 
     /// Serves until the shutdown: has `handle` do the work of each connection, in a task of its own.
@@ -199,15 +218,15 @@ impl<D> Server<D> {
         E: fmt::Display,
         D: Future,
     {
-        let Self { mut shared, most, mut admit, grace, shutdown } = self;
+        let Self { mut shared, most, most_handshakes, mut admit, grace, shutdown } = self;
         shared.note_secure();
         let (shared, handle) = (Arc::new(shared), Arc::new(handle));
-        let room = Arc::new(Semaphore::new(most));
+        let (room, handshakes) = (Arc::new(Semaphore::new(most)), Handshakes::new(most_handshakes));
         let mut tasks = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
             let next = next(&listener, &room);
-            let (stream, address, permit) = match or_done(next, shutdown.as_mut()).await {
+            let (stream, address) = match or_done(next, shutdown.as_mut()).await {
                 Some(Ok(next)) => next,
                 Some(Err(_error)) => {
                     trace::event!(WARN, error = %_error, "not accepted");
@@ -217,42 +236,41 @@ impl<D> Server<D> {
                 None => break,
             };
             while tasks.try_join_next().is_some() {}
-            if !admit.as_mut().is_none_or(|admit| admit(address)) {
+            let is_admitted =
+                |admit: &mut Box<Admit>| catch_unwind(AssertUnwindSafe(|| admit(address))).unwrap_or(false);
+            if !admit.as_mut().is_none_or(is_admitted) {
                 trace::event!(DEBUG, peer = %address, "not admitted");
                 continue;
             }
-            let peer = Peer { address, id: shared.open.0.next.fetch_add(1, Ordering::Relaxed) };
-            let (shared, handle) = (shared.clone(), handle.clone());
+            let peer = Peer { address, id: shared.registry.0.next.fetch_add(1, Ordering::Relaxed) };
+            let Some(place) = or_done(handshakes.place(peer.id), shutdown.as_mut()).await else { break };
+            let (shared, handle, room) = (shared.clone(), handle.clone(), room.clone());
             let work = async move {
                 // Apart from the task, which lives as long as the connection and would have room for all of it.
-                match Box::pin(shared.accept(stream, peer)).await {
-                    Ok((socket, _registered)) => {
+                match Box::pin(shared.open(stream, peer, place, room)).await {
+                    Ok((socket, _registered, _permit)) => {
                         if let Err(_error) = Box::pin(handle(socket, peer)).await {
                             trace::event!(INFO, error = %_error, "handler failed");
                         }
                     }
                     Err(_error) => trace::event!(DEBUG, error = %_error, "not opened"),
                 }
-                drop(permit);
             };
             tasks.spawn(trace::connection(work, address, peer.id));
         }
         drop(listener);
-        shared.open.go_away();
+        handshakes.end_all();
+        shared.registry.go_away();
         let all = async { while tasks.join_next().await.is_some() {} };
         _ = timeout(grace, all).await;
         tasks.len()
     }
 }
 
-/// The next connection, once there is room for it.
-async fn next(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, address) = listener.accept().await?;
-    Ok((stream, address, permit))
+/// The next connection, once there is room for it; whoever opens first gets that.
+async fn next(listener: &TcpListener, room: &Semaphore) -> io::Result<(TcpStream, SocketAddr)> {
+    drop(room.acquire().await);
+    listener.accept().await
 }
 
 /// What `work` gives, or `None` if `done` is done before.
@@ -274,16 +292,53 @@ impl Shared {
         }
     }
 
-    async fn accept(&self, stream: TcpStream, peer: Peer) -> Result<(WebSocket<NetStream>, Registered), Error> {
+    /// Opens a WebSocket, unless the `place` of the handshake is to be another's.
+    async fn open(&self, stream: TcpStream, peer: Peer, place: Place, room: Arc<Semaphore>) -> Result<Opened, Error> {
+        let opened = or_done(self.accept(stream, peer, &place, room), pin!(place.given_up())).await;
+        opened.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+    }
+
+    async fn accept(
+        &self,
+        stream: TcpStream,
+        peer: Peer,
+        place: &Place,
+        room: Arc<Semaphore>,
+    ) -> Result<Opened, Error> {
         stream.set_nodelay(self.nodelay)?;
         let stream = self.secure(stream).await?;
+        let started = Instant::now();
         let incoming = Incoming::read(stream, self.config.clone()).await?;
-        let socket = match (self.answer)(incoming.request(), peer.address) {
-            Ok(accept) => incoming.accept_as(accept).await?,
+        place.set_asked(true);
+        let permit = match (self.answer)(incoming.request(), peer.address) {
+            Err(reject) => Err(reject),
+            Ok(accept) => self.permit(room, started).await.map(|permit| (permit, accept)).ok_or(Reject::new(503)),
+        };
+        // What is left to do is to write the answer.
+        place.set_asked(false);
+        let (permit, accept) = match permit {
+            Ok(permit) => permit,
             Err(reject) => return Err(incoming.reject(reject).await),
         };
-        let registered = self.open.register(peer.id, socket.closer());
-        Ok((socket, registered))
+        let answered = match incoming.answered(accept) {
+            Ok(answered) => answered,
+            Err(refused) => {
+                drop(permit);
+                return Err(refused.finish().await);
+            }
+        };
+        let socket = answered.open().await?;
+        let registered = self.registry.register(peer.id, socket.closer());
+        Ok((socket, registered, permit))
+    }
+
+    /// The place of a WebSocket that is open, if there is one before the handshake's time is over.
+    async fn permit(&self, room: Arc<Semaphore>, started: Instant) -> Option<OwnedSemaphorePermit> {
+        let permit = room.acquire_owned();
+        match self.config.keepalive.handshake {
+            Some(time) => timeout(time.saturating_sub(started.elapsed()), permit).await.ok()?.ok(),
+            None => permit.await.ok(),
+        }
     }
 
     #[cfg(feature = "tls")]

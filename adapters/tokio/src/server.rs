@@ -129,18 +129,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
     ///
     /// # Cancel safety
     /// As [`accept`].
-    pub async fn accept_as(mut self, accept: Accept) -> Result<WebSocket<S>, Error> {
+    pub async fn accept_as(self, accept: Accept) -> Result<WebSocket<S>, Error> {
+        match self.answered(accept) {
+            Ok(answered) => answered.open().await,
+            Err(refused) => Err(refused.finish().await),
+        }
+    }
+
+    /// Answers the request, in memory; the [`Refused`] has the answer to a request that is not good, or is of 500.
+    pub(crate) fn answered(mut self, accept: Accept) -> Result<Answered<S>, Box<Refused<S>>> {
         let subprotocol = accept.chosen_subprotocol().map(String::from);
-        if let Err(error) = self.opening.connection.accept(accept) {
-            self.reject(Reject::new(500)).await;
-            return Err(error.into());
+        let connection = &mut self.opening.connection;
+        let error = match connection.accept(accept) {
+            Ok(()) => connection.receive(&mut &mut [][..]).err().map(Error::from),
+            Err(error) => {
+                _ = connection.reject(500, &[], b"");
+                Some(error.into())
+            }
+        };
+        match error {
+            None => Ok(Answered { opening: self.opening, subprotocol }),
+            Some(error) => Err(Box::new(Refused { opening: self.opening, error })),
         }
-        if let Err(error) = self.opening.connection.receive(&mut &mut [][..]) {
-            self.opening.finish().await;
-            return Err(error.into());
-        }
-        self.opening.answer().await?;
-        self.opening.open(subprotocol.as_deref())
     }
 
     /// Refuses the request, or answers it as plain HTTP. The error says what became of it: [`Error::Refused`] if it was
@@ -158,6 +168,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
             }
             Err(error) => error.into(),
         }
+    }
+}
+
+/// A connection that is open when the answer is written.
+pub(crate) struct Answered<S> {
+    opening: Opening<S>,
+    subprotocol: Option<String>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Answered<S> {
+    pub(crate) async fn open(mut self) -> Result<WebSocket<S>, Error> {
+        self.opening.answer().await?;
+        self.opening.open(self.subprotocol.as_deref())
+    }
+}
+
+/// A connection that is over when the answer is written.
+pub(crate) struct Refused<S> {
+    opening: Opening<S>,
+    error: Error,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Refused<S> {
+    /// Writes it; gives the reason.
+    pub(crate) async fn finish(mut self) -> Error {
+        self.opening.finish().await;
+        self.error
     }
 }
 

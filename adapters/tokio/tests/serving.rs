@@ -5,6 +5,7 @@ use sockless_tokio::sockless::{Code, Config};
 use sockless_tokio::{Client, ConnectError, Error, NetStream, Open, Reject, Server, WebSocket, connect};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -127,6 +128,100 @@ async fn connections_have_a_limit_and_are_counted() {
     let mut third = timeout(Duration::from_secs(30), third).await.expect("there is room").unwrap().unwrap();
     third.send("in").soon().await.unwrap();
     assert_eq!(third.recv().soon().await.unwrap(), Some("in".into()));
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// A connection that says this, and nothing else.
+async fn saying(url: &str, begin: &[u8]) -> TcpStream {
+    let address = url.strip_prefix("ws://").unwrap().trim_end_matches('/');
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(begin).await.unwrap();
+    stream
+}
+
+/// All that comes, up to the end or a reset.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut rest = vec![];
+    _ = timeout(Duration::from_secs(30), stream.read_to_end(&mut rest)).await.expect("it hangs up");
+    String::from_utf8(rest).unwrap()
+}
+
+/// Peers that say nothing are no connections, and neither are those that ask for something else.
+#[tokio::test]
+async fn handshakes_that_do_not_end_take_no_place_of_connections() {
+    let mut config = Config::default();
+    config.keepalive.handshake = Some(Duration::from_secs(60));
+    let Running { url, open, .. } = start(Server::new().connections(2).config(config)).await;
+    let mut silent = vec![];
+    for begin in ["", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        silent.push(saying(&url, begin.as_bytes()).await);
+    }
+    let mut first = connect(&url).await.unwrap();
+    // One that comes to its request when there is no place left waits for it.
+    let mut late = saying(&url, b"").await;
+    let _second = connect(&url).await.unwrap();
+    until(|| open.count() == 2).await;
+    late.write_all(REQUEST).await.unwrap();
+    assert!(timeout(Duration::from_millis(100), late.readable()).await.is_err());
+    first.close(1000, "").await.unwrap();
+    let mut answer = [0; 12];
+    timeout(Duration::from_secs(30), late.read_exact(&mut answer)).await.expect("there is room").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 101");
+}
+
+/// Or is refused when it has waited for long enough.
+#[tokio::test]
+async fn who_finds_no_place_is_told() {
+    let mut config = Config::default();
+    config.keepalive.handshake = Some(Duration::from_secs(3));
+    let Running { url, open, .. } = start(Server::new().connections(1).config(config)).await;
+    let mut late = saying(&url, b"").await;
+    let _only = connect(&url).await.unwrap();
+    until(|| open.count() == 1).await;
+    late.write_all(REQUEST).await.unwrap();
+    let answer = rest(&mut late).await;
+    // Unless this machine has taken so long that the handshake was over.
+    assert!(answer.starts_with("HTTP/1.1 503 ") || answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+/// The oldest goes, when it has had its time.
+#[tokio::test]
+async fn handshakes_have_a_limit_of_their_own() {
+    let Running { url, open, stop, served } = start(Server::new().handshakes(2)).await;
+    let mut silent = [saying(&url, b"").await, saying(&url, b"GET").await];
+    let socket = connect(&url).await.unwrap();
+    assert_eq!(rest(&mut silent[0]).await, "");
+    // The other is served.
+    silent[1].write_all(&REQUEST[3..]).await.unwrap();
+    until(|| open.count() == 2).await;
+    // And none of them holds up the end.
+    let _third = saying(&url, b"GET").await;
+    drop((socket, silent));
+    stop.send(()).unwrap();
+    assert_eq!(timeout(Duration::from_secs(30), served).await.expect("it ends").unwrap(), 0);
+}
+
+/// An answer that panics ends its connection only, and a question whether to admit one refuses it.
+#[tokio::test]
+async fn a_panic_harms_no_other() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let server = Server::new().connections(1).handshakes(1);
+    let server = server.admit(|_| match ASKED.fetch_add(1, Ordering::Relaxed) {
+        0 => panic!("a panic that the test asked for"),
+        _ => true,
+    });
+    let server = server.answer(|request, _| match request.path() {
+        "/panic" => panic!("another"),
+        _ => Ok(request.accept()),
+    });
+    let Running { url, .. } = start(server).await;
+    assert!(connect(&url).await.is_err());
+    assert!(connect(&format!("{url}panic")).await.is_err());
+    let mut socket = connect(&url).await.unwrap();
+    socket.send("hello").await.unwrap();
+    assert_eq!(socket.recv().await.unwrap(), Some("hello".into()));
 }
 
 #[tokio::test]
