@@ -189,16 +189,19 @@ async fn who_finds_no_place_is_told() {
 /// The oldest goes, when it has had its time.
 #[tokio::test]
 async fn handshakes_have_a_limit_of_their_own() {
-    let Running { url, open, stop, served } = start(Server::new().handshakes(2)).await;
-    let mut silent = [saying(&url, b"").await, saying(&url, b"GET").await];
+    let mut config = Config::default();
+    config.keepalive.handshake = None;
+    let server = Server::new().handshakes(3).grace(Duration::from_secs(2)).config(config);
+    let Running { url, open, stop, served } = start(server).await;
+    let [mut first, mut second, _third] =
+        [saying(&url, b"").await, saying(&url, b"GET").await, saying(&url, b"GET").await];
     let socket = connect(&url).await.unwrap();
-    assert_eq!(rest(&mut silent[0]).await, "");
-    // The other is served.
-    silent[1].write_all(&REQUEST[3..]).await.unwrap();
+    assert_eq!(rest(&mut first).await, "");
+    // The others are served.
+    second.write_all(&REQUEST[3..]).await.unwrap();
     until(|| open.count() == 2).await;
     // And none of them holds up the end.
-    let _third = saying(&url, b"GET").await;
-    drop((socket, silent));
+    drop((socket, second));
     stop.send(()).unwrap();
     assert_eq!(timeout(Duration::from_secs(30), served).await.expect("it ends").unwrap(), 0);
 }
