@@ -51,7 +51,7 @@ use reading::Mode;
 ///         }
 ///         stream.set_read_timeout(next.wait(clock.elapsed()))?;
 ///         stream.set_write_timeout(next.wait(clock.elapsed()))?;
-///         if next.read && !next.write {
+///         if !next.write {
 ///             driver.read(&mut storage, |space| stream.read(space), || clock.elapsed())?;
 ///         }
 ///         let told = driver.each(&mut storage, clock.elapsed(), |connection, event| match event {
@@ -117,7 +117,8 @@ impl Driver {
         self.progress.received(&self.connection, storage, len, now);
     }
 
-    /// Reads once, if the transport has anything; whether it had. The time is that behind the read, which may have waited.
+    /// Reads once, if reading is wanted; whether there may be more to read at once. The time is that behind the read, which may
+    /// have waited.
     ///
     /// # Errors
     /// That of `read`, but for `WouldBlock`, `TimedOut` and `Interrupted`. The transport has ended then, which the connection
@@ -131,18 +132,26 @@ impl Driver {
         now: impl FnOnce() -> Duration,
     ) -> std::io::Result<bool> {
         use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-        match read(self.space(storage)) {
-            Ok(len) => self.received(storage, len, now()),
+        if !self.progress.reads(&self.connection, storage) {
+            return Ok(false);
+        }
+        let space = self.space(storage);
+        let room = space.len();
+        match read(space) {
+            Ok(len) => {
+                self.received(storage, len, now());
+                // A stream that gives less than was asked for has no more (epoll(7), question 9).
+                Ok(len == room)
+            }
             Err(error) if matches!(error.kind(), WouldBlock | TimedOut | Interrupted) => {
                 self.received_nothing(storage);
-                return Ok(false);
+                Ok(error.kind() == Interrupted)
             }
             Err(error) => {
                 self.received(storage, 0, now());
-                return Err(error);
+                Err(error)
             }
         }
-        Ok(true)
     }
 
     /// The transport has nothing to read now, as far as is known: a deadline that has passed counts.

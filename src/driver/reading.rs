@@ -68,6 +68,19 @@ impl Progress {
         }
     }
 
+    /// Whether events may come without another read.
+    #[inline]
+    pub(super) fn has_input(&self, storage: &Storage) -> bool {
+        let here = self.has(Self::HERE) && (storage.len() > 0 && !storage.cut || storage.tail > 0);
+        here || self.has_any(Self::EOF | Self::OWED) || self.has_kept()
+    }
+
+    /// Whether the transport should be read.
+    #[inline]
+    pub(super) fn reads(&self, connection: &Connection, storage: &Storage) -> bool {
+        !self.has_any(Self::PAUSED | Self::WAITS) && !self.has_input(storage) && connection.wants_read()
+    }
+
     #[inline]
     pub(super) fn received(&mut self, connection: &Connection, storage: &mut Storage, len: usize, now: Duration) {
         storage.asked = true;

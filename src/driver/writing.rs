@@ -142,12 +142,11 @@ impl Progress {
             self.set(Self::PAUSED, false);
         }
         let wants = connection.wants();
-        let reads = wants.read && !self.has_any(Self::PAUSED | Self::WAITS);
-        let has_input = storage.len() > 0 && !storage.cut || self.has_kept() || storage.tail > 0;
-        let again = self.has(Self::EOF) || reads && (has_input || self.has(Self::OWED));
+        let open = wants.read && !self.has_any(Self::PAUSED | Self::WAITS);
+        let again = self.has(Self::EOF) || open && self.has_input(storage);
         let mut next = Next {
             again,
-            read: reads && !again,
+            read: open && !again,
             write: wants.write && !self.has(Self::BROKEN),
             shutdown: false,
             close: false,
