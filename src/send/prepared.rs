@@ -97,7 +97,7 @@ impl Prepared {
     #[cfg(feature = "deflate")]
     pub(crate) fn deflated(&self, deflate: &Deflate) -> Option<&Bytes> {
         let make = || {
-            let mut deflater = deflate.pool.deflater(Deflate::WINDOW_BITS, deflate);
+            let mut deflater = deflate.deflater(Deflate::WINDOW_BITS);
             let payload = self.payload();
             let deflated = deflater.message(payload, false);
             let len = deflated.map_or(payload.len(), <[u8]>::len);

@@ -54,7 +54,7 @@ impl Sender {
         if takeover && self.deflater.is_some() {
             return self.deflater.take().zip(Some(takeover));
         }
-        Some((deflate.pool.deflater(params.window_bits, deflate), takeover))
+        Some((deflate.deflater(params.window_bits), takeover))
     }
 
     fn give_deflater(&mut self, mut deflater: Box<Deflater>, plain: usize, deflated: usize) {
