@@ -9,7 +9,11 @@ use mio::{Interest, Registry, Token};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+#[cfg(unix)]
+use std::path::Path;
 use std::path::PathBuf;
+#[cfg(unix)]
+use std::sync::Arc;
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +54,12 @@ impl fmt::Display for Address {
 
 enum Inner {
     Tcp(TcpListener),
+    /// The file goes before the socket does: while that holds it, the system gives its number to no other.
     #[cfg(unix)]
-    Unix(UnixListener),
+    Unix {
+        _file: Arc<SocketFile>,
+        unix: UnixListener,
+    },
 }
 
 /// A listening socket of one worker.
@@ -82,13 +90,15 @@ impl Listener {
             Address::Unix(path) => {
                 let first = listen_unix(path)?;
                 first.set_nonblocking(true)?;
+                let file = Arc::new(SocketFile::of(path)?);
                 let mut sockets = vec![];
                 for _ in 1..workers {
                     sockets.push(first.try_clone()?);
                 }
                 sockets.push(first);
                 let listeners = sockets.into_iter().map(UnixListener::from_std);
-                Ok((Address::Unix(path.clone()), listeners.map(|unix| Self::new(Inner::Unix(unix), tls)).collect()))
+                let listener = |unix| Self::new(Inner::Unix { _file: file.clone(), unix }, tls);
+                Ok((Address::Unix(path.clone()), listeners.map(listener).collect()))
             }
             #[cfg(not(unix))]
             Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
@@ -103,7 +113,7 @@ impl Listener {
         match &mut self.inner {
             Inner::Tcp(tcp) => tcp.register(registry, token, Interest::READABLE),
             #[cfg(unix)]
-            Inner::Unix(unix) => unix.register(registry, token, Interest::READABLE),
+            Inner::Unix { unix, .. } => unix.register(registry, token, Interest::READABLE),
         }
     }
 
@@ -111,7 +121,7 @@ impl Listener {
         match &self.inner {
             Inner::Tcp(tcp) => tcp.accept().map(|(socket, peer)| (Socket::Tcp(socket), Some(peer))),
             #[cfg(unix)]
-            Inner::Unix(unix) => unix.accept().map(|(socket, _)| (Socket::Unix(socket), None)),
+            Inner::Unix { unix, .. } => unix.accept().map(|(socket, _)| (Socket::Unix(socket), None)),
         }
     }
 }
@@ -132,19 +142,53 @@ fn listen(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener
     Ok(socket.into())
 }
 
-/// Listens in place of a server that is gone, whose socket is left.
+/// Listens in place of a server that is gone, whose socket is left. What is no socket, or has somebody who listens, stays.
 #[cfg(unix)]
-fn listen_unix(path: &std::path::Path) -> io::Result<std::os::unix::net::UnixListener> {
+fn listen_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::fs::FileTypeExt;
     use std::os::unix::net::{UnixListener, UnixStream};
     match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
             match UnixStream::connect(path) {
-                Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(refused) if is_socket && refused.kind() == io::ErrorKind::ConnectionRefused => {}
                 _ => return Err(error),
             }
             std::fs::remove_file(path)?;
             UnixListener::bind(path)
         }
         result => result,
+    }
+}
+
+/// The file of a Unix socket, which is removed with the last of those who listen on it, unless another has taken its place.
+#[cfg(unix)]
+struct SocketFile {
+    path: PathBuf,
+    /// The device and the number that the system knows it by.
+    identity: (u64, u64),
+}
+
+#[cfg(unix)]
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.into(), identity: identity(path)? })
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(unix)]
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+            // Whoever has removed it meanwhile has saved the work.
+            _ = std::fs::remove_file(&self.path);
+        }
     }
 }

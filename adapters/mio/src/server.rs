@@ -182,12 +182,6 @@ impl<S: Send + 'static> Running<S> {
         for thread in self.threads {
             thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         }
-        for address in &self.addresses {
-            if let Address::Unix(path) = address {
-                // Whoever has removed it has saved the work.
-                _ = std::fs::remove_file(path);
-            }
-        }
         report
     }
 }
