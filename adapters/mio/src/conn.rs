@@ -235,6 +235,13 @@ impl<S> Conn<'_, S> {
         }
     }
 
+    pub(crate) fn count_panic(&self) {
+        match &self.link {
+            Link::Loop(_, local) => local.shared.count_panic(),
+            Link::Pool(remote) => remote.shared.count_panic(),
+        }
+    }
+
     pub(crate) fn answer(&mut self, answer: Answer) {
         self.act(Act::Answer(Box::new(answer)));
     }

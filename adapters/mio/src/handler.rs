@@ -292,6 +292,7 @@ impl<S> Call<'_, S> {
 pub(crate) fn call<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, call: Call<'_, H::State>) {
     if catch_unwind(AssertUnwindSafe(|| dispatch(handler, conn, call))).is_err() {
         // The panic's hook has told of it.
+        conn.count_panic();
         conn.abort(Code::INTERNAL_ERROR);
     }
 }

@@ -6,6 +6,8 @@ use mio::Waker;
 use rustls::ClientConfig;
 use sockless::{Prepared, SendError};
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ pub(crate) struct Shared<S> {
     /// For connections to servers; made when it is first needed, if it is not given.
     pub(crate) client_tls: OnceLock<Arc<ClientConfig>>,
     pub(crate) tasks: Arc<Tasks>,
+    panics: AtomicU64,
     /// Calls wait in a pool.
     pub(crate) pooled: bool,
 }
@@ -105,15 +108,15 @@ impl<S> Mailbox<S> {
         }
     }
 
-    /// The worker's: it has gone, and takes nothing any more.
-    pub(crate) fn close(&self) {
+    /// The worker's: it has gone, and takes nothing any more; what is left.
+    pub(crate) fn close(&self) -> Vec<Command<S>> {
         let mut post = self.lock();
         post.over = true;
         let left = mem::take(&mut post.commands);
         self.room.notify_all();
         drop(post);
-        // What follows the last of them may speak to this mailbox.
-        drop(left);
+        // What follows the last of them may speak to this mailbox, and is the application's.
+        left
     }
 
     /// The worker's: a connection is not closing, although it was told to; it may be told again.
@@ -189,6 +192,15 @@ impl<S> Mailbox<S> {
 }
 
 impl<S> Shared<S> {
+    pub(crate) fn new(
+        mailboxes: Box<[Mailbox<S>]>,
+        hard: usize,
+        client_tls: OnceLock<Arc<ClientConfig>>,
+        pooled: bool,
+    ) -> Self {
+        Self { mailboxes, hard, client_tls, tasks: Arc::default(), panics: AtomicU64::new(0), pooled }
+    }
+
     /// Tells one connection what to do.
     ///
     /// # Errors
@@ -252,8 +264,22 @@ impl<S> Shared<S> {
         }
     }
 
+    /// Does what is the application's; `None` if it panics, which is counted.
+    pub(crate) fn caught<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        let done = catch_unwind(AssertUnwindSafe(call)).ok();
+        if done.is_none() {
+            // The panic's hook has told of it.
+            self.count_panic();
+        }
+        done
+    }
+
+    pub(crate) fn count_panic(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn stats(&self) -> Stats {
-        let mut sum = Stats::default();
+        let mut sum = Stats { panics: self.panics.load(Ordering::Relaxed), ..Stats::default() };
         for mailbox in &self.mailboxes {
             mailbox.stats.add_to(&mut sum);
         }
@@ -274,13 +300,7 @@ mod tests {
     fn shared(poll: &Poll) -> Shared<()> {
         let mailbox = Mailbox::new(Waker::new(poll.registry(), Token(0)).unwrap());
         mailbox.open(0);
-        Shared {
-            mailboxes: [mailbox].into(),
-            hard: 1 << 20,
-            client_tls: OnceLock::new(),
-            tasks: Arc::default(),
-            pooled: false,
-        }
+        Shared::new([mailbox].into(), 1 << 20, OnceLock::new(), false)
     }
 
     const ID: Id = Id { worker: 0, key: 0, generation: 0 };

@@ -119,7 +119,8 @@ impl<S: Send + 'static> Pool<S> {
                 ready = self.wake.wait(ready).unwrap_or_else(PoisonError::into_inner);
             };
             drop(ready);
-            session.step(handler);
+            // What its last call leaves behind is the application's too.
+            self.shared.caught(|| session.step(handler));
         }
     }
 }

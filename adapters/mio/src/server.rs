@@ -83,13 +83,8 @@ impl<H: Handler> Server<H> {
         let mailboxes = polls.iter().map(|poll| Ok(Mailbox::new(Waker::new(poll.registry(), WAKE)?)));
         let mailboxes = mailboxes.collect::<io::Result<_>>()?;
         let client_tls = settings.client_tls.take().map_or_else(OnceLock::new, Into::into);
-        let shared = Arc::new(Shared {
-            mailboxes,
-            hard: settings.config.outbound.hard,
-            client_tls,
-            tasks: Arc::default(),
-            pooled: settings.pool.is_some(),
-        });
+        let shared =
+            Arc::new(Shared::new(mailboxes, settings.config.outbound.hard, client_tls, settings.pool.is_some()));
         let pool = settings.pool.map(|(threads, backlog)| (Pool::new(backlog, shared.clone()), threads));
         let admission = Arc::new(Admission::new(settings.per_address, settings.rate));
         let started = Instant::now();

@@ -28,8 +28,11 @@ pub struct Stats {
     /// Messages from other threads, of broadcasts and of topics that a connection did not take: its peer was too slow, or
     /// it was closing.
     pub dropped: u64,
+    /// Panics of the application that were caught: they end the connection that they are of, or keep it out.
+    pub panics: u64,
 }
 
+/// All that a worker counts.
 const FIELDS: usize = 10;
 
 impl Stats {
@@ -45,6 +48,7 @@ impl Stats {
             bytes_received,
             bytes_sent,
             dropped,
+            panics: _,
         } = self;
         [
             open,

@@ -92,7 +92,8 @@ struct Presence<S> {
 
 impl<S> Drop for Presence<S> {
     fn drop(&mut self) {
-        self.shared.mailboxes[usize::from(self.worker)].close();
+        let left = self.shared.mailboxes[usize::from(self.worker)].close();
+        self.shared.caught(|| drop(left));
     }
 }
 
@@ -224,8 +225,8 @@ impl<H: Handler> Worker<H> {
         }
         // Of the requests that came with new connections.
         self.settle_answers();
-        for command in commands.drain(..) {
-            self.command(command);
+        if !commands.is_empty() {
+            self.obey(commands);
         }
         self.wheel.advance(self.local.now, due);
         for key in due.drain(..) {
@@ -411,6 +412,7 @@ impl<H: Handler> Worker<H> {
             self.admission.leave(entry.peer);
             *(if entry.flags.opened { &mut self.local.websockets } else { &mut self.local.handshakes }) -= 1;
         }
+        self.local.shared.caught(|| drop(entry));
         self.local.stats.connections -= 1;
         if self.stop_at.is_some() {
             self.closed += 1;
@@ -429,8 +431,12 @@ impl<H: Handler> Worker<H> {
         let connection = Connection::client(&request, self.config.clone(), Seed::random());
         let (stream, peer) = (Stream::new(Socket::Unconnected, tls.map(Into::into)), addresses.first().copied());
         let dialing = Some(Box::new(Dialing::new(addresses)));
-        // The request was checked, so nothing fails.
-        let key = connection.ok().and_then(|it| self.insert(it, stream, peer, dialing, Flags::default()));
+        let state = self.local.shared.caught(H::State::default);
+        // The request was checked, so nothing of ours fails.
+        let key = connection
+            .ok()
+            .zip(state)
+            .and_then(|(connection, state)| self.insert(connection, stream, state, peer, dialing, Flags::default()));
         let Some(key) = key else {
             self.local.stats.refused += 1;
             return;
@@ -463,6 +469,14 @@ impl<H: Handler> Worker<H> {
     }
 
     // ---- what other threads and handlers want
+
+    fn obey(&mut self, commands: &mut Vec<Command<H::State>>) {
+        let shared = self.local.shared.clone();
+        for command in commands.drain(..) {
+            // What a task leaves behind, and what follows the last of many, is the application's.
+            shared.caught(|| self.command(command));
+        }
+    }
 
     fn command(&mut self, command: Command<H::State>) {
         match command {

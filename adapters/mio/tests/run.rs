@@ -5,7 +5,6 @@ mod common;
 use common::within;
 use sockless_mio::{Client, Conn, Error, Handler, Message, Report, Server};
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
 
 /// Answers with the name of its thread.
@@ -53,28 +52,4 @@ fn of_two_workers_one_has_a_thread_of_its_own() {
     let (names, report, clients) = served_by(2);
     assert_eq!(names, ["caller".to_owned(), "sockless-0".to_owned()].into());
     assert_eq!((report.closed, report.undelivered), (clients, vec![]), "of both");
-}
-
-struct Broken;
-
-impl Handler for Broken {
-    type State = ();
-
-    fn on_accept(&self, _: Option<SocketAddr>) -> bool {
-        panic!("a worker's, not a connection's");
-    }
-
-    fn on_message(&self, _: &mut Conn<'_>, _: Message<'_>) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-#[test]
-fn a_panic_of_a_worker_is_the_callers() {
-    let server = Server::builder().listen("127.0.0.1:0").workers(1).bind(Broken).unwrap();
-    let address = server.addresses()[0].tcp().unwrap();
-    let caller = run(server);
-    _ = TcpStream::connect(address);
-    let panic = within("the caller's return", || caller.join()).unwrap_err();
-    assert_eq!(panic.downcast_ref(), Some(&"a worker's, not a connection's"));
 }

@@ -75,6 +75,7 @@ impl<S: Send + 'static> Entry<S> {
         // Once for all that was read, not for each message: it costs more than it seems.
         let left = catch_unwind(AssertUnwindSafe(|| self.receive_all(handler, local, input)));
         left.unwrap_or_else(|_| {
+            local.shared.count_panic();
             self.act(local, Act::Abort(Code::INTERNAL_ERROR));
             0
         })

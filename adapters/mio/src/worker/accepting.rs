@@ -121,8 +121,9 @@ impl<H: Handler> Worker<H> {
     }
 
     fn admit(&mut self, index: usize, socket: Socket, peer: Option<SocketAddr>) {
+        let shared = &self.local.shared;
         let admitted = self.local.websockets < self.local.max_websockets
-            && self.handler.on_accept(peer)
+            && shared.caught(|| self.handler.on_accept(peer)).unwrap_or(false)
             && self.admission.enter(peer, self.local.now);
         if !admitted {
             self.local.stats.refused += 1;
@@ -135,6 +136,10 @@ impl<H: Handler> Worker<H> {
                 Err(_) => return self.admission.leave(peer),
             },
         };
+        let Some(state) = shared.caught(H::State::default) else {
+            self.local.stats.refused += 1;
+            return self.admission.leave(peer);
+        };
         let connection = Connection::server(config.clone());
         let stream = Stream::new(socket, tls);
         if self.nodelay {
@@ -143,7 +148,8 @@ impl<H: Handler> Worker<H> {
         if self.local.handshakes >= self.max_handshakes {
             self.make_room();
         }
-        if let Some(key) = self.insert(connection, stream, peer, None, Flags { admitted: true, ..Flags::default() }) {
+        let flags = Flags { admitted: true, ..Flags::default() };
+        if let Some(key) = self.insert(connection, stream, state, peer, None, flags) {
             let (id, entries) = (self.entries[key].id, &self.entries);
             self.handshakes.begin(id, self.local.now, self.local.handshakes, |id| stage(entries, id));
             self.local.handshakes += 1;
@@ -159,18 +165,22 @@ impl<H: Handler> Worker<H> {
         &mut self,
         connection: Connection,
         mut stream: Stream,
+        state: H::State,
         peer: Option<SocketAddr>,
         dialing: Option<Box<Dialing>>,
         flags: Flags,
     ) -> Option<usize> {
         let slot = self.entries.vacant_entry();
         let key = slot.key();
-        stream.register(self.poll.registry(), Token(key)).ok()?;
+        if stream.register(self.poll.registry(), Token(key)).is_err() {
+            self.local.shared.caught(|| drop(state));
+            return None;
+        }
         let mailbox = &self.local.shared.mailboxes[usize::from(self.local.worker)];
         let id = Id { worker: self.local.worker, key: key as u32, generation: mailbox.open(key as u32) };
         let place = match &self.pool {
-            None => Place::Here(H::State::default()),
-            Some(pool) => Place::Pool(Session::new(id, H::State::default(), pool.clone())),
+            None => Place::Here(state),
+            Some(pool) => Place::Pool(Session::new(id, state, pool.clone())),
         };
         slot.insert(Entry {
             connection,
