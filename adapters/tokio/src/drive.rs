@@ -2,22 +2,14 @@
 
 use crate::alarm::Alarm;
 use crate::error::Error;
-use crate::message::{Event, Piece};
+use crate::message::{Event, Piece, Told};
 use crate::reading::{Mode, Reading};
 use crate::writing::Turn;
-use sockless::{Fact, Message, ProtocolError, RelayError};
+use sockless::{Close, Fact, Message, ProtocolError, RelayError};
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-
-/// What a connection tells.
-pub(crate) enum Told<T> {
-    /// What was made of a message.
-    Message(T),
-    /// Another event.
-    Event(Box<Event>),
-}
+use std::task::{Context, Poll, Wake, ready};
 
 /// The reading side of a connection, and its way to the writing side.
 pub(crate) trait Drive {
@@ -40,6 +32,9 @@ pub(crate) trait Drive {
     /// [`Reading::poll_read`].
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>>;
 
+    /// The peer's silence is this end's, which does not read: it is no evidence.
+    fn excuse(&mut self);
+
     /// Tells the writing side what the reading side has found.
     fn tell(&mut self, fact: Fact);
 
@@ -52,26 +47,74 @@ pub(crate) trait Drive {
     /// [`Writing::is_due`](crate::writing::Writing::is_due).
     fn is_due(&self) -> bool;
 
+    /// Somebody begins to receive.
+    fn begin(&mut self);
+
+    /// Notes what the peer's close frame said.
+    fn handle_close(&mut self, close: &Close<'static>);
+
     /// Gives `take` messages until it makes something of one, or tells another event before that; `None` when the connection
     /// and its transport have ended.
     #[inline]
     fn poll_told<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mode: Mode<'_>,
+        mut mode: Mode<'_>,
         take: &mut impl FnMut(Message<'_>, &mut Self::Side) -> Option<T>,
     ) -> Poll<Result<Option<Told<T>>, Error>> {
-        let poll = self.poll_decoded(cx, mode, take);
+        self.begin();
+        self.reading().pieces = matches!(mode, Mode::Piece);
+        let poll = self.poll_kept(cx, &mut mode, take);
         self.reading().put_away();
+        if poll.is_pending() {
+            if self.reading().waits_anew(cx.waker()) {
+                self.alarm().wait_to_read(cx.waker());
+            }
+            // No turn of ours is repeated here: what rings within a poll may ring within each.
+            if self.must_look_again() {
+                cx.waker().wake_by_ref();
+            }
+        }
         poll
     }
 
-    /// The same, but for what was read and is left.
+    /// The same, but for the wait: first of what was kept.
+    #[inline]
+    fn poll_kept<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mode: &mut Mode<'_>,
+        take: &mut impl FnMut(Message<'_>, &mut Self::Side) -> Option<T>,
+    ) -> Poll<Result<Option<Told<T>>, Error>> {
+        loop {
+            let told = match self.reading().next_kept(mode) {
+                Some(told) => told,
+                None => match ready!(self.poll_decoded(cx, mode, take))? {
+                    Some(Told::Message(made)) => return Poll::Ready(Ok(Some(Told::Message(made)))),
+                    Some(Told::Event(event)) => Told::Event(event),
+                    None => return Poll::Ready(self.reading().outcome().map(|()| None)),
+                },
+            };
+            match self.reading().join(told, mode) {
+                Ok(Some(message)) => {
+                    let (_, side) = self.parts();
+                    match take(message, side) {
+                        Some(made) => return Poll::Ready(Ok(Some(Told::Message(made)))),
+                        None => ready!(self.poll_room(cx)),
+                    }
+                }
+                Ok(None) => {}
+                Err(event) => return Poll::Ready(Ok(Some(Told::Event(event)))),
+            }
+        }
+    }
+
+    /// The same of what comes now. How the connection has ended is not told.
     #[inline]
     fn poll_decoded<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut mode: Mode<'_>,
+        mode: &mut Mode<'_>,
         take: &mut impl FnMut(Message<'_>, &mut Self::Side) -> Option<T>,
     ) -> Poll<Result<Option<Told<T>>, Error>> {
         'next: loop {
@@ -82,7 +125,7 @@ pub(crate) trait Drive {
                     if reading.is_dry() {
                         break 'dry;
                     }
-                    let result = if reading.has_input(&mode) {
+                    let result = if reading.has_input(mode) {
                         match reading.receive() {
                             // The common ones, of which nothing but a pointer and a length is moved, not even through memory.
                             Ok(Some(sockless::Event::Binary(bytes))) => match bytes {
@@ -96,7 +139,7 @@ pub(crate) trait Drive {
                             result => result.map_err(RelayError::Peer),
                         }
                     } else {
-                        reading.receive_any(&mut mode)
+                        reading.receive_any(mode)
                     };
                     match result.map(|event| event.map(sort)) {
                         Ok(Some(Sorted::Message(message))) => break 'message message,
@@ -112,19 +155,9 @@ pub(crate) trait Drive {
                         },
                     }
                 }
-                match self.step(cx, &mode) {
-                    Poll::Ready(()) if !self.reading().is_over() => {}
-                    Poll::Ready(()) => return Poll::Ready(self.reading().outcome().map(|()| None)),
-                    Poll::Pending => {
-                        if self.reading().waits_anew(cx.waker()) {
-                            self.alarm().wait_to_read(cx.waker());
-                        }
-                        // Not here: what rings within a poll may ring within each.
-                        if self.must_look_again() {
-                            cx.waker().wake_by_ref();
-                        }
-                        return Poll::Pending;
-                    }
+                ready!(self.step(cx, mode));
+                if self.reading().is_over() {
+                    return Poll::Ready(Ok(None));
                 }
                 continue 'next;
             };
@@ -160,6 +193,9 @@ pub(crate) trait Drive {
             }
         }
         if turn.is_ok() && self.is_due() {
+            if matches!(mode, Mode::Nothing) {
+                self.excuse();
+            }
             turn = self.turn(true);
         }
         match turn {
@@ -191,9 +227,6 @@ pub(crate) trait Drive {
     #[inline(never)]
     fn handle_event(&mut self, event: &Event, fact: Option<Fact>) {
         self.reading().set_owed();
-        if let Event::Close(close) = event {
-            self.reading().handle_close(close);
-        }
         if let Some(fact) = fact {
             self.tell(fact);
             // The next ping's answer would take the place of this one's.
@@ -202,19 +235,26 @@ pub(crate) trait Drive {
                 self.end_by(turn);
             }
         }
+        if let Event::Close(close) = event {
+            self.handle_close(close);
+            // Nobody is to send any more.
+            self.alarm().wake_by_ref();
+        }
     }
 
     /// What the writing side has found that ends the connection.
     #[inline(never)]
     fn end_by(&mut self, turn: Result<Turn, ProtocolError>) {
         match turn {
-            Ok(Turn::Over) => self.reading().set_over(),
-            Ok(_) => {}
+            Ok(Turn::Over) => {}
+            Ok(_) => return,
             // A peer that is gone is not waited for.
-            Err(error) => {
-                self.reading().fail(error.into());
-                self.reading().set_over();
-            }
+            Err(error) => self.reading().fail(error.into()),
+        }
+        if !self.reading().is_over() {
+            self.reading().set_over();
+            // Whoever waits for anything else is told.
+            self.alarm().wake_by_ref();
         }
     }
 

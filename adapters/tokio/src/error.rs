@@ -1,6 +1,6 @@
 //! Why an open connection, or its opening handshake, failed.
 
-use sockless::{HandshakeError, ProtocolError, Response, SendError};
+use sockless::{Close, HandshakeError, ProtocolError, Response, SendError};
 use std::io;
 use thiserror::Error;
 
@@ -14,6 +14,10 @@ pub enum Error {
     /// The peer's fault, or that of the network between; a close frame has told the peer.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
+    /// Nothing more can be sent, for the peer has closed the connection, and said this. What it has not taken by then, it will
+    /// not. Receiving tells the end in the ordinary way.
+    #[error("closed by the peer with {}", .0.code)]
+    Closed(Box<Close<'static>>),
     /// The caller's mistake, which harms nothing.
     #[error(transparent)]
     Send(#[from] SendError),

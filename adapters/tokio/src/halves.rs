@@ -8,7 +8,7 @@ use crate::reading::{Mode, Reading};
 use crate::writing::{Side, Turn, Writing};
 use futures_core::Stream;
 use futures_sink::Sink;
-use sockless::{Close, Code, Counters, Fact, Kind, Limits, Prepared, ProtocolError, Traffic};
+use sockless::{Close, Code, Counters, Fact, Kind, Limits, Prepared, ProtocolError, SendError, Traffic};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -66,6 +66,8 @@ struct Shared<W> {
     due: AtomicBool,
     /// A deadline that ended the connection.
     failed: OnceLock<ProtocolError>,
+    /// What the peer's close frame said.
+    close: OnceLock<Close<'static>>,
     alarm: Arc<Alarm>,
 }
 
@@ -85,6 +87,7 @@ pub(crate) fn new<R, W>(read: R, side: Side<W>, reading: Reading) -> (Receiver<R
         turn: AtomicU8::new(turn as u8),
         due: AtomicBool::new(false),
         failed: OnceLock::new(),
+        close: reading.close().cloned().map_or_else(OnceLock::new, OnceLock::from),
         alarm,
     });
     (Receiver { io: read, reading, shared: shared.clone(), side: () }, Sender { shared, place: Place::default() })
@@ -115,10 +118,15 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         }
     }
 
-    fn turn_locked(&self, mut side: MutexGuard<'_, Side<W>>, judge: bool) {
+    /// Tells the sender what the receiver has found.
+    fn tell(&self, writing: &mut Writing) {
         for fact in mem::take(&mut *lock(&self.facts)) {
-            side.writing.sender_mut().handle_fact(fact);
+            writing.sender_mut().handle_fact(fact);
         }
+    }
+
+    fn turn_locked(&self, mut side: MutexGuard<'_, Side<W>>, judge: bool) {
+        self.tell(&mut side.writing);
         let Side { io, writing } = &mut *side;
         let turn = match writing.turn(io, self.heard.load(Ordering::Relaxed), judge) {
             Ok(turn) => turn,
@@ -144,6 +152,10 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
     /// Does something to the writing side as a sender, which waits for others at it.
     fn with<T>(&self, command: impl FnOnce(&mut Writing) -> T) -> T {
         let mut side = lock(&self.side);
+        // A close that the receiver has seen comes before what is sent now.
+        if self.alarm.rings() {
+            self.tell(&mut side.writing);
+        }
         let result = command(&mut side.writing);
         drop(side);
         self.turn(false);
@@ -181,10 +193,17 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         match poll {
             Poll::Pending if self.is_over() => Poll::Ready(Err(match self.failed.get() {
                 Some(error) => (*error).into(),
-                None => ProtocolError::CloseTimeout.into(),
+                None => self.closed().unwrap_or(ProtocolError::CloseTimeout.into()),
             })),
             poll => poll,
         }
+    }
+
+    /// What the peer has said at its end, unless this end began to close.
+    fn closed(&self) -> Option<Error> {
+        let close = self.close.get()?;
+        let closes = lock(&self.side).writing.closes();
+        (!closes).then(|| Error::Closed(Box::new(close.clone())))
     }
 
     fn is_due(&self) -> bool {
@@ -352,7 +371,10 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
     }
 
     fn sent(&self, all: bool, command: impl FnOnce(&mut Writing) -> Result<(), Error>) -> Sent<'_, W> {
-        let taken = self.shared.with(command);
+        let taken = self.shared.with(command).map_err(|error| match error {
+            Error::Send(SendError::Closing) => self.shared.closed().unwrap_or(error),
+            error => error,
+        });
         self.shared.fed.store(true, Ordering::Release);
         Sent { shared: &self.shared, place: Place::default(), taken, all }
     }
@@ -387,6 +409,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         Poll::Ready(())
     }
 
+    fn begin(&mut self) {}
+
+    fn handle_close(&mut self, close: &Close<'static>) {
+        self.reading.handle_close(close);
+        _ = self.shared.close.set(close.clone());
+    }
+
+    fn excuse(&mut self) {
+        self.reading.excuse();
+    }
+
     fn alarm(&self) -> &Arc<Alarm> {
         &self.shared.alarm
     }
@@ -412,7 +445,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
     }
 
     fn turn(&mut self, judge: bool) -> Result<Turn, ProtocolError> {
-        self.shared.heard.store(self.reading.receiver().traffic().bytes, Ordering::Relaxed);
+        self.shared.heard.store(self.reading.heard(), Ordering::Relaxed);
         if self.shared.fed.load(Ordering::Acquire) && self.shared.fed.swap(false, Ordering::AcqRel) {
             self.shared.alarm.mark();
         }

@@ -10,11 +10,13 @@ mod client;
 mod dial;
 mod drive;
 mod error;
+mod gather;
 mod halves;
 mod handshakes;
 mod hub;
 #[cfg(feature = "hyper")]
 mod hyper;
+mod kept;
 mod message;
 #[cfg(feature = "nats")]
 mod nats;

@@ -148,6 +148,14 @@ impl Event {
     }
 }
 
+/// What a connection tells.
+pub(crate) enum Told<T> {
+    /// What was made of a message.
+    Message(T),
+    /// Another event.
+    Event(Box<Event>),
+}
+
 fn own(bytes: Cow<'_, [u8]>) -> Bytes {
     match bytes {
         Cow::Borrowed(bytes) => Bytes::copy_from_slice(bytes),

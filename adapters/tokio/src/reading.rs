@@ -2,8 +2,10 @@
 
 use crate::buffer::Input;
 use crate::error::Error;
+use crate::kept::Kept;
+use crate::message::{Event, Told};
 use crate::trace;
-use sockless::{Close, ProtocolError, Receiver, RelayError};
+use sockless::{Close, Message, ProtocolError, Receiver, RelayError};
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -14,16 +16,16 @@ use tokio::task::coop;
 
 /// Bytes; so much work takes one unit of the task's budget, of which tokio gives it 128 before others have their turn. A read
 /// would be one, but it may bring a megabyte, and that a thousand times as much when it is inflated.
-const WORK: usize = 64 << 10;
+const WORK: u32 = 64 << 10;
 
 /// Bytes; what a frame costs besides its payload, be it empty.
-const FRAME_WORK: usize = 128;
+const FRAME_WORK: u32 = 128;
 
 /// Bytes; what an event costs that is not a message that came whole.
-const EVENT_WORK: usize = 512;
+const EVENT_WORK: u32 = 512;
 
 /// How many times a byte that may have to be inflated costs one that has not, be there nothing in it.
-const DEFLATED_WORK: usize = 16;
+const DEFLATED_WORK: u32 = 16;
 
 /// How messages come.
 pub(crate) enum Mode<'a> {
@@ -33,7 +35,7 @@ pub(crate) enum Mode<'a> {
     Piece,
     /// Not at all: they go to another connection.
     Relay(&'a mut sockless::Sender),
-    /// Nothing is read.
+    /// Nothing is read, for another connection takes nothing.
     Nothing,
 }
 
@@ -42,11 +44,11 @@ pub(crate) struct Reading {
     /// What was read and is not decoded.
     rest: Input,
     /// Bytes that were read straight to where they belong, and are not decoded.
-    tail: usize,
+    tail: u32,
     /// The receiver may tell more without being given more.
     owed: bool,
     /// What was read and what came of it, about, in bytes that the task's budget has not been charged for.
-    work: usize,
+    work: u32,
     /// Frames that it has been charged for; they wrap.
     frames: u32,
     /// Input may have to be inflated.
@@ -55,13 +57,27 @@ pub(crate) struct Reading {
     heard: bool,
     /// The connection and its transport have ended.
     over: bool,
-    /// It ended otherwise than by a closing handshake, and why, until that is told.
-    failed: bool,
-    error: Option<Error>,
+    /// It ended otherwise than by a closing handshake.
+    failed: Option<Box<Failure>>,
     /// The peer's close frame.
     close: Option<Box<Close<'static>>>,
     /// Who waited last.
     waker: Option<Waker>,
+    /// What came while something waited to be written.
+    pub(crate) kept: Option<Box<Kept>>,
+    /// It is kept in pieces, for so it was received last.
+    pub(crate) pieces: bool,
+    /// Whoever writes is to be woken by what can be read, too.
+    pub(crate) attended: bool,
+    /// How often silence was excused; it counts as something heard.
+    excused: u32,
+}
+
+/// Why a connection failed.
+struct Failure {
+    error: Error,
+    /// Whoever receives knows it.
+    told: bool,
 }
 
 impl Reading {
@@ -81,10 +97,13 @@ impl Reading {
             work: 0,
             heard: false,
             over: false,
-            failed: false,
-            error: None,
+            failed: None,
             close: None,
             waker: None,
+            kept: None,
+            pieces: false,
+            attended: false,
+            excused: 0,
         }
     }
 
@@ -94,6 +113,17 @@ impl Reading {
 
     pub(crate) fn receiver_mut(&mut self) -> &mut Receiver {
         &mut self.receiver
+    }
+
+    /// Bytes that have been heard, for the deadlines.
+    #[inline]
+    pub(crate) fn heard(&self) -> u64 {
+        self.receiver.traffic().bytes + u64::from(self.excused)
+    }
+
+    /// As if something had been heard.
+    pub(crate) fn excuse(&mut self) {
+        self.excused = self.excused.saturating_add(1);
     }
 
     pub(crate) fn close(&self) -> Option<&Close<'static>> {
@@ -111,7 +141,8 @@ impl Reading {
     pub(crate) fn receive(&mut self) -> Result<Option<sockless::Event<'_>>, ProtocolError> {
         let result = self.rest.take(|input| self.receiver.receive(input));
         if let Ok(Some(event)) = &result {
-            self.work += work(event);
+            let cost = work(event);
+            self.work = self.work.saturating_add(cost);
         }
         result
     }
@@ -120,7 +151,7 @@ impl Reading {
     #[inline]
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let frames = self.receiver.traffic().frames as u32;
-        self.work += frames.wrapping_sub(self.frames) as usize * FRAME_WORK;
+        self.work = self.work.saturating_add(frames.wrapping_sub(self.frames).saturating_mul(FRAME_WORK));
         self.frames = frames;
         while self.work >= WORK {
             ready!(coop::poll_proceed(cx)).made_progress();
@@ -141,7 +172,7 @@ impl Reading {
         self.owed = false;
         let tail = mem::take(&mut self.tail);
         let event = if tail > 0 {
-            self.receiver.receive_tail(tail)?
+            self.receiver.receive_tail(tail as usize)?
         } else {
             self.rest.take(|input| match mode {
                 Mode::Message => Ok(self.receiver.receive(input)?),
@@ -150,13 +181,62 @@ impl Reading {
                 Mode::Nothing => Ok(None),
             })?
         };
-        self.work += event.as_ref().map_or(0, work);
+        self.work = self.work.saturating_add(event.as_ref().map_or(0, work));
         Ok(event)
     }
 
     /// The receiver may tell more without being given more: pieces may be owed when all has been taken.
     pub(crate) fn set_owed(&mut self) {
         self.owed = true;
+    }
+
+    /// What was kept for who receives in this way.
+    #[inline]
+    pub(crate) fn next_kept(&mut self, mode: &Mode<'_>) -> Option<Told<Message<'static>>> {
+        if self.kept.is_some() { self.next_of_kept(mode) } else { None }
+    }
+
+    #[inline(never)]
+    fn next_of_kept(&mut self, mode: &Mode<'_>) -> Option<Told<Message<'static>>> {
+        let kept = self.kept.as_mut()?;
+        let next = match mode {
+            Mode::Nothing => return None,
+            Mode::Piece => kept.take_front().map(|front| Told::Event(Box::new(Event::Piece(front)))),
+            Mode::Message | Mode::Relay(_) => None,
+        };
+        let next = next.or_else(|| kept.pop());
+        if kept.is_empty() {
+            self.kept = None;
+        }
+        next
+    }
+
+    /// The message, where one was told; a piece that was kept is put to those before it, where messages are wanted whole.
+    ///
+    /// # Errors
+    /// Not an error, but another event.
+    #[inline(never)]
+    pub(crate) fn join(
+        &mut self,
+        told: Told<Message<'static>>,
+        mode: &Mode<'_>,
+    ) -> Result<Option<Message<'static>>, Box<Event>> {
+        let event = match told {
+            Told::Message(message) => return Ok(Some(message)),
+            Told::Event(event) => event,
+        };
+        match *event {
+            Event::Piece(piece) if !matches!(mode, Mode::Piece) => {
+                let kept = self.kept.get_or_insert_default();
+                let joined = kept.join(piece);
+                if kept.is_empty() {
+                    self.kept = None;
+                }
+                // One whose message was begun in pieces by who receives.
+                joined.map_err(|piece| Box::new(Event::Piece(piece)))
+            }
+            _ => Err(event),
+        }
     }
 
     /// Notes who waits; whether another did before.
@@ -184,13 +264,15 @@ impl Reading {
         io: &mut R,
     ) -> Poll<io::Result<bool>> {
         if let Some(tail) = self.receiver.tail() {
-            let mut read = ReadBuf::new(tail);
+            let most = tail.len().min(u32::MAX as usize);
+            let mut read = ReadBuf::new(&mut tail[..most]);
             ready!(Pin::new(io).poll_read(cx, &mut read))?;
-            self.tail = read.filled().len();
+            self.tail = to_u32(read.filled().len());
             return Poll::Ready(Ok(self.tail > 0));
         }
         let poll = self.rest.poll_read(cx, io);
-        self.work += self.rest.len() * if self.deflated { DEFLATED_WORK } else { 1 };
+        let read = to_u32(self.rest.len());
+        self.work = self.work.saturating_add(read.saturating_mul(if self.deflated { DEFLATED_WORK } else { 1 }));
         poll
     }
 
@@ -218,9 +300,9 @@ impl Reading {
     pub(crate) fn fail(&mut self, error: Error) {
         self.receiver.end();
         self.forget();
-        if !mem::replace(&mut self.failed, true) {
+        if self.failed.is_none() {
             trace::event!(DEBUG, %error, "failed");
-            self.error = Some(error);
+            self.failed = Some(Box::new(Failure { error, told: false }));
         }
     }
 
@@ -246,22 +328,49 @@ impl Reading {
         self.over
     }
 
+    /// Why it ended, if it has failed, for who is told besides.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failed.as_ref().map(|failure| copy(&failure.error))
+    }
+
     /// How the connection ended; an error is told once.
     pub(crate) fn outcome(&mut self) -> Result<(), Error> {
-        self.error.take().map_or(Ok(()), Err)
+        match &mut self.failed {
+            Some(failure) if !failure.told => {
+                failure.told = true;
+                let known = copy(&failure.error);
+                Err(mem::replace(&mut failure.error, known))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn copy(error: &Error) -> Error {
+    match error {
+        Error::Io(error) => Error::Io(error.kind().into()),
+        Error::Protocol(error) => Error::Protocol(*error),
+        Error::Closed(close) => Error::Closed(close.clone()),
+        Error::Send(error) => Error::Send(*error),
+        Error::Refused(status) => Error::Refused(*status),
     }
 }
 
 /// What an event costs, about, in bytes, besides its frame; nothing if it is a message that lies where it was read, for that
 /// was counted.
 #[inline(always)]
-fn work(event: &sockless::Event<'_>) -> usize {
+fn work(event: &sockless::Event<'_>) -> u32 {
     use sockless::Event::{Binary, Piece, Text, Unchecked};
-    match event {
-        Text(Cow::Borrowed(_)) | Binary(Cow::Borrowed(_)) | Unchecked(Cow::Borrowed(_)) => 0,
-        Text(Cow::Owned(text)) => EVENT_WORK + text.len(),
-        Binary(Cow::Owned(bytes)) | Unchecked(Cow::Owned(bytes)) => EVENT_WORK + bytes.len(),
-        Piece(piece) => EVENT_WORK + piece.data.as_bytes().len(),
-        _ => EVENT_WORK,
-    }
+    let len = match event {
+        Text(Cow::Borrowed(_)) | Binary(Cow::Borrowed(_)) | Unchecked(Cow::Borrowed(_)) => return 0,
+        Text(Cow::Owned(text)) => text.len(),
+        Binary(Cow::Owned(bytes)) | Unchecked(Cow::Owned(bytes)) => bytes.len(),
+        Piece(piece) => piece.data.as_bytes().len(),
+        _ => 0,
+    };
+    to_u32(len).saturating_add(EVENT_WORK)
+}
+
+fn to_u32(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
 }

@@ -44,8 +44,8 @@ where
                 (second, moved) = (Some(end), true);
             }
             // What the second way brought is for the first to be written, and what an end left to be said.
-            one.poll_out();
-            other.poll_out();
+            one.drive_out();
+            other.drive_out();
             if first.is_some() && second.is_some() {
                 return Poll::Ready(());
             }
@@ -72,7 +72,7 @@ where
     B: AsyncRead + AsyncWrite + Unpin,
 {
     loop {
-        let full = to.poll_drained(cx, false).is_pending();
+        let full = to.writing().is_high() && to.poll_out(cx, false).is_pending();
         let open = to.state() == State::Open;
         let mode = match (open, full) {
             (true, true) => Mode::Nothing,
@@ -80,7 +80,15 @@ where
             // What still comes has nowhere to go.
             (false, _) => Mode::Piece,
         };
-        let ended = match std::task::ready!(from.poll_event(cx, mode)) {
+        let event = match std::task::ready!(from.poll_event(cx, mode)) {
+            // It came before, while something waited to be written.
+            Ok(Some(Event::Message(message))) if open => match to.writing().push(message) {
+                Err(error @ Error::Send(_)) => Err(error),
+                _ => continue,
+            },
+            event => event,
+        };
+        let ended = match event {
             Ok(Some(Event::Close(close))) => {
                 _ = to.start_close(close.code, &close.reason);
                 continue;

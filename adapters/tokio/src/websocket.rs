@@ -1,29 +1,31 @@
 //! A connection over any stream of bytes.
 
+mod futures;
+mod waiting;
+
 use crate::alarm::{Alarm, Closer};
 use crate::buffer::Input;
 use crate::drive::Drive;
 use crate::error::Error;
+use crate::gather::Gathered;
 use crate::halves::{self, Halves, Receiver, Sender};
 use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Reading};
 use crate::replies::Replies;
 use crate::writer::Writer;
 use crate::writing::{Side, Turn, Writing};
-use futures_core::Stream;
-use futures_sink::Sink;
 use sockless::{
     Close, Code, Connection, Counters, Fact, Kind, Limits, Negotiated, Prepared, ProtocolError, Role, Seed,
     SharedConfig, State,
 };
 use std::future::poll_fn;
-use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
+
+pub use futures::{Closing, Flush};
 
 /// An open WebSocket connection over a stream of bytes `S`, such as a `TcpStream`.
 ///
@@ -60,6 +62,8 @@ pub struct WebSocket<S> {
     reading: Reading,
     side: Side<S>,
     subprotocol: Option<Box<str>>,
+    /// Of the message that a [`Writer`] sends.
+    gathered: Option<Box<Gathered>>,
 }
 
 /// Making a connection.
@@ -91,7 +95,12 @@ impl<S> WebSocket<S> {
     ) -> Option<Self> {
         let (receiver, sender) = connection.split().ok()?;
         let side = Side { io: stream, writing: Writing::new(sender, started) };
-        Some(Self { reading: Reading::new(receiver, rest), side, subprotocol: subprotocol.map(Box::from) })
+        Some(Self {
+            reading: Reading::new(receiver, rest),
+            side,
+            subprotocol: subprotocol.map(Box::from),
+            gathered: None,
+        })
     }
 
     /// The stream.
@@ -216,22 +225,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 }
 
-/// Sending. A message is taken when the method is called, and the future waits for it to be written.
+/// Sending. A message is taken when the method is called, and the future waits for it to be written. Meanwhile it reads: pings
+/// are answered, and what else comes is kept for who receives next, up to [`Outbound::soft`](sockless::Outbound::soft) bytes and
+/// one message; of pings and pongs, the newest.
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Sends a message, and waits until it and all before it is written.
     ///
     /// # Errors
     /// [`Error::Send`]: [`Closing`](sockless::SendError::Closing), [`FragmentUnderWay`](sockless::SendError::FragmentUnderWay) while a
     /// [`writer`](Self::writer) has not finished, or [`Full`](sockless::SendError::Full), only if such futures were dropped until
-    /// [`Outbound::hard`](sockless::Outbound::hard) bytes waited; the message was not taken then. [`Error::Io`] if the
-    /// stream takes no more.
+    /// [`Outbound::hard`](sockless::Outbound::hard) bytes waited; the message was not taken then. [`Error::Closed`] if the peer has
+    /// closed: the message was not taken, or the peer has not taken it. [`Error::Io`] if the stream takes no more, and
+    /// [`Error::Protocol`] if that is for a peer that is gone.
     ///
     /// # Cancel safety
     /// The message is taken by the call, before the future is polled. Dropping the future loses nothing: any later call
     /// that sends or receives writes on.
     pub fn send(&mut self, message: impl Into<Message>) -> Flush<'_, S> {
         let taken = self.side.writing.push(message.into());
-        Flush { socket: self, taken, all: true }
+        self.sent(taken, true)
     }
 
     /// Sends a message, and waits only while very much is not yet written; the next call that sends, flushes or receives
@@ -244,7 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`send`](Self::send).
     pub fn feed(&mut self, message: impl Into<Message>) -> Flush<'_, S> {
         let taken = self.side.writing.push(message.into());
-        Flush { socket: self, taken, all: false }
+        self.sent(taken, false)
     }
 
     /// Sends a message that was framed before, by reference; as [`feed`](Self::feed).
@@ -256,7 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`send`](Self::send).
     pub fn send_prepared(&mut self, message: &Prepared) -> Flush<'_, S> {
         let taken = self.side.writing.with(|sender| sender.send_prepared(message));
-        Flush { socket: self, taken, all: true }
+        self.sent(taken, true)
     }
 
     /// Sends a message, compressed or not as the caller has it, where compression is negotiated.
@@ -269,7 +281,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     #[cfg(feature = "deflate")]
     pub fn send_with(&mut self, message: &sockless::Message<'_>, compress: sockless::Compress) -> Flush<'_, S> {
         let taken = self.side.writing.with(|sender| sender.send_with(message, compress));
-        Flush { socket: self, taken, all: true }
+        self.sent(taken, true)
+    }
+
+    fn sent(&mut self, taken: Result<(), Error>, all: bool) -> Flush<'_, S> {
+        let taken = taken.map_err(|error| self.refusal(error));
+        Flush::new(self, taken, all)
     }
 
     /// A message to be sent in parts, each as it is known. It is an `AsyncWrite` too.
@@ -286,7 +303,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`send`](Self::send).
     pub fn ping(&mut self, payload: &[u8]) -> Flush<'_, S> {
         let taken = self.side.writing.with(|sender| sender.ping(payload));
-        Flush { socket: self, taken, all: true }
+        self.sent(taken, true)
     }
 
     /// Sends a pong that answers nothing, or one of the caller's own where
@@ -299,19 +316,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`send`](Self::send).
     pub fn pong(&mut self, payload: &[u8]) -> Flush<'_, S> {
         let taken = self.side.writing.with(|sender| sender.pong(payload));
-        Flush { socket: self, taken, all: true }
+        self.sent(taken, true)
     }
 
-    /// Writes all that waits.
+    /// Writes all that waits, parts of a message that a [`writer`](Self::writer) has gathered too.
     ///
     /// # Errors
     /// [`Error::Io`] if the stream takes no more; [`Error::Protocol`] if it took nothing for so long that the connection
-    /// has failed.
+    /// has failed, and [`Error::Closed`] if the peer has closed before.
     ///
     /// # Cancel safety
     /// Dropped, the future has lost nothing.
     pub fn flush(&mut self) -> Flush<'_, S> {
-        Flush { socket: self, taken: Ok(()), all: true }
+        self.sent(Ok(()), true)
     }
 
     /// Closes the connection: what waits goes out, then a close frame with this code, such as 1000, and a reason of at
@@ -345,7 +362,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.side.writing.abort(code.into());
         self.reading.receiver_mut().end();
         _ = self.side.writing.poll_flush(&mut self.side.io);
-        self.reading.set_over();
+        (self.reading.kept, self.gathered) = (None, None);
+        self.end_by(Ok(Turn::Over));
     }
 
     /// Has `work` done with the connection, and closes it behind that: with 1000, or with 1011 (internal error) if it has
@@ -380,63 +398,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 Err(error)
             }
         }
-    }
-
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        while ready!(self.poll_event(cx, Mode::Message))?.is_some() {}
-        Poll::Ready(Ok(()))
-    }
-
-    #[inline]
-    pub(crate) fn poll_drained(&mut self, cx: &mut Context<'_>, all: bool) -> Poll<Result<(), Error>> {
-        if all || self.side.writing.is_high() { self.poll_written(cx) } else { Poll::Ready(Ok(())) }
-    }
-
-    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if let Poll::Ready(result) = self.side.writing.poll_flush(&mut self.side.io) {
-            return Poll::Ready(result);
-        }
-        self.side.writing.alarm().wait_to_write(cx.waker());
-        // The peer takes nothing, which it must not do for ever.
-        let turn = self.turn(true);
-        self.end_by(turn);
-        if let Err(error) = turn {
-            return Poll::Ready(Err(error.into()));
-        }
-        match self.side.writing.poll_flush(&mut self.side.io) {
-            Poll::Pending if self.reading.is_over() => Poll::Ready(Err(ProtocolError::CloseTimeout.into())),
-            poll => poll,
-        }
-    }
-
-    pub(crate) fn push_part(&mut self, kind: Kind, part: &[u8], last: bool) -> Flush<'_, S> {
-        let taken = self.side.writing.with(|sender| sender.send_fragment(kind, part, last));
-        Flush { socket: self, taken, all: last }
-    }
-
-    /// Does the work of the writing side.
-    pub(crate) fn poll_out(&mut self) {
-        let turn = self.turn(false);
-        self.end_by(turn);
-    }
-
-    /// Bytes of messages that were taken and are not written.
-    pub(crate) fn unwritten(&self) -> usize {
-        self.side.writing.unwritten()
-    }
-
-    /// The most bytes that may wait before more is refused.
-    pub(crate) fn most_queued(&self) -> usize {
-        self.side.writing.sender().outbound_limits().hard
-    }
-
-    /// How far it has come, for who looks whether that changes.
-    pub(crate) fn stage(&self) -> (State, bool) {
-        (self.side.writing.sender().state(), self.reading.is_over())
-    }
-
-    pub(crate) fn writing(&mut self) -> &mut Writing {
-        &mut self.side.writing
     }
 }
 
@@ -489,11 +450,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// The same with a stream that `split` parts.
-    pub fn split_with<R, W>(self, split: impl FnOnce(S) -> (R, W)) -> (Receiver<R, W>, Sender<W>)
+    pub fn split_with<R, W>(mut self, split: impl FnOnce(S) -> (R, W)) -> (Receiver<R, W>, Sender<W>)
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
+        // A message that is not finished goes on by the sender's fragments.
+        _ = self.release();
         let Side { io, writing } = self.side;
         let (read, write) = split(io);
         halves::new(read, Side { io: write, writing }, self.reading)
@@ -518,8 +481,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
             return Poll::Ready(());
         }
         // If it cannot be written, receiving tells how the connection ended.
-        let poll = self.poll_written(cx).map(drop);
+        let poll = self.poll_out(cx, true);
         if self.side.writing.pauses() { poll } else { Poll::Ready(()) }
+    }
+
+    #[inline]
+    fn begin(&mut self) {
+        self.begin_to_receive();
+    }
+
+    fn handle_close(&mut self, close: &Close<'static>) {
+        self.reading.handle_close(close);
+    }
+
+    fn excuse(&mut self) {
+        self.reading.excuse();
     }
 
     fn alarm(&self) -> &Arc<Alarm> {
@@ -532,6 +508,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
 
     #[inline(always)]
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.reading.attended {
+            return self.poll_read_for_all();
+        }
         self.reading.poll_read(cx, &mut self.side.io)
     }
 
@@ -541,7 +520,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
 
     #[inline(always)]
     fn turn(&mut self, judge: bool) -> Result<Turn, ProtocolError> {
-        let heard = self.reading.receiver().traffic().bytes;
+        let heard = self.reading.heard();
         self.side.writing.turn(&mut self.side.io, heard, judge)
     }
 
@@ -551,82 +530,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
-    type Item = Result<Message, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        WebSocket::poll_recv(&mut self, cx).map(Result::transpose)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin, M: Into<Message>> Sink<M> for WebSocket<S> {
-    type Error = Error;
-
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.poll_drained(cx, false)
-    }
-
-    fn start_send(mut self: Pin<&mut Self>, message: M) -> Result<(), Error> {
-        self.side.writing.push(message.into())
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.poll_drained(cx, true)
-    }
-
-    /// Closes with 1000, as [`WebSocket::close`].
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.side.writing.close(Code::NORMAL, "")?;
-        WebSocket::poll_close(&mut self, cx)
-    }
-}
-
 impl<S> fmt::Debug for WebSocket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("WebSocket");
         debug.field("state", &self.state()).field("counters", &self.counters()).finish_non_exhaustive()
-    }
-}
-
-/// The wait for what was sent to be written; see the method that gave it.
-#[must_use = "what was sent is written when this is awaited, or by a later call"]
-#[derive(Debug)]
-pub struct Flush<'a, S> {
-    socket: &'a mut WebSocket<S>,
-    taken: Result<(), Error>,
-    all: bool,
-}
-
-impl<S> Flush<'_, S> {
-    /// Why what was to be sent was not taken, if it was not; the future does not tell it then.
-    pub(crate) fn refusal(&mut self) -> Option<Error> {
-        mem::replace(&mut self.taken, Ok(())).err()
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Future for Flush<'_, S> {
-    type Output = Result<(), Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        mem::replace(&mut self.taken, Ok(()))?;
-        let all = self.all;
-        self.socket.poll_drained(cx, all)
-    }
-}
-
-/// The wait for the end of the connection; see [`WebSocket::close`].
-#[must_use = "the closing handshake goes on when this is awaited, or by a later call"]
-#[derive(Debug)]
-pub struct Closing<'a, S> {
-    socket: &'a mut WebSocket<S>,
-    started: Result<(), Error>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Future for Closing<'_, S> {
-    type Output = Result<(), Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        mem::replace(&mut self.started, Ok(()))?;
-        self.socket.poll_close(cx)
     }
 }

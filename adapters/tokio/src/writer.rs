@@ -8,8 +8,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A message that is sent in parts as they are known, each in a fragment of its own (RFC 6455 §5.4), so that it may have
-/// any size.
+/// A message that is sent in parts as they are known, in fragments (RFC 6455 §5.4), so that it may have any size.
+///
+/// The first part is a fragment of its own; of the others, small ones are gathered until they are 64 KiB, or are
+/// [flushed](WebSocket::flush), or something is received. Flushed as an `AsyncWrite`, as whatever copies does whenever its source
+/// has nothing more, they are sent too, up to 2,048 times for a message: receivers take no end of fragments.
+///
+/// Each part looks for what has come. What came is kept for who receives next, and a peer that has closed is told.
 ///
 /// It ends with [`finish`](Self::finish), or when this is shut down as an `AsyncWrite`. Dropped before, the message is
 /// still under way, and the next [`WebSocket::writer`] of the same kind goes on with it; other messages have to wait.
@@ -28,13 +33,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Writer<'a, S> {
     /// Sends the next part; text may be cut anywhere. Waits only while very much is not yet written.
     ///
     /// # Errors
-    /// As [`WebSocket::send`], and [`InvalidUtf8`](sockless::SendError::InvalidUtf8).
+    /// As [`WebSocket::send`], [`Error::Closed`] as soon as that is known, and [`InvalidUtf8`](sockless::SendError::InvalidUtf8).
     ///
     /// # Cancel safety
     /// The part is taken by the call; dropping the future loses nothing.
     pub fn write(&mut self, part: &[u8]) -> Flush<'_, S> {
         let kind = self.kind;
-        self.socket.push_part(kind, part, false)
+        let taken = self.socket.push_part(kind, part, false);
+        Flush::new(self.socket, taken, false)
     }
 
     /// Ends the message, and waits until all of it is written.
@@ -45,7 +51,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Writer<'a, S> {
     /// # Cancel safety
     /// The end is taken by the call; dropping the future loses nothing.
     pub fn finish(self) -> Flush<'a, S> {
-        self.socket.push_part(self.kind, b"", true)
+        let taken = self.socket.push_part(self.kind, b"", true);
+        Flush::new(self.socket, taken, true)
     }
 }
 
@@ -54,19 +61,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Writer<'_, S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, part: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.socket.poll_drained(cx, false)).map_err(into_io)?;
         let kind = self.kind;
-        self.socket.writing().with(|sender| sender.send_fragment(kind, part, false)).map_err(into_io)?;
+        self.socket.push_part(kind, part, false).map_err(into_io)?;
         Poll::Ready(Ok(part.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_drained(cx, true).map_err(into_io)
+        self.socket.poll_flush_parts(cx).map_err(into_io)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let kind = self.kind;
         // Called again until it is done, it must not begin another message.
         if !self.ended {
-            self.socket.writing().with(|sender| sender.send_fragment(kind, b"", true)).map_err(into_io)?;
+            self.socket.push_part(kind, b"", true).map_err(into_io)?;
             self.ended = true;
         }
         self.socket.poll_drained(cx, true).map_err(into_io)

@@ -74,6 +74,10 @@ pub(crate) struct Writing {
     settled: bool,
     /// What waits is in the thread's outbox.
     lent: bool,
+    /// This end began to close, before the peer did.
+    closes: bool,
+    /// What [`looked`](Self::looked) says.
+    looked: u8,
     /// Why nothing can be written any more.
     broken: Option<ErrorKind>,
     /// Bytes of messages that were given up.
@@ -102,6 +106,8 @@ impl Writing {
             due: false,
             settled: false,
             lent: false,
+            closes: false,
+            looked: 0,
             broken: None,
             lost: 0,
             unflushed: false,
@@ -257,7 +263,11 @@ impl Writing {
     /// [`Error::Send`] for what cannot be said.
     pub(crate) fn close(&mut self, code: Code, reason: &str) -> Result<(), Error> {
         match self.sender_mut().close(code, reason) {
-            Ok(()) | Err(SendError::Closing) => Ok(()),
+            Ok(()) => {
+                self.closes = true;
+                Ok(())
+            }
+            Err(SendError::Closing) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -266,12 +276,33 @@ impl Writing {
     pub(crate) fn abort(&mut self, code: Code) {
         let before = self.sender.queued_messages();
         self.sender_mut().abort(code);
+        self.closes = true;
         self.lost += before.saturating_sub(self.sender.queued_messages());
     }
 
     /// Bytes of messages that were taken and are not written.
     pub(crate) fn unwritten(&self) -> usize {
         self.lost + self.sender.queued_messages()
+    }
+
+    /// Whether this end began to close, before the peer did.
+    pub(crate) fn closes(&self) -> bool {
+        self.closes
+    }
+
+    /// How much had been sent when somebody last received or looked, in blocks; it wraps.
+    #[inline]
+    pub(crate) fn looked(&self) -> u8 {
+        self.looked
+    }
+
+    pub(crate) fn set_looked(&mut self, looked: u8) {
+        self.looked = looked;
+    }
+
+    /// The alarm's.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
     }
 
     /// Whether so much waits that whoever sends should wait too.
@@ -369,7 +400,7 @@ impl Writing {
     ) -> Result<Turn, ProtocolError> {
         let rang = self.alarm.take();
         if rang && self.alarm.must_go_away() {
-            _ = self.sender.close(Code::AWAY, "");
+            _ = self.close(Code::AWAY, "");
         }
         self.settled = false;
         let kept = self.keep_time(rang, heard, judge);

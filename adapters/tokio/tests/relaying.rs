@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use sockless_tokio::sockless::{Close, Code, Config, Role, SendError, State};
+use sockless_tokio::sockless::{Close, Code, Config, Keepalive, Role, SendError, State};
 use sockless_tokio::{Error, Event, Message, WebSocket, relay};
 use std::io;
 use std::pin::Pin;
@@ -92,6 +92,64 @@ async fn a_lost_upstream_is_told_to_the_client() {
     drop(client);
     let (one, other) = proxy.await.unwrap();
     assert!(one.is_ok() && other.is_err());
+}
+
+#[tokio::test]
+async fn what_came_before_it_began_goes_through_too() {
+    let ((client, near), (far, server)) = (duplex(1000), pair(1 << 10));
+    let (mut client, mut server) = (open(client, Role::Client, Config::default()), server);
+    let mut near = open(near, Role::Server, Config::default());
+    // It is kept while something else waits to be written.
+    let talk = async {
+        for number in 0..10 {
+            client.feed(number.to_string()).await.unwrap();
+        }
+        client.flush().await.unwrap();
+        client.recv().await.unwrap()
+    };
+    let (sent, received) = tokio::join!(near.send(vec![7; 5000]), talk);
+    sent.unwrap();
+    assert_eq!(received, Some(vec![7; 5000].into()));
+    assert!(near.counters().received.frames > 0);
+    let proxy = tokio::spawn(relay(near, far));
+    client.send("last").await.unwrap();
+    for number in 0..10 {
+        assert_eq!(soon("a message", server.recv()).await.unwrap(), Some(number.to_string().into()));
+    }
+    assert_eq!(soon("the last", server.recv()).await.unwrap(), Some("last".into()));
+    drop((client, server));
+    soon("the proxy", proxy).await.unwrap().0.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_other_is_not_given_up() {
+    use std::time::Duration;
+    // All comes from the server at once, and takes the client minutes. The server itself has patience.
+    let ((mut client, near), (far, server)) = (pair(1 << 10), duplex(1 << 20));
+    let far = open(far, Role::Client, Config::default());
+    let keepalive = Keepalive { ping: None, ..Keepalive::default() };
+    let mut server = open(server, Role::Server, Config { keepalive, ..Config::default() });
+    let proxy = tokio::spawn(relay(near, far));
+    let sending = tokio::spawn(async move {
+        server.send(vec![7; 300_000]).await?;
+        server.recv().await
+    });
+    // It takes a little now and then, which is enough for its own connection to live.
+    let mut taken = 0;
+    while taken < 300_000 {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        for _ in 0..20 {
+            let piece = soon("a piece", client.recv_piece()).await.expect("it goes on").expect("it is open");
+            taken += piece.data.as_bytes().len();
+            if taken == 300_000 {
+                break;
+            }
+        }
+    }
+    client.close(1000, "").await.unwrap();
+    assert_eq!(soon("the server", sending).await.unwrap().expect("it was not given up"), None);
+    let (one, other) = soon("the proxy", proxy).await.unwrap();
+    assert!(one.is_ok() && other.is_ok(), "{one:?}, {other:?}");
 }
 
 /// A stream that is never done with shutting down.

@@ -140,7 +140,7 @@ async fn talk(talk: Talk, wire: Wire) -> Result<(), Error> {
             loop {
                 tokio::select! {
                     // Not where the server closes already.
-                    _ = tick.tick() => drop(client.feed("tick").soon().await),
+                    _ = tick.tick() => drop(client.send("tick").soon().await),
                     message = client.recv() => match message? {
                         Some(message) => {
                             assert_eq!(message, number.to_string().into());

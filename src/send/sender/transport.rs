@@ -158,6 +158,7 @@ impl Sender {
     }
 
     /// What has gone out.
+    #[inline]
     pub fn traffic(&self) -> Traffic {
         Traffic { frames: self.frames, bytes: self.bytes }
     }
