@@ -101,8 +101,8 @@ impl Server {
     pub fn cpu_time(&self) -> io::Result<Duration> {
         let mut nanos = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
-            // In nanoseconds, where `stat` counts hundredths of a second.
-            let text = fs::read_to_string(task?.path().join("schedstat"))?;
+            // In nanoseconds, where `stat` counts hundredths of a second. A thread may have ended meanwhile.
+            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
             nanos += text.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
         }
         Ok(Duration::from_nanos(nanos))
