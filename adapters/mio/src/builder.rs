@@ -58,8 +58,8 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Listens on an address, such as `127.0.0.1:9001`, `[::]:80` or `unix:/run/chat.sock`; port 0 is any free port. May
-    /// be called several times. Without it the server is an event loop for clients only.
+    /// Listens on an address, such as `127.0.0.1:9001`, `[::]:80` or `unix:/run/chat.sock`; port 0 is any free port. At a name,
+    /// such as `localhost:9001`, it listens on all of its addresses that are this machine's. May be called several times. Without it the server is an event loop for clients only.
     pub fn listen(mut self, address: impl fmt::Display) -> Self {
         self.settings.listen.push((address.to_string(), false));
         self

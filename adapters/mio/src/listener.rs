@@ -25,15 +25,6 @@ pub enum Address {
 }
 
 impl Address {
-    /// Of the first address that a name stands for; `unix:` goes before the path of a Unix socket.
-    pub(crate) fn resolve(text: &str) -> io::Result<Self> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return Ok(Self::Unix(path.into()));
-        }
-        let first = text.to_socket_addrs()?.next();
-        first.map(Self::Tcp).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "name without an address"))
-    }
-
     /// The address and port, unless it is a Unix socket.
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
@@ -71,38 +62,86 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// One for each worker. Those of TCP are their own, so that the system spreads connections over the workers
-    /// (`SO_REUSEPORT`), where it can; the others share one queue.
-    pub(crate) fn bind(address: &Address, tls: bool, backlog: i32, workers: usize) -> io::Result<(Address, Vec<Self>)> {
-        match address {
-            Address::Tcp(address) => {
-                let first = listen(*address, backlog)?;
-                let address = first.local_addr()?;
-                let mut sockets = vec![first];
-                for _ in 1..workers {
-                    let next = if CAN_SHARE_PORT { listen(address, backlog)? } else { sockets[0].try_clone()? };
-                    sockets.push(next);
-                }
-                let listeners = sockets.into_iter().map(TcpListener::from_std);
-                Ok((Address::Tcp(address), listeners.map(|tcp| Self::new(Inner::Tcp(tcp), tls)).collect()))
-            }
-            #[cfg(unix)]
-            Address::Unix(path) => {
-                let first = listen_unix(path)?;
-                first.set_nonblocking(true)?;
-                let file = Arc::new(SocketFile::of(path)?);
-                let mut sockets = vec![];
-                for _ in 1..workers {
-                    sockets.push(first.try_clone()?);
-                }
-                sockets.push(first);
-                let listeners = sockets.into_iter().map(UnixListener::from_std);
-                let listener = |unix| Self::new(Inner::Unix { _file: file.clone(), unix }, tls);
-                Ok((Address::Unix(path.clone()), listeners.map(listener).collect()))
-            }
-            #[cfg(not(unix))]
-            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+    /// One for each worker and each address that `text` stands for; `unix:` goes before the path of a Unix socket.
+    pub(crate) fn bind(text: &str, tls: bool, backlog: i32, workers: usize) -> io::Result<Vec<(Address, Vec<Self>)>> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Ok(vec![Self::bind_unix(path.into(), tls, workers)?]);
         }
+        let addresses: Vec<_> = text.to_socket_addrs()?.collect();
+        // The system gives the first a port that is free, which may be another's at the next address.
+        let mut tries = if addresses.iter().all(|address| address.port() == 0) { FREE_PORTS } else { 1 };
+        loop {
+            tries -= 1;
+            match Self::bind_tcp(&addresses, tls, backlog, workers) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+                bound => return bound,
+            }
+        }
+    }
+
+    /// At all addresses, with one port. Some may not be this machine's, or not now: a name stands for both families, of which
+    /// there may be one.
+    fn bind_tcp(
+        addresses: &[SocketAddr],
+        tls: bool,
+        backlog: i32,
+        workers: usize,
+    ) -> io::Result<Vec<(Address, Vec<Self>)>> {
+        let mut bound: Vec<(Address, Vec<Self>)> = Vec::new();
+        let mut left_out = io::Error::new(io::ErrorKind::NotFound, "name without an address");
+        let mut port = None;
+        for (index, address) in addresses.iter().enumerate() {
+            let mut address = *address;
+            address.set_port(port.unwrap_or(address.port()));
+            if addresses[..index].contains(&addresses[index]) {
+                continue;
+            }
+            match Self::bind_one(address, tls, backlog, workers) {
+                Ok(listeners) => {
+                    port = listeners.0.tcp().map(|address| address.port());
+                    bound.push(listeners);
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => return Err(error),
+                    _ => left_out = error,
+                },
+            }
+        }
+        if bound.is_empty() { Err(left_out) } else { Ok(bound) }
+    }
+
+    /// Those of TCP are the workers' own, so that the system spreads connections over the workers (`SO_REUSEPORT`), where it
+    /// can; others share one queue.
+    fn bind_one(address: SocketAddr, tls: bool, backlog: i32, workers: usize) -> io::Result<(Address, Vec<Self>)> {
+        let first = listen(address, backlog)?;
+        let address = first.local_addr()?;
+        let mut sockets = vec![first];
+        for _ in 1..workers {
+            let next = if CAN_SHARE_PORT { listen(address, backlog)? } else { sockets[0].try_clone()? };
+            sockets.push(next);
+        }
+        let listeners = sockets.into_iter().map(TcpListener::from_std);
+        Ok((Address::Tcp(address), listeners.map(|tcp| Self::new(Inner::Tcp(tcp), tls)).collect()))
+    }
+
+    #[cfg(unix)]
+    fn bind_unix(path: PathBuf, tls: bool, workers: usize) -> io::Result<(Address, Vec<Self>)> {
+        let first = listen_unix(&path)?;
+        first.set_nonblocking(true)?;
+        let file = Arc::new(SocketFile::of(&path)?);
+        let mut sockets = vec![];
+        for _ in 1..workers {
+            sockets.push(first.try_clone()?);
+        }
+        sockets.push(first);
+        let listeners = sockets.into_iter().map(UnixListener::from_std);
+        let listener = |unix| Self::new(Inner::Unix { _file: file.clone(), unix }, tls);
+        Ok((Address::Unix(path), listeners.map(listener).collect()))
+    }
+
+    #[cfg(not(unix))]
+    fn bind_unix(_: PathBuf, _: bool, _: usize) -> io::Result<(Address, Vec<Self>)> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn new(inner: Inner, tls: bool) -> Self {
@@ -125,6 +164,9 @@ impl Listener {
         }
     }
 }
+
+/// How often a port is asked for that is free at all addresses of a name.
+const FREE_PORTS: usize = 16;
 
 /// Whether several sockets may listen on one port, each with a queue of its own.
 const CAN_SHARE_PORT: bool = cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd"));
@@ -190,5 +232,41 @@ impl Drop for SocketFile {
             // Whoever has removed it meanwhile has saved the work.
             _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    #[test]
+    fn all_addresses_of_a_name_have_one_port() {
+        // The first twice, and one that is kept for examples (RFC 5737), which is nobody's.
+        let name = ["127.0.0.1:0", "127.0.0.1:0", "192.0.2.1:0", "127.0.0.2:0"].map(|it| it.parse().unwrap());
+        let bound = Listener::bind_tcp(&name, false, 16, 2).unwrap();
+        let addresses: Vec<_> = bound.iter().filter_map(|(address, _)| address.tcp()).collect();
+        let port = addresses[0].port();
+        assert_eq!(
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [format!("127.0.0.1:{port}"), format!("127.0.0.2:{port}"),]
+        );
+        assert!(bound.iter().all(|(_, listeners)| listeners.len() == 2));
+        for address in &addresses {
+            TcpStream::connect(address).unwrap();
+        }
+        assert_eq!(Listener::bind_tcp(&name[2..3], false, 16, 1).err().map(|error| error.kind()), {
+            Some(io::ErrorKind::AddrNotAvailable)
+        });
+        assert_eq!(
+            Listener::bind_tcp(&[], false, 16, 1).err().map(|error| error.kind()),
+            Some(io::ErrorKind::NotFound)
+        );
+        // In use at the second, without sharing it.
+        let taken = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let name = ["127.0.0.1", "127.0.0.2"].map(|it| SocketAddr::new(it.parse().unwrap(), port));
+        let error = Listener::bind_tcp(&name, false, 16, 1).err().map(|error| error.kind());
+        assert_eq!(error, Some(io::ErrorKind::AddrInUse));
     }
 }

@@ -71,12 +71,13 @@ impl<H: Handler> Server<H> {
         let mut addresses = Vec::new();
         let mut listeners: Vec<Vec<Listener>> = (0..count).map(|_| Vec::new()).collect();
         for (address, tls) in listen {
-            let bound = Address::resolve(&address).and_then(|it| Listener::bind(&it, tls, settings.backlog, count));
+            let bound = Listener::bind(&address, tls, settings.backlog, count);
             let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
-            let (address, bound) = bound.map_err(named)?;
-            addresses.push(address);
-            for (of_worker, listener) in listeners.iter_mut().zip(bound) {
-                of_worker.push(listener);
+            for (address, bound) in bound.map_err(named)? {
+                addresses.push(address);
+                for (of_worker, listener) in listeners.iter_mut().zip(bound) {
+                    of_worker.push(listener);
+                }
             }
         }
         let polls = (0..count).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
@@ -97,7 +98,7 @@ impl<H: Handler> Server<H> {
         Ok(Self { workers, addresses, handler, pool, shared })
     }
 
-    /// Where it listens, in the order of the settings; a port of 0 has become a real one.
+    /// Where it listens, in the order of the settings, at each address of a name; a port of 0 has become a real one.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
