@@ -1,5 +1,7 @@
 //! A connection in two halves, for two tasks.
 
+mod shared;
+
 use crate::alarm::{Alarm, Closer, Place};
 use crate::drive::Drive;
 use crate::error::Error;
@@ -8,15 +10,14 @@ use crate::reading::{Mode, Reading};
 use crate::writing::{Side, Turn, Writing};
 use futures_core::Stream;
 use futures_sink::Sink;
+use shared::Shared;
 use sockless::{Close, Code, Counters, Fact, Kind, Limits, Prepared, ProtocolError, SendError, Traffic};
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake};
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 
@@ -50,169 +51,9 @@ impl<W> Clone for Sender<W> {
     }
 }
 
-/// What the halves share: the writing side, and small facts on their way to it.
-struct Shared<W> {
-    /// Locked for as long as it takes to hand bytes to the transport, never while waiting for it.
-    side: Mutex<Side<W>>,
-    /// What the receiver has found while a sender was at work.
-    facts: Mutex<VecDeque<Fact>>,
-    /// Bytes that the receiver has heard; deadlines depend on it.
-    heard: AtomicU64,
-    /// A sender has left something to be written since the receiver looked.
-    fed: AtomicBool,
-    /// What the receiver is to do, as the last turn left it.
-    turn: AtomicU8,
-    /// The time is to be judged by the receiver, which knows what there was to be read.
-    due: AtomicBool,
-    /// A deadline that ended the connection.
-    failed: OnceLock<ProtocolError>,
-    /// What the peer's close frame said.
-    close: OnceLock<Close<'static>>,
-    alarm: Arc<Alarm>,
-}
-
-/// How many facts may wait before the receiver waits for the sender: enough that it never happens but to a flood.
-const MOST_FACTS: usize = 64;
-
 pub(crate) fn new<R, W>(read: R, side: Side<W>, reading: Reading) -> (Receiver<R, W>, Sender<W>) {
-    let alarm = side.writing.alarm().clone();
-    // The first to look does a turn.
-    alarm.mark();
-    let turn = if reading.is_over() { Turn::Over } else { Turn::Read };
-    let shared = Arc::new(Shared {
-        side: Mutex::new(side),
-        facts: Mutex::default(),
-        heard: AtomicU64::new(reading.receiver().traffic().bytes),
-        fed: AtomicBool::new(false),
-        turn: AtomicU8::new(turn as u8),
-        due: AtomicBool::new(false),
-        failed: OnceLock::new(),
-        close: reading.close().cloned().map_or_else(OnceLock::new, OnceLock::from),
-        alarm,
-    });
+    let shared = Arc::new(Shared::new(side, &reading));
     (Receiver { io: read, reading, shared: shared.clone(), side: () }, Sender { shared, place: Place::default() })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<W: AsyncWrite + Unpin> Shared<W> {
-    /// Does a turn of the writing side if the alarm rang, unless somebody is at it, who then looks again; see
-    /// [`Writing::turn`].
-    fn turn(&self, judge: bool) {
-        // The second is for who found the lock taken meanwhile.
-        for judge in [judge, false] {
-            if !self.alarm.has_rung() {
-                return;
-            }
-            match self.side.try_lock() {
-                Ok(side) => self.turn_locked(side, judge),
-                Err(TryLockError::Poisoned(side)) => self.turn_locked(side.into_inner(), judge),
-                Err(TryLockError::WouldBlock) => return,
-            }
-        }
-        // What rings within a turn may ring within each: the next is for another poll.
-        if self.alarm.has_rung() {
-            self.alarm.wake_by_ref();
-        }
-    }
-
-    /// Tells the sender what the receiver has found.
-    fn tell(&self, writing: &mut Writing) {
-        for fact in mem::take(&mut *lock(&self.facts)) {
-            writing.sender_mut().handle_fact(fact);
-        }
-    }
-
-    fn turn_locked(&self, mut side: MutexGuard<'_, Side<W>>, judge: bool) {
-        self.tell(&mut side.writing);
-        let Side { io, writing } = &mut *side;
-        let turn = match writing.turn(io, self.heard.load(Ordering::Relaxed), judge) {
-            Ok(turn) => turn,
-            Err(error) => {
-                _ = self.failed.set(error);
-                Turn::Over
-            }
-        };
-        self.due.store(writing.is_due(), Ordering::Release);
-        self.leave(side, turn);
-    }
-
-    /// Leaves the writing side, and wakes the receiver if it has something else to do now.
-    fn leave(&self, side: MutexGuard<'_, Side<W>>, turn: Turn) {
-        // The end is final.
-        let changed = !self.is_over() && self.turn.swap(turn as u8, Ordering::AcqRel) != turn as u8;
-        drop(side);
-        if changed {
-            self.alarm.wake_by_ref();
-        }
-    }
-
-    /// Does something to the writing side as a sender, which waits for others at it.
-    fn with<T>(&self, command: impl FnOnce(&mut Writing) -> T) -> T {
-        let mut side = lock(&self.side);
-        // A close that the receiver has seen comes before what is sent now.
-        if self.alarm.rings() {
-            self.tell(&mut side.writing);
-        }
-        let result = command(&mut side.writing);
-        drop(side);
-        self.turn(false);
-        if self.is_due() {
-            self.alarm.wake_reader();
-        }
-        result
-    }
-
-    fn poll_drained(&self, cx: &mut Context<'_>, place: &mut Place, all: bool) -> Poll<Result<(), Error>> {
-        let mut side = lock(&self.side);
-        let Side { io, writing } = &mut *side;
-        if !all && !writing.is_high() {
-            return Poll::Ready(Ok(()));
-        }
-        let mut poll = writing.poll_flush(io);
-        if poll.is_pending() {
-            place.wait(&self.alarm, cx.waker());
-            // It may have rung before it knew whom to wake.
-            poll = writing.poll_flush(io);
-        }
-        // Whether much or little waits, and whether a close frame is out, is the receiver's to know.
-        let turn = writing.poll_end(io);
-        self.leave(side, turn);
-        self.turn(false);
-        match poll {
-            _ if !self.is_due() => {}
-            // The peer takes nothing, which it must not do for ever, whether or not anybody receives.
-            Poll::Pending => {
-                self.alarm.mark();
-                self.turn(true);
-            }
-            Poll::Ready(_) => self.alarm.wake_reader(),
-        }
-        match poll {
-            Poll::Pending if self.is_over() => Poll::Ready(Err(match self.failed.get() {
-                Some(error) => (*error).into(),
-                None => self.closed().unwrap_or(ProtocolError::CloseTimeout.into()),
-            })),
-            poll => poll,
-        }
-    }
-
-    /// What the peer has said at its end, unless this end began to close.
-    fn closed(&self) -> Option<Error> {
-        let close = self.close.get()?;
-        let closes = lock(&self.side).writing.closes();
-        (!closes).then(|| Error::Closed(Box::new(close.clone())))
-    }
-
-    fn is_due(&self) -> bool {
-        self.due.load(Ordering::Acquire)
-    }
-
-    fn is_over(&self) -> bool {
-        self.turn.load(Ordering::Acquire) == Turn::Over as u8
-    }
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
@@ -357,17 +198,13 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
     pub fn close(&self, code: impl Into<Code>, reason: &str) -> Sent<'_, W> {
         let sent = self.sent(true, |writing| writing.close(code.into(), reason));
         // The closing handshake has a deadline, which the receiver keeps.
-        self.shared.alarm.wake_by_ref();
+        self.shared.alarm().wake_by_ref();
         sent
     }
 
     /// As [`WebSocket::abort`](crate::WebSocket::abort); the [`Receiver`] then says `None`.
     pub fn abort(&self, code: impl Into<Code>) {
-        let mut side = lock(&self.shared.side);
-        let Side { io, writing } = &mut *side;
-        writing.sender_mut().abort(code.into());
-        _ = writing.poll_flush(io);
-        self.shared.leave(side, Turn::Over);
+        self.shared.abort(code.into());
     }
 
     fn sent(&self, all: bool, command: impl FnOnce(&mut Writing) -> Result<(), Error>) -> Sent<'_, W> {
@@ -375,7 +212,7 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
             Error::Send(SendError::Closing) => self.shared.closed().unwrap_or(error),
             error => error,
         });
-        self.shared.fed.store(true, Ordering::Release);
+        self.shared.feed();
         Sent { shared: &self.shared, place: Place::default(), taken, all }
     }
 
@@ -390,7 +227,7 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
 
     /// A handle by which another task has the connection closed.
     pub fn closer(&self) -> Closer {
-        Closer(self.shared.alarm.clone())
+        Closer(self.shared.alarm().clone())
     }
 }
 
@@ -413,7 +250,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
 
     fn handle_close(&mut self, close: &Close<'static>) {
         self.reading.handle_close(close);
-        _ = self.shared.close.set(close.clone());
+        self.shared.handle_close(close);
     }
 
     fn excuse(&mut self) {
@@ -421,12 +258,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
     }
 
     fn alarm(&self) -> &Arc<Alarm> {
-        &self.shared.alarm
+        self.shared.alarm()
     }
 
     fn must_look_again(&self) -> bool {
-        // Who is at the writing side looks when leaving it.
-        self.shared.alarm.has_rung() && !matches!(self.shared.side.try_lock(), Err(TryLockError::WouldBlock))
+        self.shared.must_look_again()
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
@@ -434,32 +270,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
     }
 
     fn tell(&mut self, fact: Fact) {
-        let mut facts = lock(&self.shared.facts);
-        facts.push_back(fact);
-        let flood = facts.len() > MOST_FACTS;
-        drop(facts);
-        self.shared.alarm.mark();
-        if flood {
-            self.shared.turn_locked(lock(&self.shared.side), false);
-        }
+        self.shared.tell(fact);
     }
 
     fn turn(&mut self, judge: bool) -> Result<Turn, ProtocolError> {
-        self.shared.heard.store(self.reading.heard(), Ordering::Relaxed);
-        if self.shared.fed.load(Ordering::Acquire) && self.shared.fed.swap(false, Ordering::AcqRel) {
-            self.shared.alarm.mark();
-        }
-        if judge && self.shared.is_due() {
-            self.shared.alarm.mark();
-        }
-        self.shared.turn(judge);
-        match self.shared.failed.get() {
-            Some(error) if !self.reading.is_over() => Err(*error),
-            _ => Ok(match self.shared.turn.load(Ordering::Acquire) {
-                turn if turn == Turn::Read as u8 => Turn::Read,
-                turn if turn == Turn::Over as u8 => Turn::Over,
-                _ => Turn::Wait,
-            }),
+        match self.shared.receiver_turn(self.reading.heard(), judge) {
+            // It is known.
+            Err(_) if self.reading.is_over() => Ok(Turn::Over),
+            turn => turn,
         }
     }
 

@@ -1,9 +1,10 @@
 //! A connection over any stream of bytes.
 
+mod driving;
 mod futures;
 mod waiting;
 
-use crate::alarm::{Alarm, Closer};
+use crate::alarm::Closer;
 use crate::buffer::Input;
 use crate::drive::Drive;
 use crate::error::Error;
@@ -11,17 +12,15 @@ use crate::gather::Gathered;
 use crate::halves::{self, Halves, Receiver, Sender};
 use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Reading};
-use crate::replies::Replies;
+use crate::replies::{Replies, answer};
 use crate::writer::Writer;
 use crate::writing::{Side, Turn, Writing};
 use sockless::{
-    Close, Code, Connection, Counters, Fact, Kind, Limits, Negotiated, Prepared, ProtocolError, Role, Seed,
-    SharedConfig, State,
+    Close, Code, Connection, Counters, Kind, Limits, Negotiated, Prepared, Role, Seed, SharedConfig, State,
 };
+use std::fmt;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::{fmt, io};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -179,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> Result<(), E> {
         poll_fn(|cx| {
             ready!(self.poll_room(cx));
-            self.poll_made(cx, |message, side| side.answer(|replies| take(message, replies)).err())
+            self.poll_made(cx, |message, side| answer(side, |replies| take(message, replies)).err())
         })
         .await?
         .map_or(Ok(()), Err)
@@ -211,7 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> Result<Option<T>, Error> {
         poll_fn(|cx| {
             ready!(self.poll_room(cx));
-            self.poll_made(cx, |message, side| Some(side.answer(|replies| take(message, replies))))
+            self.poll_made(cx, |message, side| Some(answer(side, |replies| take(message, replies))))
         })
         .await
     }
@@ -460,73 +459,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         let Side { io, writing } = self.side;
         let (read, write) = split(io);
         halves::new(read, Side { io: write, writing }, self.reading)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
-    type Side = Side<S>;
-
-    fn reading(&mut self) -> &mut Reading {
-        &mut self.reading
-    }
-
-    #[inline]
-    fn parts(&mut self) -> (&mut Reading, &mut Side<S>) {
-        (&mut self.reading, &mut self.side)
-    }
-
-    #[inline]
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.side.writing.pauses() {
-            return Poll::Ready(());
-        }
-        // If it cannot be written, receiving tells how the connection ended.
-        let poll = self.poll_out(cx, true);
-        if self.side.writing.pauses() { poll } else { Poll::Ready(()) }
-    }
-
-    #[inline]
-    fn begin(&mut self) {
-        self.begin_to_receive();
-    }
-
-    fn handle_close(&mut self, close: &Close<'static>) {
-        self.reading.handle_close(close);
-    }
-
-    fn excuse(&mut self) {
-        self.reading.excuse();
-    }
-
-    fn alarm(&self) -> &Arc<Alarm> {
-        self.side.writing.alarm()
-    }
-
-    fn must_look_again(&self) -> bool {
-        self.side.writing.alarm().rings()
-    }
-
-    #[inline(always)]
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        if self.reading.attended {
-            return self.poll_read_for_all();
-        }
-        self.reading.poll_read(cx, &mut self.side.io)
-    }
-
-    fn tell(&mut self, fact: Fact) {
-        self.side.writing.sender_mut().handle_fact(fact);
-    }
-
-    #[inline(always)]
-    fn turn(&mut self, judge: bool) -> Result<Turn, ProtocolError> {
-        let heard = self.reading.heard();
-        self.side.writing.turn(&mut self.side.io, heard, judge)
-    }
-
-    #[inline]
-    fn is_due(&self) -> bool {
-        self.side.writing.is_due()
     }
 }
 

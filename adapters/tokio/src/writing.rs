@@ -4,7 +4,6 @@ use crate::alarm::Alarm;
 use crate::buffer::{are_few, give_back, lend_outbox};
 use crate::error::Error;
 use crate::message::Message;
-use crate::replies::Replies;
 use bytes::Buf;
 use sockless::driver::Answers;
 use sockless::{Code, Kind, ProtocolError, SendError, Sender, State, Transport, bytes};
@@ -46,17 +45,6 @@ pub(crate) enum Turn {
 pub(crate) struct Side<W> {
     pub(crate) io: W,
     pub(crate) writing: Writing,
-}
-
-impl<W: AsyncWrite + Unpin> Side<W> {
-    /// Has a message answered where it was read.
-    #[inline(always)]
-    pub(crate) fn answer<T>(&mut self, answer: impl FnOnce(&mut Replies<'_>) -> T) -> T {
-        let before = self.writing.sender.queued();
-        let answered = answer(&mut Replies::new(self));
-        self.writing.answers.note(&self.writing.sender, before);
-        answered
-    }
 }
 
 pub(crate) struct Writing {
@@ -310,6 +298,12 @@ impl Writing {
     pub(crate) fn is_high(&self) -> bool {
         let limits = self.sender.outbound_limits();
         self.sender.queued() > limits.soft.min(limits.hard)
+    }
+
+    /// A handler has answered from within reading, before whose call so many bytes waited.
+    #[inline]
+    pub(crate) fn note_answers(&mut self, before: usize) {
+        self.answers.note(&self.sender, before);
     }
 
     /// Whether a server should not read on before more of its handler's answers have gone out.

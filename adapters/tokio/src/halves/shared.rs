@@ -1,0 +1,240 @@
+//! The writing side of a connection in halves, and how they share it.
+
+use crate::alarm::{Alarm, Place};
+use crate::error::Error;
+use crate::reading::Reading;
+use crate::writing::{Side, Turn, Writing};
+use sockless::{Close, Code, Fact, ProtocolError};
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::task::{Context, Poll, Wake};
+use tokio::io::AsyncWrite;
+
+/// What the halves share: the writing side, and small facts on their way to it.
+pub(super) struct Shared<W> {
+    /// Locked for as long as it takes to hand bytes to the transport, never while waiting for it.
+    side: Mutex<Side<W>>,
+    /// What the receiver has found while a sender was at work.
+    facts: Mutex<VecDeque<Fact>>,
+    /// Bytes that the receiver has heard; deadlines depend on it.
+    heard: AtomicU64,
+    /// A sender has left something to be written since the receiver looked.
+    fed: AtomicBool,
+    /// What the receiver is to do, as the last turn left it.
+    turn: AtomicU8,
+    /// The time is to be judged by the receiver, which knows what there was to be read.
+    due: AtomicBool,
+    /// A deadline that ended the connection.
+    failed: OnceLock<ProtocolError>,
+    /// What the peer's close frame said.
+    close: OnceLock<Close<'static>>,
+    alarm: Arc<Alarm>,
+}
+
+/// How many facts may wait before the receiver waits for the sender: enough that it never happens but to a flood.
+const MOST_FACTS: usize = 64;
+
+impl<W> Shared<W> {
+    pub(super) fn new(side: Side<W>, reading: &Reading) -> Self {
+        let alarm = side.writing.alarm().clone();
+        // The first to look does a turn.
+        alarm.mark();
+        let turn = if reading.is_over() { Turn::Over } else { Turn::Read };
+        Self {
+            side: Mutex::new(side),
+            facts: Mutex::default(),
+            heard: AtomicU64::new(reading.heard()),
+            fed: AtomicBool::new(false),
+            turn: AtomicU8::new(turn as u8),
+            due: AtomicBool::new(false),
+            failed: OnceLock::new(),
+            close: reading.close().cloned().map_or_else(OnceLock::new, OnceLock::from),
+            alarm,
+        }
+    }
+}
+
+impl<W: AsyncWrite + Unpin> Shared<W> {
+    /// Does a turn of the writing side if the alarm rang, unless somebody is at it, who then looks again; see
+    /// [`Writing::turn`].
+    fn turn(&self, judge: bool) {
+        // The second is for who found the lock taken meanwhile.
+        for judge in [judge, false] {
+            if !self.alarm.has_rung() {
+                return;
+            }
+            match self.side.try_lock() {
+                Ok(side) => self.turn_locked(side, judge),
+                Err(TryLockError::Poisoned(side)) => self.turn_locked(side.into_inner(), judge),
+                Err(TryLockError::WouldBlock) => return,
+            }
+        }
+        // What rings within a turn may ring within each: the next is for another poll.
+        if self.alarm.has_rung() {
+            self.alarm.wake_by_ref();
+        }
+    }
+
+    /// Tells the sender what the receiver has found.
+    fn hand_over(&self, writing: &mut Writing) {
+        for fact in mem::take(&mut *lock(&self.facts)) {
+            writing.sender_mut().handle_fact(fact);
+        }
+    }
+
+    fn turn_locked(&self, mut side: MutexGuard<'_, Side<W>>, judge: bool) {
+        self.hand_over(&mut side.writing);
+        let Side { io, writing } = &mut *side;
+        let turn = match writing.turn(io, self.heard.load(Ordering::Relaxed), judge) {
+            Ok(turn) => turn,
+            Err(error) => {
+                _ = self.failed.set(error);
+                Turn::Over
+            }
+        };
+        self.due.store(writing.is_due(), Ordering::Release);
+        self.leave(side, turn);
+    }
+
+    /// Leaves the writing side, and wakes the receiver if it has something else to do now.
+    fn leave(&self, side: MutexGuard<'_, Side<W>>, turn: Turn) {
+        // The end is final.
+        let changed = !self.is_over() && self.turn.swap(turn as u8, Ordering::AcqRel) != turn as u8;
+        drop(side);
+        if changed {
+            self.alarm.wake_by_ref();
+        }
+    }
+
+    /// Does something to the writing side as a sender, which waits for others at it.
+    pub(super) fn with<T>(&self, command: impl FnOnce(&mut Writing) -> T) -> T {
+        let mut side = lock(&self.side);
+        // A close that the receiver has seen comes before what is sent now.
+        if self.alarm.rings() {
+            self.hand_over(&mut side.writing);
+        }
+        let result = command(&mut side.writing);
+        drop(side);
+        self.turn(false);
+        if self.is_due() {
+            self.alarm.wake_reader();
+        }
+        result
+    }
+
+    /// Waits until it is written, all of it or so much that little waits.
+    pub(super) fn poll_drained(&self, cx: &mut Context<'_>, place: &mut Place, all: bool) -> Poll<Result<(), Error>> {
+        let mut side = lock(&self.side);
+        let Side { io, writing } = &mut *side;
+        if !all && !writing.is_high() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut poll = writing.poll_flush(io);
+        if poll.is_pending() {
+            place.wait(&self.alarm, cx.waker());
+            // It may have rung before it knew whom to wake.
+            poll = writing.poll_flush(io);
+        }
+        // Whether much or little waits, and whether a close frame is out, is the receiver's to know.
+        let turn = writing.poll_end(io);
+        self.leave(side, turn);
+        self.turn(false);
+        match poll {
+            _ if !self.is_due() => {}
+            // The peer takes nothing, which it must not do for ever, whether or not anybody receives.
+            Poll::Pending => {
+                self.alarm.mark();
+                self.turn(true);
+            }
+            Poll::Ready(_) => self.alarm.wake_reader(),
+        }
+        match poll {
+            Poll::Pending if self.is_over() => Poll::Ready(Err(match self.failed.get() {
+                Some(error) => (*error).into(),
+                None => self.closed().unwrap_or(ProtocolError::CloseTimeout.into()),
+            })),
+            poll => poll,
+        }
+    }
+
+    /// What the peer has said at its end, unless this end began to close.
+    pub(super) fn closed(&self) -> Option<Error> {
+        let close = self.close.get()?;
+        let closes = lock(&self.side).writing.closes();
+        (!closes).then(|| Error::Closed(Box::new(close.clone())))
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.due.load(Ordering::Acquire)
+    }
+
+    fn is_over(&self) -> bool {
+        self.turn.load(Ordering::Acquire) == Turn::Over as u8
+    }
+
+    /// Ends the connection without waiting for anything.
+    pub(super) fn abort(&self, code: Code) {
+        let mut side = lock(&self.side);
+        let Side { io, writing } = &mut *side;
+        writing.abort(code);
+        _ = writing.poll_flush(io);
+        self.leave(side, Turn::Over);
+    }
+
+    /// A sender has left something that the receiver is to write the next time that it does anything.
+    pub(super) fn feed(&self) {
+        self.fed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn alarm(&self) -> &Arc<Alarm> {
+        &self.alarm
+    }
+
+    // ---- the receiver's
+
+    /// Leaves a fact for whoever is at the writing side, or is there next.
+    pub(super) fn tell(&self, fact: Fact) {
+        let mut facts = lock(&self.facts);
+        facts.push_back(fact);
+        let flood = facts.len() > MOST_FACTS;
+        drop(facts);
+        self.alarm.mark();
+        if flood {
+            self.turn_locked(lock(&self.side), false);
+        }
+    }
+
+    pub(super) fn handle_close(&self, close: &Close<'static>) {
+        _ = self.close.set(close.clone());
+    }
+
+    /// Does a turn for the receiver, which has heard so many bytes; what it is to do.
+    ///
+    /// # Errors
+    /// A deadline that ended the connection.
+    pub(super) fn receiver_turn(&self, heard: u64, judge: bool) -> Result<Turn, ProtocolError> {
+        self.heard.store(heard, Ordering::Relaxed);
+        let fed = self.fed.load(Ordering::Acquire) && self.fed.swap(false, Ordering::AcqRel);
+        if fed || judge && self.is_due() {
+            self.alarm.mark();
+        }
+        self.turn(judge);
+        match (self.failed.get(), self.turn.load(Ordering::Acquire)) {
+            (Some(error), _) => Err(*error),
+            (None, turn) if turn == Turn::Read as u8 => Ok(Turn::Read),
+            (None, turn) if turn == Turn::Over as u8 => Ok(Turn::Over),
+            _ => Ok(Turn::Wait),
+        }
+    }
+
+    /// Whether the alarm rang since the last turn. Who is at the writing side looks when leaving it.
+    pub(super) fn must_look_again(&self) -> bool {
+        self.alarm.has_rung() && !matches!(self.side.try_lock(), Err(TryLockError::WouldBlock))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
