@@ -28,14 +28,18 @@ fn main() -> io::Result<()> {
         while let Ok((mut stream, _)) = listener.accept() {
             let entry = peers.vacant_entry();
             poll.registry().register(&mut stream, Token(entry.key()), Interest::READABLE | Interest::WRITABLE)?;
-            entry.insert((Driver::new(Connection::server(Config::default())), stream));
+            entry.insert((Driver::new(Connection::server(Config::default())), stream, None));
         }
         let later = deadlines.split_off(&(now, usize::MAX));
         ready.extend(mem::replace(&mut deadlines, later).into_iter().map(|(_, key)| key));
+        // One turn each, for whatever reasons it is ready.
+        ready.sort_unstable();
+        ready.dedup();
         for key in ready {
-            let Some((driver, stream)) = peers.get_mut(key) else { continue };
+            let Some((driver, stream, due)) = peers.get_mut(key) else { continue };
             let next = turn(driver, stream, &mut storage, now);
             driver.leave(&mut storage);
+            _ = mem::replace(due, next.deadline).map(|at| deadlines.remove(&(at, key)));
             deadlines.extend(next.deadline.map(|at| (at, key)));
             match next {
                 Next { close: true, .. } => drop(peers.remove(key)),
