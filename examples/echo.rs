@@ -15,7 +15,7 @@ use sockless::{Config, Connection, Event, Origins, ProtocolError, Request, SendE
 use std::borrow::Cow;
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -101,12 +101,35 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn serve(listen: &str, config: &Arc<Config>) -> io::Result<()> {
-    let listener = TcpListener::bind(listen)?;
-    let address = listener.local_addr()?;
+    let listeners = bind(listen)?;
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+    let told: String = addresses.iter().map(|address| format!("listening on {address}\n")).collect();
     print(&format!(
-        "listening on {address}\n\
-         any origin is taken, and the first subprotocol offered; http://{address}/ is a page to try it\n"
+        "{told}any origin is taken, and the first subprotocol offered; http://{}/ is a page to try it\n",
+        addresses[0]
     ));
+    thread::scope(|scope| {
+        for listener in listeners {
+            scope.spawn(move || accept(&listener, config));
+        }
+    });
+    Ok(())
+}
+
+/// Listens at all addresses of a name that can be used, with the port of the first.
+fn bind(listen: &str) -> io::Result<Vec<TcpListener>> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut result = Err(ErrorKind::NotFound.into());
+    for mut address in listen.to_socket_addrs()? {
+        if let Some(first) = listeners.first() {
+            address.set_port(first.local_addr()?.port());
+        }
+        result = TcpListener::bind(address).map(|listener| listeners.push(listener));
+    }
+    if listeners.is_empty() { result.map(|()| listeners) } else { Ok(listeners) }
+}
+
+fn accept(listener: &TcpListener, config: &Arc<Config>) {
     loop {
         let spawned = listener.accept().and_then(|(stream, peer)| {
             let config = config.clone();

@@ -13,11 +13,10 @@ use sockless_tokio::tokio_rustls::TlsAcceptor;
 use sockless_tokio::tokio_rustls::rustls::ServerConfig;
 use sockless_tokio::tokio_rustls::rustls::crypto::ring;
 use sockless_tokio::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use sockless_tokio::{Error, NetStream, Peer, Reject, Server, WebSocket};
+use sockless_tokio::{Error, NetStream, Peer, Reject, Server, WebSocket, listen};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
 const HELP: &str = "\
@@ -134,8 +133,10 @@ fn acceptor(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) ->
 }
 
 async fn serve(options: Options) -> Result<(), AnyError> {
-    let listener = TcpListener::bind(&options.listen).await?;
-    println!("listening on {}", listener.local_addr()?);
+    let listeners = listen(&options.listen).await?;
+    for listener in &listeners {
+        println!("listening on {}", listener.local_addr()?);
+    }
     let mut server = Server::new().config(options.config).answer(|request, _| {
         // A bad request for a WebSocket is accepted too, and then refused with the status that fits.
         if request.is_upgrade() {
@@ -147,7 +148,7 @@ async fn serve(options: Options) -> Result<(), AnyError> {
     if let Some(tls) = options.tls {
         server = server.tls(tls);
     }
-    server.serve(listener, echo).await;
+    server.serve_all(listeners, echo).await;
     Ok(())
 }
 

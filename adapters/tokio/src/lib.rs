@@ -17,6 +17,7 @@ mod hub;
 #[cfg(feature = "hyper")]
 mod hyper;
 mod kept;
+mod listen;
 mod message;
 #[cfg(feature = "nats")]
 mod nats;
@@ -45,6 +46,7 @@ pub use halves::{Halves, Receiver, Sender, Sent};
 pub use hub::{Bounds, Delivery, Hub, HubCounts, Member, Slow};
 #[cfg(feature = "hyper")]
 pub use hyper::{Refusal, Upgraded, Upgrading, WebSocketUpgrade};
+pub use listen::listen;
 pub use message::{Event, Message, Piece};
 #[cfg(feature = "nats")]
 pub use nats::NatsError;

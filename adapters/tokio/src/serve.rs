@@ -218,6 +218,17 @@ impl<D> Server<D> {
         E: fmt::Display,
         D: Future,
     {
+        self.serve_all(vec![listener], handle).await
+    }
+
+    /// The same for several listeners, such as those that [`listen`](crate::listen) gives.
+    pub async fn serve_all<H, F, E>(self, mut listeners: Vec<TcpListener>, handle: H) -> usize
+    where
+        H: Fn(WebSocket<NetStream>, Peer) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+        D: Future,
+    {
         let Self { mut shared, most, most_handshakes, mut admit, grace, shutdown } = self;
         shared.note_secure();
         let (shared, handle) = (Arc::new(shared), Arc::new(handle));
@@ -225,7 +236,7 @@ impl<D> Server<D> {
         let mut tasks = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
-            let next = next(&listener, &room);
+            let next = next(&mut listeners, &room);
             let (stream, address) = match or_done(next, shutdown.as_mut()).await {
                 Some(Ok(next)) => next,
                 Some(Err(_error)) => {
@@ -258,7 +269,7 @@ impl<D> Server<D> {
             };
             tasks.spawn(trace::connection(work, address, peer.id));
         }
-        drop(listener);
+        drop(listeners);
         handshakes.end_all();
         shared.registry.go_away();
         let all = async { while tasks.join_next().await.is_some() {} };
@@ -268,9 +279,17 @@ impl<D> Server<D> {
 }
 
 /// The next connection, once there is room for it; whoever opens first gets that.
-async fn next(listener: &TcpListener, room: &Semaphore) -> io::Result<(TcpStream, SocketAddr)> {
+async fn next(listeners: &mut [TcpListener], room: &Semaphore) -> io::Result<(TcpStream, SocketAddr)> {
     drop(room.acquire().await);
-    listener.accept().await
+    poll_fn(|cx| {
+        // Whoever was first is last the next time.
+        if !listeners.is_empty() {
+            listeners.rotate_left(1);
+        }
+        let ready = listeners.iter().map(|listener| listener.poll_accept(cx)).find(Poll::is_ready);
+        ready.unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 /// What `work` gives, or `None` if `done` is done before.

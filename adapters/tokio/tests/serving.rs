@@ -2,7 +2,7 @@
 
 use sockless_test_support::Soon;
 use sockless_tokio::sockless::{Code, Config};
-use sockless_tokio::{Client, ConnectError, Error, NetStream, Open, Reject, Server, WebSocket, connect};
+use sockless_tokio::{Client, ConnectError, Error, NetStream, Open, Reject, Server, WebSocket, connect, listen};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -225,6 +225,21 @@ async fn a_panic_harms_no_other() {
     let mut socket = connect(&url).await.unwrap();
     socket.send("hello").await.unwrap();
     assert_eq!(socket.recv().await.unwrap(), Some("hello".into()));
+}
+
+#[tokio::test]
+async fn a_server_listens_at_several_addresses() {
+    let mut listeners = listen("localhost:0").await.unwrap();
+    listeners.extend(listen("127.0.0.1:0").await.unwrap());
+    let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+    tokio::spawn(Server::new().serve_all(listeners, |socket, _| echo(socket)));
+    for _ in 0..3 {
+        for address in &addresses {
+            let mut socket = connect(&format!("ws://{address}/")).await.unwrap();
+            socket.send("hello").await.unwrap();
+            assert_eq!(socket.recv().await.unwrap(), Some("hello".into()));
+        }
+    }
 }
 
 #[tokio::test]
