@@ -38,6 +38,11 @@ pub(crate) fn used<T>(work: impl FnOnce() -> T) -> (T, Used) {
     (result, used)
 }
 
+/// What this thread has done to the heap so far, outside of [`used`].
+pub(crate) fn so_far() -> Used {
+    USED.get()
+}
+
 struct Counting;
 
 fn count(taken: usize, given: usize) {

@@ -157,6 +157,8 @@ pub(crate) struct Local<S> {
     pub(crate) last: bool,
     /// Lent to whichever connection is busy.
     pub(crate) outbox: Vec<u8>,
+    /// Outboxes of connections whose answers have gone out, for the next that have to wait.
+    pub(crate) spares: Vec<Vec<u8>>,
     /// An answer of the handler's that could not be written.
     pub(crate) mistake: Option<SendError>,
 }

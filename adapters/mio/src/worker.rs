@@ -130,6 +130,7 @@ impl<H: Handler> Worker<H> {
             work: 0,
             last: true,
             outbox: Vec::new(),
+            spares: Vec::new(),
             mistake: None,
         };
         Ok(Self {

@@ -12,6 +12,9 @@ use std::io::{self, ErrorKind, IoSlice};
 /// Capacity in bytes that the lent outbox keeps: what was gathered, and the room to grow by doubling.
 const MOST_LENT: usize = 4 * MOST_GATHERED;
 
+/// Outboxes of at most as many bytes as are moved that a worker keeps: as many as it reads before it writes.
+const MOST_SPARES: usize = 8;
+
 /// Bytes; a longer queue takes the lent outbox along instead of being copied out of it.
 const MOST_MOVED: usize = 64 << 10;
 
@@ -102,9 +105,16 @@ impl<S> Entry<S> {
 
     fn keep_outbox(&mut self, local: &mut Local<S>, lent: bool, queued: usize) {
         match (lent, queued) {
-            (false, 0) => self.connection.swap_outbox(&mut Vec::new()),
+            (false, 0) => {
+                let mut spent = Vec::new();
+                self.connection.swap_outbox(&mut spent);
+                if (1..=MOST_MOVED).contains(&spent.capacity()) && local.spares.len() < MOST_SPARES {
+                    local.spares.push(spent);
+                }
+            }
             (true, ..=MOST_MOVED) => {
-                let mut own = Vec::with_capacity(queued);
+                let mut own = local.spares.pop().unwrap_or_default();
+                own.reserve(queued);
                 self.connection.swap_outbox(&mut own);
                 local.outbox = own;
             }
