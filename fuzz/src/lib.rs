@@ -8,6 +8,7 @@ pub mod feed;
 pub mod frames;
 pub mod heads;
 pub mod inflate;
+pub mod messages;
 pub mod pair;
 pub mod relay;
 pub mod settings;

@@ -1,7 +1,7 @@
 //! A proxy between two connections, which passes frames on.
 
 use crate::feed::{By, Cuts, Feeder};
-use crate::pair::{data, length, message};
+use crate::messages::{data, length, message};
 use crate::settings::{SEED, Settings};
 use arbitrary::Unstructured;
 use bytes::Buf;

@@ -1,11 +1,9 @@
 //! The client: from a URL to an open connection.
 
-use crate::backoff::Backoff;
 use crate::dial::dial;
 use crate::error::ConnectError;
 use crate::opening::Opening;
 use crate::proxy::Proxy;
-use crate::reconnect::Reconnecting;
 use crate::stream::NetStream;
 #[cfg(feature = "tls")]
 use crate::tls::{self, Tls};
@@ -204,11 +202,6 @@ impl Client {
         // A task that awaits this has room for it as long as it lives, so there should be little.
         let deadline = self.deadline();
         Box::pin(self.follow(deadline)).await
-    }
-
-    /// A client that connects again whenever its connection is lost; it begins when it is first asked for something.
-    pub fn reconnecting(&self, backoff: Backoff) -> Reconnecting {
-        Reconnecting::new(self.clone(), backoff)
     }
 
     /// Opens a connection over a stream that is there already; nothing is dialled, no TLS is added, and no redirect is

@@ -135,6 +135,13 @@ enum State {
     GivenUp,
 }
 
+impl Client {
+    /// A client that connects again whenever its connection is lost; it begins when it is first asked for something.
+    pub fn reconnecting(&self, backoff: Backoff) -> Reconnecting {
+        Reconnecting::new(self.clone(), backoff)
+    }
+}
+
 impl Reconnecting {
     pub(crate) fn new(client: Client, backoff: Backoff) -> Self {
         let state = connecting(&client);
