@@ -155,7 +155,11 @@ impl<S> Handle<S> {
     ) -> Result<(), SendError> {
         let calls = if self.shared.pooled { self.count() } else { 0 };
         let each = Arc::new(Each::new(task, finish, calls + self.shared.mailboxes.len(), &self.shared.tasks)?);
-        (0..self.shared.mailboxes.len()).try_for_each(|worker| self.shared.tell(worker, Command::Each(each.clone())))
+        let told = (0..self.shared.mailboxes.len())
+            .try_for_each(|worker| self.shared.tell(worker, Command::Each(each.clone())));
+        // Where all have done their part already, what follows them is done here.
+        _ = self.shared.caught(|| drop(each));
+        told
     }
 }
 
