@@ -2,58 +2,26 @@
 
 use crate::handler::Handler;
 use crate::server::Server;
+use crate::settings::Settings;
 use rustls::{ClientConfig, ServerConfig};
 use sockless::Config;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 /// The settings of a [`Server`], from [`Server::builder`].
-#[derive(Clone)]
+#[derive(Clone, Default)]
 #[must_use]
 pub struct Builder {
     pub(crate) settings: Settings,
 }
 
-#[derive(Clone)]
-pub(crate) struct Settings {
-    /// Where to listen, and whether with TLS.
-    pub(crate) listen: Vec<(String, bool)>,
-    pub(crate) workers: usize,
-    pub(crate) config: Config,
-    pub(crate) max_connections: usize,
-    pub(crate) max_handshakes: usize,
-    pub(crate) per_address: Option<u32>,
-    pub(crate) rate: Option<(u32, Duration)>,
-    pub(crate) backlog: i32,
-    pub(crate) tls: Option<Arc<ServerConfig>>,
-    pub(crate) client_tls: Option<Arc<ClientConfig>>,
-    pub(crate) pool: Option<(usize, usize)>,
-    pub(crate) nodelay: bool,
-    pub(crate) read_buffer: usize,
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self {
-            settings: Settings {
-                listen: Vec::new(),
-                workers: thread::available_parallelism().map_or(1, usize::from),
-                config: Config::default(),
-                max_connections: usize::MAX,
-                max_handshakes: 1024,
-                per_address: None,
-                rate: None,
-                backlog: 1024,
-                tls: None,
-                client_tls: None,
-                pool: None,
-                nodelay: true,
-                read_buffer: (1 << 20) + (64 << 10),
-            },
-        }
+/// The settings to begin with; [`Builder::bind`] ends them.
+impl Server<fn(&mut crate::Conn<'_>, crate::Message<'_>) -> Result<(), crate::Error>> {
+    /// The settings of a server, for any handler.
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 }
 

@@ -1,13 +1,13 @@
 //! A server: its workers, from the first to the last.
 
 use crate::admission::Admission;
-use crate::builder::{Builder, Settings};
-use crate::command::Id;
 use crate::handle::Handle;
 use crate::handler::Handler;
 use crate::listener::{Address, Listener};
 use crate::mailbox::{Mailbox, Shared};
 use crate::pool::Pool;
+use crate::report::Report;
+use crate::settings::Settings;
 use crate::worker::{WAKE, Worker};
 use mio::{Poll, Waker};
 use std::io;
@@ -34,31 +34,6 @@ pub struct Running<S> {
     threads: Vec<JoinHandle<()>>,
     addresses: Vec<Address>,
     handle: Handle<S>,
-}
-
-/// How a shutdown went.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Report {
-    /// Connections that closed by the rules, all that waited for them having gone out.
-    pub closed: usize,
-    /// Connections that had not closed when patience ended, and the bytes that still waited for each.
-    pub undelivered: Vec<(Id, usize)>,
-}
-
-impl Report {
-    fn add(&mut self, of_another: Self) {
-        self.closed += of_another.closed;
-        self.undelivered.extend(of_another.undelivered);
-    }
-}
-
-/// The settings to begin with; [`Builder::bind`] ends them.
-impl Server<fn(&mut crate::Conn<'_>, crate::Message<'_>) -> Result<(), crate::Error>> {
-    /// The settings of a server, for any handler.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
 }
 
 impl<H: Handler> Server<H> {

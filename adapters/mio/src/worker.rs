@@ -1,27 +1,28 @@
 //! A worker: one thread's event loop over its listeners and connections.
 
 mod accepting;
+mod commands;
+mod dialing;
+mod handshakes;
 
 use crate::admission::Admission;
-use crate::builder::Settings;
-use crate::command::{Act, Audience, Command, Id, Task};
-use crate::dial::{Dialing, Target};
-use crate::entry::{Deliveries, Entry, Flags, Local};
+use crate::command::{Command, Id};
+use crate::entry::{Deliveries, Entry, Local};
 use crate::handler::{Call, Closed, Handler};
 use crate::listener::Listener;
 use crate::mailbox::Shared;
 use crate::pool::Pool;
-use crate::server::Report;
+use crate::report::Report;
+use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::stream::{Socket, Stream};
 use crate::topics::Topics;
 use crate::wheel::{self, Wheel};
-use accepting::Handshakes;
+use handshakes::{Handshakes, spare};
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use rustls::ServerConfig;
 use slab::Slab;
-use sockless::{Config, Connection, Prepared, Seed, SharedConfig, Transport};
+use sockless::{Config, SharedConfig, Transport};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::Arc;
@@ -143,7 +144,7 @@ impl<H: Handler> Worker<H> {
             buffer: vec![0; settings.read_buffer].into(),
             again: Vec::new(),
             answers: Vec::with_capacity(BATCH),
-            spare: accepting::spare(),
+            spare: spare(),
             accept_at: None,
             handshakes: Handshakes::default(),
             stop_at: None,
@@ -421,143 +422,6 @@ impl<H: Handler> Worker<H> {
         if self.entries.is_empty() {
             // After a burst, its room is given back.
             self.entries = Slab::new();
-        }
-    }
-
-    // ---- connections to servers
-
-    /// Goes on with a connection to a server.
-    fn connect(&mut self, target: Target, prepare: Task<H::State>) {
-        let Target { request, tls, addresses } = target;
-        let connection = Connection::client(&request, self.config.clone(), Seed::random());
-        let (stream, peer) = (Stream::new(Socket::Unconnected, tls.map(Into::into)), addresses.first().copied());
-        let dialing = Some(Box::new(Dialing::new(addresses)));
-        let state = self.local.shared.caught(H::State::default);
-        // The request was checked, so nothing of ours fails.
-        let key = connection
-            .ok()
-            .zip(state)
-            .and_then(|(connection, state)| self.insert(connection, stream, state, peer, dialing, Flags::default()));
-        let Some(key) = key else {
-            self.local.stats.refused += 1;
-            return;
-        };
-        self.entries[key].call(&*self.handler, &mut self.local, Call::Task(prepare));
-        self.dial(key);
-        self.entries[key].touch(&mut self.local);
-    }
-
-    /// Goes on with connecting, if that is what a connection does.
-    fn dial(&mut self, key: usize) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let Some(dialing) = &mut entry.dialing else { return };
-        let registry = self.poll.registry();
-        let connected = dialing.poll(self.local.now, registry, Token(ATTEMPTS + key)).and_then(|connected| {
-            let Some((peer, socket)) = connected else { return Ok(false) };
-            entry.peer = Some(peer);
-            entry.stream.connect(socket, registry, Token(key)).map(|()| true)
-        });
-        match connected {
-            Ok(false) => {}
-            Ok(true) => {
-                entry.dialing = None;
-                if self.nodelay {
-                    entry.stream.set_nodelay();
-                }
-            }
-            Err(error) => entry.fail(&*self.handler, &mut self.local, error),
-        }
-    }
-
-    // ---- what other threads and handlers want
-
-    fn obey(&mut self, commands: &mut Vec<Command<H::State>>) {
-        let shared = self.local.shared.clone();
-        for command in commands.drain(..) {
-            // What a task leaves behind, and what follows the last of many, is the application's.
-            shared.caught(|| self.command(command));
-        }
-    }
-
-    fn command(&mut self, command: Command<H::State>) {
-        match command {
-            Command::To(id, act) => self.act(id, act),
-            Command::Publish(audience, message) => self.deliver(&audience, &message),
-            Command::Connect(target, prepare) => self.connect(*target, prepare),
-            Command::Shutdown(patience) => self.shut_down(patience),
-            Command::Each(each) => {
-                for key in self.open_keys() {
-                    let entry = &mut self.entries[key as usize];
-                    entry.call(&*self.handler, &mut self.local, Call::Task(Task::Each(each.clone())));
-                    entry.touch(&mut self.local);
-                }
-            }
-        }
-        self.deliver_all();
-    }
-
-    fn act(&mut self, id: Id, act: Act<H::State>) {
-        let entry = self.entries.get_mut(id.key as usize).filter(|entry| entry.id == id);
-        let Some(entry) = entry else {
-            if let Act::Send(parcel, _) = act {
-                self.local.stats.dropped += 1;
-                self.local.shared.mailboxes[usize::from(id.worker)].forget(id.key, parcel.cost());
-            }
-            return;
-        };
-        match act {
-            Act::Run(task) => {
-                entry.call(&*self.handler, &mut self.local, Call::Task(task));
-                entry.touch(&mut self.local);
-            }
-            Act::Answer(_) => {
-                entry.act(&mut self.local, act);
-                entry.answered(&*self.handler, &mut self.local);
-                // Go on with what came behind the request.
-                entry.receive(&*self.handler, &mut self.local, &mut []);
-            }
-            act => entry.act(&mut self.local, act),
-        }
-    }
-
-    /// Those that are open.
-    fn open_keys(&self) -> Vec<u32> {
-        let open = self.entries.iter().filter(|(_, entry)| entry.flags.opened && !entry.flags.told);
-        open.map(|(key, _)| key as u32).collect()
-    }
-
-    /// Delivers what handlers have for others.
-    #[inline]
-    fn deliver_all(&mut self) {
-        if !self.local.deliveries.is_empty() {
-            self.deliver_some();
-        }
-    }
-
-    #[cold]
-    fn deliver_some(&mut self) {
-        let mut deliveries = self.local.deliveries.take();
-        for (audience, message) in deliveries.drain(..) {
-            self.deliver(&audience, &message);
-        }
-        self.local.deliveries.give_back(deliveries);
-    }
-
-    fn deliver(&mut self, audience: &Audience, message: &Prepared) {
-        let keys = match &audience.topic {
-            Some(topic) => self.local.topics.members(topic).collect(),
-            None => self.open_keys(),
-        };
-        for key in keys {
-            let entry = &mut self.entries[key as usize];
-            if !entry.flags.opened || audience.except == Some(entry.id) {
-                continue;
-            }
-            let sent = entry.connection.send_prepared(message);
-            if entry.outcome(&mut self.local, sent).is_err() {
-                self.local.stats.dropped += 1;
-            }
-            entry.touch(&mut self.local);
         }
     }
 

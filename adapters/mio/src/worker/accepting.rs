@@ -1,6 +1,7 @@
 //! New connections: who is taken in, and how many may be on their way to a WebSocket.
 
 use super::Worker;
+use super::handshakes::{Stage, spare};
 use crate::command::Id;
 use crate::dial::Dialing;
 use crate::entry::{Entry, Flags, Place};
@@ -12,7 +13,6 @@ use rustls::ServerConnection;
 use slab::Slab;
 use sockless::Connection;
 use sockless::driver::Answers;
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,36 +26,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a handshake has its place to itself when others wait for one. Then the oldest goes, so that peers which say nothing
 /// hold nobody up for longer, and a rush of those that are quick takes no place from each other.
 const LEAST_TIME: Duration = Duration::from_secs(1);
-
-/// Those that were accepted, the oldest first, when, and some that are open or gone.
-#[derive(Default)]
-pub(super) struct Handshakes(VecDeque<(Id, Duration)>);
-
-/// How far a connection has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Its request is not whole, or it was refused.
-    Idle,
-    /// The application has its request.
-    Asked,
-    /// It is open, or gone.
-    Over,
-}
-
-impl Handshakes {
-    fn begin(&mut self, id: Id, now: Duration, under_way: usize, stage: impl Fn(Id) -> Stage) {
-        if self.0.len() > 2 * under_way + 64 {
-            self.0.retain(|(id, _)| stage(*id) != Stage::Over);
-        }
-        self.0.push_back((id, now));
-    }
-
-    /// The first that may be let go, and when it was accepted.
-    fn oldest(&mut self, stage: impl Fn(Id) -> Stage) -> Option<(Id, Duration)> {
-        self.0.retain(|(id, _)| stage(*id) != Stage::Over);
-        self.0.iter().find(|(id, _)| stage(*id) == Stage::Idle).copied()
-    }
-}
 
 impl<H: Handler> Worker<H> {
     /// When connections may be accepted; `None` if that is for something else to tell.
@@ -202,11 +172,6 @@ impl<H: Handler> Worker<H> {
         self.local.stats.connections += 1;
         Some(key)
     }
-}
-
-/// A descriptor of no other use.
-pub(super) fn spare() -> Option<socket2::Socket> {
-    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).ok()
 }
 
 fn stage<S>(entries: &Slab<Entry<S>>, id: Id) -> Stage {
