@@ -49,10 +49,9 @@ impl Place {
         drop(writers);
         drop(before);
     }
-}
 
-impl Drop for Place {
-    fn drop(&mut self) {
+    #[inline(never)]
+    fn leave(&mut self) {
         let Some((alarm, place)) = self.0.take() else { return };
         let mut writers = lock(&alarm.writers);
         let waker = writers.wakers[place as usize].take();
@@ -62,6 +61,16 @@ impl Drop for Place {
         }
         drop(writers);
         drop(waker);
+    }
+}
+
+impl Drop for Place {
+    #[inline]
+    fn drop(&mut self) {
+        // Most never wait.
+        if self.0.is_some() {
+            self.leave();
+        }
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) trait Drive {
     ) -> Poll<Result<Option<Told<T>>, Error>> {
         self.begin();
         self.reading().pieces = matches!(mode, Mode::Piece);
-        let poll = self.poll_kept(cx, &mut mode, take);
+        let poll = self.poll_decoded(cx, &mut mode, take);
         self.reading().put_away();
         if poll.is_pending() {
             if self.reading().waits_anew(cx.waker()) {
@@ -74,42 +74,13 @@ pub(crate) trait Drive {
             if self.must_look_again() {
                 cx.waker().wake_by_ref();
             }
+        } else if matches!(poll, Poll::Ready(Ok(None))) {
+            self.reading().outcome()?;
         }
         poll
     }
 
-    /// The same, but for the wait: first of what was kept.
-    #[inline]
-    fn poll_kept<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        mode: &mut Mode<'_>,
-        take: &mut impl FnMut(Message<'_>, &mut Self::Side) -> Option<T>,
-    ) -> Poll<Result<Option<Told<T>>, Error>> {
-        loop {
-            let told = match self.reading().next_kept(mode) {
-                Some(told) => told,
-                None => match ready!(self.poll_decoded(cx, mode, take))? {
-                    Some(Told::Message(made)) => return Poll::Ready(Ok(Some(Told::Message(made)))),
-                    Some(Told::Event(event)) => Told::Event(event),
-                    None => return Poll::Ready(self.reading().outcome().map(|()| None)),
-                },
-            };
-            match self.reading().join(told, mode) {
-                Ok(Some(message)) => {
-                    let (_, side) = self.parts();
-                    match take(message, side) {
-                        Some(made) => return Poll::Ready(Ok(Some(Told::Message(made)))),
-                        None => ready!(self.poll_room(cx)),
-                    }
-                }
-                Ok(None) => {}
-                Err(event) => return Poll::Ready(Ok(Some(Told::Event(event)))),
-            }
-        }
-    }
-
-    /// The same of what comes now. How the connection has ended is not told.
+    /// The same, but for the wait, and for how the connection has ended.
     #[inline]
     fn poll_decoded<T>(
         &mut self,
@@ -122,6 +93,11 @@ pub(crate) trait Drive {
             ready!(reading.poll_turn(cx));
             let message = 'message: {
                 'dry: {
+                    match reading.next_kept(mode) {
+                        None => {}
+                        Some(Told::Message(message)) => break 'message message,
+                        Some(Told::Event(event)) => return Poll::Ready(Ok(Some(Told::Event(event)))),
+                    }
                     if reading.is_dry() {
                         break 'dry;
                     }
@@ -144,6 +120,7 @@ pub(crate) trait Drive {
                     match result.map(|event| event.map(sort)) {
                         Ok(Some(Sorted::Message(message))) => break 'message message,
                         Ok(Some(Sorted::Event(event, fact))) => {
+                            let Some(event) = reading.join_later(event, mode) else { continue 'next };
                             self.handle_event(&event, fact);
                             return Poll::Ready(Ok(Some(Told::Event(event))));
                         }

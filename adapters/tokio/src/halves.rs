@@ -341,7 +341,9 @@ impl<W: AsyncWrite + Unpin> Future for Sent<'_, W> {
     type Output = Result<(), Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        mem::replace(&mut self.taken, Ok(()))?;
+        if self.taken.is_err() {
+            return Poll::Ready(mem::replace(&mut self.taken, Ok(())));
+        }
         let Self { shared, place, all, .. } = &mut *self;
         shared.poll_drained(cx, place, *all)
     }

@@ -36,7 +36,7 @@ impl Kept {
         }
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Entry> {
+    fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.bytes -= cost(&entry);
         if self.entries.is_empty() {
@@ -45,13 +45,44 @@ impl Kept {
         Some(entry)
     }
 
+    /// The next for who wants messages whole: pieces are put together.
+    pub(crate) fn next_message(&mut self) -> Option<Entry> {
+        loop {
+            let event = match self.pop()? {
+                Told::Event(event) => event,
+                message => return Some(message),
+            };
+            let piece = match *event {
+                Event::Piece(piece) => piece,
+                event => return Some(Told::Event(Box::new(event))),
+            };
+            match self.join(piece) {
+                Ok(Some(message)) => return Some(Told::Message(message)),
+                Ok(None) => {}
+                Err(piece) => return Some(Told::Event(Box::new(Event::Piece(piece)))),
+            }
+        }
+    }
+
+    /// The next for who wants pieces: those that were put together come as one.
+    pub(crate) fn next_piece(&mut self) -> Option<Entry> {
+        let Some(front) = self.front.take() else { return self.pop() };
+        let front = Piece { data: front.into(), first: true, frame_end: false, last: false };
+        Some(Told::Event(Box::new(Event::Piece(front))))
+    }
+
     /// What it takes, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
+    /// Whether there is the front of a message, whose pieces are put together.
+    pub(crate) fn has_front(&self) -> bool {
+        self.front.is_some()
+    }
+
     /// Puts a piece to those before it; the message, if it is the last. One whose front was not kept is given back.
-    pub(crate) fn join(&mut self, piece: Piece) -> Result<Option<Message<'static>>, Piece> {
+    fn join(&mut self, piece: Piece) -> Result<Option<Message<'static>>, Piece> {
         let last = piece.last;
         match (&mut self.front, piece.first) {
             (_, true) => self.front = Some(own(piece.data)),
@@ -59,12 +90,6 @@ impl Kept {
             (Some(front), false) => append(front, &piece.data),
         }
         Ok(if last { self.front.take() } else { None })
-    }
-
-    /// The pieces that were put together, as one, for who wants no whole message any more.
-    pub(crate) fn take_front(&mut self) -> Option<Piece> {
-        let data = self.front.take()?.into();
-        Some(Piece { data, first: true, frame_end: false, last: false })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -172,7 +197,9 @@ mod tests {
         assert_eq!(kept.join(piece("ße", false, true)), Ok(Some("grüße".into())));
         assert_eq!(kept.join(piece("an", true, false)), Ok(None));
         assert_eq!(kept.join(piece("other", false, false)), Ok(None));
-        assert_eq!(kept.take_front(), Some(piece("another", true, false)));
-        assert_eq!(kept.take_front(), None);
+        let front = kept
+            .next_piece()
+            .map(|entry| matches!(entry, Told::Event(event) if *event == Event::Piece(piece("another", true, false))));
+        assert_eq!((front, kept.is_empty()), (Some(true), true));
     }
 }

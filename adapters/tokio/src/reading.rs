@@ -22,7 +22,7 @@ const WORK: u32 = 64 << 10;
 const FRAME_WORK: u32 = 128;
 
 /// Bytes; what an event costs that is not a message that came whole.
-const EVENT_WORK: u32 = 512;
+const EVENT_WORK: usize = 512;
 
 /// How many times a byte that may have to be inflated costs one that has not, be there nothing in it.
 const DEFLATED_WORK: u32 = 16;
@@ -49,8 +49,6 @@ pub(crate) struct Reading {
     owed: bool,
     /// What was read and what came of it, about, in bytes that the task's budget has not been charged for.
     work: u32,
-    /// Frames that it has been charged for; they wrap.
-    frames: u32,
     /// Input may have to be inflated.
     deflated: bool,
     /// What there was to be read has been since the time became due.
@@ -69,6 +67,10 @@ pub(crate) struct Reading {
     pub(crate) pieces: bool,
     /// Whoever writes is to be woken by what can be read, too.
     pub(crate) attended: bool,
+    /// How much had been sent when somebody last read, in blocks; it wraps.
+    pub(crate) looked: u8,
+    /// How much was ever to be sent when a handler last had not answered; it wraps.
+    pub(crate) unanswered: u32,
     /// How often silence was excused; it counts as something heard.
     excused: u32,
 }
@@ -88,7 +90,6 @@ impl Reading {
         #[cfg(not(feature = "deflate"))]
         let deflated = false;
         Self {
-            frames: receiver.traffic().frames as u32,
             deflated,
             receiver,
             rest,
@@ -103,6 +104,8 @@ impl Reading {
             kept: None,
             pieces: false,
             attended: false,
+            looked: 0,
+            unanswered: 0,
             excused: 0,
         }
     }
@@ -139,10 +142,17 @@ impl Reading {
     /// The next event of the input that there is.
     #[inline]
     pub(crate) fn receive(&mut self) -> Result<Option<sockless::Event<'_>>, ProtocolError> {
+        use sockless::Event::{Binary, Text};
+        let before = self.receiver.traffic().frames;
         let result = self.rest.take(|input| self.receiver.receive(input));
-        if let Ok(Some(event)) = &result {
-            let cost = work(event);
-            self.work = self.work.saturating_add(cost);
+        match &result {
+            // One frame, and where it lies its bytes were counted when they were read.
+            Ok(Some(Binary(Cow::Borrowed(_)) | Text(Cow::Borrowed(_)))) => self.work += FRAME_WORK,
+            Ok(event) => {
+                let frames = self.receiver.traffic().frames - before;
+                self.work = self.work.saturating_add(work(event.as_ref(), frames));
+            }
+            Err(_) => {}
         }
         result
     }
@@ -150,9 +160,6 @@ impl Reading {
     /// Waits for the task's next turn where much was done in this one.
     #[inline]
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let frames = self.receiver.traffic().frames as u32;
-        self.work = self.work.saturating_add(frames.wrapping_sub(self.frames).saturating_mul(FRAME_WORK));
-        self.frames = frames;
         while self.work >= WORK {
             ready!(coop::poll_proceed(cx)).made_progress();
             self.work -= WORK;
@@ -170,6 +177,7 @@ impl Reading {
     #[inline(never)]
     pub(crate) fn receive_any(&mut self, mode: &mut Mode<'_>) -> Result<Option<sockless::Event<'_>>, RelayError> {
         self.owed = false;
+        let before = self.receiver.traffic().frames;
         let tail = mem::take(&mut self.tail);
         let event = if tail > 0 {
             self.receiver.receive_tail(tail as usize)?
@@ -181,7 +189,8 @@ impl Reading {
                 Mode::Nothing => Ok(None),
             })?
         };
-        self.work = self.work.saturating_add(event.as_ref().map_or(0, work));
+        let frames = self.receiver.traffic().frames - before;
+        self.work = self.work.saturating_add(work(event.as_ref(), frames));
         Ok(event)
     }
 
@@ -201,41 +210,24 @@ impl Reading {
         let kept = self.kept.as_mut()?;
         let next = match mode {
             Mode::Nothing => return None,
-            Mode::Piece => kept.take_front().map(|front| Told::Event(Box::new(Event::Piece(front)))),
-            Mode::Message | Mode::Relay(_) => None,
+            Mode::Piece => kept.next_piece(),
+            Mode::Message | Mode::Relay(_) => kept.next_message(),
         };
-        let next = next.or_else(|| kept.pop());
         if kept.is_empty() {
             self.kept = None;
         }
         next
     }
 
-    /// The message, where one was told; a piece that was kept is put to those before it, where messages are wanted whole.
-    ///
-    /// # Errors
-    /// Not an error, but another event.
-    #[inline(never)]
-    pub(crate) fn join(
-        &mut self,
-        told: Told<Message<'static>>,
-        mode: &Mode<'_>,
-    ) -> Result<Option<Message<'static>>, Box<Event>> {
-        let event = match told {
-            Told::Message(message) => return Ok(Some(message)),
-            Told::Event(event) => event,
-        };
-        match *event {
-            Event::Piece(piece) if !matches!(mode, Mode::Piece) => {
-                let kept = self.kept.get_or_insert_default();
-                let joined = kept.join(piece);
-                if kept.is_empty() {
-                    self.kept = None;
-                }
-                // One whose message was begun in pieces by who receives.
-                joined.map_err(|piece| Box::new(Event::Piece(piece)))
+    /// A piece of a message whose front was kept, and is wanted whole, goes where that is; other events are given back.
+    pub(crate) fn join_later(&mut self, event: Box<Event>, mode: &Mode<'_>) -> Option<Box<Event>> {
+        match &mut self.kept {
+            Some(kept) if matches!(*event, Event::Piece(_)) && !matches!(mode, Mode::Piece) && kept.has_front() => {
+                kept.push(Told::Event(event));
+                self.owed = true;
+                None
             }
-            _ => Err(event),
+            _ => Some(event),
         }
     }
 
@@ -356,19 +348,19 @@ fn copy(error: &Error) -> Error {
     }
 }
 
-/// What an event costs, about, in bytes, besides its frame; nothing if it is a message that lies where it was read, for that
-/// was counted.
-#[inline(always)]
-fn work(event: &sockless::Event<'_>) -> u32 {
+/// What so many frames cost that made an event, or none, about, in bytes; less the payload where that lies where it was read, for
+/// that was counted.
+#[inline(never)]
+fn work(event: Option<&sockless::Event<'_>>, frames: u64) -> u32 {
     use sockless::Event::{Binary, Piece, Text, Unchecked};
-    let len = match event {
-        Text(Cow::Borrowed(_)) | Binary(Cow::Borrowed(_)) | Unchecked(Cow::Borrowed(_)) => return 0,
-        Text(Cow::Owned(text)) => text.len(),
-        Binary(Cow::Owned(bytes)) | Unchecked(Cow::Owned(bytes)) => bytes.len(),
-        Piece(piece) => piece.data.as_bytes().len(),
-        _ => 0,
+    let own = match event {
+        None | Some(Text(Cow::Borrowed(_)) | Binary(Cow::Borrowed(_)) | Unchecked(Cow::Borrowed(_))) => 0,
+        Some(Text(Cow::Owned(text))) => EVENT_WORK + text.len(),
+        Some(Binary(Cow::Owned(bytes)) | Unchecked(Cow::Owned(bytes))) => EVENT_WORK + bytes.len(),
+        Some(Piece(piece)) => EVENT_WORK + piece.data.as_bytes().len(),
+        Some(_) => EVENT_WORK,
     };
-    to_u32(len).saturating_add(EVENT_WORK)
+    to_u32(own).saturating_add(to_u32(frames as usize).saturating_mul(FRAME_WORK))
 }
 
 fn to_u32(len: usize) -> u32 {

@@ -12,16 +12,12 @@ pub struct Replies<'a> {
     io: &'a mut (dyn AsyncWrite + Unpin + 'a),
 }
 
-/// Has a message answered where it was read.
-#[inline(always)]
-pub(crate) fn answer<W: AsyncWrite + Unpin, T>(side: &mut Side<W>, answer: impl FnOnce(&mut Replies<'_>) -> T) -> T {
-    let before = side.writing.sender().queued();
-    let answered = answer(&mut Replies { writing: &mut side.writing, io: &mut side.io });
-    side.writing.note_answers(before);
-    answered
-}
+impl<'a> Replies<'a> {
+    #[inline(always)]
+    pub(crate) fn new<W: AsyncWrite + Unpin>(side: &'a mut Side<W>) -> Self {
+        Self { writing: &mut side.writing, io: &mut side.io }
+    }
 
-impl Replies<'_> {
     /// Sends a message, as [`WebSocket::feed`](crate::WebSocket::feed), but never waits. A long one that is borrowed goes out
     /// at once, from where it lies, as far as the stream takes it and nothing waits ahead of it; the rest is copied.
     ///

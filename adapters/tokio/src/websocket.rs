@@ -12,7 +12,7 @@ use crate::gather::Gathered;
 use crate::halves::{self, Halves, Receiver, Sender};
 use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Reading};
-use crate::replies::{Replies, answer};
+use crate::replies::Replies;
 use crate::writer::Writer;
 use crate::writing::{Side, Turn, Writing};
 use sockless::{
@@ -20,7 +20,7 @@ use sockless::{
 };
 use std::fmt;
 use std::future::poll_fn;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -177,8 +177,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         mut take: impl FnMut(sockless::Message<'_>, &mut Replies<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         poll_fn(|cx| {
-            ready!(self.poll_room(cx));
-            self.poll_made(cx, |message, side| answer(side, |replies| take(message, replies)).err())
+            self.poll_answered(cx, |socket, cx| {
+                socket.poll_made(cx, |message, side| take(message, &mut Replies::new(side)).err())
+            })
         })
         .await?
         .map_or(Ok(()), Err)
@@ -209,8 +210,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         mut take: impl FnMut(sockless::Message<'_>, &mut Replies<'_>) -> T,
     ) -> Result<Option<T>, Error> {
         poll_fn(|cx| {
-            ready!(self.poll_room(cx));
-            self.poll_made(cx, |message, side| Some(answer(side, |replies| take(message, replies))))
+            self.poll_answered(cx, |socket, cx| {
+                socket.poll_made(cx, |message, side| Some(take(message, &mut Replies::new(side))))
+            })
         })
         .await
     }

@@ -64,8 +64,6 @@ pub(crate) struct Writing {
     lent: bool,
     /// This end began to close, before the peer did.
     closes: bool,
-    /// What [`looked`](Self::looked) says.
-    looked: u8,
     /// Why nothing can be written any more.
     broken: Option<ErrorKind>,
     /// Bytes of messages that were given up.
@@ -95,7 +93,6 @@ impl Writing {
             settled: false,
             lent: false,
             closes: false,
-            looked: 0,
             broken: None,
             lost: 0,
             unflushed: false,
@@ -278,16 +275,6 @@ impl Writing {
         self.closes
     }
 
-    /// How much had been sent when somebody last received or looked, in blocks; it wraps.
-    #[inline]
-    pub(crate) fn looked(&self) -> u8 {
-        self.looked
-    }
-
-    pub(crate) fn set_looked(&mut self, looked: u8) {
-        self.looked = looked;
-    }
-
     /// The alarm's.
     pub(crate) fn waker(&self) -> &Waker {
         &self.waker
@@ -300,9 +287,17 @@ impl Writing {
         self.sender.queued() > limits.soft.min(limits.hard)
     }
 
-    /// A handler has answered from within reading, before whose call so many bytes waited.
+    /// Bytes that were ever to be sent; they wrap.
     #[inline]
-    pub(crate) fn note_answers(&mut self, before: usize) {
+    pub(crate) fn position(&self) -> u32 {
+        (self.sender.traffic().bytes as u32).wrapping_add(self.sender.queued() as u32)
+    }
+
+    /// A handler has answered from within reading, and nobody else has sent anything, since this was the position.
+    pub(crate) fn note_answers(&mut self, since: u32) {
+        let answers = self.position().wrapping_sub(since) as usize;
+        // Of them, what waits is behind all else.
+        let before = self.sender.queued().saturating_sub(answers);
         self.answers.note(&self.sender, before);
     }
 

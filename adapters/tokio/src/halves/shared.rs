@@ -109,6 +109,7 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
     }
 
     /// Does something to the writing side as a sender, which waits for others at it.
+    #[inline]
     pub(super) fn with<T>(&self, command: impl FnOnce(&mut Writing) -> T) -> T {
         let mut side = lock(&self.side);
         // A close that the receiver has seen comes before what is sent now.
@@ -117,20 +118,39 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         }
         let result = command(&mut side.writing);
         drop(side);
-        self.turn(false);
-        if self.is_due() {
-            self.alarm.wake_reader();
+        if self.alarm.has_rung() {
+            self.turn_for_receiver();
         }
         result
     }
 
-    /// Waits until it is written, all of it or so much that little waits.
-    pub(super) fn poll_drained(&self, cx: &mut Context<'_>, place: &mut Place, all: bool) -> Poll<Result<(), Error>> {
-        let mut side = lock(&self.side);
-        let Side { io, writing } = &mut *side;
-        if !all && !writing.is_high() {
-            return Poll::Ready(Ok(()));
+    /// Does a turn as a sender, which leaves it to the receiver to judge the time.
+    #[inline(never)]
+    fn turn_for_receiver(&self) {
+        self.turn(false);
+        if self.is_due() {
+            self.alarm.wake_reader();
         }
+    }
+
+    /// Waits until it is written, all of it or so much that little waits.
+    #[inline]
+    pub(super) fn poll_drained(&self, cx: &mut Context<'_>, place: &mut Place, all: bool) -> Poll<Result<(), Error>> {
+        let side = lock(&self.side);
+        match all || side.writing.is_high() {
+            true => self.poll_written(cx, place, side),
+            false => Poll::Ready(Ok(())),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_written(
+        &self,
+        cx: &mut Context<'_>,
+        place: &mut Place,
+        mut side: MutexGuard<'_, Side<W>>,
+    ) -> Poll<Result<(), Error>> {
+        let Side { io, writing } = &mut *side;
         let mut poll = writing.poll_flush(io);
         if poll.is_pending() {
             place.wait(&self.alarm, cx.waker());
@@ -140,15 +160,11 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         // Whether much or little waits, and whether a close frame is out, is the receiver's to know.
         let turn = writing.poll_end(io);
         self.leave(side, turn);
-        self.turn(false);
-        match poll {
-            _ if !self.is_due() => {}
+        self.turn_for_receiver();
+        if poll.is_pending() && self.is_due() {
             // The peer takes nothing, which it must not do for ever, whether or not anybody receives.
-            Poll::Pending => {
-                self.alarm.mark();
-                self.turn(true);
-            }
-            Poll::Ready(_) => self.alarm.wake_reader(),
+            self.alarm.mark();
+            self.turn(true);
         }
         match poll {
             Poll::Pending if self.is_over() => Poll::Ready(Err(match self.failed.get() {

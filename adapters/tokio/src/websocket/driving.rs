@@ -25,12 +25,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
 
     #[inline]
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.side.writing.pauses() {
-            return Poll::Ready(());
-        }
-        // If it cannot be written, receiving tells how the connection ended.
-        let poll = self.poll_out(cx, true);
-        if self.side.writing.pauses() { poll } else { Poll::Ready(()) }
+        if self.side.writing.is_high() { self.poll_answers(cx) } else { Poll::Ready(()) }
     }
 
     #[inline]
@@ -56,6 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
 
     #[inline(always)]
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        self.note_look();
         if self.reading.attended {
             return self.poll_read_for_all();
         }

@@ -67,8 +67,11 @@ impl<'a, S> Flush<'a, S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Future for Flush<'_, S> {
     type Output = Result<(), Error>;
 
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        mem::replace(&mut self.taken, Ok(()))?;
+        if self.taken.is_err() {
+            return Poll::Ready(mem::replace(&mut self.taken, Ok(())));
+        }
         let all = self.all;
         self.socket.poll_drained(cx, all)
     }

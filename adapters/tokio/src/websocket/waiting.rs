@@ -21,7 +21,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         Poll::Ready(Ok(()))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_drained(&mut self, cx: &mut Context<'_>, all: bool) -> Poll<Result<(), Error>> {
         if !all && !self.side.writing.is_high() {
             return Poll::Ready(Ok(()));
@@ -38,7 +38,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         if all { self.poll_drained(cx, true) } else { self.poll_written(cx) }
     }
 
-    #[inline]
+    #[inline(never)]
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match self.side.writing.poll_flush(&mut self.side.io) {
             Poll::Ready(result) if !self.must_look() => {
@@ -93,25 +93,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         let waker = self.side.writing.waker().clone();
         // Whoever receives may do so in another task, and either is to be woken.
         let cx = &mut Context::from_waker(&waker);
-        let mut kept = false;
-        while !self.is_full() {
+        let before = self.kept();
+        // Or it would be told again.
+        let mut kept = self.reading.kept.take();
+        let most = self.side.writing.sender().outbound_limits().soft;
+        while kept.as_ref().is_none_or(|kept| kept.bytes() <= most) {
             let mut mode = if self.reading.pieces { Mode::Piece } else { Mode::Message };
             match self.poll_decoded(cx, &mut mode, &mut |message, _| Some(message.into_owned())) {
-                Poll::Ready(Ok(Some(told))) => {
-                    self.reading.kept.get_or_insert_default().push(told);
-                    kept = true;
-                }
+                Poll::Ready(Ok(Some(told))) => kept.get_or_insert_default().push(told),
                 _ => break,
             }
         }
+        self.reading.kept = kept;
         self.reading.put_away();
         if self.is_full() && !self.reading.is_over() {
             let turn = self.turn(true);
             self.end_by(turn);
         }
-        if kept {
+        if self.kept() > before {
             self.side.writing.alarm().wake_reader();
         }
+    }
+
+    /// What is kept takes so many bytes.
+    fn kept(&self) -> usize {
+        self.reading.kept.as_ref().map_or(0, |kept| kept.bytes())
     }
 
     /// Reads for whoever waits to write too, who may be another task, and goes on reading if this one does not.
@@ -123,18 +129,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Whether so much is kept that no more is read.
     fn is_full(&self) -> bool {
-        self.reading.kept.as_ref().map_or(0, |kept| kept.bytes()) > self.side.writing.sender().outbound_limits().soft
+        self.kept() > self.side.writing.sender().outbound_limits().soft
     }
 
-    /// Whether so much was written since anybody received or looked that it is time to look.
+    /// Whether so much was written since anybody read that it is time to look.
     #[inline]
     fn must_look(&self) -> bool {
-        self.side.writing.looked() != self.block()
+        self.reading.looked != self.block()
     }
 
-    fn note_look(&mut self) {
-        let block = self.block();
-        self.side.writing.set_looked(block);
+    #[inline]
+    pub(super) fn note_look(&mut self) {
+        self.reading.looked = self.block();
     }
 
     /// The number of the block of bytes, of those that were sent, in which the last is.
@@ -163,6 +169,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
+    /// Has a handler answer what is received, once there is room for answers.
+    #[inline]
+    pub(super) fn poll_answered<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        receive: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.reading.unanswered = self.side.writing.position();
+        ready!(self.poll_room(cx));
+        let poll = receive(self, cx);
+        // Few need no account, and will have gone out before they are many.
+        if self.side.writing.is_high() {
+            self.note_answers();
+        }
+        poll
+    }
+
+    /// Accounts for what a handler has answered.
+    #[inline(never)]
+    fn note_answers(&mut self) {
+        let position = self.side.writing.position();
+        if position != self.reading.unanswered {
+            self.side.writing.note_answers(self.reading.unanswered);
+            self.reading.unanswered = position;
+        }
+    }
+
+    /// Waits while a server has so many answers to write that it does not read on.
+    #[inline(never)]
+    pub(super) fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.note_answers();
+        if !self.side.writing.pauses() {
+            return Poll::Ready(());
+        }
+        // If it cannot be written, receiving tells how the connection ended.
+        let poll = self.poll_out(cx, true);
+        if self.side.writing.pauses() { poll } else { Poll::Ready(()) }
+    }
+
     /// Writes without reading, for who reads elsewhere or must not, and judges the time then.
     pub(crate) fn poll_out(&mut self, cx: &mut Context<'_>, judge: bool) -> Poll<()> {
         if self.side.writing.poll_flush(&mut self.side.io).is_ready() {
@@ -189,6 +234,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// Sends the parts of a message that were gathered, or says once why they cannot be.
+    #[inline(never)]
     pub(super) fn release(&mut self) -> Result<(), Error> {
         let Some(gathered) = &mut self.gathered else { return Ok(()) };
         let released = gathered.release(&mut self.side.writing);
@@ -223,10 +269,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         &mut self.side.writing
     }
 
-    /// Somebody receives, and so looks.
+    /// Somebody receives.
     #[inline]
     pub(super) fn begin_to_receive(&mut self) {
-        self.note_look();
         if self.gathered.is_some() {
             // If it cannot be sent, the next part says so.
             _ = self.release();
