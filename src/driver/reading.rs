@@ -19,8 +19,8 @@ const EVENT: usize = 128;
 /// Bytes; what a ping costs, whose answer is written before the next is read.
 const PING: usize = 16 << 10;
 
-/// What an input byte that has to be inflated costs, as often as one that has not.
-const INFLATING: usize = 16;
+/// What an input byte that has to be inflated costs, as often as one that has not: empty blocks take the longest.
+const INFLATING: usize = 32;
 
 /// Bytes; while fewer wait, one turn's messages are all taken before they are written: writing each would cost more than
 /// the copy.

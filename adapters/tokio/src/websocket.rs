@@ -13,11 +13,8 @@ use crate::halves::{self, Halves, Receiver, Sender};
 use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Reading};
 use crate::replies::Replies;
-use crate::writer::Writer;
 use crate::writing::{Side, Turn, Writing};
-use sockless::{
-    Close, Code, Connection, Counters, Kind, Limits, Negotiated, Prepared, Role, Seed, SharedConfig, State,
-};
+use sockless::{Close, Code, Connection, Counters, Limits, Negotiated, Prepared, Role, Seed, SharedConfig, State};
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -61,7 +58,7 @@ pub struct WebSocket<S> {
     reading: Reading,
     side: Side<S>,
     subprotocol: Option<Box<str>>,
-    /// Of the message that a [`Writer`] sends.
+    /// Of the message that a [`Writer`](crate::Writer) sends.
     gathered: Option<Box<Gathered>>,
 }
 
@@ -288,11 +285,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     fn sent(&mut self, taken: Result<(), Error>, all: bool) -> Flush<'_, S> {
         let taken = taken.map_err(|error| self.refusal(error));
         Flush::new(self, taken, all)
-    }
-
-    /// A message to be sent in parts, each as it is known. It is an `AsyncWrite` too.
-    pub fn writer(&mut self, kind: Kind) -> Writer<'_, S> {
-        Writer::new(self, kind)
     }
 
     /// Sends a ping of at most 125 bytes, ahead of messages that wait.

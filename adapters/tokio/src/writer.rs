@@ -25,6 +25,13 @@ pub struct Writer<'a, S> {
     ended: bool,
 }
 
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// A message to be sent in parts, each as it is known. It is an `AsyncWrite` too.
+    pub fn writer(&mut self, kind: Kind) -> Writer<'_, S> {
+        Writer::new(self, kind)
+    }
+}
+
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Writer<'a, S> {
     pub(crate) fn new(socket: &'a mut WebSocket<S>, kind: Kind) -> Self {
         Self { socket, kind, ended: false }
