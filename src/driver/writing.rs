@@ -146,7 +146,7 @@ impl Progress {
         let again = self.has(Self::EOF) || open && self.has_input(storage);
         let mut next = Next {
             again,
-            read: open && !again,
+            read: self.reads(connection, storage),
             write: wants.write && !self.has(Self::BROKEN),
             shutdown: false,
             close: false,
