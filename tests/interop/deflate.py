@@ -29,8 +29,8 @@ def python_to_echo(address, check, equal, takeover):
                 offer = ClientPerMessageDeflateFactory(*alone, of_server, of_client)
                 with connect(f"ws://{address}/", compression=None, extensions=[offer], max_size=None, proxy=None) as socket:
                     agreed, = socket.protocol.extensions
-                    # The example deflates with 12 at most, and asks a client that can be told for the same.
-                    windows = (min(12, of_server or 15), min(12, 15 if of_client is True else of_client) if of_client else 15)
+                    # The example deflates with 12 at most, and asks nothing of the client.
+                    windows = (min(12, of_server or 15), 15 if of_client in (None, True) else of_client)
                     equal((agreed.remote_max_window_bits, agreed.local_max_window_bits), windows)
                     equal((agreed.remote_no_context_takeover, agreed.local_no_context_takeover),
                           tuple(not takeover or one for one in alone))
