@@ -1,6 +1,9 @@
 //! The driver: any loop around it tells what the connection alone would, keeps time, lets nobody starve and nobody wait.
 
 mod common;
+#[cfg(feature = "deflate")]
+#[path = "common/compressed.rs"]
+mod compressed;
 #[path = "common/heap.rs"]
 mod heap;
 #[path = "common/random.rs"]
@@ -10,7 +13,7 @@ use common::*;
 use heap::used;
 use random::Random;
 use sockless::driver::{Driver, Next, Storage};
-use sockless::{Code, Config, Connection, Event, Keepalive, Kind, ProtocolError, Role, State};
+use sockless::{Code, Config, Connection, Event, Keepalive, Kind, Message, ProtocolError, Role, State};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -498,6 +501,188 @@ fn who_pauses_and_then_closes_sees_the_end() {
     }
 }
 
+// ---- what who takes the events says of the turn
+
+/// Gives a driver what was read, as its loop does.
+fn read(driver: &mut Driver, storage: &mut Storage, input: &[u8]) {
+    driver.space(storage)[..input.len()].copy_from_slice(input);
+    driver.received(storage, input.len(), ms(1));
+}
+
+#[test]
+fn no_event_follows_one_that_pauses_holds_or_ends_the_turn() {
+    for how in ["pause", "hold", "end", "charge"] {
+        let mut storage = Storage::new(4096);
+        let mut driver = Driver::new(open_with(Role::Server, quiet()));
+        read(&mut driver, &mut storage, &frame_to(Role::Server, 0x81, b"x").repeat(3));
+        let mut told = vec![];
+        driver
+            .each(&mut storage, ms(1), |turn, event| {
+                told.push((turn.is_last(), event.into_owned()));
+                match how {
+                    "pause" => turn.pause(),
+                    "hold" => turn.hold(),
+                    "end" => turn.end(),
+                    _ => turn.charge(5 << 20),
+                }
+            })
+            .unwrap();
+        assert_eq!(told, [(false, Event::Text("x".into()))], "{how}");
+        assert!(!driver.has_more(&storage), "{how}");
+        assert_eq!(driver.is_held(), how == "hold");
+        let next = driver.next(&mut storage, ms(1));
+        assert_eq!((next.again, next.read), (matches!(how, "end" | "charge"), false), "{how}");
+        driver.leave(&mut storage);
+        driver.turn(&mut storage).resume();
+        driver.release();
+        assert!(driver.next(&mut storage, ms(1)).again, "{how}");
+        told.clear();
+        driver.each(&mut storage, ms(1), |turn, event| told.push((turn.is_last(), event.into_owned()))).unwrap();
+        assert_eq!(told, [(false, Event::Text("x".into())), (true, Event::Text("x".into()))], "{how}");
+    }
+}
+
+#[test]
+fn a_turn_goes_on_behind_what_is_written_within_it() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Server, quiet()));
+    read(&mut driver, &mut storage, &frame_to(Role::Server, 0x89, b"?").repeat(3));
+    let (mut told, mut wire) = (0, Wire::new(usize::MAX));
+    loop {
+        driver.each(&mut storage, ms(1), |_, _| told += 1).unwrap();
+        driver.write(&mut storage, |slices| wire.write(slices)).unwrap();
+        if !driver.has_more(&storage) {
+            break;
+        }
+    }
+    assert_eq!((told, wire.bytes.len()), (3, 9), "each ping has its pong");
+}
+
+/// Whoever takes events has to catch up even with a connection that closes; while it does, only the end has a deadline.
+#[test]
+fn a_connection_that_is_held_is_not_read_though_it_closes() {
+    let mut storage = Storage::new(4096);
+    let mut end = End::open(Role::Server, keepalive());
+    let (mut from, mut to) = (Wire::new(usize::MAX), Wire::new(usize::MAX));
+    end.driver.hold();
+    from.bytes.extend(frame_to(Role::Server, 0x82, b"unread"));
+    from.ended = true;
+    for now in [0, 5000] {
+        assert!(!end.turn(&mut storage, [&mut from, &mut to], ms(now), |_, _| {}));
+    }
+    assert_eq!(end.driver.next(&mut storage, ms(5000)).deadline, None);
+    end.driver.connection().close(Code::AWAY, "").unwrap();
+    end.turn(&mut storage, [&mut from, &mut to], ms(5000), |_, _| {});
+    assert_eq!(end.driver.next(&mut storage, ms(5000)).deadline, Some(ms(5700)));
+    end.turn(&mut storage, [&mut from, &mut to], ms(5700), |_, _| {});
+    assert_eq!(end.events(), [Err(ProtocolError::CloseTimeout)]);
+    assert!(end.closed);
+}
+
+#[test]
+fn a_peer_that_hangs_up_is_not_waited_for_in_a_pause() {
+    for resumes in [false, true] {
+        let mut storage = Storage::new(4096);
+        let mut driver = Driver::new(open_with(Role::Server, keepalive()));
+        read(&mut driver, &mut storage, &frame_to(Role::Server, 0x81, b"left"));
+        driver.pause();
+        assert_eq!(driver.next(&mut storage, ms(1)).deadline, None);
+        driver.hung_up();
+        assert_eq!(driver.next(&mut storage, ms(10)).deadline, Some(ms(710)));
+        driver.leave(&mut storage);
+        if resumes {
+            driver.resume();
+            assert_eq!(driver.event(&mut storage, ms(710)), Ok(Some(Event::Text("left".into()))));
+            driver.pause();
+            assert_eq!(driver.next(&mut storage, ms(800)).deadline, Some(ms(1500)), "it begins anew");
+        } else {
+            assert_eq!(driver.event(&mut storage, ms(709)), Ok(None));
+            assert_eq!(driver.event(&mut storage, ms(710)), Err(ProtocolError::UnexpectedEof));
+            assert!(driver.next(&mut storage, ms(710)).close);
+        }
+    }
+}
+
+#[test]
+fn the_end_of_the_transport_waits_for_a_pause_without_spinning() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Server, quiet()));
+    driver.received(&mut storage, 0, ms(1));
+    driver.pause();
+    assert_eq!(driver.event(&mut storage, ms(1)), Ok(None));
+    assert!(!driver.next(&mut storage, ms(1)).again);
+    driver.resume();
+    assert!(driver.next(&mut storage, ms(1)).again);
+    assert_eq!(driver.event(&mut storage, ms(1)), Err(ProtocolError::UnexpectedEof));
+}
+
+#[test]
+fn the_last_long_message_is_written_from_where_it_lies() {
+    let message = vec![7; 40_000];
+    let mut storage = Storage::default();
+    let mut driver = Driver::new(open_with(Role::Server, quiet()));
+    read(&mut driver, &mut storage, &frame_to(Role::Server, 0x82, &message).repeat(2));
+    let mut wire = Wire::new(100_000);
+    let mut queued = vec![];
+    driver
+        .each(&mut storage, ms(1), |turn, event| {
+            let message = event.into_message().unwrap();
+            turn.send_through(&message, |slices| wire.write(slices)).unwrap();
+            queued.push(turn.queued());
+        })
+        .unwrap();
+    // The second went out behind the first, at once.
+    assert_eq!(queued, [40_004, 0]);
+    // What the transport doesn't take waits.
+    wire.room = wire.bytes.len() + 10;
+    let message = Message::from(&message[..]);
+    driver.turn(&mut storage).send_through(&message, |slices| wire.write(slices)).unwrap();
+    assert_eq!(driver.peek().queued(), 39_994);
+    wire.room = usize::MAX;
+    assert!(driver.write(&mut storage, |slices| wire.write(slices)).unwrap());
+    assert_eq!(wire.bytes.len(), 3 * 40_004);
+}
+
+#[test]
+fn answers_that_are_written_in_a_later_turn_count_too() {
+    let mut storage = Storage::new(1 << 20);
+    let mut driver = Driver::new(open_with(Role::Server, quiet()));
+    for _ in 0..5 {
+        assert!(driver.next(&mut storage, ms(1)).read);
+        read(&mut driver, &mut storage, &frame_to(Role::Server, 0x82, &[7; 30_000]));
+        while let Some(event) = driver.event(&mut storage, ms(1)).unwrap() {
+            echo(driver.connection(), &event);
+        }
+        driver.leave(&mut storage);
+    }
+    assert!(!driver.next(&mut storage, ms(1)).read, "too many wait");
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn compressed_input_that_says_nothing_ends_a_turn_too() {
+    let mut storage = Storage::new(4 << 20);
+    // One frame of a fragment, of stored blocks that hold nothing.
+    let block = [0, 0, 0, 0xFF, 0xFF];
+    let frame = frame_to(Role::Server, 0x42, &block.repeat(500_000 / 5));
+    for each in [false, true] {
+        let (mut driver, mut turns) = (Driver::new(compressed::compressed(Role::Server, true)), 0);
+        read(&mut driver, &mut storage, &frame);
+        loop {
+            match each {
+                true => driver.each(&mut storage, ms(1), |_, _| panic!("nothing is said")).unwrap(),
+                false => assert_eq!(driver.event(&mut storage, ms(1)), Ok(None)),
+            }
+            turns += 1;
+            if !driver.next(&mut storage, ms(1)).again {
+                break;
+            }
+            driver.leave(&mut storage);
+        }
+        assert!((2..=4).contains(&turns), "{turns} turns, each: {each}");
+    }
+}
+
 // ---- the end of the transport
 
 #[test]
@@ -639,6 +824,32 @@ fn steady_traffic_allocates_nothing_with_the_defaults() {
         let ((), heap) = used(round);
         assert_eq!(heap.calls, 0, "messages of {len} bytes");
     }
+}
+
+/// As in a loop that reads many before it writes to any.
+#[test]
+fn answers_that_wait_for_others_to_be_read_allocate_nothing() {
+    let mut storage = Storage::default();
+    let mut drivers: Vec<_> = (0..8).map(|_| Driver::new(open_with(Role::Server, Config::default()))).collect();
+    let message = frame_to(Role::Server, 0x82, &[7; 100]);
+    let mut round = || {
+        for driver in &mut drivers {
+            read(driver, &mut storage, &message);
+            while let Some(event) = driver.event(&mut storage, ms(1)).unwrap() {
+                echo(driver.connection(), &event);
+            }
+            driver.leave(&mut storage);
+        }
+        for driver in &mut drivers {
+            assert!(driver.write(&mut storage, |slices| Ok(slices.iter().map(|it| it.len()).sum())).unwrap());
+            driver.next(&mut storage, ms(1));
+            driver.leave(&mut storage);
+        }
+    };
+    round();
+    round();
+    let ((), heap) = used(round);
+    assert_eq!((heap.calls, heap.held), (0, 0));
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod next;
 mod progress;
 mod reading;
 mod storage;
+mod turn;
+mod work;
 mod writing;
 
 use crate::connection::Connection;
@@ -20,6 +22,7 @@ pub use answers::Answers;
 pub use attempts::{Attempt, Attempts};
 pub use next::Next;
 pub use storage::Storage;
+pub use turn::Turn;
 
 use progress::Progress;
 use reading::Mode;
@@ -174,7 +177,7 @@ impl Driver {
     }
 
     /// Gives `take` each event until it is time to write, as [`event`](Self::event) tells one: the quickest way for many short
-    /// messages. What it sends meanwhile goes by the connection that it is given.
+    /// messages. What it sends meanwhile goes by the connection that it is given, as part of a [`Turn`].
     ///
     /// # Errors
     /// As [`event`](Self::event); call again for what follows.
@@ -183,7 +186,7 @@ impl Driver {
         &mut self,
         storage: &mut Storage,
         now: Duration,
-        take: impl FnMut(&mut Connection, Event<'_>),
+        take: impl FnMut(&mut Turn<'_>, Event<'_>),
     ) -> Result<(), ProtocolError> {
         self.progress.each(&mut self.connection, storage, now, take)
     }
@@ -204,7 +207,35 @@ impl Driver {
 
     /// Goes on reading.
     pub fn resume(&mut self) {
-        self.progress.set(Progress::PAUSED, false);
+        self.progress.resume();
+    }
+
+    /// Stops reading until [`release`](Self::release), for whoever takes the events has to catch up: no event comes, be the
+    /// connection closing or not, and until it is, no deadline counts.
+    pub fn hold(&mut self) {
+        self.progress.set(Progress::HELD, true);
+    }
+
+    /// Goes on reading.
+    pub fn release(&mut self) {
+        self.progress.set(Progress::HELD, false);
+    }
+
+    /// Whether it is [held](Self::hold).
+    pub fn is_held(&self) -> bool {
+        self.progress.has(Progress::HELD)
+    }
+
+    /// The transport says that the peer has hung up, ahead of what there is to read. What it has left is waited for to be read in
+    /// a [pause](Self::pause) as long as a closing handshake may take ([`Keepalive::close`](crate::Keepalive::close); 10 s if that is
+    /// never); then it is dropped, and the connection has ended.
+    pub fn hung_up(&mut self) {
+        self.progress.set(Progress::HUNG_UP, true);
+    }
+
+    /// The connection as whoever takes its events has it, for what comes between them.
+    pub fn turn<'a>(&'a mut self, storage: &'a mut Storage) -> Turn<'a> {
+        Turn::new(&mut self.connection, &mut self.progress, &mut storage.work, true)
     }
 
     // ---- writing
@@ -255,6 +286,12 @@ impl Driver {
     }
 
     // ---- what next
+
+    /// Whether this turn has more events, now that all is [written](Self::write) that was to go out before them.
+    #[inline]
+    pub fn has_more(&self, storage: &Storage) -> bool {
+        self.progress.has_more(&self.connection, storage)
+    }
 
     /// Whether there is nothing to do but to read on, and no deadline has come nearer since [`next`](Self::next): mostly so,
     /// and quicker to ask.

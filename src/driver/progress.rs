@@ -2,6 +2,7 @@
 
 use super::Answers;
 use crate::connection::Connection;
+use crate::state::State;
 use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 
@@ -22,7 +23,7 @@ pub(super) struct Rare {
     pub(super) at: usize,
     /// What a server's handler has answered and the peer has not taken.
     pub(super) answers: Answers,
-    /// When the end of the transport is not waited for any longer.
+    /// When the end of the transport, or the end of a pause, is not waited for any longer.
     pub(super) linger: Option<Duration>,
 }
 
@@ -54,6 +55,13 @@ impl Progress {
     pub(super) const DEAD: u16 = 2048;
     /// The storage is this connection's, until it leaves.
     pub(super) const HERE: u16 = 4096;
+    /// Who has taken its events has to catch up before there are more.
+    pub(super) const HELD: u16 = 8192;
+    /// The peer has hung up.
+    pub(super) const HUNG_UP: u16 = 16384;
+
+    /// While there is any of these, no event of the input comes.
+    pub(super) const STOPPED: u16 = Self::PAUSED | Self::WAITS | Self::HELD;
 
     #[inline]
     pub(super) fn flags(&self) -> u16 {
@@ -74,6 +82,13 @@ impl Progress {
     #[inline]
     pub(super) fn set(&mut self, flag: u16, value: bool) {
         if value { self.flags |= flag } else { self.flags &= !flag }
+    }
+
+    pub(super) fn resume(&mut self) {
+        self.set(Self::PAUSED, false);
+        if let Some(rare) = &mut self.rare {
+            rare.linger = None;
+        }
     }
 
     #[inline]
@@ -122,4 +137,9 @@ impl Progress {
             self.rare = None;
         }
     }
+}
+
+/// Whether the closing handshake has begun, or the end has come.
+pub(super) fn is_closing(connection: &Connection) -> bool {
+    matches!(connection.state(), State::Closing | State::Closed)
 }

@@ -1,6 +1,7 @@
 //! Reading: where bytes go, which events they make, and when it is others' turn.
 
-use super::{Progress, Storage};
+use super::progress::is_closing;
+use super::{Progress, Storage, Turn, work};
 use crate::connection::Connection;
 use crate::event::Event;
 use crate::message::Role;
@@ -9,18 +10,6 @@ use crate::wire::error::ProtocolError;
 use alloc::borrow::Cow;
 use core::mem;
 use core::time::Duration;
-
-/// Bytes; when a turn's events have cost more, the rest waits until it was the others' turn.
-const MOST_WORK: usize = 4 << 20;
-
-/// Bytes; what an event costs besides its payload.
-const EVENT: usize = 128;
-
-/// Bytes; what a ping costs, whose answer is written before the next is read.
-const PING: usize = 16 << 10;
-
-/// What an input byte that has to be inflated costs, as often as one that has not: empty blocks take the longest.
-const INFLATING: usize = 32;
 
 /// Bytes; while fewer wait, one turn's messages are all taken before they are written: writing each would cost more than
 /// the copy.
@@ -78,7 +67,14 @@ impl Progress {
     /// Whether the transport should be read.
     #[inline]
     pub(super) fn reads(&self, connection: &Connection, storage: &Storage) -> bool {
-        !self.has_any(Self::PAUSED | Self::WAITS) && !self.has_input(storage) && connection.wants_read()
+        !self.has_any(Self::STOPPED) && !self.has_input(storage) && connection.wants_read()
+    }
+
+    /// Whether this turn goes on behind a write.
+    #[inline]
+    pub(super) fn has_more(&self, connection: &Connection, storage: &Storage) -> bool {
+        let over = storage.must_write || storage.work > work::MOST;
+        !over && !self.has_any(Self::STOPPED) && self.has_input(storage) && connection.wants_read()
     }
 
     #[inline]
@@ -115,10 +111,10 @@ impl Progress {
     /// Whether there is input to decode, and nothing else to mind.
     #[inline]
     fn goes_on(&self, connection: &Connection, storage: &Storage) -> bool {
-        self.flags() & (Self::HERE | Self::PAUSED | Self::WAITS | Self::OWED) == Self::HERE
+        self.flags() & (Self::HERE | Self::STOPPED | Self::OWED) == Self::HERE
             && !storage.is_special
             && storage.at < storage.end
-            && storage.work <= MOST_WORK
+            && storage.work <= work::MOST
             && connection.queued() <= storage.stop_at
     }
 
@@ -130,16 +126,17 @@ impl Progress {
         connection: &mut Connection,
         storage: &mut Storage,
         now: Duration,
-        mut take: impl FnMut(&mut Connection, Event<'_>),
+        mut take: impl FnMut(&mut Turn<'_>, Event<'_>),
     ) -> Result<(), ProtocolError> {
         loop {
             if self.goes_on(connection, storage) {
                 self.each_message(connection, storage, &mut take)?;
             }
-            match self.event(connection, storage, Mode::Message, now)? {
-                Some(event) => take(connection, event),
-                None => return Ok(()),
-            }
+            let is_tail = storage.tail > 0;
+            let Some(event) = self.event(connection, storage, Mode::Message, now)? else { return Ok(()) };
+            let mut work = 0;
+            take(&mut Turn::new(connection, self, &mut work, is_tail), event);
+            storage.work = storage.work.saturating_add(work);
         }
     }
 
@@ -149,38 +146,48 @@ impl Progress {
         &mut self,
         connection: &mut Connection,
         storage: &mut Storage,
-        take: &mut impl FnMut(&mut Connection, Event<'_>),
+        take: &mut impl FnMut(&mut Turn<'_>, Event<'_>),
     ) -> Result<(), ProtocolError> {
         let input = if storage.is_kept { &mut storage.kept[..] } else { &mut storage.buffer[..] };
-        let mut input = &mut input[storage.at..storage.end];
+        let end = storage.at + work::portion(connection, storage.end - storage.at);
+        let mut input = &mut input[storage.at..end];
         let mut work = storage.work;
         let result = loop {
-            if work > MOST_WORK || input.is_empty() || connection.queued() > storage.stop_at {
+            if work > work::MOST || input.is_empty() || connection.queued() > storage.stop_at {
                 break Ok(());
             }
             let before = input.len();
             match connection.receive(&mut input) {
                 // Taken apart and put together: moved, it would be read back from memory before it is written there.
-                Ok(Some(Event::Text(Cow::Borrowed(text)))) => take(connection, Event::Text(Cow::Borrowed(text))),
-                Ok(Some(Event::Binary(Cow::Borrowed(bytes)))) => take(connection, Event::Binary(Cow::Borrowed(bytes))),
+                Ok(Some(Event::Text(Cow::Borrowed(text)))) => {
+                    let event = Event::Text(Cow::Borrowed(text));
+                    take(&mut Turn::new(connection, self, &mut work, input.is_empty()), event);
+                }
+                Ok(Some(Event::Binary(Cow::Borrowed(bytes)))) => {
+                    let event = Event::Binary(Cow::Borrowed(bytes));
+                    take(&mut Turn::new(connection, self, &mut work, input.is_empty()), event);
+                }
                 Ok(Some(event)) => {
                     let (more, must_write) = self.told(connection, &event, before - input.len());
-                    take(connection, event);
                     work += more;
+                    take(&mut Turn::new(connection, self, &mut work, input.is_empty()), event);
                     if must_write || self.has(Self::OWED) {
                         (storage.must_write, storage.is_special) = (must_write, must_write);
                         break Ok(());
                     }
                 }
-                Ok(None) => break Ok(()),
+                Ok(None) => {
+                    work += work::inflating(connection, before);
+                    break Ok(());
+                }
                 Err(error) => {
                     self.set(Self::TIMED, false);
                     break Err(error);
                 }
             }
-            work += EVENT;
+            work += work::EVENT;
         };
-        let at = storage.end - input.len();
+        let at = end - input.len();
         storage.work = work + at - storage.at;
         storage.at = at;
         result
@@ -196,12 +203,12 @@ impl Progress {
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         self.enter(connection, storage);
         storage.must_write |= connection.queued() > storage.stop_at;
-        if self.has_any(Self::PAUSED | Self::WAITS) || storage.must_write || storage.work > MOST_WORK {
+        if self.has_any(Self::STOPPED) || storage.must_write || storage.work > work::MOST {
             return self.stopped(connection, storage, now);
         }
         if storage.tail > 0 {
             let len = mem::take(&mut storage.tail);
-            storage.work += EVENT + len;
+            storage.work += work::EVENT + len;
             let result = connection.receive_tail(len);
             if !matches!(result, Ok(None)) {
                 self.set(Self::TIMED, self.has(Self::TIMED) && result.is_ok());
@@ -226,14 +233,15 @@ impl Progress {
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         // Field by field, for the event borrows only the input.
         let input = if storage.is_kept { &mut storage.kept[..] } else { &mut storage.buffer[..] };
-        let mut input = &mut input[storage.at..storage.end];
+        let end = storage.at + work::portion(connection, storage.end - storage.at);
+        let mut input = &mut input[storage.at..end];
         let result = match mode {
             Mode::Message => connection.receive(&mut input),
             Mode::Piece => connection.receive_piece(&mut input),
         };
-        let at = storage.end - input.len();
+        let at = end - input.len();
         let taken = at - mem::replace(&mut storage.at, at);
-        storage.work += taken + EVENT;
+        storage.work += taken + work::EVENT;
         match &result {
             Ok(Some(Event::Text(Cow::Borrowed(_)) | Event::Binary(Cow::Borrowed(_)))) => {}
             Ok(Some(event)) => {
@@ -244,8 +252,12 @@ impl Progress {
             }
             Ok(None) => {
                 self.set(Self::OWED, Self::awaits_answer(connection));
-                if connection.negotiated().is_compressed() {
-                    storage.work += taken * INFLATING;
+                storage.work += work::inflating(connection, taken);
+                if at < storage.end {
+                    // The rest of what is compressed comes when it was the others' turn.
+                    storage.is_special = true;
+                    storage.must_write = true;
+                    return Ok(None);
                 }
                 return self.dry(connection, storage.asked, &mut storage.idle, now);
             }
@@ -269,11 +281,10 @@ impl Progress {
                 self.set(Self::TIMED, false);
                 self.set(Self::OWED, self.has(Self::OWED) || matches!(event, Event::Request(_)));
                 // The next ping's answer would take the place of this one's.
-                return if matches!(event, Event::Ping(_)) { (PING, true) } else { (0, false) };
+                return if matches!(event, Event::Ping(_)) { (work::PING, true) } else { (0, false) };
             }
         };
-        let inflating = if connection.negotiated().is_compressed() { taken * INFLATING } else { 0 };
-        (payload + inflating, false)
+        (payload + work::inflating(connection, taken), false)
     }
 
     /// Whether a request waits to be answered, behind which the connection may hold input.
@@ -301,11 +312,33 @@ impl Progress {
         storage: &mut Storage,
         now: Duration,
     ) -> Result<Option<Event<'static>>, ProtocolError> {
-        match self.has(Self::WAITS) && !self.has(Self::PAUSED) && !storage.must_write {
-            // A peer that takes nothing is given up.
+        if self.has(Self::PAUSED) {
+            return self.end_of_pause(connection, storage, now);
+        }
+        // A peer that takes nothing is given up. One that is not read cannot answer a ping, but nobody waits for ever for its end.
+        let counts = if self.has(Self::HELD) { is_closing(connection) } else { self.has(Self::WAITS) };
+        match counts && !storage.must_write {
             true => self.judge(connection, now),
             false => Ok(None),
         }
+    }
+
+    /// A peer that has hung up is waited for as long as a closing handshake may take; then what it has left is dropped.
+    fn end_of_pause(
+        &mut self,
+        connection: &mut Connection,
+        storage: &mut Storage,
+        now: Duration,
+    ) -> Result<Option<Event<'static>>, ProtocolError> {
+        let until = self.rare().and_then(|rare| rare.linger).filter(|_| self.has(Self::HUNG_UP));
+        if until.is_none_or(|until| until > now) {
+            return Ok(None);
+        }
+        self.take_kept();
+        storage.abandon();
+        self.resume();
+        self.set(Self::TIMED, false);
+        connection.receive_eof()
     }
 
     /// All input is taken: judges the end of the transport, and the time.

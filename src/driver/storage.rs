@@ -47,6 +47,8 @@ pub struct Storage {
     pub(super) stop_at: usize,
     pub(super) gather: usize,
     pub(super) outbox: Vec<u8>,
+    /// Outboxes of connections whose messages have gone out, for the next that have to wait.
+    pub(super) outboxes: Vec<Vec<u8>>,
 }
 
 impl Storage {
@@ -76,6 +78,7 @@ impl Storage {
             stop_at: 0,
             gather: 0,
             outbox: Vec::new(),
+            outboxes: Vec::new(),
         }
     }
 

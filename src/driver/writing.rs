@@ -1,5 +1,6 @@
 //! Writing: the lent outbox, the answers that wait, the transport's end, and what comes next.
 
+use super::progress::is_closing;
 use super::{Next, Progress, Storage};
 use crate::connection::Connection;
 use crate::message::Role;
@@ -13,11 +14,14 @@ use core::time::Duration;
 /// Bytes; a longer queue takes the lent outbox along instead of being copied out of it.
 const MOST_MOVED: usize = 64 << 10;
 
+/// Outboxes of at most as many bytes as are moved that are kept for the next connections that have to wait.
+const MOST_SPARE: usize = 8;
+
 /// Parts of what waits that are written by one call.
 #[cfg(feature = "std")]
 const SLICES: usize = 64;
 
-/// How long a transport that holds bytes back is waited for, when all else is done: as long as for a closing handshake.
+/// How long is waited for an end that has no deadline of the protocol's, if closing handshakes have none.
 const LINGER: Duration = Duration::from_secs(10);
 
 impl Progress {
@@ -30,12 +34,12 @@ impl Progress {
         }
     }
 
-    /// What is outbound; of a lent outbox, the room stays.
+    /// What is outbound; of a lent outbox, the room stays, and of an own one what the next may take over.
     #[inline]
     pub(super) fn outbound<'a>(&self, connection: &'a mut Connection) -> Outgoing<'a> {
         match self.has(Self::LENT) {
             true => connection.outbound().retaining(usize::MAX),
-            false => connection.outbound(),
+            false => connection.outbound().retaining(MOST_MOVED),
         }
     }
 
@@ -58,50 +62,12 @@ impl Progress {
         mut write: impl FnMut(&[std::io::IoSlice<'_>]) -> std::io::Result<usize>,
     ) -> std::io::Result<bool> {
         self.note_answers(connection, storage);
-        let result = self.write_all(connection, &mut write);
+        let result = write_all(self.outbound(connection), &mut write);
+        if result.is_err() {
+            self.write_failed(connection);
+        }
         self.wrote(connection, storage);
         result
-    }
-
-    #[cfg(feature = "std")]
-    #[inline]
-    fn write_all(
-        &mut self,
-        connection: &mut Connection,
-        write: &mut impl FnMut(&[std::io::IoSlice<'_>]) -> std::io::Result<usize>,
-    ) -> std::io::Result<bool> {
-        use std::io::{ErrorKind, IoSlice};
-        loop {
-            let mut outbound = self.outbound(connection);
-            let remaining = outbound.remaining();
-            if remaining == 0 {
-                return Ok(true);
-            }
-            let chunk = outbound.chunk();
-            let (written, offered) = if chunk.len() == remaining {
-                (write(&[IoSlice::new(chunk)]), remaining)
-            } else {
-                let mut slices = [IoSlice::new(&[]); SLICES];
-                let count = outbound.chunks_vectored(&mut slices);
-                (write(&slices[..count]), slices[..count].iter().map(|slice| slice.len()).sum())
-            };
-            let error = match written {
-                Ok(0) => ErrorKind::WriteZero.into(),
-                Ok(n) => {
-                    outbound.advance(n);
-                    // A stream that takes less than it is offered takes no more (epoll(7), question 9).
-                    if n < offered {
-                        return Ok(false);
-                    }
-                    continue;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(false),
-                Err(error) => error,
-            };
-            self.write_failed(connection);
-            return Err(error);
-        }
     }
 
     #[cold]
@@ -121,7 +87,7 @@ impl Progress {
     #[inline]
     pub(super) fn is_settled(&self, connection: &Connection, storage: &Storage) -> bool {
         self.has(Self::TIMED)
-            && !self.has_any(Self::PAUSED | Self::WAITS | Self::EOF | Self::BROKEN | Self::OWED)
+            && !self.has_any(Self::STOPPED | Self::EOF | Self::BROKEN | Self::OWED)
             && connection.queued() == 0
             && !(self.has(Self::HERE) && storage.len() > 0)
             && !self.has_kept()
@@ -131,29 +97,47 @@ impl Progress {
     #[inline]
     pub(super) fn next(&mut self, connection: &mut Connection, storage: &mut Storage, now: Duration) -> Next {
         self.enter(connection, storage);
-        self.note_answers(connection, storage);
-        if storage.answered > 0 || self.has(Self::WAITS) {
-            self.note_waiting(connection, mem::take(&mut storage.answered));
-        }
+        self.take_answers(connection, storage);
         storage.end_turn();
         storage.begin(connection.queued());
         // Who closes a connection, or breaks it, wants to see its end.
         if self.has(Self::PAUSED) && !matches!(connection.state(), State::Connecting | State::Open) {
-            self.set(Self::PAUSED, false);
+            self.resume();
         }
         let wants = connection.wants();
-        let open = wants.read && !self.has_any(Self::PAUSED | Self::WAITS);
-        let again = self.has(Self::EOF) || open && self.has_input(storage);
+        let again = !self.has_any(Self::STOPPED) && (self.has(Self::EOF) || wants.read && self.has_input(storage));
         let mut next = Next {
             again,
             read: self.reads(connection, storage),
             write: wants.write && !self.has(Self::BROKEN),
             shutdown: false,
             close: false,
-            deadline: wants.deadline.filter(|_| !self.has(Self::PAUSED)),
+            deadline: wants.deadline,
         };
+        if self.has_any(Self::PAUSED | Self::HELD) {
+            next.deadline = self.deadline_unread(connection, now, next.deadline);
+        }
         self.end_transport(connection, wants.transport, now, &mut next);
         next
+    }
+
+    /// The deadline of a connection that is not read by its application's wish: a peer that is not read cannot answer a ping.
+    #[cold]
+    fn deadline_unread(&mut self, connection: &Connection, now: Duration, own: Option<Duration>) -> Option<Duration> {
+        if !self.has(Self::PAUSED) {
+            return own.filter(|_| is_closing(connection));
+        }
+        let until = now.saturating_add(patience(connection));
+        self.has(Self::HUNG_UP).then(|| *self.rare_mut().linger.get_or_insert(until))
+    }
+
+    /// Takes up what was made to go out from within reading.
+    #[inline]
+    fn take_answers(&mut self, connection: &Connection, storage: &mut Storage) {
+        self.note_answers(connection, storage);
+        if storage.answered > 0 || self.has(Self::WAITS) {
+            self.note_waiting(connection, mem::take(&mut storage.answered));
+        }
     }
 
     /// Whether reading waits for a server's answers.
@@ -184,13 +168,16 @@ impl Progress {
         next.close = true;
         if self.has(Self::HELD_BACK) && !self.has_any(Self::BROKEN | Self::DEAD) && connection.queued() == 0 {
             // What the transport was given last has still to leave it.
-            let until = *self.rare_mut().linger.get_or_insert(now.saturating_add(LINGER));
+            let until = *self.rare_mut().linger.get_or_insert(now.saturating_add(patience(connection)));
             (next.close, next.read, next.again, next.deadline) = (until <= now, false, false, Some(until));
         }
     }
 
     #[inline]
     pub(super) fn leave(&mut self, connection: &mut Connection, storage: &mut Storage) {
+        if self.has(Self::HERE) {
+            self.take_answers(connection, storage);
+        }
         match (self.has(Self::LENT), connection.queued()) {
             (true, 0) => {
                 let mut outbox = Vec::new();
@@ -215,9 +202,16 @@ impl Progress {
     fn keep_outbox(&mut self, connection: &mut Connection, storage: &mut Storage, lent: bool, queued: usize) {
         match (lent, queued) {
             // An own one that has served.
-            (false, 0) => connection.swap_outbox(&mut Vec::new()),
+            (false, 0) => {
+                let mut spent = Vec::new();
+                connection.swap_outbox(&mut spent);
+                if (1..=MOST_MOVED).contains(&spent.capacity()) && storage.outboxes.len() < MOST_SPARE {
+                    storage.outboxes.push(spent);
+                }
+            }
             (true, ..=MOST_MOVED) => {
-                let mut own = Vec::with_capacity(queued);
+                let mut own = storage.outboxes.pop().unwrap_or_default();
+                own.reserve(queued);
                 connection.swap_outbox(&mut own);
                 storage.take_back(own);
             }
@@ -225,5 +219,47 @@ impl Progress {
             _ => {}
         }
         self.set(Self::LENT, false);
+    }
+}
+
+/// How long an end is waited for that has no deadline of its own: as long as a closing handshake may take.
+fn patience(connection: &Connection) -> Duration {
+    connection.sender().close_timeout().unwrap_or(LINGER)
+}
+
+/// Writes until the transport takes less than it is offered; whether all is written.
+#[cfg(feature = "std")]
+#[inline]
+pub(super) fn write_all(
+    mut outbound: impl Buf,
+    mut write: impl FnMut(&[std::io::IoSlice<'_>]) -> std::io::Result<usize>,
+) -> std::io::Result<bool> {
+    use std::io::{ErrorKind, IoSlice};
+    loop {
+        let remaining = outbound.remaining();
+        if remaining == 0 {
+            return Ok(true);
+        }
+        let chunk = outbound.chunk();
+        let (written, offered) = if chunk.len() == remaining {
+            (write(&[IoSlice::new(chunk)]), remaining)
+        } else {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = outbound.chunks_vectored(&mut slices);
+            (write(&slices[..count]), slices[..count].iter().map(|slice| slice.len()).sum())
+        };
+        match written {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                outbound.advance(n);
+                // A stream that takes less than it is offered takes no more (epoll(7), question 9).
+                if n < offered {
+                    return Ok(false);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(false),
+            Err(error) => return Err(error),
+        }
     }
 }

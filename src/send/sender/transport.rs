@@ -157,6 +157,11 @@ impl Sender {
         self.config.outbound
     }
 
+    /// How long a closing handshake may take.
+    pub(crate) fn close_timeout(&self) -> Option<Duration> {
+        self.config.keepalive.close
+    }
+
     /// What has gone out.
     #[inline]
     pub fn traffic(&self) -> Traffic {
