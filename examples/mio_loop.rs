@@ -1,13 +1,11 @@
 //! An event loop of one's own, on bare mio: an echo server with deadlines, large messages and turns. It takes an address.
 
-use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token};
-use sockless::driver::{Driver, Next, Storage};
+use mio::{Events, Interest, Poll, Token, net::TcpListener};
+use sockless::driver::{Driver, Storage};
 use sockless::{Config, Connection, Event};
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
-use std::{collections::BTreeSet, env, mem};
+use std::{env, io, mem, net::Shutdown};
 
 const LISTENER: Token = Token(usize::MAX);
 
@@ -19,46 +17,44 @@ fn main() -> io::Result<()> {
     println!("listening on {}", listener.local_addr()?);
     // All peers are read with one buffer, and written from another.
     let (mut peers, mut storage, started) = (slab::Slab::new(), Storage::default(), Instant::now());
-    let (mut again, mut deadlines) = (Vec::new(), BTreeSet::new());
-    loop {
+    let (mut ready, mut deadlines) = (VecDeque::new(), BTreeSet::new());
+    for round in 1u64.. {
         let until = deadlines.first().map(|(at, _): &(Duration, usize)| at.saturating_sub(started.elapsed()));
-        poll.poll(&mut events, if again.is_empty() { until } else { Some(Duration::ZERO) })?;
-        let (now, mut ready) = (started.elapsed(), mem::take(&mut again));
+        poll.poll(&mut events, if ready.is_empty() { until } else { Some(Duration::ZERO) })?;
+        let now = started.elapsed();
         ready.extend(events.iter().map(|event| event.token().0));
-        while let Ok((mut stream, _)) = listener.accept() {
-            let entry = peers.vacant_entry();
-            poll.registry().register(&mut stream, Token(entry.key()), Interest::READABLE | Interest::WRITABLE)?;
-            entry.insert((Driver::new(Connection::server(Config::default())), stream, None));
-        }
-        let later = deadlines.split_off(&(now, usize::MAX));
-        ready.extend(mem::replace(&mut deadlines, later).into_iter().map(|(_, key)| key));
-        // One turn each, for whatever reasons it is ready.
-        ready.sort_unstable();
-        ready.dedup();
-        for key in ready {
-            let Some((driver, stream, due)) = peers.get_mut(key) else { continue };
-            let next = turn(driver, stream, &mut storage, now);
-            driver.leave(&mut storage);
-            _ = mem::replace(due, next.deadline).map(|at| deadlines.remove(&(at, key)));
-            deadlines.extend(next.deadline.map(|at| (at, key)));
-            match next {
-                Next { close: true, .. } => drop(peers.remove(key)),
-                Next { again: true, .. } => again.push(key),
-                _ => {}
+        ready.extend(deadlines.range(..(now, usize::MAX)).map(|(_, key)| *key));
+        for _ in 0..ready.len() {
+            let Some(key) = ready.pop_front() else { break };
+            while key == LISTENER.0
+                && let Ok((mut stream, _)) = listener.accept()
+            {
+                let entry = peers.vacant_entry();
+                poll.registry().register(&mut stream, Token(entry.key()), Interest::READABLE | Interest::WRITABLE)?;
+                entry.insert((Driver::new(Connection::server(Config::default())), stream, None, 0));
             }
+            let Some((driver, stream, due, turn)) = peers.get_mut(key) else { continue };
+            // One turn in each round, for whatever reasons it is ready.
+            if mem::replace(turn, round) == round {
+                continue;
+            }
+            let more = driver.read(&mut storage, &mut *stream, || now).unwrap_or(false);
+            let told = driver.each(&mut storage, now, |connection, event| match event {
+                Event::Request(request) => connection.accept(request.accept()).expect("nothing of its own"),
+                event => _ = event.into_message().map(|message| connection.send(&message)),
+            });
+            told.unwrap_or_else(|error| eprintln!("{error}"));
+            _ = driver.write(&mut storage, &mut *stream); // what reading finds says more
+            let next = driver.next(&mut storage, now);
+            driver.leave(&mut storage);
+            if next.deadline != *due {
+                deadlines.extend(next.deadline.map(|at| (at, key)));
+                _ = mem::replace(due, next.deadline).map(|at| deadlines.remove(&(at, key)));
+            }
+            ready.extend((more || next.again).then_some(key));
+            _ = next.shutdown.then(|| stream.shutdown(Shutdown::Write));
+            _ = next.close.then(|| peers.remove(key));
         }
     }
-}
-
-fn turn(driver: &mut Driver, stream: &mut TcpStream, storage: &mut Storage, now: Duration) -> Next {
-    let more = driver.read(storage, |space| stream.read(space), || now).unwrap_or(false);
-    let told = driver.each(storage, now, |connection, event| match event {
-        Event::Request(request) => connection.accept(request.accept()).expect("nothing of its own"),
-        event => _ = event.into_message().map(|message| connection.send(&message)),
-    });
-    told.unwrap_or_else(|error| eprintln!("{error}"));
-    _ = driver.write(storage, |slices| stream.write_vectored(slices)); // what reading finds says more
-    let next = driver.next(storage, now);
-    _ = next.shutdown.then(|| stream.shutdown(Shutdown::Write));
-    Next { again: next.again || more, ..next }
+    Ok(())
 }

@@ -58,6 +58,7 @@ impl<'a> Event<'a> {
     }
 
     /// The message, if it is one.
+    #[inline]
     pub fn into_message(self) -> Option<Message<'a>> {
         match self {
             Self::Text(text) => Some(Message::Text(text)),

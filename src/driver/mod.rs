@@ -37,11 +37,11 @@ use reading::Mode;
 /// ```
 /// use sockless::driver::{Driver, Storage};
 /// use sockless::{Config, Connection, Event};
-/// use std::io::{self, Read, Write};
+/// use std::io;
 /// use std::net::{Shutdown, TcpStream};
 /// use std::time::Instant;
 ///
-/// fn serve(mut stream: TcpStream) -> io::Result<()> {
+/// fn serve(stream: TcpStream) -> io::Result<()> {
 ///     let (mut driver, mut storage) = (Driver::new(Connection::server(Config::default())), Storage::default());
 ///     let clock = Instant::now();
 ///     loop {
@@ -55,7 +55,7 @@ use reading::Mode;
 ///         stream.set_read_timeout(next.wait(clock.elapsed()))?;
 ///         stream.set_write_timeout(next.wait(clock.elapsed()))?;
 ///         if !next.write {
-///             driver.read(&mut storage, |space| stream.read(space), || clock.elapsed())?;
+///             driver.read(&mut storage, &stream, || clock.elapsed())?;
 ///         }
 ///         let told = driver.each(&mut storage, clock.elapsed(), |connection, event| match event {
 ///             Event::Request(request) => connection.accept(request.accept()).expect("nothing of its own"),
@@ -63,9 +63,10 @@ use reading::Mode;
 ///             event => _ = event.into_message().map(|message| connection.send(&message)),
 ///         });
 ///         told.unwrap_or_else(|error| eprintln!("{error}")); // the close frame that tells the peer is outbound
-///         driver.write(&mut storage, |slices| stream.write_vectored(slices))?;
+///         driver.write(&mut storage, &stream)?;
 ///     }
 /// }
+/// # use std::io::{Read, Write};
 /// # use std::net::TcpListener;
 /// # let listener = TcpListener::bind("127.0.0.1:0")?;
 /// # let mut client = TcpStream::connect(listener.local_addr()?)?;
@@ -124,14 +125,14 @@ impl Driver {
     /// have waited.
     ///
     /// # Errors
-    /// That of `read`, but for `WouldBlock`, `TimedOut` and `Interrupted`. The transport has ended then, which the connection
+    /// That of the transport, but for `WouldBlock`, `TimedOut` and `Interrupted`. The transport has ended then, which the connection
     /// is told.
     #[cfg(feature = "std")]
     #[inline]
     pub fn read(
         &mut self,
         storage: &mut Storage,
-        read: impl FnOnce(&mut [u8]) -> std::io::Result<usize>,
+        mut transport: impl std::io::Read,
         now: impl FnOnce() -> Duration,
     ) -> std::io::Result<bool> {
         use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
@@ -140,7 +141,7 @@ impl Driver {
         }
         let space = self.space(storage);
         let room = space.len();
-        match read(space) {
+        match transport.read(space) {
             Ok(len) => {
                 self.received(storage, len, now());
                 // A stream that gives less than was asked for has no more (epoll(7), question 9).
@@ -246,20 +247,16 @@ impl Driver {
         self.progress.lend(&mut self.connection, storage);
     }
 
-    /// Writes what is outbound with as few calls of `write` as it takes, until the transport takes less than it is offered;
-    /// whether all is written.
+    /// Writes what is outbound with as few calls as it takes, until the transport takes less than it is offered; whether all
+    /// is written.
     ///
     /// # Errors
-    /// That of `write`, but for `WouldBlock` and `Interrupted`, and where it takes nothing, `WriteZero`. Nothing more can be
+    /// That of the transport, but for `WouldBlock` and `Interrupted`, and where it takes nothing, `WriteZero`. Nothing more can be
     /// written then; what the peer said before it went may still be read.
     #[cfg(feature = "std")]
     #[inline]
-    pub fn write(
-        &mut self,
-        storage: &mut Storage,
-        write: impl FnMut(&[std::io::IoSlice<'_>]) -> std::io::Result<usize>,
-    ) -> std::io::Result<bool> {
-        self.progress.write(&mut self.connection, storage, write)
+    pub fn write(&mut self, storage: &mut Storage, transport: impl std::io::Write) -> std::io::Result<bool> {
+        self.progress.write(&mut self.connection, storage, transport)
     }
 
     /// What is outbound, for a loop that writes otherwise: behind that it says that it [`wrote`](Self::wrote).

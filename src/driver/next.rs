@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 /// What a loop should do now, as [`Driver::next`](super::Driver::next) says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Next {
     /// Ask for events again at once, for there is input at hand; the others have had their turn.
     pub again: bool,

@@ -81,8 +81,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Sends a message; a long one is written at once, from where it lies, if nothing that was read waits for its turn: others
-    /// would follow it then, and be written together. `write` is as for [`Driver::write`](super::Driver::write), and its error is found
-    /// by the next write.
+    /// would follow it then, and be written together. An error of the transport is found by the next write.
     ///
     /// # Errors
     /// As [`Connection::send`].
@@ -91,13 +90,13 @@ impl<'a> Turn<'a> {
     pub fn send_through(
         &mut self,
         message: &crate::Message<'_>,
-        write: impl FnMut(&[std::io::IoSlice<'_>]) -> std::io::Result<usize>,
+        transport: impl std::io::Write,
     ) -> Result<(), crate::SendError> {
         match message.as_bytes().len() {
             LEAST_THROUGH.. if self.is_last && !self.progress.has(Progress::BROKEN) => {
                 let through = self.connection.send_through(message)?;
                 // What fails here fails once more when the rest is written.
-                _ = super::writing::write_all(through, write);
+                _ = super::writing::write_all(through, transport);
                 Ok(())
             }
             _ => self.connection.send(message),

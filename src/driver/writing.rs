@@ -59,10 +59,10 @@ impl Progress {
         &mut self,
         connection: &mut Connection,
         storage: &mut Storage,
-        mut write: impl FnMut(&[std::io::IoSlice<'_>]) -> std::io::Result<usize>,
+        transport: impl std::io::Write,
     ) -> std::io::Result<bool> {
         self.note_answers(connection, storage);
-        let result = write_all(self.outbound(connection), &mut write);
+        let result = write_all(self.outbound(connection), transport);
         if result.is_err() {
             self.write_failed(connection);
         }
@@ -100,19 +100,25 @@ impl Progress {
         self.take_answers(connection, storage);
         storage.end_turn();
         storage.begin(connection.queued());
+        if self.is_settled(connection, storage) {
+            return Next { read: true, deadline: connection.poll_timeout(), ..Next::default() };
+        }
+        self.any_next(connection, storage, now)
+    }
+
+    #[inline(never)]
+    fn any_next(&mut self, connection: &mut Connection, storage: &Storage, now: Duration) -> Next {
         // Who closes a connection, or breaks it, wants to see its end.
         if self.has(Self::PAUSED) && !matches!(connection.state(), State::Connecting | State::Open) {
             self.resume();
         }
         let wants = connection.wants();
-        let again = !self.has_any(Self::STOPPED) && (self.has(Self::EOF) || wants.read && self.has_input(storage));
         let mut next = Next {
-            again,
+            again: !self.has_any(Self::STOPPED) && (self.has(Self::EOF) || wants.read && self.has_input(storage)),
             read: self.reads(connection, storage),
             write: wants.write && !self.has(Self::BROKEN),
-            shutdown: false,
-            close: false,
             deadline: wants.deadline,
+            ..Next::default()
         };
         if self.has_any(Self::PAUSED | Self::HELD) {
             next.deadline = self.deadline_unread(connection, now, next.deadline);
@@ -165,12 +171,13 @@ impl Progress {
         if transport == Transport::Shutdown {
             return;
         }
-        next.close = true;
-        if self.has(Self::HELD_BACK) && !self.has_any(Self::BROKEN | Self::DEAD) && connection.queued() == 0 {
-            // What the transport was given last has still to leave it.
-            let until = *self.rare_mut().linger.get_or_insert(now.saturating_add(patience(connection)));
-            (next.close, next.read, next.again, next.deadline) = (until <= now, false, false, Some(until));
-        }
+        let held_back =
+            self.has(Self::HELD_BACK) && !self.has_any(Self::BROKEN | Self::DEAD) && connection.queued() == 0;
+        // What the transport was given last has still to leave it.
+        let until = now.saturating_add(patience(connection));
+        let until = held_back.then(|| *self.rare_mut().linger.get_or_insert(until));
+        let deadline = until.filter(|until| *until > now);
+        *next = Next { shutdown: next.shutdown, close: deadline.is_none(), deadline, ..Next::default() };
     }
 
     #[inline]
@@ -230,10 +237,7 @@ fn patience(connection: &Connection) -> Duration {
 /// Writes until the transport takes less than it is offered; whether all is written.
 #[cfg(feature = "std")]
 #[inline]
-pub(super) fn write_all(
-    mut outbound: impl Buf,
-    mut write: impl FnMut(&[std::io::IoSlice<'_>]) -> std::io::Result<usize>,
-) -> std::io::Result<bool> {
+pub(super) fn write_all(mut outbound: impl Buf, mut transport: impl std::io::Write) -> std::io::Result<bool> {
     use std::io::{ErrorKind, IoSlice};
     loop {
         let remaining = outbound.remaining();
@@ -241,19 +245,22 @@ pub(super) fn write_all(
             return Ok(true);
         }
         let chunk = outbound.chunk();
-        let (written, offered) = if chunk.len() == remaining {
-            (write(&[IoSlice::new(chunk)]), remaining)
+        let first = chunk.len();
+        let (written, offered) = if first == remaining {
+            // To a socket, a slice alone is written at less cost.
+            (transport.write(chunk), remaining)
         } else {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = outbound.chunks_vectored(&mut slices);
-            (write(&slices[..count]), slices[..count].iter().map(|slice| slice.len()).sum())
+            (transport.write_vectored(&slices[..count]), slices[..count].iter().map(|slice| slice.len()).sum())
         };
         match written {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(n) => {
                 outbound.advance(n);
-                // A stream that takes less than it is offered takes no more (epoll(7), question 9).
-                if n < offered {
+                // A stream that takes less than it is offered takes no more (epoll(7), question 9), unless it takes one slice
+                // at a time.
+                if n < offered && n != first {
                     return Ok(false);
                 }
             }
