@@ -13,7 +13,9 @@ use common::*;
 use heap::used;
 use random::Random;
 use sockless::driver::{Driver, Next, Storage};
-use sockless::{Code, Config, Connection, Event, Keepalive, Kind, Message, ProtocolError, Role, State};
+use sockless::{
+    Code, Config, Connection, Event, Keepalive, Kind, Message, ProtocolError, RelayError, Role, SendError, State,
+};
 #[cfg(feature = "deflate")]
 use sockless::{DeflateParams, Negotiated};
 use std::borrow::Cow;
@@ -949,4 +951,30 @@ fn pieces_come_as_they_arrive() {
     }
     assert_eq!(pieces.iter().map(|(_, text, _)| &text[..]).collect::<String>(), "größer!");
     assert!(pieces.iter().all(|(kind, ..)| *kind == Kind::Text) && pieces.last().unwrap().2 && pieces.len() > 2);
+}
+
+#[test]
+fn messages_are_passed_on_and_none_is_lost_where_nothing_is_taken() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Server, quiet()));
+    let mut config = quiet();
+    config.outbound.hard = 50;
+    let mut to = open_with(Role::Client, config);
+    let frames = frames_to(Role::Server, &[(0x82, &[7; 90]), (0x89, b"?"), (0x82, &[8; 90])]);
+    driver.space(&mut storage)[..frames.len()].copy_from_slice(&frames);
+    driver.received(&mut storage, frames.len(), ms(1));
+    assert_eq!(driver.relay(&mut storage, &mut to, ms(1)), Err(RelayError::Send(SendError::Full)));
+    driver.pause();
+    driver.next(&mut storage, ms(1));
+    driver.leave(&mut storage);
+    assert_eq!(driver.relay(&mut storage, &mut to, ms(1)), Ok(None), "it waits");
+    assert_eq!(sent(&mut to), [(0x82, vec![7; 90])]);
+    driver.resume();
+    assert!(driver.next(&mut storage, ms(1)).again);
+    assert_eq!(driver.relay(&mut storage, &mut to, ms(1)), Ok(Some(ping(b"?"))));
+    assert_eq!(driver.relay(&mut storage, &mut to, ms(1)), Ok(None), "a ping is answered first");
+    driver.write(&mut storage, std::io::sink()).unwrap();
+    assert_eq!(driver.relay(&mut storage, &mut to, ms(1)), Ok(None));
+    assert!(storage.work() > 90);
+    assert_eq!(sent(&mut to), [(0x82, vec![8; 90])]);
 }

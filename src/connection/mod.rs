@@ -153,6 +153,11 @@ impl Connection {
         &self.sender
     }
 
+    #[inline]
+    pub(crate) fn sender_mut(&mut self) -> &mut Sender {
+        &mut self.sender
+    }
+
     /// Tells the time: on a monotonic clock of the caller's choice, as the time since any moment that stays the same.
     ///
     /// Call it when [`poll_timeout`](Self::poll_timeout) says so, and as often else as is convenient: the more often, the

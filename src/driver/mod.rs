@@ -3,6 +3,8 @@
 
 mod answers;
 mod attempts;
+mod halves;
+mod incoming;
 mod next;
 mod progress;
 mod reading;
@@ -14,18 +16,18 @@ mod writing;
 use crate::connection::Connection;
 use crate::event::Event;
 use crate::send::outgoing::Outgoing;
-use crate::wire::error::ProtocolError;
+use crate::wire::error::{ProtocolError, RelayError};
 use core::fmt;
 use core::time::Duration;
 
 pub use answers::Answers;
 pub use attempts::{Attempt, Attempts};
+pub use halves::{Reading, Writing};
 pub use next::Next;
 pub use storage::Storage;
 pub use turn::Turn;
 
 use progress::Progress;
-use reading::Mode;
 
 /// A connection, and all about driving it that is neither protocol nor I/O: it is told bytes, lengths and times.
 ///
@@ -110,7 +112,7 @@ impl Driver {
     /// It is the rest of a large message where that lies, or what the loop lends, behind what the last read cut off.
     #[inline]
     pub fn space<'a>(&'a mut self, storage: &'a mut Storage) -> &'a mut [u8] {
-        self.progress.lend(&mut self.connection, storage);
+        self.progress.lend(self.connection.sender_mut(), storage);
         self.progress.space(&mut self.connection, storage)
     }
 
@@ -174,7 +176,7 @@ impl Driver {
     /// [`Next::close`].
     #[inline]
     pub fn event<'a>(&mut self, storage: &'a mut Storage, now: Duration) -> Result<Option<Event<'a>>, ProtocolError> {
-        self.progress.event(&mut self.connection, storage, Mode::Message, now)
+        self.progress.event(&mut self.connection, storage, now)
     }
 
     /// Gives `take` each event until it is time to write, as [`event`](Self::event) tells one: the quickest way for many short
@@ -197,7 +199,22 @@ impl Driver {
     /// # Errors
     /// As [`event`](Self::event).
     pub fn piece<'a>(&mut self, storage: &'a mut Storage, now: Duration) -> Result<Option<Event<'a>>, ProtocolError> {
-        self.progress.event(&mut self.connection, storage, Mode::Piece, now)
+        self.progress.event_by(&mut self.connection, storage, now, false, Connection::receive_piece)
+    }
+
+    /// The same, but messages are passed on `to` another connection, as by [`Connection::relay`]. While much waits there,
+    /// [`pause`](Self::pause).
+    ///
+    /// # Errors
+    /// As [`event`](Self::event), and [`RelayError::Send`] if `to` takes nothing; no input was lost.
+    pub fn relay<'a>(
+        &mut self,
+        storage: &'a mut Storage,
+        to: &mut Connection,
+        now: Duration,
+    ) -> Result<Option<Event<'a>>, RelayError> {
+        let relay = |connection: &mut Connection, input: &mut &'a mut [u8]| connection.relay(input, to);
+        self.progress.event_by(&mut self.connection, storage, now, false, relay)
     }
 
     /// Stops reading, until [`resume`](Self::resume), or the connection is closed or aborted: no event comes, and no deadline
@@ -244,7 +261,7 @@ impl Driver {
     /// Lends the outbox of `storage`, for what the loop sends of its own accord; reading does that by itself.
     #[inline]
     pub fn lend(&mut self, storage: &mut Storage) {
-        self.progress.lend(&mut self.connection, storage);
+        self.progress.lend(self.connection.sender_mut(), storage);
     }
 
     /// Writes what is outbound with as few calls as it takes, until the transport takes less than it is offered; whether all
@@ -256,25 +273,25 @@ impl Driver {
     #[cfg(feature = "std")]
     #[inline]
     pub fn write(&mut self, storage: &mut Storage, transport: impl std::io::Write) -> std::io::Result<bool> {
-        self.progress.write(&mut self.connection, storage, transport)
+        self.progress.write(self.connection.sender_mut(), storage, transport)
     }
 
     /// What is outbound, for a loop that writes otherwise: behind that it says that it [`wrote`](Self::wrote).
     #[inline]
     pub fn outbound(&mut self, storage: &mut Storage) -> Outgoing<'_> {
-        self.progress.note_answers(&self.connection, storage);
-        self.progress.outbound(&mut self.connection)
+        self.progress.note_answers(self.connection.sender(), storage);
+        self.progress.outbound(self.connection.sender_mut())
     }
 
     /// Behind [`outbound`](Self::outbound): as much was written as the transport took.
     #[inline]
     pub fn wrote(&mut self, storage: &mut Storage) {
-        self.progress.wrote(&self.connection, storage);
+        self.progress.wrote(self.connection.sender(), storage);
     }
 
     /// The transport takes no more for good: what waits to go out is dropped, and reading goes on to its end.
     pub fn write_failed(&mut self) {
-        self.progress.write_failed(&mut self.connection);
+        self.progress.write_failed(self.connection.sender_mut());
     }
 
     /// Whether the transport itself holds bytes back, as TLS may: it is not closed before they have gone, for a while.

@@ -1,8 +1,7 @@
 //! What a driver knows besides its connection: small while all goes well.
 
 use super::Answers;
-use crate::connection::Connection;
-use crate::state::State;
+use crate::send::sender::Sender;
 use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 
@@ -127,19 +126,22 @@ impl Progress {
         (!kept.is_empty()).then_some((kept, at))
     }
 
+    /// What each half knows on: what is of reading, and what is of writing.
+    pub(super) fn split(self) -> (Self, Self) {
+        const WRITING: u16 = Progress::LENT | Progress::SHUT | Progress::HELD_BACK | Progress::BROKEN | Progress::DEAD;
+        const READING: u16 = Progress::EOF | Progress::WAITED | Progress::OWED | Progress::HERE;
+        let writing = Self { flags: self.flags & WRITING, ..Self::default() };
+        (Self { flags: self.flags & READING, ..self }, writing)
+    }
+
     /// Lets go of what is no longer needed.
     #[cold]
-    pub(super) fn tidy(&mut self, connection: &Connection) {
+    pub(super) fn tidy(&mut self, sender: &Sender) {
         let waits = self.has(Self::WAITS);
         let Some(rare) = &mut self.rare else { return };
-        rare.answers.add(connection.sender(), 0);
+        rare.answers.add(sender, 0);
         if !waits && rare.answers.is_empty() && rare.kept.is_empty() && rare.linger.is_none() {
             self.rare = None;
         }
     }
-}
-
-/// Whether the closing handshake has begun, or the end has come.
-pub(super) fn is_closing(connection: &Connection) -> bool {
-    matches!(connection.state(), State::Closing | State::Closed)
 }

@@ -1,11 +1,9 @@
 //! Reading: where bytes go, which events they make, and when it is others' turn.
 
-use super::progress::is_closing;
+use super::incoming::Incoming;
 use super::{Progress, Storage, Turn, work};
 use crate::connection::Connection;
 use crate::event::Event;
-use crate::message::Role;
-use crate::state::State;
 use crate::wire::error::ProtocolError;
 use alloc::borrow::Cow;
 use core::mem;
@@ -15,17 +13,10 @@ use core::time::Duration;
 /// the copy.
 const MOST_GATHERED: usize = 512 << 10;
 
-/// How messages come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    Message,
-    Piece,
-}
-
 impl Progress {
     /// Where the next read goes.
     #[inline]
-    pub(super) fn space<'a>(&mut self, connection: &'a mut Connection, storage: &'a mut Storage) -> &'a mut [u8] {
+    pub(super) fn space<'a>(&mut self, connection: &'a mut impl Incoming, storage: &'a mut Storage) -> &'a mut [u8] {
         self.enter(connection, storage);
         storage.is_tail = storage.len() == 0 && connection.tail().is_some();
         match storage.is_tail {
@@ -36,12 +27,12 @@ impl Progress {
 
     /// The turn begins, unless it has begun.
     #[inline]
-    pub(super) fn enter(&mut self, connection: &Connection, storage: &mut Storage) {
+    pub(super) fn enter(&mut self, connection: &impl Incoming, storage: &mut Storage) {
         if !self.has(Self::HERE) {
             self.set(Self::HERE, true);
             // What lies there is of a connection that is gone, or it would have left.
             storage.abandon();
-            storage.gather = MOST_GATHERED.min(connection.sender().outbound_limits().hard / 2);
+            storage.gather = MOST_GATHERED.min(connection.most_queued() / 2);
             storage.begin(connection.queued());
             if self.rare().is_some() {
                 self.restore(storage);
@@ -66,19 +57,19 @@ impl Progress {
 
     /// Whether the transport should be read.
     #[inline]
-    pub(super) fn reads(&self, connection: &Connection, storage: &Storage) -> bool {
+    pub(super) fn reads(&self, connection: &impl Incoming, storage: &Storage) -> bool {
         !self.has_any(Self::STOPPED) && !self.has_input(storage) && connection.wants_read()
     }
 
     /// Whether this turn goes on behind a write.
     #[inline]
-    pub(super) fn has_more(&self, connection: &Connection, storage: &Storage) -> bool {
+    pub(super) fn has_more(&self, connection: &impl Incoming, storage: &Storage) -> bool {
         let over = storage.must_write || storage.work > work::MOST;
         !over && !self.has_any(Self::STOPPED) && self.has_input(storage) && connection.wants_read()
     }
 
     #[inline]
-    pub(super) fn received(&mut self, connection: &Connection, storage: &mut Storage, len: usize, now: Duration) {
+    pub(super) fn received(&mut self, connection: &impl Incoming, storage: &mut Storage, len: usize, now: Duration) {
         storage.asked = true;
         storage.begin(connection.queued());
         if len == 0 {
@@ -97,20 +88,32 @@ impl Progress {
     #[inline]
     pub(super) fn event<'a>(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut impl Incoming,
         storage: &'a mut Storage,
-        mode: Mode,
         now: Duration,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
+        self.event_by(connection, storage, now, true, Incoming::receive)
+    }
+
+    /// The same, of a connection that takes its input by `receive`; `whole` says that it does so by messages.
+    #[inline(always)]
+    pub(super) fn event_by<'a, C: Incoming, E: From<ProtocolError>>(
+        &mut self,
+        connection: &mut C,
+        storage: &'a mut Storage,
+        now: Duration,
+        whole: bool,
+        receive: impl FnOnce(&mut C, &mut &'a mut [u8]) -> Result<Option<Event<'a>>, E>,
+    ) -> Result<Option<Event<'a>>, E> {
         if self.goes_on(connection, storage) {
-            return self.decode(connection, storage, mode, now);
+            return self.decode(connection, storage, now, receive);
         }
-        self.any_event(connection, storage, mode, now)
+        self.any_event(connection, storage, now, whole, receive)
     }
 
     /// Whether there is input to decode, and nothing else to mind.
     #[inline]
-    fn goes_on(&self, connection: &Connection, storage: &Storage) -> bool {
+    fn goes_on(&self, connection: &impl Incoming, storage: &Storage) -> bool {
         self.flags() & (Self::HERE | Self::STOPPED | Self::OWED) == Self::HERE
             && !storage.is_special
             && storage.at < storage.end
@@ -133,7 +136,7 @@ impl Progress {
                 self.each_message(connection, storage, &mut take)?;
             }
             let is_tail = storage.tail > 0;
-            let Some(event) = self.event(connection, storage, Mode::Message, now)? else { return Ok(()) };
+            let Some(event) = self.event(connection, storage, now)? else { return Ok(()) };
             let mut work = 0;
             take(&mut Turn::new(connection, self, &mut work, is_tail), event);
             storage.work = storage.work.saturating_add(work);
@@ -194,17 +197,18 @@ impl Progress {
     }
 
     #[inline(never)]
-    fn any_event<'a>(
+    fn any_event<'a, C: Incoming, E: From<ProtocolError>>(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut C,
         storage: &'a mut Storage,
-        mode: Mode,
         now: Duration,
-    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        whole: bool,
+        receive: impl FnOnce(&mut C, &mut &'a mut [u8]) -> Result<Option<Event<'a>>, E>,
+    ) -> Result<Option<Event<'a>>, E> {
         self.enter(connection, storage);
         storage.must_write |= connection.queued() > storage.stop_at;
         if self.has_any(Self::STOPPED) || storage.must_write || storage.work > work::MOST {
-            return self.stopped(connection, storage, now);
+            return Ok(self.stopped(connection, storage, now)?);
         }
         if storage.tail > 0 {
             let len = mem::take(&mut storage.tail);
@@ -212,33 +216,30 @@ impl Progress {
             let result = connection.receive_tail(len);
             if !matches!(result, Ok(None)) {
                 self.set(Self::TIMED, self.has(Self::TIMED) && result.is_ok());
-                return result;
+                return Ok(result?);
             }
         }
-        if storage.len() == 0 && !self.has(Self::OWED) || self.is_cut(connection, storage, mode) {
-            return self.dry(connection, storage.asked, &mut storage.idle, now);
+        if storage.len() == 0 && !self.has(Self::OWED) || whole && self.is_cut(connection, storage) {
+            return Ok(self.dry(connection, storage.asked, &mut storage.idle, now)?);
         }
         storage.is_special = storage.full;
-        self.decode(connection, storage, mode, now)
+        self.decode(connection, storage, now, receive)
     }
 
     /// Has the connection take from the input.
     #[inline(always)]
-    fn decode<'a>(
+    fn decode<'a, C: Incoming, E: From<ProtocolError>>(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut C,
         storage: &'a mut Storage,
-        mode: Mode,
         now: Duration,
-    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        receive: impl FnOnce(&mut C, &mut &'a mut [u8]) -> Result<Option<Event<'a>>, E>,
+    ) -> Result<Option<Event<'a>>, E> {
         // Field by field, for the event borrows only the input.
         let input = if storage.is_kept { &mut storage.kept[..] } else { &mut storage.buffer[..] };
         let end = storage.at + work::portion(connection, storage.end - storage.at);
         let mut input = &mut input[storage.at..end];
-        let result = match mode {
-            Mode::Message => connection.receive(&mut input),
-            Mode::Piece => connection.receive_piece(&mut input),
-        };
+        let result = receive(connection, &mut input);
         let at = end - input.len();
         let taken = at - mem::replace(&mut storage.at, at);
         storage.work += taken + work::EVENT;
@@ -251,7 +252,7 @@ impl Progress {
                 storage.is_special |= must_write;
             }
             Ok(None) => {
-                self.set(Self::OWED, Self::awaits_answer(connection));
+                self.set(Self::OWED, connection.awaits_answer());
                 storage.work += work::inflating(connection, taken);
                 if at < storage.end {
                     // The rest of what is compressed comes when it was the others' turn.
@@ -259,7 +260,7 @@ impl Progress {
                     storage.must_write = true;
                     return Ok(None);
                 }
-                return self.dry(connection, storage.asked, &mut storage.idle, now);
+                return Ok(self.dry(connection, storage.asked, &mut storage.idle, now)?);
             }
             Err(_) => self.set(Self::TIMED, false),
         }
@@ -269,7 +270,7 @@ impl Progress {
     /// What follows from an event that is no message lying where it was read: the work that it was, and whether its answer
     /// is to be written before there is more.
     #[cold]
-    fn told(&mut self, connection: &Connection, event: &Event<'_>, taken: usize) -> (usize, bool) {
+    fn told(&mut self, connection: &impl Incoming, event: &Event<'_>, taken: usize) -> (usize, bool) {
         let payload = match event {
             Event::Text(text) => text.len(),
             Event::Binary(bytes) | Event::Unchecked(bytes) => bytes.len(),
@@ -287,16 +288,11 @@ impl Progress {
         (payload + work::inflating(connection, taken), false)
     }
 
-    /// Whether a request waits to be answered, behind which the connection may hold input.
-    fn awaits_answer(connection: &Connection) -> bool {
-        connection.state() == State::Connecting && connection.role() == Role::Server && !connection.wants_read()
-    }
-
     /// Whether what is left is the front of a frame, whose rest the transport has at hand: it is worth one more read, behind
     /// which the frame is borrowed instead of put together.
     #[inline]
-    fn is_cut(&self, connection: &Connection, storage: &mut Storage, mode: Mode) -> bool {
-        if !storage.full || mode == Mode::Piece || self.has_any(Self::WAITED | Self::EOF | Self::OWED) {
+    fn is_cut(&self, connection: &impl Incoming, storage: &mut Storage) -> bool {
+        if !storage.full || self.has_any(Self::WAITED | Self::EOF | Self::OWED) {
             return false;
         }
         let missing = connection.missing(storage.input());
@@ -308,7 +304,7 @@ impl Progress {
     #[cold]
     fn stopped(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut impl Incoming,
         storage: &mut Storage,
         now: Duration,
     ) -> Result<Option<Event<'static>>, ProtocolError> {
@@ -316,7 +312,7 @@ impl Progress {
             return self.end_of_pause(connection, storage, now);
         }
         // A peer that takes nothing is given up. One that is not read cannot answer a ping, but nobody waits for ever for its end.
-        let counts = if self.has(Self::HELD) { is_closing(connection) } else { self.has(Self::WAITS) };
+        let counts = if self.has(Self::HELD) { connection.is_closing() } else { self.has(Self::WAITS) };
         match counts && !storage.must_write {
             true => self.judge(connection, now),
             false => Ok(None),
@@ -326,7 +322,7 @@ impl Progress {
     /// A peer that has hung up is waited for as long as a closing handshake may take; then what it has left is dropped.
     fn end_of_pause(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut impl Incoming,
         storage: &mut Storage,
         now: Duration,
     ) -> Result<Option<Event<'static>>, ProtocolError> {
@@ -345,7 +341,7 @@ impl Progress {
     #[inline]
     fn dry(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut impl Incoming,
         asked: bool,
         idle: &mut bool,
         now: Duration,
@@ -368,7 +364,11 @@ impl Progress {
     }
 
     #[inline(never)]
-    fn judge(&mut self, connection: &mut Connection, now: Duration) -> Result<Option<Event<'static>>, ProtocolError> {
+    fn judge(
+        &mut self,
+        connection: &mut impl Incoming,
+        now: Duration,
+    ) -> Result<Option<Event<'static>>, ProtocolError> {
         let result = match self.take_heard(now) {
             Some(heard) => connection.handle_timeout(heard),
             None => Ok(None),
@@ -377,17 +377,22 @@ impl Progress {
             Ok(None) => connection.handle_timeout(now),
             told => told,
         };
-        self.set(Self::TIMED, connection.state() == State::Open);
-        // A dead peer is not waited for.
-        self.set(Self::DEAD, self.has(Self::DEAD) || result == Err(ProtocolError::PongTimeout));
+        self.judged(connection.is_open(), result.as_ref().err().copied());
         result
+    }
+
+    /// The connection was told the time, and is open then, or was ended by it.
+    pub(super) fn judged(&mut self, open: bool, ended: Option<ProtocolError>) {
+        self.set(Self::TIMED, open);
+        // A dead peer is not waited for.
+        self.set(Self::DEAD, self.has(Self::DEAD) || ended == Some(ProtocolError::PongTimeout));
     }
 }
 
 impl Progress {
     /// The transport has nothing to read now.
     #[inline]
-    pub(super) fn received_nothing(&mut self, connection: &Connection, storage: &mut Storage) {
+    pub(super) fn received_nothing(&mut self, connection: &impl Incoming, storage: &mut Storage) {
         self.enter(connection, storage);
         storage.begin(connection.queued());
         (storage.asked, storage.idle, storage.full, storage.is_special) = (true, true, false, false);

@@ -82,6 +82,13 @@ impl Storage {
         }
     }
 
+    /// What this turn's events have cost, about, in bytes of messages that come whole: for a loop that has an account of its
+    /// own of when others have their turn.
+    #[inline]
+    pub fn work(&self) -> usize {
+        self.work
+    }
+
     /// Where the next bytes go, behind those that are left.
     #[inline]
     pub(super) fn space(&mut self) -> &mut [u8] {

@@ -1,6 +1,6 @@
 //! What a turn of one connection may cost, so that no peer takes the turns of others: bytes, about a nanosecond each.
 
-use crate::connection::Connection;
+use super::incoming::Incoming;
 
 /// When a turn's events have cost more, the rest waits until it was the others' turn.
 pub(super) const MOST: usize = 4 << 20;
@@ -20,12 +20,12 @@ const MOST_COMPRESSED: usize = MOST / CODEC;
 
 /// Of so many bytes of input as many as a connection is given at once.
 #[inline]
-pub(super) fn portion(connection: &Connection, len: usize) -> usize {
-    if connection.negotiated().is_compressed() { len.min(MOST_COMPRESSED) } else { len }
+pub(super) fn portion(connection: &impl Incoming, len: usize) -> usize {
+    if connection.is_compressed() { len.min(MOST_COMPRESSED) } else { len }
 }
 
 /// What so many bytes of input cost besides.
 #[inline]
-pub(super) fn inflating(connection: &Connection, taken: usize) -> usize {
-    if connection.negotiated().is_compressed() { taken * CODEC } else { 0 }
+pub(super) fn inflating(connection: &impl Incoming, taken: usize) -> usize {
+    if connection.is_compressed() { taken * CODEC } else { 0 }
 }

@@ -1,11 +1,12 @@
 //! Writing: the lent outbox, the answers that wait, the transport's end, and what comes next.
 
-use super::progress::is_closing;
+use super::incoming::Incoming;
 use super::{Next, Progress, Storage};
 use crate::connection::Connection;
 use crate::message::Role;
 use crate::send::outgoing::Outgoing;
-use crate::state::{State, Transport};
+use crate::send::sender::Sender;
+use crate::state::{State, Transport, Wants};
 use alloc::vec::Vec;
 use bytes::Buf;
 use core::mem;
@@ -27,26 +28,26 @@ const LINGER: Duration = Duration::from_secs(10);
 impl Progress {
     /// Lends the outbox to a connection that holds none.
     #[inline]
-    pub(super) fn lend(&mut self, connection: &mut Connection, storage: &mut Storage) {
-        if !self.has(Self::LENT) && connection.queued() == 0 {
-            connection.swap_outbox(&mut storage.outbox);
+    pub(super) fn lend(&mut self, sender: &mut Sender, storage: &mut Storage) {
+        if !self.has(Self::LENT) && sender.queued() == 0 {
+            sender.swap_outbox(&mut storage.outbox);
             self.set(Self::LENT, true);
         }
     }
 
     /// What is outbound; of a lent outbox, the room stays, and of an own one what the next may take over.
     #[inline]
-    pub(super) fn outbound<'a>(&self, connection: &'a mut Connection) -> Outgoing<'a> {
+    pub(super) fn outbound<'a>(&self, sender: &'a mut Sender) -> Outgoing<'a> {
         match self.has(Self::LENT) {
-            true => connection.outbound().retaining(usize::MAX),
-            false => connection.outbound().retaining(MOST_MOVED),
+            true => sender.outbound().retaining(usize::MAX),
+            false => sender.outbound().retaining(MOST_MOVED),
         }
     }
 
     /// As much was written as the transport took.
     #[inline]
-    pub(super) fn wrote(&mut self, connection: &Connection, storage: &mut Storage) {
-        let queued = connection.queued();
+    pub(super) fn wrote(&mut self, sender: &Sender, storage: &mut Storage) {
+        let queued = sender.queued();
         if queued == 0 {
             storage.answered = 0;
         }
@@ -57,47 +58,52 @@ impl Progress {
     #[inline]
     pub(super) fn write(
         &mut self,
-        connection: &mut Connection,
+        sender: &mut Sender,
         storage: &mut Storage,
         transport: impl std::io::Write,
     ) -> std::io::Result<bool> {
-        self.note_answers(connection, storage);
-        let result = write_all(self.outbound(connection), transport);
+        self.note_answers(sender, storage);
+        let result = write_all(self.outbound(sender), transport);
         if result.is_err() {
-            self.write_failed(connection);
+            self.write_failed(sender);
         }
-        self.wrote(connection, storage);
+        self.wrote(sender, storage);
         result
     }
 
     #[cold]
-    pub(super) fn write_failed(&mut self, connection: &mut Connection) {
-        let queued = connection.queued();
-        connection.outbound().advance(queued);
+    pub(super) fn write_failed(&mut self, sender: &mut Sender) {
+        let queued = sender.queued();
+        sender.outbound().advance(queued);
         self.set(Self::BROKEN, true);
         self.set(Self::TIMED, false);
     }
 
     /// Counts what was made to go out from within reading since the count was last taken up.
     #[inline]
-    pub(super) fn note_answers(&mut self, connection: &Connection, storage: &mut Storage) {
-        storage.answered += connection.queued().saturating_sub(storage.queued);
+    pub(super) fn note_answers(&mut self, sender: &Sender, storage: &mut Storage) {
+        storage.answered += sender.queued().saturating_sub(storage.queued);
     }
 
     #[inline]
     pub(super) fn is_settled(&self, connection: &Connection, storage: &Storage) -> bool {
-        self.has(Self::TIMED)
-            && !self.has_any(Self::STOPPED | Self::EOF | Self::BROKEN | Self::OWED)
-            && connection.queued() == 0
-            && !(self.has(Self::HERE) && storage.len() > 0)
-            && !self.has_kept()
-            && connection.state() == State::Open
+        let input = self.has(Self::HERE) && storage.len() > 0 || self.has_kept();
+        let stops = input || self.has_any(Self::STOPPED | Self::EOF | Self::OWED);
+        !stops && self.is_settled_out(connection.sender())
+    }
+
+    /// The part of it that is of writing, time and the end.
+    #[inline]
+    pub(super) fn is_settled_out(&self, sender: &Sender) -> bool {
+        self.flags() & (Self::TIMED | Self::BROKEN) == Self::TIMED
+            && sender.queued() == 0
+            && sender.state() == State::Open
     }
 
     #[inline]
     pub(super) fn next(&mut self, connection: &mut Connection, storage: &mut Storage, now: Duration) -> Next {
         self.enter(connection, storage);
-        self.take_answers(connection, storage);
+        self.take_answers(connection.sender(), storage);
         storage.end_turn();
         storage.begin(connection.queued());
         if self.is_settled(connection, storage) {
@@ -116,42 +122,44 @@ impl Progress {
         let mut next = Next {
             again: !self.has_any(Self::STOPPED) && (self.has(Self::EOF) || wants.read && self.has_input(storage)),
             read: self.reads(connection, storage),
-            write: wants.write && !self.has(Self::BROKEN),
-            deadline: wants.deadline,
-            ..Next::default()
+            ..self.next_out(wants)
         };
         if self.has_any(Self::PAUSED | Self::HELD) {
             next.deadline = self.deadline_unread(connection, now, next.deadline);
         }
-        self.end_transport(connection, wants.transport, now, &mut next);
+        self.end_transport(connection.sender(), wants.transport, now, &mut next);
         next
+    }
+
+    /// What the sending half wants, as far as it can be done.
+    pub(super) fn next_out(&self, wants: Wants) -> Next {
+        Next { write: wants.write && !self.has(Self::BROKEN), deadline: wants.deadline, ..Next::default() }
     }
 
     /// The deadline of a connection that is not read by its application's wish: a peer that is not read cannot answer a ping.
     #[cold]
     fn deadline_unread(&mut self, connection: &Connection, now: Duration, own: Option<Duration>) -> Option<Duration> {
         if !self.has(Self::PAUSED) {
-            return own.filter(|_| is_closing(connection));
+            return own.filter(|_| connection.is_closing());
         }
-        let until = now.saturating_add(patience(connection));
+        let until = now.saturating_add(patience(connection.sender()));
         self.has(Self::HUNG_UP).then(|| *self.rare_mut().linger.get_or_insert(until))
     }
 
     /// Takes up what was made to go out from within reading.
     #[inline]
-    fn take_answers(&mut self, connection: &Connection, storage: &mut Storage) {
-        self.note_answers(connection, storage);
+    fn take_answers(&mut self, sender: &Sender, storage: &mut Storage) {
+        self.note_answers(sender, storage);
         if storage.answered > 0 || self.has(Self::WAITS) {
-            self.note_waiting(connection, mem::take(&mut storage.answered));
+            self.note_waiting(sender, mem::take(&mut storage.answered));
         }
     }
 
     /// Whether reading waits for a server's answers.
     #[cold]
-    fn note_waiting(&mut self, connection: &Connection, answered: usize) {
+    fn note_waiting(&mut self, sender: &Sender, answered: usize) {
         let waits = self.has(Self::WAITS);
-        if waits || answered > 0 && connection.is_high() && connection.role() == Role::Server {
-            let sender = connection.sender();
+        if waits || answered > 0 && sender.is_high() && sender.role() == Role::Server {
             let answers = &mut self.rare_mut().answers;
             answers.add(sender, answered);
             let pause = answers.pause(sender);
@@ -161,20 +169,19 @@ impl Progress {
 
     /// What becomes of the transport.
     #[inline]
-    fn end_transport(&mut self, connection: &Connection, transport: Transport, now: Duration, next: &mut Next) {
+    pub(super) fn end_transport(&mut self, sender: &Sender, transport: Transport, now: Duration, next: &mut Next) {
         let transport = if self.has(Self::DEAD) { Transport::Close } else { transport };
         if transport == Transport::Open {
             return;
         }
-        next.shutdown = connection.queued() == 0 && !self.has_any(Self::SHUT | Self::BROKEN);
+        next.shutdown = sender.queued() == 0 && !self.has_any(Self::SHUT | Self::BROKEN);
         self.set(Self::SHUT, self.has(Self::SHUT) || next.shutdown);
         if transport == Transport::Shutdown {
             return;
         }
-        let held_back =
-            self.has(Self::HELD_BACK) && !self.has_any(Self::BROKEN | Self::DEAD) && connection.queued() == 0;
+        let held_back = self.has(Self::HELD_BACK) && !self.has_any(Self::BROKEN | Self::DEAD) && sender.queued() == 0;
         // What the transport was given last has still to leave it.
-        let until = now.saturating_add(patience(connection));
+        let until = now.saturating_add(patience(sender));
         let until = held_back.then(|| *self.rare_mut().linger.get_or_insert(until));
         let deadline = until.filter(|until| *until > now);
         *next = Next { shutdown: next.shutdown, close: deadline.is_none(), deadline, ..Next::default() };
@@ -183,35 +190,48 @@ impl Progress {
     #[inline]
     pub(super) fn leave(&mut self, connection: &mut Connection, storage: &mut Storage) {
         if self.has(Self::HERE) {
-            self.take_answers(connection, storage);
+            self.take_answers(connection.sender(), storage);
         }
-        match (self.has(Self::LENT), connection.queued()) {
-            (true, 0) => {
-                let mut outbox = Vec::new();
-                connection.swap_outbox(&mut outbox);
-                storage.take_back(outbox);
-                self.set(Self::LENT, false);
-            }
-            (lent, queued) => self.keep_outbox(connection, storage, lent, queued),
+        self.leave_out(connection.sender_mut(), storage);
+        self.leave_in(storage);
+        if self.rare().is_some() && !self.has_kept() {
+            self.tidy(connection.sender());
         }
+    }
+
+    /// Takes what is left of the input out of `storage`.
+    #[inline]
+    pub(super) fn leave_in(&mut self, storage: &mut Storage) {
         if self.has(Self::HERE) && storage.len() > 0 {
             let (kept, at) = storage.keep();
             let rare = self.rare_mut();
             (rare.kept, rare.at) = (kept, at);
-        } else if self.rare().is_some() {
-            self.tidy(connection);
         }
         self.set(Self::HERE, false);
         storage.end_turn();
     }
 
+    /// Takes what waits to go out out of `storage`.
+    #[inline]
+    pub(super) fn leave_out(&mut self, sender: &mut Sender, storage: &mut Storage) {
+        match (self.has(Self::LENT), sender.queued()) {
+            (true, 0) => {
+                let mut outbox = Vec::new();
+                sender.swap_outbox(&mut outbox);
+                storage.take_back(outbox);
+                self.set(Self::LENT, false);
+            }
+            (lent, queued) => self.keep_outbox(sender, storage, lent, queued),
+        }
+    }
+
     #[inline(never)]
-    fn keep_outbox(&mut self, connection: &mut Connection, storage: &mut Storage, lent: bool, queued: usize) {
+    fn keep_outbox(&mut self, sender: &mut Sender, storage: &mut Storage, lent: bool, queued: usize) {
         match (lent, queued) {
             // An own one that has served.
             (false, 0) => {
                 let mut spent = Vec::new();
-                connection.swap_outbox(&mut spent);
+                sender.swap_outbox(&mut spent);
                 if (1..=MOST_MOVED).contains(&spent.capacity()) && storage.outboxes.len() < MOST_SPARE {
                     storage.outboxes.push(spent);
                 }
@@ -219,7 +239,7 @@ impl Progress {
             (true, ..=MOST_MOVED) => {
                 let mut own = storage.outboxes.pop().unwrap_or_default();
                 own.reserve(queued);
-                connection.swap_outbox(&mut own);
+                sender.swap_outbox(&mut own);
                 storage.take_back(own);
             }
             // A large one it keeps, or has kept.
@@ -230,8 +250,8 @@ impl Progress {
 }
 
 /// How long an end is waited for that has no deadline of its own: as long as a closing handshake may take.
-fn patience(connection: &Connection) -> Duration {
-    connection.sender().close_timeout().unwrap_or(LINGER)
+fn patience(sender: &Sender) -> Duration {
+    sender.close_timeout().unwrap_or(LINGER)
 }
 
 /// Writes until the transport takes less than it is offered; whether all is written.
