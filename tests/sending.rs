@@ -565,3 +565,27 @@ fn fragments_of_the_caller_are_not_cut_further() {
     end.send_fragment(Kind::Binary, b"f", true).unwrap();
     assert_eq!(outbound(&mut end), b"\x02\x05abcde\x80\x01f");
 }
+
+/// Where the last of what waits to go out lies.
+fn last_slice(connection: &mut Connection) -> *const u8 {
+    let mut slices = [std::io::IoSlice::new(&[]); 3];
+    let outbound = connection.outbound();
+    let count = outbound.chunks_vectored(&mut slices);
+    slices[count - 1].as_ptr()
+}
+
+#[test]
+fn a_long_message_that_is_nobody_elses_goes_out_from_where_it_lies() {
+    for (len, stays) in [(4095, false), (4096, true)] {
+        let bytes = Bytes::from(vec![7; len]);
+        let arrives = [Event::Binary(bytes.to_vec().into())];
+        let mut server = open(Role::Server);
+        server.send(bytes.clone()).unwrap();
+        assert_eq!(last_slice(&mut server) == bytes.as_ptr(), stays, "{len} bytes");
+        assert_eq!(arrived(&mut server), arrives);
+        // Lent, it is copied.
+        server.send(&Message::from(bytes.clone())).unwrap();
+        assert_ne!(last_slice(&mut server), bytes.as_ptr());
+        assert_eq!(arrived(&mut server), arrives);
+    }
+}

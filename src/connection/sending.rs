@@ -11,12 +11,12 @@ use bytes::Bytes;
 
 /// Sending: all or nothing, and never blocking.
 impl Connection {
-    /// Sends a message.
+    /// Sends a message: text, bytes, or a [`Message`]. A long one that borrows nothing goes out from where it lies.
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
     #[inline]
-    pub fn send(&mut self, message: &Message<'_>) -> Result<(), SendError> {
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
         self.sender.send(message)
     }
 
@@ -25,7 +25,11 @@ impl Connection {
     /// # Errors
     /// As [`send_text`](Self::send_text).
     #[cfg(feature = "deflate")]
-    pub fn send_with(&mut self, message: &Message<'_>, compress: crate::Compress) -> Result<(), SendError> {
+    pub fn send_with<'m>(
+        &mut self,
+        message: impl Into<Message<'m>>,
+        compress: crate::Compress,
+    ) -> Result<(), SendError> {
         self.sender.send_with(message, compress)
     }
 

@@ -4,9 +4,15 @@ pub(crate) mod assemble;
 pub(crate) mod chunk;
 #[cfg(feature = "deflate")]
 pub(crate) mod inflated;
+mod payload;
 
 use crate::wire::frame::OpCode;
 use alloc::borrow::Cow;
+use alloc::{string::String, vec::Vec};
+use bytes::Bytes;
+use bytestring::ByteString;
+
+pub use payload::{Payload, Text};
 
 /// No message has more bytes than a buffer can, whatever the limits say: a length may go far beyond where an address has 32
 /// bits (RFC 6455 §5.2).
@@ -22,7 +28,7 @@ pub enum Role {
 }
 
 /// Whether a message is text or binary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// UTF-8 text.
     Text,
@@ -41,19 +47,48 @@ impl Kind {
     }
 }
 
-/// A message, or a part of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A message, or a part of one; owned, shared or borrowed from where it was read.
+///
+/// Whatever becomes a [`Text`] or a [`Payload`] becomes a message too, so what takes one takes `"text"`, a `String`, a
+/// `Vec<u8>` or [`Bytes`].
+///
+/// ```
+/// use sockless::Message;
+///
+/// let message = Message::from("hello");
+/// assert!(message.is_text() && message.len() == 5);
+/// assert_eq!(message.as_text(), Some("hello"));
+///
+/// // Kept beyond what it was read from; clones of it copy nothing.
+/// let kept: Message<'static> = message.into_owned();
+/// assert_eq!(kept.clone().into_bytes(), "hello");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message<'a> {
-    /// Text.
-    Text(Cow<'a, str>),
+    /// Text, whose UTF-8 was checked.
+    Text(Text<'a>),
     /// Bytes.
-    Binary(Cow<'a, [u8]>),
-    /// Text that nobody checked; who sends it vouches for it.
-    Unchecked(Cow<'a, [u8]>),
+    Binary(Payload<'a>),
+    /// Text that nobody checked, because [`Config::check_utf8`](crate::Config::check_utf8) is off; who sends it vouches for
+    /// it.
+    Unchecked(Payload<'a>),
 }
 
-impl Message<'_> {
+impl<'a> Message<'a> {
+    /// A text message.
+    #[inline]
+    pub fn text(text: impl Into<Text<'a>>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// A binary message.
+    #[inline]
+    pub fn binary(bytes: impl Into<Payload<'a>>) -> Self {
+        Self::Binary(bytes.into())
+    }
+
     /// Whether it is text or binary.
+    #[inline]
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Text(_) | Self::Unchecked(_) => Kind::Text,
@@ -61,7 +96,32 @@ impl Message<'_> {
         }
     }
 
+    /// Whether it is text, checked or not.
+    #[inline]
+    pub const fn is_text(&self) -> bool {
+        matches!(self.kind(), Kind::Text)
+    }
+
+    /// Whether it is binary.
+    #[inline]
+    pub const fn is_binary(&self) -> bool {
+        matches!(self.kind(), Kind::Binary)
+    }
+
+    /// Bytes of the payload.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Whether the payload is empty.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The bytes of the payload.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -69,25 +129,92 @@ impl Message<'_> {
         }
     }
 
-    /// The same, borrowing nothing.
+    /// The text of a message whose UTF-8 was checked.
+    #[inline]
+    pub fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The payload, which is copied only if it is borrowed.
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Text(text) => text.into_bytes(),
+            Self::Binary(bytes) | Self::Unchecked(bytes) => bytes.into_bytes(),
+        }
+    }
+
+    /// The same, borrowing nothing: what is borrowed is copied. Clones of what this gives copy nothing.
     pub fn into_owned(self) -> Message<'static> {
         match self {
-            Self::Text(text) => Message::Text(Cow::Owned(text.into_owned())),
-            Self::Binary(bytes) => Message::Binary(Cow::Owned(bytes.into_owned())),
-            Self::Unchecked(bytes) => Message::Unchecked(Cow::Owned(bytes.into_owned())),
+            Self::Text(text) => Message::Text(text.into_owned()),
+            Self::Binary(bytes) => Message::Binary(bytes.into_owned()),
+            Self::Unchecked(bytes) => Message::Unchecked(bytes.into_owned()),
+        }
+    }
+
+    /// Whether its payload belongs to someone else, so that keeping it takes a copy.
+    #[inline]
+    pub fn is_borrowed(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_borrowed(),
+            Self::Binary(bytes) | Self::Unchecked(bytes) => bytes.is_borrowed(),
         }
     }
 }
 
-impl<'a> From<&'a str> for Message<'a> {
-    fn from(text: &'a str) -> Self {
-        Self::Text(Cow::Borrowed(text))
+impl<'a> From<Text<'a>> for Message<'a> {
+    #[inline]
+    fn from(text: Text<'a>) -> Self {
+        Self::Text(text)
     }
 }
 
-impl<'a> From<&'a [u8]> for Message<'a> {
-    fn from(bytes: &'a [u8]) -> Self {
-        Self::Binary(Cow::Borrowed(bytes))
+impl<'a> From<Payload<'a>> for Message<'a> {
+    #[inline]
+    fn from(bytes: Payload<'a>) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+/// Lent on, without a copy.
+impl<'a> From<&'a Message<'_>> for Message<'a> {
+    #[inline]
+    fn from(message: &'a Message<'_>) -> Self {
+        match message {
+            Message::Text(text) => Self::Text(text.into()),
+            Message::Binary(bytes) => Self::Binary(bytes.into()),
+            Message::Unchecked(bytes) => Self::Unchecked(bytes.into()),
+        }
+    }
+}
+
+macro_rules! message_from {
+    ($($variant:ident($from:ty)),+ $(,)?) => {
+        $(impl<'a> From<$from> for Message<'a> {
+            #[inline]
+            fn from(payload: $from) -> Self {
+                Self::$variant(payload.into())
+            }
+        })+
+    };
+}
+
+message_from!(
+    Text(&'a str),
+    Text(&'a String),
+    Text(String),
+    Text(ByteString),
+    Text(Cow<'a, str>),
+    Binary(&'a [u8]),
+    Binary(&'a Vec<u8>),
+    Binary(Vec<u8>),
+    Binary(Bytes),
+    Binary(Cow<'a, [u8]>),
+);
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Message<'a> {
+    fn from(bytes: &'a [u8; N]) -> Self {
+        Self::Binary(bytes.into())
     }
 }
 
@@ -102,4 +229,11 @@ pub struct Piece<'a> {
     pub frame_end: bool,
     /// Whether it is the last of its message.
     pub last: bool,
+}
+
+impl Piece<'_> {
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Piece<'static> {
+        Piece { data: self.data.into_owned(), ..self }
+    }
 }

@@ -8,7 +8,6 @@ use crate::mailbox::{Shared, Teller};
 use crate::pool::Snapshot;
 use sockless::bytes::Bytes;
 use sockless::{Code, Counters, Kind, Limits, Message, Prepared, SendError, State};
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -80,13 +79,12 @@ impl<S> Conn<'_, S> {
     /// # Errors
     /// As [`send_text`](Self::send_text).
     #[inline]
-    pub fn send(&mut self, message: Message<'_>) -> Result<Sent, SendError> {
-        let (kind, owned) = match message {
-            Message::Text(Cow::Owned(text)) => (Kind::Text, text.into_bytes()),
-            Message::Binary(Cow::Owned(bytes)) => (Kind::Binary, bytes),
-            ref message => return self.lend(message),
-        };
-        self.parcel(Parcel::Shared(kind, owned.into()))
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<Sent, SendError> {
+        let message = message.into();
+        match message.is_borrowed() {
+            true => self.lend(&message),
+            false => self.parcel(Parcel::Shared(message.kind(), message.into_bytes())),
+        }
     }
 
     #[inline]
@@ -108,7 +106,7 @@ impl<S> Conn<'_, S> {
     /// [`FragmentUnderWay`](SendError::FragmentUnderWay) for now.
     #[inline]
     pub fn send_text(&mut self, text: &str) -> Result<Sent, SendError> {
-        self.lend(&Message::Text(Cow::Borrowed(text)))
+        self.lend(&text.into())
     }
 
     /// Sends a binary message.
@@ -117,7 +115,7 @@ impl<S> Conn<'_, S> {
     /// As [`send_text`](Self::send_text).
     #[inline]
     pub fn send_binary(&mut self, bytes: &[u8]) -> Result<Sent, SendError> {
-        self.lend(&Message::Binary(Cow::Borrowed(bytes)))
+        self.lend(&bytes.into())
     }
 
     /// Sends a fragment of a message (RFC 6455 §5.4), which begins with the first and ends with the `last`; all are of one

@@ -3,11 +3,9 @@
 use crate::alarm::Alarm;
 use crate::buffer::{are_few, give_back, lend_outbox};
 use crate::error::Error;
-use crate::message::Message;
 use bytes::Buf;
 use sockless::driver::Answers;
-use sockless::{Code, Kind, ProtocolError, SendError, Sender, State, Transport, bytes};
-use std::borrow::Cow;
+use sockless::{Code, Message, ProtocolError, SendError, Sender, State, Transport, bytes};
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,9 +14,6 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
-
-/// Bytes; a longer binary message goes out from where it lies. Below, a copy costs less than a reference.
-const LEAST_SHARED: usize = 4 << 10;
 
 /// Bytes; a longer message that is borrowed is written from where it lies. Below, a copy costs less than a system call for
 /// each message.
@@ -120,16 +115,9 @@ impl Writing {
     ///
     /// # Errors
     /// [`Error::Io`] where nothing can be written any more, else [`Error::Send`].
-    pub(crate) fn push(&mut self, message: Message) -> Result<(), Error> {
+    pub(crate) fn push(&mut self, message: Message<'_>) -> Result<(), Error> {
         self.prepare()?;
-        match message {
-            Message::Text(text) if text.len() < LEAST_SHARED => self.sender.send_text(&text)?,
-            Message::Text(text) => self.sender.send_shared(Kind::Text, text.into_bytes())?,
-            Message::Binary(bytes) if bytes.len() < LEAST_SHARED => self.sender.send_binary(&bytes)?,
-            Message::Binary(bytes) => self.sender.send_shared(Kind::Binary, bytes)?,
-            Message::Unchecked(bytes) => self.sender.send(&sockless::Message::Unchecked(bytes[..].into()))?,
-        }
-        Ok(())
+        Ok(self.sender.send(message)?)
     }
 
     /// Takes a message that is lent; a long one goes out from where it lies, if it can at once.
@@ -139,38 +127,24 @@ impl Writing {
     #[inline]
     pub(crate) fn push_borrowed<W: AsyncWrite + Unpin + ?Sized>(
         &mut self,
-        message: sockless::Message<'_>,
+        message: Message<'_>,
         io: &mut W,
     ) -> Result<(), Error> {
-        match message {
-            sockless::Message::Text(Cow::Borrowed(text)) if text.len() < LEAST_THROUGH => {
-                self.prepare()?;
-                Ok(self.sender.send_text(text)?)
-            }
-            sockless::Message::Binary(Cow::Borrowed(bytes)) if bytes.len() < LEAST_THROUGH => {
-                self.prepare()?;
-                Ok(self.sender.send_binary(bytes)?)
-            }
-            message => self.push_long(message, io),
+        if message.is_borrowed() && message.len() < LEAST_THROUGH {
+            self.prepare()?;
+            return Ok(self.sender.send(&message)?);
         }
+        self.push_long(message, io)
     }
 
     #[inline(never)]
-    fn push_long<W: AsyncWrite + Unpin + ?Sized>(
-        &mut self,
-        message: sockless::Message<'_>,
-        io: &mut W,
-    ) -> Result<(), Error> {
-        let is_borrowed = match &message {
-            sockless::Message::Text(text) => matches!(text, Cow::Borrowed(_)),
-            sockless::Message::Binary(bytes) | sockless::Message::Unchecked(bytes) => matches!(bytes, Cow::Borrowed(_)),
-        };
-        if !is_borrowed {
+    fn push_long<W: AsyncWrite + Unpin + ?Sized>(&mut self, message: Message<'_>, io: &mut W) -> Result<(), Error> {
+        if !message.is_borrowed() {
             // What is its own needs no copy.
-            return self.push(message.into());
+            return self.push(message);
         }
         self.prepare()?;
-        if message.as_bytes().len() < LEAST_THROUGH || !io.is_write_vectored() {
+        if message.len() < LEAST_THROUGH || !io.is_write_vectored() {
             return Ok(self.sender.send(&message)?);
         }
         let mut through = self.sender.send_through(&message)?;

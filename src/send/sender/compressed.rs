@@ -13,7 +13,8 @@ impl Sender {
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
-    pub fn send_with(&mut self, message: &Message<'_>, compress: Compress) -> Result<(), SendError> {
+    pub fn send_with<'m>(&mut self, message: impl Into<Message<'m>>, compress: Compress) -> Result<(), SendError> {
+        let message = message.into();
         self.check_new()?;
         self.deflate(message.kind(), message.as_bytes(), compress);
         Ok(())

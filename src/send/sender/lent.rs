@@ -27,6 +27,14 @@ impl Sender {
         Ok(())
     }
 
+    /// Sends a message that is nobody else's.
+    #[inline(never)]
+    pub(super) fn keep(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        self.check_new()?;
+        self.share(message.kind(), message.into_bytes());
+        Ok(())
+    }
+
     /// Sends what a [`Writer`](crate::Writer) has put together; `bytes` are left if they cannot be sent.
     pub(crate) fn send_vec(&mut self, kind: Kind, bytes: &mut Vec<u8>) -> Result<(), SendError> {
         self.check_message(kind, bytes)?;
