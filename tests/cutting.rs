@@ -590,7 +590,7 @@ impl Op {
         let mut events = vec![];
         match self {
             Self::Send(Kind::Text, _) => connection.send_text(as_text(payload)).unwrap(),
-            Self::Send(Kind::Binary, _) => connection.send(&Message::from(&payload[..])).unwrap(),
+            Self::Send(Kind::Binary, _) => connection.send(Message::from(&payload[..])).unwrap(),
             Self::Shared(..) => connection.send_shared(kind, payload.clone().into()).unwrap(),
             Self::Prepared(Kind::Text, _) => connection.send_prepared(&Prepared::text(as_text(payload))).unwrap(),
             Self::Prepared(Kind::Binary, _) => connection.send_prepared(&Prepared::binary(payload)).unwrap(),

@@ -96,7 +96,7 @@ fn messages_below_the_threshold_go_plain() {
                 let plain = lines(len);
                 connection.send_text(&plain).unwrap();
                 connection.send_binary(plain.as_bytes()).unwrap();
-                connection.send(&Message::from(&*plain)).unwrap();
+                connection.send(Message::from(&*plain)).unwrap();
                 connection.send_shared(Kind::Text, Bytes::from(plain.clone())).unwrap();
                 connection.send_prepared(&Prepared::text(&plain)).unwrap();
                 let mut writer = connection.writer(Kind::Text);
@@ -131,8 +131,8 @@ fn the_caller_decides_for_a_message() {
             for (compress, marked) in
                 [(Compress::Auto, [false, true]), (Compress::Always, [true, true]), (Compress::Never, [false, false])]
             {
-                connection.send_with(&Message::from(&*short), compress).unwrap();
-                connection.send_with(&Message::from(long.as_bytes()), compress).unwrap();
+                connection.send_with(Message::from(&*short), compress).unwrap();
+                connection.send_with(Message::from(long.as_bytes()), compress).unwrap();
                 let expected = [
                     arrived(Kind::Text, marked[0], 1, short.as_bytes()),
                     arrived(Kind::Binary, marked[1], 1, long.as_bytes()),
@@ -140,7 +140,7 @@ fn the_caller_decides_for_a_message() {
                 assert_eq!(peer.take(&mut connection), expected, "{compress:?}");
             }
             for len in 0..3 {
-                connection.send_with(&Message::from(&lines(len)[..]), Compress::Always).unwrap();
+                connection.send_with(Message::from(&lines(len)[..]), Compress::Always).unwrap();
                 assert!(!peer.take(&mut connection)[0].compressed, "it would not get shorter");
             }
         }
@@ -155,7 +155,7 @@ fn nothing_is_compressed_that_was_not_negotiated() {
         let mut connection = open_with(role, config.clone());
         let plain = lines(1000);
         connection.send_text(&plain).unwrap();
-        connection.send_with(&Message::from(&*plain), Compress::Always).unwrap();
+        connection.send_with(Message::from(&*plain), Compress::Always).unwrap();
         connection.send_prepared(&Prepared::text(&plain)).unwrap();
         connection.send_fragment(Kind::Text, plain.as_bytes(), true).unwrap();
         assert_eq!(sent(&mut connection), vec![(0x81, plain.into_bytes()); 4]);
@@ -167,7 +167,7 @@ fn a_window_that_the_codec_has_not_is_not_deflated_with() {
     let params = DeflateParams { window_bits: 8, ..params(true) };
     let mut connection = agreed(Role::Server, params, always());
     connection.send_text(&lines(1000)).unwrap();
-    connection.send_with(&Message::from(&*lines(1000)), Compress::Always).unwrap();
+    connection.send_with(Message::from(&*lines(1000)), Compress::Always).unwrap();
     assert_eq!(sent(&mut connection), vec![(0x81, lines(1000).into_bytes()); 2]);
     assert_eq!(feed(&mut connection, b"\xc1\x87\0\0\0\0\xf2\x48\xcd\xc9\xc9\x07\x00", 1), (vec![text("Hello")], None));
 }
@@ -211,7 +211,7 @@ fn a_caller_that_is_told_full_has_changed_nothing() {
         for _ in 0..3 {
             connection.send_text(&lines(1000)).unwrap();
             assert_eq!(connection.send_text(&lines(2000)), Err(SendError::Full));
-            assert_eq!(connection.send_with(&Message::from("x"), Compress::Always), Err(SendError::Full));
+            assert_eq!(connection.send_with(Message::from("x"), Compress::Always), Err(SendError::Full));
             assert_eq!(connection.send_prepared(&Prepared::text("x")), Err(SendError::Full));
             assert_eq!(connection.send_fragment(Kind::Text, b"x", false), Err(SendError::Full));
             assert_eq!(peer.take(&mut connection), [arrived(Kind::Text, true, 1, lines(1000).as_bytes())]);
@@ -624,7 +624,7 @@ proptest! {
             let mut expected = vec![];
             match send {
                 Send::Whole(len, compress) => {
-                    connection.send_with(&Message::from(&*lines(len)), compress).unwrap();
+                    connection.send_with(Message::from(&*lines(len)), compress).unwrap();
                     expected.push(text(&lines(len)));
                 }
                 Send::Noise(len) => {

@@ -49,7 +49,7 @@ type Send = fn(&mut Connection) -> Result<(), SendError>;
 
 /// Every way to begin a message.
 const SENDS: [(&str, Send); 8] = [
-    ("send", |connection| connection.send(&Message::from("x"))),
+    ("send", |connection| connection.send(Message::from("x"))),
     ("send_text", |connection| connection.send_text("x")),
     ("send_binary", |connection| connection.send_binary(b"x")),
     ("send_shared", |connection| connection.send_shared(Kind::Binary, Bytes::from_static(b"x"))),
@@ -109,8 +109,8 @@ fn every_length_comes_back_as_it_was_sent() {
             let mut end = open(role);
             end.send_text(text).unwrap();
             end.send_binary(&payload).unwrap();
-            end.send(&Message::from(text)).unwrap();
-            end.send(&Message::from(&payload[..])).unwrap();
+            end.send(Message::from(text)).unwrap();
+            end.send(Message::from(&payload[..])).unwrap();
             end.send_shared(Kind::Text, shared.clone()).unwrap();
             end.send_shared(Kind::Binary, shared).unwrap();
             let both = [Event::Text(text.into()), Event::Binary(payload[..].into())];
@@ -584,7 +584,7 @@ fn a_long_message_that_is_nobody_elses_goes_out_from_where_it_lies() {
         assert_eq!(last_slice(&mut server) == bytes.as_ptr(), stays, "{len} bytes");
         assert_eq!(arrived(&mut server), arrives);
         // Lent, it is copied.
-        server.send(&Message::from(bytes.clone())).unwrap();
+        server.send(&bytes[..]).unwrap();
         assert_ne!(last_slice(&mut server), bytes.as_ptr());
         assert_eq!(arrived(&mut server), arrives);
     }
