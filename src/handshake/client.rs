@@ -413,6 +413,8 @@ mod tests {
             assert_eq!(written(&request().subprotocol(bad)), Err(SendError::Subprotocol));
             assert!(bad.is_empty() || written(&request().with_extensions(bad)) == Err(SendError::Head));
         }
+        assert_eq!(written(&request().with_target("/a#b")), Err(SendError::Head));
+        assert!(written(&request().with_target("/a%23b")).is_ok());
         assert_eq!(written(&request().header("c", "a\r\nb: c")), Err(SendError::Head));
         assert_eq!(written(&request().header("host", "b")), Err(SendError::ReservedHeader));
         assert_eq!(written(&request().header("Sec-WebSocket-Key", "b")), Err(SendError::ReservedHeader));

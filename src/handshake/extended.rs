@@ -239,6 +239,14 @@ mod tests {
     }
 
     #[test]
+    fn the_scheme_is_that_of_the_url() {
+        for (url, scheme) in [("ws://a/", "http"), ("wss://a/", "https")] {
+            let list = request_headers(&ClientRequest::new(url).unwrap()).unwrap();
+            assert_eq!(list[2], (":scheme".into(), scheme.into()));
+        }
+    }
+
+    #[test]
     fn mistakes_of_the_caller() {
         assert_eq!(request_headers(&request().header("a", "\r\n")), Err(SendError::Head));
         let accept = check_request(pairs(&request_headers(&request()).unwrap()), &any()).unwrap();

@@ -266,6 +266,29 @@ async fn tls_with_roots_of_ones_own() {
 }
 
 #[tokio::test]
+async fn tls_names_the_server_that_is_meant() {
+    let (certificate, key) = made();
+    let server = tls_server().with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(server));
+    let (port, _) = serve(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let stream = acceptor.accept(stream).soon().await.unwrap();
+            let named = format!("{:?}", stream.get_ref().1.server_name());
+            accept(stream).soon().await.unwrap().send(named).soon().await.unwrap();
+        }
+    })
+    .await;
+    let tls = Tls::new(Roots::Own(vec![certificate])).unwrap();
+    // An address is no name (RFC 6066, section 3).
+    for (host, named) in [("localhost", r#"Some("localhost")"#), ("127.0.0.1", "None")] {
+        let client = Client::new(&format!("wss://{host}:{port}/")).tls(tls.clone());
+        let (mut socket, _) = client.connect().soon().await.unwrap();
+        assert_eq!(socket.recv().soon().await.unwrap(), Some(named.into()));
+    }
+}
+
+#[tokio::test]
 async fn tls_with_a_client_certificate() {
     let (certificate, key) = made();
     let (identity, identity_key) = made();
