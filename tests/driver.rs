@@ -290,6 +290,42 @@ fn a_large_message_is_read_to_where_it_belongs() {
 }
 
 #[test]
+fn a_loop_that_leaves_before_it_takes_what_was_read_loses_nothing() {
+    let mut storage = Storage::new(4096);
+    let message: Vec<u8> = (0..500_000_u32).map(|i| (i * 7) as u8).collect();
+    let frame = client_frame(0x82, &message);
+    // Cut so that the rest of the message is read to where it belongs, or so that it is not.
+    for cut in [10, 5000] {
+        let mut driver = End::open(Role::Server, quiet()).driver;
+        let (mut told, mut direct) = (None, false);
+        for bytes in [&frame[..cut], &frame[cut..]] {
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                let space = driver.space(&mut storage);
+                let len = rest.len().min(space.len());
+                direct |= space.len() > 4096;
+                space[..len].copy_from_slice(&rest[..len]);
+                rest = &rest[len..];
+                driver.received(&mut storage, len, ms(0));
+                assert!(!driver.is_settled(&storage));
+                driver.leave(&mut storage);
+                // Another connection has its turn.
+                let mut other = End::open(Role::Server, quiet()).driver;
+                other.space(&mut storage).fill(7);
+                other.received(&mut storage, 1, ms(0));
+                other.leave(&mut storage);
+                assert!(driver.next(&mut storage, ms(0)).again);
+                if let Some(event) = driver.event(&mut storage, ms(0)).unwrap() {
+                    told = Some(event.into_owned());
+                }
+            }
+        }
+        assert_eq!(told, Some(Event::Binary(message.clone().into())), "cut at {cut}");
+        assert!(direct, "cut at {cut}");
+    }
+}
+
+#[test]
 fn every_ping_of_one_read_is_answered() {
     let mut storage = Storage::new(4096);
     let mut end = End::open(Role::Server, quiet());

@@ -20,6 +20,8 @@ pub(super) struct Rare {
     /// Input that was read and is not decoded, from the index on.
     pub(super) kept: Vec<u8>,
     pub(super) at: usize,
+    /// Bytes that were read straight to where they belong, which the connection has not been told.
+    pub(super) tail: usize,
     /// What a server's handler has answered and the peer has not taken.
     pub(super) answers: Answers,
     /// When the end of the transport, or the end of a pause, is not waited for any longer.
@@ -113,10 +115,10 @@ impl Progress {
         self.rare.get_or_insert_default()
     }
 
-    /// Whether undecoded input is kept.
+    /// Whether input is kept that the connection has not been told.
     #[inline]
     pub(super) fn has_kept(&self) -> bool {
-        self.rare().is_some_and(|rare| rare.at < rare.kept.len())
+        self.rare().is_some_and(|rare| rare.at < rare.kept.len() || rare.tail > 0)
     }
 
     pub(super) fn take_kept(&mut self) -> Option<(Vec<u8>, usize)> {
@@ -124,6 +126,10 @@ impl Progress {
         let kept = core::mem::take(&mut rare.kept);
         let at = core::mem::take(&mut rare.at);
         (!kept.is_empty()).then_some((kept, at))
+    }
+
+    pub(super) fn take_tail(&mut self) -> usize {
+        self.rare.as_mut().map_or(0, |rare| core::mem::take(&mut rare.tail))
     }
 
     /// What each half knows on: what is of reading, and what is of writing.
@@ -140,7 +146,7 @@ impl Progress {
         let waits = self.has(Self::WAITS);
         let Some(rare) = &mut self.rare else { return };
         rare.answers.add(sender, 0);
-        if !waits && rare.answers.is_empty() && rare.kept.is_empty() && rare.linger.is_none() {
+        if !waits && rare.answers.is_empty() && rare.kept.is_empty() && rare.tail == 0 && rare.linger.is_none() {
             self.rare = None;
         }
     }

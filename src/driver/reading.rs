@@ -46,6 +46,7 @@ impl Progress {
         if let Some((kept, at)) = self.take_kept() {
             storage.restore(kept, at);
         }
+        storage.tail = self.take_tail();
     }
 
     /// Whether events may come without another read.

@@ -87,7 +87,8 @@ impl Progress {
 
     #[inline]
     pub(super) fn is_settled(&self, connection: &Connection, storage: &Storage) -> bool {
-        let input = self.has(Self::HERE) && storage.len() > 0 || self.has_kept();
+        let here = self.has(Self::HERE) && (storage.len() > 0 || storage.tail > 0);
+        let input = here || self.has_kept();
         let stops = input || self.has_any(Self::STOPPED | Self::EOF | Self::OWED);
         !stops && self.is_settled_out(connection.sender())
     }
@@ -206,6 +207,9 @@ impl Progress {
             let (kept, at) = storage.keep();
             let rare = self.rare_mut();
             (rare.kept, rare.at) = (kept, at);
+        }
+        if self.has(Self::HERE) && storage.tail > 0 {
+            self.rare_mut().tail = mem::take(&mut storage.tail);
         }
         self.set(Self::HERE, false);
         storage.end_turn();
