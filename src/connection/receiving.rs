@@ -21,29 +21,20 @@ impl Connection {
     #[inline]
     pub fn receive<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         if self.opening.is_some() {
-            return self.receive_opening(input, Receiver::receive_any);
+            return self.receive_opening(input, Receiver::receive);
         }
         match self.receiver.whole_message(input) {
+            // Nothing follows from a message.
             Some(Ok(event)) => Ok(Some(event)),
             Some(Err(error)) => self.settle(Err(error)),
             None if self.receiver.is_done(input) => Ok(None),
-            None => match self.receiver.within(input) {
-                Some(Ok(())) => Ok(None),
-                Some(Err(error)) => self.settle(Err(error)),
-                None => self.receive_rest(input),
-            },
+            None => self.receive_rest(input),
         }
     }
 
     #[inline(never)]
     fn receive_rest<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        #[cfg(feature = "deflate")]
-        match self.receiver.whole_where_compressed(input) {
-            Some(Ok(event)) => return Ok(Some(event)),
-            Some(Err(error)) => return self.settle(Err(error)),
-            None => {}
-        }
-        let result = self.receiver.receive_any(input);
+        let result = self.receiver.receive_rest(input);
         self.settle(result)
     }
 

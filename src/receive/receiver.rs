@@ -84,15 +84,12 @@ impl Receiver {
     ///
     /// # Errors
     /// The [`ProtocolError`] that ends the connection; once.
-    #[inline]
+    #[inline(always)]
     pub fn receive<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         match self.whole_message(input) {
             Some(result) => result.map(Some),
             None if self.is_done(input) => Ok(None),
-            None => match self.within(input) {
-                Some(result) => result.map(|()| None),
-                None => self.receive_rest(input),
-            },
+            None => self.receive_rest(input),
         }
     }
 
@@ -133,9 +130,18 @@ impl Receiver {
         input.is_empty() && self.mode != Mode::Piece
     }
 
-    /// The other common case: an `input` within a message that is put together. Whether it was that.
+    /// Every case of [`receive`](Self::receive).
+    #[inline(never)]
+    pub(crate) fn receive_rest<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        if let Some(result) = self.within(input) {
+            return result.map(|()| None);
+        }
+        self.watched(input, |receiver, input| receiver.next(input, Mode::Message))
+    }
+
+    /// An `input` within a message that is put together. Whether it was that.
     #[inline(always)]
-    pub(crate) fn within(&mut self, input: &mut &mut [u8]) -> Option<Result<(), ProtocolError>> {
+    fn within(&mut self, input: &mut &mut [u8]) -> Option<Result<(), ProtocolError>> {
         if self.mode != Mode::Message || self.discarding {
             return None;
         }
@@ -146,20 +152,6 @@ impl Receiver {
             self.end();
         }
         Some(result.map(|_| ()))
-    }
-
-    #[inline(never)]
-    fn receive_rest<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        #[cfg(feature = "deflate")]
-        if let Some(result) = self.whole_where_compressed(input) {
-            return result.map(Some);
-        }
-        self.receive_any(input)
-    }
-
-    /// Every case of [`receive`](Self::receive).
-    pub(crate) fn receive_any<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        self.watched(input, |receiver, input| receiver.next(input, Mode::Message))
     }
 
     /// As [`Connection::receive_piece`](crate::Connection::receive_piece).
@@ -230,6 +222,7 @@ impl Receiver {
         result
     }
 
+    #[inline(always)]
     fn next<'a>(&mut self, input: &mut &'a mut [u8], mode: Mode) -> Result<Option<Event<'a>>, ProtocolError> {
         loop {
             if self.is_done(input) {
@@ -242,6 +235,17 @@ impl Receiver {
                     return Ok(Some(message.into()));
                 }
                 continue;
+            }
+            #[cfg(feature = "deflate")]
+            if mode == Mode::Message
+                && self.negotiated.is_compressed()
+                && let Some((kind, payload, compressed)) = self.decoder.whole_message(input, &self.config, true)
+            {
+                self.mode = mode;
+                return match compressed {
+                    true => Ok(Some(self.inflate_whole(kind, payload)?.into())),
+                    false => message(kind, payload, self.config.check_utf8).map(Some),
+                };
             }
             match self.decode(input, mode)? {
                 #[cfg(feature = "deflate")]

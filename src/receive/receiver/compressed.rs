@@ -1,6 +1,6 @@
 //! The compressed messages of the receiving half (RFC 7692 §7.2.2).
 
-use super::{Mode, Receiver, message};
+use super::{Mode, Receiver};
 use crate::event::Event;
 use crate::message::chunk::Chunk;
 use crate::message::inflated::Inflated;
@@ -14,34 +14,9 @@ use core::mem;
 const LEAST_PIECE: usize = 16 << 10;
 
 impl Receiver {
-    /// Takes a message that came whole, where messages may be compressed.
-    #[inline]
-    pub(crate) fn whole_where_compressed<'a>(
-        &mut self,
-        input: &mut &'a mut [u8],
-    ) -> Option<Result<Event<'a>, ProtocolError>> {
-        if self.discarding || !self.negotiated.is_compressed() {
-            return None;
-        }
-        let before = input.len();
-        let (kind, payload, compressed) = self.decoder.whole_message(input, &self.config, true)?;
-        self.bytes += (before - input.len()) as u64;
-        let event = if compressed {
-            self.inflate_whole(kind, payload).map(Event::from)
-        } else {
-            message(kind, payload, self.config.check_utf8)
-        };
-        if event.is_err() {
-            *input = &mut [];
-            self.end();
-        }
-        self.settle_inflater(input);
-        Some(event)
-    }
-
     /// Takes a message that came whole.
     #[inline]
-    fn inflate_whole(&mut self, kind: Kind, payload: &[u8]) -> Result<Message<'static>, ProtocolError> {
+    pub(super) fn inflate_whole(&mut self, kind: Kind, payload: &[u8]) -> Result<Message<'static>, ProtocolError> {
         let room = self.config.limits.message;
         let filled = self.inflate_part(kind, payload, (true, true), room)?;
         let message = if let (Some(inflater), true) = (&self.inflater, self.assembler.is_empty_text()) {
