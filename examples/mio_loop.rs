@@ -41,7 +41,7 @@ fn main() -> io::Result<()> {
             let more = driver.read(&mut storage, &mut *stream, || now).unwrap_or(false);
             let told = driver.each(&mut storage, now, |connection, event| match event {
                 Event::Request(request) => connection.accept(request.accept()).expect("nothing of its own"),
-                event => _ = event.into_message().map(|message| connection.send(message)),
+                event => _ = event.into_message().map(|message| connection.send(&message)),
             });
             told.unwrap_or_else(|error| eprintln!("{error}"));
             _ = driver.write(&mut storage, &mut *stream); // what reading finds says more

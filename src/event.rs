@@ -61,9 +61,9 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn into_message(self) -> Option<Message<'a>> {
         match self {
-            Self::Text(text) => Some(Message::Text(text.into())),
-            Self::Binary(bytes) => Some(Message::Binary(bytes.into())),
-            Self::Unchecked(bytes) => Some(Message::Unchecked(bytes.into())),
+            Self::Text(text) => Some(Message::Text(text)),
+            Self::Binary(bytes) => Some(Message::Binary(bytes)),
+            Self::Unchecked(bytes) => Some(Message::Unchecked(bytes)),
             _ => None,
         }
     }
@@ -83,9 +83,9 @@ impl<'a> From<Message<'a>> for Event<'a> {
     #[inline]
     fn from(message: Message<'a>) -> Self {
         match message {
-            Message::Text(text) => Self::Text(text.into_cow()),
-            Message::Binary(bytes) => Self::Binary(bytes.into_cow()),
-            Message::Unchecked(bytes) => Self::Unchecked(bytes.into_cow()),
+            Message::Text(text) => Self::Text(text),
+            Message::Binary(bytes) => Self::Binary(bytes),
+            Message::Unchecked(bytes) => Self::Unchecked(bytes),
         }
     }
 }

@@ -28,8 +28,6 @@ mod wire;
 
 /// The crate of [`Buf`](bytes::Buf) and [`Bytes`](bytes::Bytes), which are part of this one's interface.
 pub use bytes;
-/// Text as [`Bytes`](bytes::Bytes) are bytes.
-pub use bytestring::ByteString;
 pub use config::{Config, Keepalive, Limits, Negotiated, Origins, Outbound, SharedConfig};
 pub use connection::Connection;
 pub use counters::{Counters, Traffic};
@@ -38,7 +36,7 @@ pub use deflate::{Compress, Compressed, Deflate, DeflateParams, Pool};
 pub use driver::Driver;
 pub use event::{Event, Fact};
 pub use handshake::{Accept, ClientRequest, Request, Response};
-pub use message::{Kind, Message, Payload, Piece, Role, Text};
+pub use message::{Kind, Message, Piece, Role};
 pub use receive::receiver::Receiver;
 pub use send::outgoing::Outgoing;
 pub use send::prepared::Prepared;

@@ -64,7 +64,7 @@ impl Weighed {
                     Err(_) | Ok(Some(Event::Close(_))) => return false,
                     Ok(Some(Event::Text(text))) => connection.send_text(&text),
                     Ok(Some(Event::Binary(bytes))) if lends => {
-                        let message = Message::from(bytes);
+                        let message = Message::Binary(bytes);
                         let through = connection.send_through(&message);
                         through.map(|mut through| through.advance(through.remaining().min(300)))
                     }

@@ -292,14 +292,19 @@ impl<'c> Feeder<'c> {
     }
 }
 
-fn append(mut before: Message<'static>, more: &Message<'_>) -> Message<'static> {
-    match (&mut before, more) {
-        (Message::Text(text), Message::Text(more)) => text.to_mut().push_str(more),
-        (Message::Binary(bytes), Message::Binary(more)) => bytes.to_mut().extend_from_slice(more),
-        (Message::Unchecked(bytes), Message::Unchecked(more)) => bytes.to_mut().extend_from_slice(more),
+fn append(before: Message<'static>, more: &Message<'_>) -> Message<'static> {
+    match (before, more) {
+        (Message::Text(text), Message::Text(more)) => Message::Text(Cow::Owned(text.into_owned() + more)),
+        (Message::Binary(bytes), Message::Binary(more)) => Message::Binary(concat(bytes, more)),
+        (Message::Unchecked(bytes), Message::Unchecked(more)) => Message::Unchecked(concat(bytes, more)),
         (before, more) => panic!("{more:?} is of another kind than {before:?}"),
     }
-    before
+}
+
+fn concat(bytes: Cow<'static, [u8]>, more: &[u8]) -> Cow<'static, [u8]> {
+    let mut bytes = bytes.into_owned();
+    bytes.extend_from_slice(more);
+    Cow::Owned(bytes)
 }
 
 /// Bytes of heap that an event owns.
@@ -307,9 +312,8 @@ fn owned(event: &Event<'_>) -> usize {
     let bytes = |bytes: &Cow<'_, [u8]>| if let Cow::Owned(bytes) = bytes { bytes.capacity() } else { 0 };
     let text = |text: &Cow<'_, str>| if let Cow::Owned(text) = text { text.capacity() } else { 0 };
     match event {
-        Event::Text(data) => text(data),
-        Event::Piece(Piece { data: Message::Text(data), .. }) => data.capacity(),
-        Event::Piece(Piece { data: Message::Binary(data) | Message::Unchecked(data), .. }) => data.capacity(),
+        Event::Text(data) | Event::Piece(Piece { data: Message::Text(data), .. }) => text(data),
+        Event::Piece(Piece { data: Message::Binary(data) | Message::Unchecked(data), .. }) => bytes(data),
         Event::Binary(data) | Event::Unchecked(data) | Event::Ping(data) | Event::Pong(data) => bytes(data),
         Event::Close(close) => text(&close.reason),
         _ => 0,

@@ -62,7 +62,7 @@ use progress::Progress;
 ///         let told = driver.each(&mut storage, clock.elapsed(), |connection, event| match event {
 ///             Event::Request(request) => connection.accept(request.accept()).expect("nothing of its own"),
 ///             // Pings are answered, and closes are echoed. A peer that takes nothing is refused more.
-///             event => _ = event.into_message().map(|message| connection.send(message)),
+///             event => _ = event.into_message().map(|message| connection.send(&message)),
 ///         });
 ///         told.unwrap_or_else(|error| eprintln!("{error}")); // the close frame that tells the peer is outbound
 ///         driver.write(&mut storage, &stream)?;

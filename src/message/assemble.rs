@@ -4,7 +4,7 @@ use crate::message::chunk::Chunk;
 use crate::message::{Kind, LONGEST, Message};
 use crate::wire::error::ProtocolError;
 use crate::wire::utf8::{Checked, Utf8};
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::mem;
 
 /// A driver reads straight into a message only if at least this many of its bytes are still to come: fewer come with
@@ -104,9 +104,9 @@ impl Assembler {
     #[cfg(feature = "deflate")]
     pub(crate) fn take_part(&mut self, kind: Kind) -> Message<'static> {
         match (self, kind) {
-            (Self::Text(text, _), _) => Message::text(mem::take(text)),
-            (Self::Bytes(bytes), Kind::Text) => Message::Unchecked(mem::take(bytes).into()),
-            (Self::Bytes(bytes), Kind::Binary) => Message::binary(mem::take(bytes)),
+            (Self::Text(text, _), _) => Message::Text(Cow::Owned(mem::take(text))),
+            (Self::Bytes(bytes), Kind::Text) => Message::Unchecked(Cow::Owned(mem::take(bytes))),
+            (Self::Bytes(bytes), Kind::Binary) => Message::Binary(Cow::Owned(mem::take(bytes))),
         }
     }
 
@@ -183,13 +183,13 @@ impl Assembler {
         Ok(match (mem::take(self), kind) {
             (Self::Text(text, mut utf8), _) => {
                 utf8.finish()?;
-                Message::text(text)
+                Message::Text(Cow::Owned(text))
             }
             (Self::Bytes(mut bytes), kind) => {
                 bytes.truncate(len);
                 match kind {
-                    Kind::Text => Message::Unchecked(bytes.into()),
-                    Kind::Binary => Message::binary(bytes),
+                    Kind::Text => Message::Unchecked(Cow::Owned(bytes)),
+                    Kind::Binary => Message::Binary(Cow::Owned(bytes)),
                 }
             }
         })

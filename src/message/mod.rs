@@ -4,15 +4,11 @@ pub(crate) mod assemble;
 pub(crate) mod chunk;
 #[cfg(feature = "deflate")]
 pub(crate) mod inflated;
-mod payload;
 
 use crate::wire::frame::OpCode;
 use alloc::borrow::Cow;
 use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
-use bytestring::ByteString;
-
-pub use payload::{Payload, Text};
 
 /// No message has more bytes than a buffer can, whatever the limits say: a length may go far beyond where an address has 32
 /// bits (RFC 6455 §5.2).
@@ -47,10 +43,10 @@ impl Kind {
     }
 }
 
-/// A message, or a part of one; owned, shared or borrowed from where it was read.
+/// A message, or a part of one; borrowed from where it was read, or owned.
 ///
-/// Whatever becomes a [`Text`] or a [`Payload`] becomes a message too, so what takes one takes `"text"`, a `String`, a
-/// `Vec<u8>` or [`Bytes`].
+/// Text, bytes and what holds them become messages: what takes one takes `"text"`, a `String`, a slice, a `Vec<u8>` or
+/// [`Bytes`].
 ///
 /// ```
 /// use sockless::Message;
@@ -59,31 +55,31 @@ impl Kind {
 /// assert!(message.is_text() && message.len() == 5);
 /// assert_eq!(message.as_text(), Some("hello"));
 ///
-/// // Kept beyond what it was read from; clones of it copy nothing.
+/// // Kept beyond what it was read from.
 /// let kept: Message<'static> = message.into_owned();
-/// assert_eq!(kept.clone().into_bytes(), "hello");
+/// assert_eq!(kept.into_bytes(), "hello");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message<'a> {
     /// Text, whose UTF-8 was checked.
-    Text(Text<'a>),
+    Text(Cow<'a, str>),
     /// Bytes.
-    Binary(Payload<'a>),
+    Binary(Cow<'a, [u8]>),
     /// Text that nobody checked, because [`Config::check_utf8`](crate::Config::check_utf8) is off; who sends it vouches for
     /// it.
-    Unchecked(Payload<'a>),
+    Unchecked(Cow<'a, [u8]>),
 }
 
 impl<'a> Message<'a> {
     /// A text message.
     #[inline]
-    pub fn text(text: impl Into<Text<'a>>) -> Self {
+    pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
         Self::Text(text.into())
     }
 
     /// A binary message.
     #[inline]
-    pub fn binary(bytes: impl Into<Payload<'a>>) -> Self {
+    pub fn binary(bytes: impl Into<Cow<'a, [u8]>>) -> Self {
         Self::Binary(bytes.into())
     }
 
@@ -138,41 +134,27 @@ impl<'a> Message<'a> {
     /// The payload, which is copied only if it is borrowed.
     pub fn into_bytes(self) -> Bytes {
         match self {
-            Self::Text(text) => text.into_bytes(),
-            Self::Binary(bytes) | Self::Unchecked(bytes) => bytes.into_bytes(),
+            Self::Text(text) => text.into_owned().into(),
+            Self::Binary(bytes) | Self::Unchecked(bytes) => bytes.into_owned().into(),
         }
     }
 
-    /// The same, borrowing nothing: what is borrowed is copied. Clones of what this gives copy nothing.
+    /// The same, borrowing nothing.
     pub fn into_owned(self) -> Message<'static> {
         match self {
-            Self::Text(text) => Message::Text(text.into_owned()),
-            Self::Binary(bytes) => Message::Binary(bytes.into_owned()),
-            Self::Unchecked(bytes) => Message::Unchecked(bytes.into_owned()),
+            Self::Text(text) => Message::Text(Cow::Owned(text.into_owned())),
+            Self::Binary(bytes) => Message::Binary(Cow::Owned(bytes.into_owned())),
+            Self::Unchecked(bytes) => Message::Unchecked(Cow::Owned(bytes.into_owned())),
         }
     }
 
     /// Whether its payload belongs to someone else, so that keeping it takes a copy.
     #[inline]
-    pub fn is_borrowed(&self) -> bool {
+    pub const fn is_borrowed(&self) -> bool {
         match self {
-            Self::Text(text) => text.is_borrowed(),
-            Self::Binary(bytes) | Self::Unchecked(bytes) => bytes.is_borrowed(),
+            Self::Text(text) => matches!(text, Cow::Borrowed(_)),
+            Self::Binary(bytes) | Self::Unchecked(bytes) => matches!(bytes, Cow::Borrowed(_)),
         }
-    }
-}
-
-impl<'a> From<Text<'a>> for Message<'a> {
-    #[inline]
-    fn from(text: Text<'a>) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl<'a> From<Payload<'a>> for Message<'a> {
-    #[inline]
-    fn from(bytes: Payload<'a>) -> Self {
-        Self::Binary(bytes)
     }
 }
 
@@ -181,9 +163,9 @@ impl<'a> From<&'a Message<'_>> for Message<'a> {
     #[inline]
     fn from(message: &'a Message<'_>) -> Self {
         match message {
-            Message::Text(text) => Self::Text(text.into()),
-            Message::Binary(bytes) => Self::Binary(bytes.into()),
-            Message::Unchecked(bytes) => Self::Unchecked(bytes.into()),
+            Message::Text(text) => Self::Text(Cow::Borrowed(text)),
+            Message::Binary(bytes) => Self::Binary(Cow::Borrowed(bytes)),
+            Message::Unchecked(bytes) => Self::Unchecked(Cow::Borrowed(bytes)),
         }
     }
 }
@@ -203,18 +185,24 @@ message_from!(
     Text(&'a str),
     Text(&'a String),
     Text(String),
-    Text(ByteString),
     Text(Cow<'a, str>),
     Binary(&'a [u8]),
     Binary(&'a Vec<u8>),
     Binary(Vec<u8>),
-    Binary(Bytes),
     Binary(Cow<'a, [u8]>),
 );
 
+/// Copied, unless nobody else refers to the bytes: what shares them is [`send_shared`](crate::Connection::send_shared).
+impl From<Bytes> for Message<'_> {
+    fn from(bytes: Bytes) -> Self {
+        Self::Binary(Vec::from(bytes).into())
+    }
+}
+
 impl<'a, const N: usize> From<&'a [u8; N]> for Message<'a> {
+    #[inline]
     fn from(bytes: &'a [u8; N]) -> Self {
-        Self::Binary(bytes.into())
+        Self::Binary(Cow::Borrowed(bytes))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::wire::frame::{self, OpCode};
 use crate::wire::utf8;
 #[cfg(feature = "deflate")]
 use alloc::boxed::Box;
-use alloc::{borrow::Cow, string::String, vec::Vec};
+use alloc::{borrow::Cow, vec::Vec};
 use core::mem;
 use core::num::NonZero;
 
@@ -322,17 +322,17 @@ impl Receiver {
         let Chunk { kind, first, frame_end, last, .. } = chunk;
         let payload = &*chunk.unmasked();
         let data = match kind {
-            Kind::Binary => Message::binary(payload),
-            Kind::Text if !check_utf8 => Message::Unchecked(payload.into()),
+            Kind::Binary => Message::Binary(Cow::Borrowed(payload)),
+            Kind::Text if !check_utf8 => Message::Unchecked(Cow::Borrowed(payload)),
             Kind::Text => {
                 if first {
                     self.assembler.start(true);
                 }
                 let checked = self.assembler.check(payload, last)?;
-                match checked.head {
-                    Some(head) => Message::text(String::from(head)),
-                    None => Message::text(checked.text),
-                }
+                Message::Text(match checked.head {
+                    Some(head) => Cow::Owned(head.into()),
+                    None => Cow::Borrowed(checked.text),
+                })
             }
         };
         if data.as_bytes().is_empty() && !frame_end {

@@ -108,10 +108,11 @@ impl Sender {
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
         let message = message.into();
-        match message.is_borrowed() || message.len() < LEAST_KEPT {
-            true => self.send_message(message.kind(), message.as_bytes()),
-            false => self.keep(message),
+        let payload = message.as_bytes();
+        if payload.len() >= LEAST_KEPT && !message.is_borrowed() {
+            return self.keep(message);
         }
+        self.send_message(message.kind(), payload)
     }
 
     /// As [`Connection::send_text`](crate::Connection::send_text).

@@ -439,9 +439,9 @@ impl Client {
     fn take(&mut self, result: Result<Option<Event<'_>>, ProtocolError>) {
         match result {
             Ok(None) => {}
-            Ok(Some(Event::Text(text))) => self.keep(text.into()),
-            Ok(Some(Event::Binary(bytes))) => self.keep(bytes.into()),
-            Ok(Some(Event::Unchecked(text))) => self.keep(Message::Unchecked(text.into())),
+            Ok(Some(Event::Text(text))) => self.keep(Message::Text(text.into_owned().into())),
+            Ok(Some(Event::Binary(bytes))) => self.keep(Message::Binary(bytes.into_owned().into())),
+            Ok(Some(Event::Unchecked(text))) => self.keep(Message::Unchecked(text.into_owned().into())),
             Ok(Some(Event::Pong(payload))) => {
                 self.pongs.truncate(MOST_PONGS - 1);
                 self.pongs.push_front(payload.into_owned());
@@ -456,9 +456,9 @@ impl Client {
         }
     }
 
-    fn keep(&mut self, message: Message<'_>) {
+    fn keep(&mut self, message: Message<'static>) {
         if !self.inbox.is_full() {
-            self.inbox.push(message.into_owned());
+            self.inbox.push(message);
         }
     }
 

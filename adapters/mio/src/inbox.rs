@@ -1,6 +1,7 @@
 //! What has come to a client that waited for something else.
 
 use sockless::Message;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// What a message that is kept takes besides its payload: its place in the list, which doubles, and what the allocator adds.
@@ -45,5 +46,10 @@ impl Inbox {
 }
 
 fn cost(message: &Message<'static>) -> usize {
-    message.len() + ENTRY
+    let payload = match message {
+        Message::Text(Cow::Owned(text)) => text.capacity(),
+        Message::Binary(Cow::Owned(bytes)) | Message::Unchecked(Cow::Owned(bytes)) => bytes.capacity(),
+        _ => 0,
+    };
+    payload + ENTRY
 }

@@ -105,11 +105,11 @@ pub(crate) trait Drive {
                         match reading.receive() {
                             // The common ones, of which nothing but a pointer and a length is moved, not even through memory.
                             Ok(Some(sockless::Event::Binary(bytes))) => match bytes {
-                                Cow::Borrowed(bytes) => break 'message Message::from(bytes),
+                                Cow::Borrowed(bytes) => break 'message Message::Binary(Cow::Borrowed(bytes)),
                                 own => Ok(Some(sockless::Event::Binary(own))),
                             },
                             Ok(Some(sockless::Event::Text(text))) => match text {
-                                Cow::Borrowed(text) => break 'message Message::from(text),
+                                Cow::Borrowed(text) => break 'message Message::Text(Cow::Borrowed(text)),
                                 own => Ok(Some(sockless::Event::Text(own))),
                             },
                             result => result.map_err(RelayError::Peer),
@@ -286,9 +286,9 @@ enum Sorted<'a> {
 #[inline(never)]
 fn sort(event: sockless::Event<'_>) -> Sorted<'_> {
     match event {
-        sockless::Event::Binary(bytes) => Sorted::Message(bytes.into()),
-        sockless::Event::Text(text) => Sorted::Message(text.into()),
-        sockless::Event::Unchecked(bytes) => Sorted::Message(Message::Unchecked(bytes.into())),
+        sockless::Event::Binary(bytes) => Sorted::Message(Message::Binary(bytes)),
+        sockless::Event::Text(text) => Sorted::Message(Message::Text(text)),
+        sockless::Event::Unchecked(bytes) => Sorted::Message(Message::Unchecked(bytes)),
         event => {
             let fact = event.fact();
             match Event::from_core(event) {

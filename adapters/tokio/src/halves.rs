@@ -115,7 +115,7 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
     ///
     /// # Cancel safety
     /// The message is taken by the call. Dropping the future loses nothing.
-    pub fn send<'m>(&self, message: impl Into<sockless::Message<'m>>) -> Sent<'_, W> {
+    pub fn send(&self, message: impl Into<Message>) -> Sent<'_, W> {
         self.sent(true, |writing| writing.push(message.into()))
     }
 
@@ -127,7 +127,7 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
-    pub fn feed<'m>(&self, message: impl Into<sockless::Message<'m>>) -> Sent<'_, W> {
+    pub fn feed(&self, message: impl Into<Message>) -> Sent<'_, W> {
         self.sent(false, |writing| writing.push(message.into()))
     }
 
@@ -302,7 +302,7 @@ impl<W: AsyncWrite + Unpin, M: Into<Message>> Sink<M> for Sender<W> {
     }
 
     fn start_send(self: Pin<&mut Self>, message: M) -> Result<(), Error> {
-        self.sent(false, |writing| writing.push(message.into().into())).taken
+        self.sent(false, |writing| writing.push(message.into())).taken
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -2,6 +2,7 @@
 
 use crate::message::{self, Event, Piece, Told};
 use sockless::Message;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// Bytes; about what an entry takes besides its payload.
@@ -84,7 +85,7 @@ impl Kept {
     fn join(&mut self, piece: Piece) -> Result<Option<Message<'static>>, Piece> {
         let last = piece.last;
         match (&mut self.front, piece.first) {
-            (_, true) => self.front = Some(piece.data.into()),
+            (_, true) => self.front = Some(own(piece.data)),
             (None, false) => return Err(piece),
             (Some(front), false) => append(front, &piece.data),
         }
@@ -117,6 +118,14 @@ fn cost(entry: &Entry) -> usize {
         }
 }
 
+fn own(message: message::Message) -> Message<'static> {
+    match message {
+        message::Message::Text(text) => Message::Text(Cow::Owned(String::from(&*text))),
+        message::Message::Binary(bytes) => Message::Binary(Cow::Owned(bytes.into())),
+        message::Message::Unchecked(bytes) => Message::Unchecked(Cow::Owned(bytes.into())),
+    }
+}
+
 /// A message's pieces are all of one kind, and text is cut between characters.
 fn append(front: &mut Message<'static>, data: &message::Message) {
     match (front, data) {
@@ -136,7 +145,7 @@ mod tests {
     }
 
     fn message(text: &'static str) -> Entry {
-        Told::Message(text.into())
+        Told::Message(Message::Text(Cow::Owned(text.into())))
     }
 
     fn all(kept: &mut Kept) -> Vec<String> {

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use sockless::{Close, Kind, Payload, bytes};
+use sockless::{Close, Kind, bytes};
+use std::borrow::Cow;
 
 /// A message; cloning it copies no bytes.
 ///
-/// It is the core's [`Message`](sockless::Message) without a lifetime, which would keep the futures that hold one from crossing
-/// threads, and becomes one by `into`.
+/// It is the core's [`Message`](sockless::Message) for tasks: shared, and without a lifetime, which would keep the futures
+/// that hold one from crossing threads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// Text, whose UTF-8 was checked.
@@ -119,30 +120,9 @@ impl From<Bytes> for Message {
 impl From<sockless::Message<'_>> for Message {
     fn from(message: sockless::Message<'_>) -> Self {
         match message {
-            sockless::Message::Text(text) => Self::Text(text.into_shared()),
-            sockless::Message::Binary(bytes) => Self::Binary(bytes.into_bytes()),
-            sockless::Message::Unchecked(bytes) => Self::Unchecked(bytes.into_bytes()),
-        }
-    }
-}
-
-impl From<Message> for sockless::Message<'_> {
-    fn from(message: Message) -> Self {
-        match message {
-            Message::Text(text) => Self::Text(text.into()),
-            Message::Binary(bytes) => Self::Binary(bytes.into()),
-            Message::Unchecked(bytes) => Self::Unchecked(bytes.into()),
-        }
-    }
-}
-
-/// Lent, without a copy.
-impl<'a> From<&'a Message> for sockless::Message<'a> {
-    fn from(message: &'a Message) -> Self {
-        match message {
-            Message::Text(text) => Self::text(&**text),
-            Message::Binary(bytes) => Self::binary(&**bytes),
-            Message::Unchecked(bytes) => Self::Unchecked(bytes[..].into()),
+            sockless::Message::Text(text) => Self::Text(own_text(text)),
+            sockless::Message::Binary(bytes) => Self::Binary(own(bytes)),
+            sockless::Message::Unchecked(bytes) => Self::Unchecked(own(bytes)),
         }
     }
 }
@@ -183,8 +163,8 @@ impl Event {
             sockless::Event::Piece(sockless::Piece { data, first, frame_end, last }) => {
                 Self::Piece(Piece { data: data.into(), first, frame_end, last })
             }
-            sockless::Event::Ping(payload) => Self::Ping(Payload::from(payload).into_bytes()),
-            sockless::Event::Pong(payload) => Self::Pong(Payload::from(payload).into_bytes()),
+            sockless::Event::Ping(payload) => Self::Ping(own(payload)),
+            sockless::Event::Pong(payload) => Self::Pong(own(payload)),
             sockless::Event::Close(close) => Self::Close(close.into_owned()),
             _ => return None,
         })
@@ -197,4 +177,18 @@ pub(crate) enum Told<T> {
     Message(T),
     /// Another event.
     Event(Box<Event>),
+}
+
+fn own(bytes: Cow<'_, [u8]>) -> Bytes {
+    match bytes {
+        Cow::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    }
+}
+
+fn own_text(text: Cow<'_, str>) -> ByteString {
+    match text {
+        Cow::Borrowed(text) => text.into(),
+        Cow::Owned(text) => text.into(),
+    }
 }

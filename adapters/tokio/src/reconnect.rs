@@ -235,9 +235,8 @@ impl Reconnecting {
     ///
     /// # Cancel safety
     /// The message is taken as soon as the future is first polled. Dropped later, the future has lost nothing.
-    pub async fn send<'m>(&mut self, message: impl Into<sockless::Message<'m>>) -> Result<(), Unsent> {
-        // To be given back if it is lost.
-        let message = Message::from(message.into());
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Unsent> {
+        let message = message.into();
         let State::Open(socket) = &mut self.state else { return Err(Unsent::NotConnected(message)) };
         let before = socket.unwritten();
         self.sent.note(before);

@@ -82,7 +82,7 @@ where
         };
         let event = match std::task::ready!(from.poll_event(cx, mode)) {
             // It came before, while something waited to be written.
-            Ok(Some(Event::Message(message))) if open => match to.writing().push(message.into()) {
+            Ok(Some(Event::Message(message))) if open => match to.writing().push(message) {
                 Err(error @ Error::Send(_)) => Err(error),
                 _ => continue,
             },

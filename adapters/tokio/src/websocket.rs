@@ -239,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Cancel safety
     /// The message is taken by the call, before the future is polled. Dropping the future loses nothing: any later call
     /// that sends or receives writes on.
-    pub fn send<'m>(&mut self, message: impl Into<sockless::Message<'m>>) -> Flush<'_, S> {
+    pub fn send(&mut self, message: impl Into<Message>) -> Flush<'_, S> {
         let taken = self.side.writing.push(message.into());
         self.sent(taken, true)
     }
@@ -252,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
-    pub fn feed<'m>(&mut self, message: impl Into<sockless::Message<'m>>) -> Flush<'_, S> {
+    pub fn feed(&mut self, message: impl Into<Message>) -> Flush<'_, S> {
         let taken = self.side.writing.push(message.into());
         self.sent(taken, false)
     }
@@ -277,11 +277,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Cancel safety
     /// As [`send`](Self::send).
     #[cfg(feature = "deflate")]
-    pub fn send_with<'m>(
-        &mut self,
-        message: impl Into<sockless::Message<'m>>,
-        compress: sockless::Compress,
-    ) -> Flush<'_, S> {
+    pub fn send_with(&mut self, message: &sockless::Message<'_>, compress: sockless::Compress) -> Flush<'_, S> {
         let taken = self.side.writing.with(|sender| sender.send_with(message, compress));
         self.sent(taken, true)
     }

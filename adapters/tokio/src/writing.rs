@@ -3,9 +3,11 @@
 use crate::alarm::Alarm;
 use crate::buffer::{are_few, give_back, lend_outbox};
 use crate::error::Error;
+use crate::message::Message;
 use bytes::Buf;
 use sockless::driver::Answers;
-use sockless::{Code, Message, ProtocolError, SendError, Sender, State, Transport, bytes};
+use sockless::{Code, Kind, ProtocolError, SendError, Sender, State, Transport, bytes};
+use std::borrow::Cow;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +16,9 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Bytes; a longer binary message goes out from where it lies. Below, a copy costs less than a reference.
+const LEAST_SHARED: usize = 4 << 10;
 
 /// Bytes; a longer message that is borrowed is written from where it lies. Below, a copy costs less than a system call for
 /// each message.
@@ -115,9 +120,16 @@ impl Writing {
     ///
     /// # Errors
     /// [`Error::Io`] where nothing can be written any more, else [`Error::Send`].
-    pub(crate) fn push(&mut self, message: Message<'_>) -> Result<(), Error> {
+    pub(crate) fn push(&mut self, message: Message) -> Result<(), Error> {
         self.prepare()?;
-        Ok(self.sender.send(message)?)
+        match message {
+            Message::Text(text) if text.len() < LEAST_SHARED => self.sender.send_text(&text)?,
+            Message::Text(text) => self.sender.send_shared(Kind::Text, text.into_bytes())?,
+            Message::Binary(bytes) if bytes.len() < LEAST_SHARED => self.sender.send_binary(&bytes)?,
+            Message::Binary(bytes) => self.sender.send_shared(Kind::Binary, bytes)?,
+            Message::Unchecked(bytes) => self.sender.send(sockless::Message::Unchecked(bytes[..].into()))?,
+        }
+        Ok(())
     }
 
     /// Takes a message that is lent; a long one goes out from where it lies, if it can at once.
@@ -127,24 +139,38 @@ impl Writing {
     #[inline]
     pub(crate) fn push_borrowed<W: AsyncWrite + Unpin + ?Sized>(
         &mut self,
-        message: Message<'_>,
+        message: sockless::Message<'_>,
         io: &mut W,
     ) -> Result<(), Error> {
-        if message.is_borrowed() && message.len() < LEAST_THROUGH {
-            self.prepare()?;
-            return Ok(self.sender.send(&message)?);
+        match message {
+            sockless::Message::Text(Cow::Borrowed(text)) if text.len() < LEAST_THROUGH => {
+                self.prepare()?;
+                Ok(self.sender.send_text(text)?)
+            }
+            sockless::Message::Binary(Cow::Borrowed(bytes)) if bytes.len() < LEAST_THROUGH => {
+                self.prepare()?;
+                Ok(self.sender.send_binary(bytes)?)
+            }
+            message => self.push_long(message, io),
         }
-        self.push_long(message, io)
     }
 
     #[inline(never)]
-    fn push_long<W: AsyncWrite + Unpin + ?Sized>(&mut self, message: Message<'_>, io: &mut W) -> Result<(), Error> {
-        if !message.is_borrowed() {
+    fn push_long<W: AsyncWrite + Unpin + ?Sized>(
+        &mut self,
+        message: sockless::Message<'_>,
+        io: &mut W,
+    ) -> Result<(), Error> {
+        let is_borrowed = match &message {
+            sockless::Message::Text(text) => matches!(text, Cow::Borrowed(_)),
+            sockless::Message::Binary(bytes) | sockless::Message::Unchecked(bytes) => matches!(bytes, Cow::Borrowed(_)),
+        };
+        if !is_borrowed {
             // What is its own needs no copy.
-            return self.push(message);
+            return self.push(message.into());
         }
         self.prepare()?;
-        if message.len() < LEAST_THROUGH || !io.is_write_vectored() {
+        if message.as_bytes().len() < LEAST_THROUGH || !io.is_write_vectored() {
             return Ok(self.sender.send(&message)?);
         }
         let mut through = self.sender.send_through(&message)?;

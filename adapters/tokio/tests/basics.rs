@@ -5,6 +5,7 @@ mod common;
 use common::*;
 use sockless_tokio::sockless::{Close, Code, Config, Kind, Prepared, ProtocolError, Role, SendError, State};
 use sockless_tokio::{Error, Event, Message, WebSocket};
+use std::borrow::Cow;
 use std::io;
 use std::mem;
 use std::pin::Pin;
@@ -36,7 +37,7 @@ async fn messages_are_lent_and_answered_where_they_lie() {
     for _ in &sent {
         let fed = server.recv_with(|message, replies| {
             lent += usize::from(match &message {
-                sockless_tokio::sockless::Message::Text(text) => text.is_borrowed(),
+                sockless_tokio::sockless::Message::Text(text) => matches!(text, Cow::Borrowed(_)),
                 message => message.as_bytes().len() < 1000,
             });
             replies.feed(message)
@@ -179,7 +180,7 @@ async fn answer_long(server: &mut WebSocket<impl AsyncRead + AsyncWrite + Unpin>
     let long = vec![7; LONG.0];
     let fed = server.recv_with(|message, replies| {
         replies.feed(message)?;
-        replies.feed(sockless_tokio::sockless::Message::from(&long))
+        replies.feed(sockless_tokio::sockless::Message::Binary(Cow::Borrowed(&long)))
     });
     fed.await.unwrap().unwrap().unwrap();
 }

@@ -231,7 +231,7 @@ async fn compressed_messages_pass_as_they_are_or_not_at_all() {
         let mut client = open(client, Role::Client, true);
         let proxy = tokio::spawn(relay(open(near, Role::Server, true), open(far, Role::Client, carried)));
         let text = "compress me ".repeat(50);
-        client.send_with(&text, Compress::Always).await.unwrap();
+        client.send_with(&text.as_str().into(), Compress::Always).await.unwrap();
         if carried {
             let mut first = [0; 2];
             wire.read_exact(&mut first).soon().await.unwrap();

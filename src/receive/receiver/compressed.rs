@@ -8,6 +8,7 @@ use crate::message::{Kind, Message, Piece};
 use crate::wire::error::ProtocolError;
 use crate::wire::frame::RSV1;
 use crate::wire::utf8::whole_text;
+use alloc::borrow::Cow;
 use core::mem;
 
 /// Bytes above which inflated pieces are handed out.
@@ -23,7 +24,7 @@ impl Receiver {
             // Most are short, and have nothing to be put together from.
             let mut text = self.assembler.take_text();
             text.push_str(whole_text(inflater.step(filled))?);
-            Message::text(text)
+            Message::Text(Cow::Owned(text))
         } else {
             self.append_last(filled, room)?;
             self.assembler.finish(kind, usize::MAX)?

@@ -171,9 +171,9 @@ impl<S: Send + 'static> Entry<S> {
     #[cold]
     fn any_event<H: Handler<State = S>>(&mut self, handler: &H, local: &mut Local<S>, event: Event<'_>, taken: usize) {
         let message = match event {
-            Event::Text(text) => text.into(),
-            Event::Binary(bytes) => bytes.into(),
-            Event::Unchecked(text) => Message::Unchecked(text.into()),
+            Event::Text(text) => Message::Text(text),
+            Event::Binary(bytes) => Message::Binary(bytes),
+            Event::Unchecked(text) => Message::Unchecked(text),
             event => return self.rare_event(handler, local, event),
         };
         local.stats.messages_received += 1;

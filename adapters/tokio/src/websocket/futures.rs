@@ -27,7 +27,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Into<Message>> Sink<M> for WebSocket<
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: M) -> Result<(), Error> {
-        let taken = self.side.writing.push(message.into().into());
+        let taken = self.side.writing.push(message.into());
         taken.map_err(|error| self.refusal(error))
     }
 
