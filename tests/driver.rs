@@ -553,6 +553,11 @@ fn messages_alone_leave_it_settled() {
     let mut end = End::open(Role::Server, keepalive());
     end.take(&mut storage, b"", ms(0));
     assert!(end.driver.is_settled(&storage));
+    // Until the deadline is told of what the time was told for.
+    end.driver.received_nothing(&mut storage);
+    assert_eq!(end.driver.event(&mut storage, ms(1)), Ok(None));
+    assert!(!end.driver.is_settled(&storage));
+    end.driver.next(&mut storage, ms(1));
     end.take(&mut storage, &frame_to(Role::Server, 0x82, b"hello"), ms(900));
     assert!(end.driver.is_settled(&storage));
     // What was heard counts when the deadline comes.
@@ -641,8 +646,9 @@ fn a_turn_goes_on_behind_what_is_written_within_it() {
     let (mut told, mut wire) = (0, Wire::new(usize::MAX));
     loop {
         driver.each(&mut storage, ms(1), |_, _| told += 1).unwrap();
+        let more = driver.has_more(&storage);
         driver.write(&mut storage, &mut wire).unwrap();
-        if !driver.has_more(&storage) {
+        if !more {
             break;
         }
     }
@@ -749,6 +755,36 @@ fn answers_that_are_written_in_a_later_turn_count_too() {
     assert!(!driver.next(&mut storage, ms(1)).read, "too many wait");
 }
 
+#[test]
+fn answers_count_though_the_transport_is_asked_again_before_they_are_written() {
+    let mut storage = Storage::new(1 << 20);
+    let mut driver = Driver::new(open_with(Role::Server, quiet()));
+    for _ in 0..5 {
+        assert!(driver.next(&mut storage, ms(1)).read);
+        read(&mut driver, &mut storage, &frame_to(Role::Server, 0x82, &[7; 30_000]));
+        driver.each(&mut storage, ms(1), |turn, event| echo(turn, &event)).unwrap();
+        driver.received_nothing(&mut storage);
+        driver.each(&mut storage, ms(1), |_, _| panic!("nothing is said")).unwrap();
+    }
+    assert!(!driver.next(&mut storage, ms(1)).read, "too many wait");
+}
+
+#[test]
+fn answers_that_are_worked_out_elsewhere_count_if_it_is_said() {
+    for says in [false, true] {
+        let mut storage = Storage::new(4096);
+        let mut driver = Driver::new(open_with(Role::Server, quiet()));
+        for _ in 0..5 {
+            if says {
+                driver.answering(&mut storage);
+            }
+            driver.connection().send_binary(&[7; 30_000]).unwrap();
+            driver.leave(&mut storage);
+        }
+        assert_eq!(driver.next(&mut storage, ms(1)).read, !says);
+    }
+}
+
 #[cfg(feature = "deflate")]
 #[test]
 fn compressed_input_that_says_nothing_ends_a_turn_too() {
@@ -805,11 +841,12 @@ fn a_transport_that_holds_bytes_back_is_waited_for_but_not_for_ever() {
     driver.set_held_back(true);
     assert_eq!(driver.event(&mut storage, ms(1)), Err(ProtocolError::UnexpectedEof));
     let next = driver.next(&mut storage, ms(1));
-    assert_eq!((next.close, next.deadline), (false, Some(ms(10_001))));
+    assert_eq!((next.shutdown, next.close, next.deadline), (false, false, Some(ms(10_001))));
     assert!(!driver.next(&mut storage, ms(10_000)).close);
     assert_eq!(driver.next(&mut storage, ms(10_001)), Next { close: true, ..Next::default() });
     driver.set_held_back(false);
-    assert!(driver.next(&mut storage, ms(2)).close);
+    let next = driver.next(&mut storage, ms(2));
+    assert!(next.shutdown && next.close);
 }
 
 #[test]

@@ -256,6 +256,13 @@ impl Driver {
         Turn::new(&mut self.connection, &mut self.progress, &mut storage.work, true)
     }
 
+    /// What is sent from here on, until it is written or the loop turns to another connection, counts as answered from within
+    /// reading too, though it was worked out elsewhere.
+    #[inline]
+    pub fn answering(&mut self, storage: &mut Storage) {
+        self.progress.answering(&self.connection, storage);
+    }
+
     // ---- writing
 
     /// Lends the outbox of `storage`, for what the loop sends of its own accord; reading does that by itself.
@@ -301,7 +308,7 @@ impl Driver {
 
     // ---- what next
 
-    /// Whether this turn has more events, now that all is [written](Self::write) that was to go out before them.
+    /// Whether this turn has more events, once all is [written](Self::write) that is to go out before them.
     #[inline]
     pub fn has_more(&self, storage: &Storage) -> bool {
         self.progress.has_more(&self.connection, storage)
@@ -311,7 +318,7 @@ impl Driver {
     /// and quicker to ask.
     #[inline]
     pub fn is_settled(&self, storage: &Storage) -> bool {
-        self.progress.is_settled(&self.connection, storage)
+        self.progress.has(Progress::ARMED) && self.progress.is_settled(&self.connection, storage)
     }
 
     /// What the loop should do now. The turn ends with it: events that were left follow in the next.

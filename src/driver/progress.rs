@@ -60,6 +60,8 @@ impl Progress {
     pub(super) const HELD: u16 = 8192;
     /// The peer has hung up.
     pub(super) const HUNG_UP: u16 = 16384;
+    /// The deadline has been told since the time was.
+    pub(super) const ARMED: u16 = 32768;
 
     /// While there is any of these, no event of the input comes.
     pub(super) const STOPPED: u16 = Self::PAUSED | Self::WAITS | Self::HELD;

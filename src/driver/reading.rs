@@ -65,14 +65,12 @@ impl Progress {
     /// Whether this turn goes on behind a write.
     #[inline]
     pub(super) fn has_more(&self, connection: &impl Incoming, storage: &Storage) -> bool {
-        let over = storage.must_write || storage.work > work::MOST;
-        !over && !self.has_any(Self::STOPPED) && self.has_input(storage) && connection.wants_read()
+        storage.work <= work::MOST && !self.has_any(Self::STOPPED) && self.has_input(storage) && connection.wants_read()
     }
 
     #[inline]
     pub(super) fn received(&mut self, connection: &impl Incoming, storage: &mut Storage, len: usize, now: Duration) {
-        storage.asked = true;
-        storage.begin(connection.queued());
+        storage.ask(connection.queued());
         if len == 0 {
             return self.set(Self::EOF, true);
         }
@@ -385,6 +383,7 @@ impl Progress {
     /// The connection was told the time, and is open then, or was ended by it.
     pub(super) fn judged(&mut self, open: bool, ended: Option<ProtocolError>) {
         self.set(Self::TIMED, open);
+        self.set(Self::ARMED, false);
         // A dead peer is not waited for.
         self.set(Self::DEAD, self.has(Self::DEAD) || ended == Some(ProtocolError::PongTimeout));
     }
@@ -395,8 +394,8 @@ impl Progress {
     #[inline]
     pub(super) fn received_nothing(&mut self, connection: &impl Incoming, storage: &mut Storage) {
         self.enter(connection, storage);
-        storage.begin(connection.queued());
-        (storage.asked, storage.idle, storage.full, storage.is_special) = (true, true, false, false);
+        storage.ask(connection.queued());
+        (storage.idle, storage.full, storage.is_special) = (true, false, false);
         if self.has(Self::BROKEN) {
             self.set(Self::EOF, true);
         }

@@ -179,6 +179,17 @@ impl Storage {
         self.is_kept = false;
     }
 
+    /// The transport was read, or had nothing, while so many bytes wait to go out: what was made of them since it was last read in
+    /// this turn are answers.
+    #[inline]
+    pub(super) fn ask(&mut self, queued: usize) {
+        if self.asked {
+            self.answered += queued.saturating_sub(self.queued);
+        }
+        self.asked = true;
+        self.begin(queued);
+    }
+
     /// Events begin to be told, while so many bytes wait to go out.
     #[inline]
     pub(super) fn begin(&mut self, queued: usize) {

@@ -80,6 +80,11 @@ impl<'a> Turn<'a> {
         self.end();
     }
 
+    /// As [`Driver::release`](super::Driver::release).
+    pub fn release(&mut self) {
+        self.progress.set(Progress::HELD, false);
+    }
+
     /// Sends a message; a long one is written at once, from where it lies, if nothing that was read waits for its turn: others
     /// would follow it then, and be written together. An error of the transport is found by the next write.
     ///

@@ -79,6 +79,12 @@ impl Progress {
         self.set(Self::TIMED, false);
     }
 
+    pub(super) fn answering(&mut self, connection: &Connection, storage: &mut Storage) {
+        self.enter(connection, storage);
+        self.note_answers(connection.sender(), storage);
+        storage.begin(connection.queued());
+    }
+
     /// Counts what was made to go out from within reading since the count was last taken up.
     #[inline]
     pub(super) fn note_answers(&mut self, sender: &Sender, storage: &mut Storage) {
@@ -107,6 +113,7 @@ impl Progress {
         self.take_answers(connection.sender(), storage);
         storage.end_turn();
         storage.begin(connection.queued());
+        self.set(Self::ARMED, true);
         if self.is_settled(connection, storage) {
             return Next { read: true, deadline: connection.poll_timeout(), ..Next::default() };
         }
@@ -175,7 +182,7 @@ impl Progress {
         if transport == Transport::Open {
             return;
         }
-        next.shutdown = sender.queued() == 0 && !self.has_any(Self::SHUT | Self::BROKEN);
+        next.shutdown = sender.queued() == 0 && !self.has_any(Self::SHUT | Self::BROKEN | Self::HELD_BACK);
         self.set(Self::SHUT, self.has(Self::SHUT) || next.shutdown);
         if transport == Transport::Shutdown {
             return;

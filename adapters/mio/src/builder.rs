@@ -18,7 +18,7 @@ pub struct Builder {
 }
 
 /// The settings to begin with; [`Builder::bind`] ends them.
-impl Server<fn(&mut crate::Conn<'_>, crate::Message<'_>) -> Result<(), crate::Error>> {
+impl Server<fn(&mut crate::Conn<'_>, sockless::Message<'_>) -> Result<(), crate::Error>> {
     /// The settings of a server, for any handler.
     pub fn builder() -> Builder {
         Builder::default()

@@ -5,16 +5,15 @@ mod builder;
 use crate::dial::{TIMEOUT, after};
 use crate::inbox::Inbox;
 use crate::stream::{Socket, Stream};
+use crate::transport::{self, Transport, is_eof};
 use mio::{Events, Poll, Token};
-use sockless::bytes::Buf;
+use sockless::driver::{Driver, Storage, Turn};
 use sockless::{
-    ClientRequest, Close, Code, Config, Connection, Event, Kind, Message, ProtocolError, Response, Seed, SendError,
-    State, Transport,
+    ClientRequest, Close, Code, Config, Connection, Event, Kind, Message, Response, Seed, SendError, State,
 };
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 pub use builder::{ClientBuilder, ClientError};
@@ -39,15 +38,22 @@ const STALL: Duration = Duration::from_secs(1);
 /// while it waits for something else are kept for [`receive`](Self::receive), as far as [`ClientBuilder::inbox`] lets it.
 /// Compression is as in `Config`.
 pub struct Client {
-    connection: Connection,
+    driver: Driver,
+    storage: Storage,
     stream: Stream,
     poll: Poll,
     events: Events,
-    buffer: Vec<u8>,
-    /// What of `buffer` was read and not received.
-    unread: Range<usize>,
     started: Instant,
-    /// What has come and not been asked for.
+    heard: Heard,
+    /// TLS holds back what was written.
+    unflushed: bool,
+    /// When the connection wants to be looked after, if nothing happens.
+    deadline: Option<Duration>,
+    ended: bool,
+}
+
+/// What has come and not been asked for.
+struct Heard {
     inbox: Inbox,
     /// What comes beyond that is not kept, and read all the same.
     discards: bool,
@@ -55,15 +61,10 @@ pub struct Client {
     pongs: VecDeque<Vec<u8>>,
     closed: Option<Close<'static>>,
     response: Option<Response<'static>>,
-    /// Why nothing can be written any more.
+    /// Why the socket has failed.
     broken: Option<io::Error>,
-    /// TLS holds back what was written.
-    unflushed: bool,
-    /// The write side was shut down.
-    shut: bool,
     /// The end, which is told once.
     error: Option<ClientError>,
-    ended: bool,
 }
 
 impl Client {
@@ -101,30 +102,33 @@ impl Client {
         inbox: usize,
         deadline: Option<Instant>,
     ) -> Result<Self, ClientError> {
-        let mut client = Self {
-            connection: Connection::client(request, config, Seed::random())?,
-            stream,
-            poll,
-            events: Events::with_capacity(4),
-            buffer: vec![0; 64 << 10],
-            unread: 0..0,
-            started: Instant::now(),
+        let heard = Heard {
             inbox: Inbox::new(inbox),
             discards: false,
             pongs: VecDeque::new(),
             closed: None,
             response: None,
             broken: None,
-            unflushed: false,
-            shut: false,
             error: None,
+        };
+        let mut client = Self {
+            driver: Driver::new(Connection::client(request, config, Seed::random())?),
+            storage: Storage::new(64 << 10),
+            stream,
+            poll,
+            events: Events::with_capacity(4),
+            started: Instant::now(),
+            heard,
+            unflushed: false,
+            deadline: None,
             ended: false,
         };
-        match client.until(deadline, |client| client.response.is_some()) {
+        match client.until(deadline, |client| client.heard.response.is_some()) {
             Err(ClientError::TimedOut) => {
                 // A refusal that is known is told, be its body whole or not.
-                client.end_input(None);
-                Err(client.error.take().filter(ClientError::is_rejection).unwrap_or(ClientError::TimedOut))
+                client.driver.received(&mut client.storage, 0, client.started.elapsed());
+                client.take_events();
+                Err(client.heard.error.take().filter(ClientError::is_rejection).unwrap_or(ClientError::TimedOut))
             }
             opened => opened.map(|()| client),
         }
@@ -137,7 +141,7 @@ impl Client {
     /// [`Send`](ClientError::Send) for what cannot be sent; [`Unreceived`](ClientError::Unreceived) if the inbox is full and
     /// the peer has taken nothing for a second, as one that waits to be read would; else what ended the connection.
     pub fn send(&mut self, message: &Message<'_>) -> Result<(), ClientError> {
-        self.connection.send(message)?;
+        self.driver.connection().send(message)?;
         self.flush()
     }
 
@@ -162,7 +166,7 @@ impl Client {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_fragment(&mut self, kind: Kind, bytes: &[u8], last: bool) -> Result<(), ClientError> {
-        self.connection.send_fragment(kind, bytes, last)?;
+        self.driver.connection().send_fragment(kind, bytes, last)?;
         self.flush()
     }
 
@@ -171,17 +175,17 @@ impl Client {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.connection.ping(payload)?;
+        self.driver.connection().ping(payload)?;
         self.flush()
     }
 
     fn flush(&mut self) -> Result<(), ClientError> {
         loop {
-            let sent = self.connection.counters().sent.bytes;
+            let sent = self.connection().counters().sent.bytes;
             let deadline = if self.is_deaf() { after(STALL) } else { None };
             let moved = self.until(deadline, |client| {
                 client.has_written_all()
-                    || client.connection.counters().sent.bytes > sent
+                    || client.connection().counters().sent.bytes > sent
                     || client.is_deaf() != deadline.is_some()
             });
             match moved {
@@ -195,7 +199,7 @@ impl Client {
     }
 
     fn has_written_all(&self) -> bool {
-        self.connection.queued() == 0 && !self.unflushed && self.broken.is_none()
+        self.connection().queued() == 0 && !self.unflushed && self.heard.broken.is_none()
     }
 
     /// Waits for the next message; `None` when the peer has closed by the rules.
@@ -216,10 +220,10 @@ impl Client {
 
     fn receive_until(&mut self, deadline: Option<Instant>) -> Result<Option<Message<'static>>, ClientError> {
         // What has come is taken first, or a peer that sends faster would fill the inbox without end.
-        if self.inbox.is_empty() {
-            self.until(deadline, |client| !client.inbox.is_empty() || client.closed.is_some())?;
+        if self.heard.inbox.is_empty() {
+            self.until(deadline, |client| !client.heard.inbox.is_empty() || client.heard.closed.is_some())?;
         }
-        Ok(self.inbox.pop())
+        Ok(self.heard.inbox.pop())
     }
 
     /// Waits for a pong; messages that come meanwhile are kept.
@@ -227,11 +231,12 @@ impl Client {
     /// # Errors
     /// As [`receive_timeout`](Self::receive_timeout), and [`Unreceived`](ClientError::Unreceived) if they are too many.
     pub fn receive_pong(&mut self, timeout: Duration) -> Result<Vec<u8>, ClientError> {
-        let done = |client: &mut Self| !client.pongs.is_empty() || client.closed.is_some() || client.is_deaf();
+        let done =
+            |client: &mut Self| !client.heard.pongs.is_empty() || client.heard.closed.is_some() || client.is_deaf();
         self.until(after(timeout), done)?;
-        match self.pongs.pop_back() {
+        match self.heard.pongs.pop_back() {
             Some(pong) => Ok(pong),
-            None if self.closed.is_none() => Err(ClientError::Unreceived),
+            None if self.heard.closed.is_none() => Err(ClientError::Unreceived),
             None => Err(ClientError::Closed),
         }
     }
@@ -257,11 +262,11 @@ impl Client {
     /// What cannot be said, or what ended the connection otherwise.
     pub fn close(&mut self, code: Code, reason: &str) -> Result<Close<'static>, ClientError> {
         self.start_close(code, reason)?;
-        self.discards = true;
+        self.heard.discards = true;
         let ended = self.until(None, |client| client.ended);
-        self.discards = false;
+        self.heard.discards = false;
         ended?;
-        self.closed.clone().ok_or(ClientError::Closed)
+        self.heard.closed.clone().ok_or(ClientError::Closed)
     }
 
     /// Starts the closing handshake, unless it has begun: nothing more may be sent, and what the peer still says may be
@@ -270,7 +275,7 @@ impl Client {
     /// # Errors
     /// What cannot be said.
     pub fn start_close(&mut self, code: Code, reason: &str) -> Result<(), ClientError> {
-        match self.connection.close(code, reason) {
+        match self.driver.connection().close(code, reason) {
             Ok(()) | Err(SendError::Closing) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -278,27 +283,27 @@ impl Client {
 
     /// How the peer closed, if it has.
     pub fn closed(&self) -> Option<&Close<'static>> {
-        self.closed.as_ref()
+        self.heard.closed.as_ref()
     }
 
     /// The server's answer to the handshake: its headers, the subprotocol it chose.
     pub fn response(&self) -> Option<&Response<'static>> {
-        self.response.as_ref()
+        self.heard.response.as_ref()
     }
 
     /// The protocol's own state.
     pub fn connection(&self) -> &Connection {
-        &self.connection
+        self.driver.peek()
     }
 
     /// Goes on until `done`, at most until the deadline.
     fn until(&mut self, deadline: Option<Instant>, mut done: impl FnMut(&mut Self) -> bool) -> Result<(), ClientError> {
         loop {
-            let progress = self.turn();
+            let goes_on = self.turn();
             if done(self) {
                 return Ok(());
             }
-            if let Some(error) = self.error.take() {
+            if let Some(error) = self.heard.error.take() {
                 return Err(error);
             }
             if self.ended {
@@ -308,7 +313,7 @@ impl Client {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(ClientError::TimedOut);
             }
-            if !progress {
+            if !goes_on {
                 self.wait(deadline)?;
             }
         }
@@ -316,149 +321,46 @@ impl Client {
 
     /// Whether nothing more is read, because so much has come that was not received.
     fn is_deaf(&self) -> bool {
-        self.inbox.is_full() && !self.discards
+        self.heard.is_deaf()
     }
 
-    /// Reads what is there, then judges the time, then writes, and does with the socket what the connection wants; whether
-    /// anything moved.
+    /// A turn: reads once, takes what came, writes, and does with the socket what the connection wants; whether there is more to do at once.
     fn turn(&mut self) -> bool {
         if self.ended {
             return false;
         }
-        let read = self.read();
-        // A peer that is not read cannot answer a ping.
-        if !self.is_deaf() {
-            let result = self.connection.handle_timeout(self.started.elapsed());
-            self.take(result);
+        match self.is_deaf() {
+            true => self.driver.hold(),
+            false => self.driver.release(),
         }
-        let wrote = self.write();
-        match self.connection.wants().transport {
-            Transport::Open => {}
-            Transport::Shutdown if self.shut => {}
-            Transport::Shutdown => {
-                self.shut = true;
-                self.stream.shutdown();
-            }
-            Transport::Close => {
-                self.ended = true;
-                self.stream.say_goodbye();
-                return true;
-            }
+        let Self { driver, storage, stream, started, heard, .. } = self;
+        if let Err(error) = driver.read(storage, stream, || started.elapsed()) {
+            driver.write_failed();
+            heard.broken.get_or_insert(error);
         }
-        match read {
-            Ok(read) => read | wrote,
-            Err(error) => {
-                self.ended = true;
-                self.end_input(Some(error));
-                true
-            }
-        }
-    }
-
-    /// Writes what waits, as far as the socket takes it.
-    fn write(&mut self) -> bool {
-        let mut moved = false;
-        while self.broken.is_none() && self.connection.wants().write {
-            let mut outbound = self.connection.outbound();
-            match self.stream.write(outbound.chunk()) {
-                Ok(written) => outbound.advance(written),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => self.broken = Some(error),
-            }
-            moved = true;
-        }
-        match self.stream.flush() {
+        self.take_events();
+        match transport::write(&mut self.driver, &mut self.storage, &mut self.stream) {
             Ok(all) => self.unflushed = !all,
-            Err(error) => self.broken = self.broken.take().or(Some(error)),
+            Err(error) => _ = self.heard.broken.get_or_insert(error),
         }
-        if self.broken.is_some() {
-            // Nobody reads what is said here. What was said by the peer may still come, and then the end of it.
-            let rest = self.connection.queued();
-            self.connection.outbound().advance(rest);
+        let next = self.driver.next(&mut self.storage, self.started.elapsed());
+        self.deadline = next.deadline;
+        if next.shutdown {
+            self.stream.shutdown();
         }
-        moved
+        if next.close {
+            self.ended = true;
+            self.stream.say_goodbye();
+        }
+        next.again || next.close || next.read && self.stream.is_readable()
     }
 
-    /// Takes what was read and not received, or reads once; whether there was anything.
-    fn read(&mut self) -> io::Result<bool> {
-        if self.is_deaf() {
-            return Ok(false);
-        }
-        if self.unread.is_empty() {
-            let Self { connection, stream, buffer, .. } = self;
-            let (received, is_tail) = match connection.tail() {
-                Some(tail) => (stream.read(tail), true),
-                None => (stream.read(buffer), false),
-            };
-            let len = match received {
-                Ok(received) => received.len,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                // TLS has read much that says nothing: time to look at the deadlines.
-                Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(true),
-                Err(error) => return Err(error),
-            };
-            if len == 0 {
-                self.end_input(None);
-            } else if is_tail {
-                let result = self.connection.receive_tail(len);
-                self.take(result);
-            } else {
-                self.unread = 0..len;
-            }
-        }
-        self.receive_read();
-        Ok(true)
-    }
-
-    /// Receives what was read, while there is room for it.
-    fn receive_read(&mut self) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let Range { start, end } = self.unread;
-        let mut input = &mut buffer[start..end];
-        while !self.is_deaf() {
-            match self.connection.receive(&mut input) {
-                Ok(None) => break,
-                result => self.take(result),
-            }
-        }
-        self.unread = end - input.len()..end;
-        self.buffer = buffer;
-    }
-
-    /// The peer's bytes have ended, by its own doing or by an error.
-    fn end_input(&mut self, error: Option<io::Error>) {
-        match self.connection.receive_eof() {
-            Ok(event) => self.take(Ok(event)),
-            Err(ended) => {
-                let cause = self.broken.take().or(error);
-                self.error = Some(cause.map_or(ended.into(), ClientError::Io));
-            }
-        }
-    }
-
-    fn take(&mut self, result: Result<Option<Event<'_>>, ProtocolError>) {
-        match result {
-            Ok(None) => {}
-            Ok(Some(Event::Text(text))) => self.keep(Message::Text(text.into_owned().into())),
-            Ok(Some(Event::Binary(bytes))) => self.keep(Message::Binary(bytes.into_owned().into())),
-            Ok(Some(Event::Unchecked(text))) => self.keep(Message::Unchecked(text.into_owned().into())),
-            Ok(Some(Event::Pong(payload))) => {
-                self.pongs.truncate(MOST_PONGS - 1);
-                self.pongs.push_front(payload.into_owned());
-            }
-            Ok(Some(Event::Close(close))) => self.closed = Some(close.into_owned()),
-            Ok(Some(Event::Open(response))) => self.response = Some(response.into_owned()),
-            Ok(Some(Event::Rejected(response))) => {
-                self.error = Some(ClientError::Rejected(Box::new(response.into_owned())));
-            }
-            Ok(Some(_)) => {}
-            Err(error) => self.error = Some(error.into()),
-        }
-    }
-
-    fn keep(&mut self, message: Message<'static>) {
-        if !self.inbox.is_full() {
-            self.inbox.push(message);
+    /// Takes what was read, while there is room for it, and judges the time.
+    fn take_events(&mut self) {
+        let Self { driver, storage, started, heard, .. } = self;
+        if let Err(error) = driver.each(storage, started.elapsed(), |turn, event| heard.take(turn, event)) {
+            let failure = if is_eof(error) { heard.broken.take() } else { None };
+            heard.error = Some(failure.map_or(error.into(), ClientError::Io));
         }
     }
 
@@ -468,29 +370,57 @@ impl Client {
         if deadline.is_some_and(|deadline| deadline <= now) {
             return Err(ClientError::TimedOut);
         }
-        let own = self
-            .connection
-            .poll_timeout()
-            .filter(|_| !self.is_deaf())
-            .map(|at| at.saturating_sub(self.started.elapsed()));
+        let own = self.deadline.map(|at| at.saturating_sub(self.started.elapsed()));
         let callers = deadline.map(|deadline| deadline - now);
         match self.poll.poll(&mut self.events, own.into_iter().chain(callers).min()) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => Err(error.into()),
-            _ => Ok(()),
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
+            _ => {}
+        }
+        for event in &self.events {
+            self.stream.ready(event);
+        }
+        Ok(())
+    }
+}
+
+impl Heard {
+    fn is_deaf(&self) -> bool {
+        self.inbox.is_full() && !self.discards
+    }
+
+    fn take(&mut self, turn: &mut Turn<'_>, event: Event<'_>) {
+        match event {
+            Event::Pong(payload) => {
+                self.pongs.truncate(MOST_PONGS - 1);
+                self.pongs.push_front(payload.into_owned());
+            }
+            Event::Close(close) => self.closed = Some(close.into_owned()),
+            Event::Open(response) => self.response = Some(response.into_owned()),
+            Event::Rejected(response) => self.error = Some(ClientError::Rejected(Box::new(response.into_owned()))),
+            event => {
+                if let Some(message) = event.into_message()
+                    && !self.inbox.is_full()
+                {
+                    self.inbox.push(message.into_owned());
+                }
+            }
+        }
+        if self.is_deaf() {
+            turn.hold();
         }
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("Client").field("connection", self.connection()).finish_non_exhaustive()
     }
 }
 
 /// Closes the transport; [`Client::close`] closes the connection.
 impl Drop for Client {
     fn drop(&mut self) {
-        if self.connection.state() == State::Open {
+        if self.connection().state() == State::Open {
             self.stream.say_goodbye();
         }
     }
@@ -499,6 +429,7 @@ impl Drop for Client {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use sockless::ProtocolError;
     use sockless_test_support::within;
     use std::io::{Read, Write};
     use std::os::unix::net::{UnixListener, UnixStream};

@@ -1,9 +1,7 @@
 //! What a worker is told by other threads: what to send, and what else to do, with which connection.
 
-use crate::conn::Conn;
+use crate::answer::Answer;
 use crate::dial::Target;
-use crate::handler::Answer;
-use crate::pool::Job;
 use sockless::bytes::Bytes;
 use sockless::{Code, Connection, Kind, Limits, Prepared, SendError};
 use std::fmt;
@@ -90,8 +88,8 @@ pub(crate) enum Cause {
     Own,
 }
 
-/// What to do with one connection.
-pub(crate) enum Act<S> {
+/// What to do with one connection; `T` is a task of the application's.
+pub(crate) enum Act<T> {
     Send(Parcel, Cause),
     Close(Code, String),
     Abort(Code),
@@ -103,7 +101,7 @@ pub(crate) enum Act<S> {
     Answer(Box<Answer>),
     /// The pool has done what it was given.
     Unstall,
-    Run(Task<S>),
+    Run(T),
 }
 
 /// Whom a message is for.
@@ -122,18 +120,20 @@ impl Audience {
 }
 
 /// What a worker is told by other threads.
-pub(crate) enum Command<S> {
-    To(Id, Act<S>),
+pub(crate) enum Command<T> {
+    To(Id, Act<T>),
     Publish(Audience, Prepared),
-    Each(Arc<Each<S>>),
-    Connect(Box<Target>, Task<S>),
+    /// A task for all that are open.
+    Each(T),
+    Connect(Box<Target>, T),
     Shutdown(Duration),
 }
 
-/// What a command takes in a queue besides its payload, in bytes: its place in a list, which doubles as it grows.
-pub(crate) const ENTRY: usize = 2 * size_of::<Command<()>>();
+/// What a command takes in a queue besides its payload, in bytes: its place in a list, which doubles as it grows. A task takes
+/// four words.
+pub(crate) const ENTRY: usize = 2 * size_of::<Command<[usize; 4]>>();
 
-impl<S> Command<S> {
+impl<T> Command<T> {
     /// What it takes in a mailbox, in bytes. Messages to one connection and tasks count elsewhere, and of the rest that is 0
     /// there is no more than one for each connection.
     pub(crate) fn cost(&self) -> usize {
@@ -162,13 +162,11 @@ impl Tasks {
     /// Bytes of tasks beyond which no more are taken.
     const MOST: usize = 64 << 20;
 
-    /// Counts `calls` of a task that takes so many bytes itself.
+    /// Counts one that takes so many bytes with all its calls.
     ///
     /// # Errors
     /// [`Full`](SendError::Full) if too many wait.
-    pub(crate) fn admit(self: &Arc<Self>, calls: usize, bytes: usize) -> Result<Ticket, SendError> {
-        // Each call may come to wait in the pool.
-        let bytes = bytes + calls.saturating_mul(ENTRY + 2 * size_of::<Job<()>>());
+    pub(crate) fn admit(self: &Arc<Self>, bytes: usize) -> Result<Ticket, SendError> {
         let fits = |waits: usize| (waits <= Self::MOST).then(|| waits.saturating_add(bytes));
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|_| SendError::Full)?;
         Ok(Ticket { tasks: self.clone(), bytes })
@@ -181,63 +179,7 @@ impl Drop for Ticket {
     }
 }
 
-type OnceTask<S> = dyn FnOnce(&mut Conn<'_, S>) + Send;
-type EachTask<S> = dyn Fn(&mut Conn<'_, S>) + Send + Sync;
-
-/// A call for one connection.
-pub(crate) enum Task<S> {
-    Once(Box<OnceTask<S>>, Ticket),
-    Each(Arc<Each<S>>),
-}
-
-impl<S> Task<S> {
-    /// One that is called once.
-    ///
-    /// # Errors
-    /// [`Full`](SendError::Full) if too many wait.
-    pub(crate) fn once<F: FnOnce(&mut Conn<'_, S>) + Send + 'static>(
-        task: F,
-        tasks: &Arc<Tasks>,
-    ) -> Result<Self, SendError> {
-        Ok(Self::Once(Box::new(task), tasks.admit(1, size_of::<F>())?))
-    }
-
-    pub(crate) fn run(self, conn: &mut Conn<'_, S>) {
-        match self {
-            Self::Once(task, _ticket) => task(conn),
-            Self::Each(each) => (each.task)(conn),
-        }
-    }
-}
-
-/// A call for all connections, and what follows the last of them.
-pub(crate) struct Each<S> {
-    task: Box<EachTask<S>>,
-    finish: Option<Box<dyn FnOnce() + Send + Sync>>,
-    _ticket: Ticket,
-}
-
-impl<S> Each<S> {
-    /// For about so many `calls`.
-    ///
-    /// # Errors
-    /// [`Full`](SendError::Full) if too many tasks wait.
-    pub(crate) fn new<T: Fn(&mut Conn<'_, S>) + Send + Sync + 'static, F: FnOnce() + Send + Sync + 'static>(
-        task: T,
-        finish: F,
-        calls: usize,
-        tasks: &Arc<Tasks>,
-    ) -> Result<Self, SendError> {
-        let ticket = tasks.admit(calls, size_of::<T>() + size_of::<F>())?;
-        Ok(Self { task: Box::new(task), finish: Some(Box::new(finish)), _ticket: ticket })
-    }
-}
-
-/// The last who holds it has done its part.
-impl<S> Drop for Each<S> {
-    fn drop(&mut self) {
-        if let Some(finish) = self.finish.take() {
-            finish();
-        }
-    }
+/// Whether text or bytes are what a message of this kind may have.
+pub(crate) fn is_valid(kind: Kind, bytes: &[u8]) -> bool {
+    kind == Kind::Binary || std::str::from_utf8(bytes).is_ok()
 }

@@ -1,11 +1,10 @@
 //! A connection as its handler sees it.
 
-use crate::command::{Act, Audience, Cause, Id, Parcel, Sent};
-use crate::entry::{Entry, Local};
-use crate::handle::Handle;
-use crate::handler::{Answer, is_valid};
-use crate::mailbox::{Shared, Teller};
-use crate::pool::Snapshot;
+use crate::answer::Answer;
+use crate::command::{Act, Audience, ENTRY, Id, Parcel, Sent, Tasks, Ticket, is_valid};
+use crate::mailbox::Teller;
+use crate::session::{Job, Lent};
+use crate::transport::TlsInfo;
 use sockless::bytes::Bytes;
 use sockless::{Code, Counters, Kind, Limits, Message, Prepared, SendError, State};
 use std::net::SocketAddr;
@@ -20,55 +19,13 @@ use std::sync::Arc;
 /// With a pool of threads, a `Conn` is in another thread than its connection: what it is told is done soon after and in
 /// order, and [`state`](Self::ready_state) and [`counters`](Self::counters) are as of the event that it is called for.
 pub struct Conn<'a, S = ()> {
-    link: Link<'a, S>,
-}
-
-enum Link<'a, S> {
-    Loop(&'a mut Entry<S>, &'a mut Local<S>),
-    Pool(Remote<'a, S>),
-}
-
-/// A connection of another thread.
-pub(crate) struct Remote<'a, S> {
-    pub(crate) id: Id,
-    pub(crate) state: &'a mut S,
-    pub(crate) snapshot: &'a Snapshot,
-    pub(crate) shared: &'a Arc<Shared<S>>,
-    /// What its handler was called for.
-    pub(crate) cause: Cause,
-}
-
-impl<S> Remote<'_, S> {
-    fn act(&self, act: Act<S>) -> Result<Sent, SendError> {
-        match (&act, self.snapshot.ready_state) {
-            (Act::Send(..) | Act::Close(..), State::Connecting) => Err(SendError::NotOpen),
-            (Act::Send(..) | Act::Close(..), State::Closing | State::Closed) => Err(SendError::Closing),
-            _ => self.shared.act(self.id, act, Teller::Pool),
-        }
-    }
-}
-
-/// What is known of a TLS session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TlsInfo {
-    /// The version, such as `TLSv1_3`.
-    pub version: Option<String>,
-    /// The name that the client asked for (SNI).
-    pub server_name: Option<String>,
-    /// The protocol chosen by ALPN, such as `http/1.1`.
-    pub protocol: Option<Vec<u8>>,
-    /// The peer's certificates in DER, its own first, if it showed any.
-    pub certificates: Vec<Vec<u8>>,
+    pub(crate) lent: Lent<'a, S, Task<S>>,
 }
 
 impl<'a, S> Conn<'a, S> {
-    pub(crate) fn on_loop(entry: &'a mut Entry<S>, local: &'a mut Local<S>) -> Self {
-        Self { link: Link::Loop(entry, local) }
-    }
-
-    pub(crate) fn in_pool(remote: Remote<'a, S>) -> Self {
-        Self { link: Link::Pool(remote) }
+    #[inline]
+    pub(crate) fn new(lent: Lent<'a, S, Task<S>>) -> Self {
+        Self { lent }
     }
 }
 
@@ -89,9 +46,9 @@ impl<S> Conn<'_, S> {
 
     #[inline]
     fn lend(&mut self, message: &Message<'_>) -> Result<Sent, SendError> {
-        match &mut self.link {
-            Link::Loop(entry, local) => entry.send(local, message),
-            Link::Pool(remote) => {
+        match &mut self.lent {
+            Lent::Here(here) => here.send(message),
+            Lent::Remote(remote) => {
                 let bytes = Bytes::copy_from_slice(message.as_bytes());
                 remote.act(Act::Send(Parcel::Shared(message.kind(), bytes), remote.cause))
             }
@@ -133,7 +90,7 @@ impl<S> Conn<'_, S> {
     /// # Errors
     /// As [`send_text`](Self::send_text), and [`InvalidUtf8`](SendError::InvalidUtf8).
     pub fn send_shared(&mut self, kind: Kind, bytes: Bytes) -> Result<Sent, SendError> {
-        if matches!(self.link, Link::Pool(_)) && !is_valid(kind, &bytes) {
+        if matches!(self.lent, Lent::Remote(_)) && !is_valid(kind, &bytes) {
             return Err(SendError::InvalidUtf8);
         }
         self.parcel(Parcel::Shared(kind, bytes))
@@ -171,13 +128,9 @@ impl<S> Conn<'_, S> {
     }
 
     fn parcel(&mut self, parcel: Parcel) -> Result<Sent, SendError> {
-        match &mut self.link {
-            Link::Loop(entry, local) => {
-                entry.charge(local, parcel.deflated());
-                let sent = parcel.send(&mut entry.connection);
-                entry.outcome(local, sent)
-            }
-            Link::Pool(remote) => remote.act(Act::Send(parcel, remote.cause)),
+        match &mut self.lent {
+            Lent::Here(here) => here.send_parcel(parcel),
+            Lent::Remote(remote) => remote.act(Act::Send(parcel, remote.cause)),
         }
     }
 
@@ -188,9 +141,9 @@ impl<S> Conn<'_, S> {
     /// [`CloseCode`](SendError::CloseCode) or [`LongControl`](SendError::LongControl) for what cannot be said,
     /// [`NotOpen`](SendError::NotOpen) or [`Closing`](SendError::Closing).
     pub fn close(&mut self, code: Code, reason: &str) -> Result<(), SendError> {
-        match &mut self.link {
-            Link::Loop(entry, _) => entry.connection.close(code, reason),
-            Link::Pool(remote) => {
+        match &mut self.lent {
+            Lent::Here(here) => here.turn.close(code, reason),
+            Lent::Remote(remote) => {
                 sockless::close::payload(code, reason)?;
                 remote.act(Act::Close(code, reason.into())).map(|_| ())
             }
@@ -225,18 +178,18 @@ impl<S> Conn<'_, S> {
         self.act(Act::Limits(limits));
     }
 
-    fn act(&mut self, act: Act<S>) {
-        match &mut self.link {
-            Link::Loop(entry, local) => entry.act(local, act),
+    fn act(&mut self, act: Act<Task<S>>) {
+        match &mut self.lent {
+            Lent::Here(here) => here.act(act),
             // Refused only if the connection is gone.
-            Link::Pool(remote) => _ = remote.act(act),
+            Lent::Remote(remote) => _ = remote.act(act),
         }
     }
 
     pub(crate) fn count_panic(&self) {
-        match &self.link {
-            Link::Loop(_, local) => local.shared.count_panic(),
-            Link::Pool(remote) => remote.shared.count_panic(),
+        match &self.lent {
+            Lent::Here(here) => here.local.shared.count_panic(),
+            Lent::Remote(remote) => remote.shared.count_panic(),
         }
     }
 
@@ -259,9 +212,9 @@ impl<S> Conn<'_, S> {
 
     /// The topics that it has subscribed to. Unknown, and told as none, in a pool.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
-        let names = match &self.link {
-            Link::Loop(entry, local) => Some(local.topics.names(&entry.subscriptions)),
-            Link::Pool(_) => None,
+        let names = match &self.lent {
+            Lent::Here(here) => Some(here.local.topics.names(&here.seat.subscriptions)),
+            Lent::Remote(_) => None,
         };
         names.into_iter().flatten()
     }
@@ -279,16 +232,9 @@ impl<S> Conn<'_, S> {
 
     fn spread(&mut self, topic: Option<Arc<str>>, message: &Prepared) {
         let audience = Audience { topic, except: Some(self.id()) };
-        match &mut self.link {
-            // What a worker that is far behind is not told, it counts neither.
-            Link::Loop(_, local) => {
-                _ = local.shared.publish(&audience, message, Some(local.worker), Teller::Loop);
-                local.charge_for(&audience);
-                if !local.deliveries.push(audience, message) {
-                    local.stats.dropped += 1;
-                }
-            }
-            Link::Pool(remote) => _ = remote.shared.publish(&audience, message, None, Teller::Pool),
+        match &mut self.lent {
+            Lent::Here(here) => here.spread(audience, message),
+            Lent::Remote(remote) => _ = remote.shared.publish(&audience, message, None, Teller::Pool),
         }
     }
 }
@@ -297,87 +243,167 @@ impl<S> Conn<'_, S> {
 impl<S> Conn<'_, S> {
     /// The application's own.
     pub fn state(&self) -> &S {
-        match &self.link {
-            Link::Loop(entry, _) => entry.state(),
-            Link::Pool(remote) => remote.state,
+        match &self.lent {
+            Lent::Here(here) => here.seat.state(),
+            Lent::Remote(remote) => remote.state,
         }
     }
 
     /// The application's own.
     pub fn state_mut(&mut self) -> &mut S {
-        match &mut self.link {
-            Link::Loop(entry, _) => entry.state_mut(),
-            Link::Pool(remote) => remote.state,
+        match &mut self.lent {
+            Lent::Here(here) => here.seat.state_mut(),
+            Lent::Remote(remote) => remote.state,
         }
     }
 
     /// Which connection it is.
     pub fn id(&self) -> Id {
-        match &self.link {
-            Link::Loop(entry, _) => entry.id,
-            Link::Pool(remote) => remote.id,
+        match &self.lent {
+            Lent::Here(here) => here.seat.id,
+            Lent::Remote(remote) => remote.id,
         }
     }
 
     /// The peer's address; `None` for a Unix socket.
     pub fn peer(&self) -> Option<SocketAddr> {
-        match &self.link {
-            Link::Loop(entry, _) => entry.peer,
-            Link::Pool(remote) => remote.snapshot.peer,
+        match &self.lent {
+            Lent::Here(here) => here.seat.peer,
+            Lent::Remote(remote) => remote.snapshot.peer,
         }
     }
 
     /// What TLS says of it, if it goes over TLS.
     pub fn tls(&self) -> Option<TlsInfo> {
-        match &self.link {
-            Link::Loop(entry, _) => entry.stream.tls().map(describe),
-            Link::Pool(remote) => remote.snapshot.tls.clone(),
+        match &self.lent {
+            Lent::Here(here) => here.transport.tls(),
+            Lent::Remote(remote) => remote.snapshot.tls.clone(),
         }
     }
 
     /// The state, as RFC 6455 names it.
     pub fn ready_state(&self) -> State {
-        match &self.link {
-            Link::Loop(entry, _) => entry.connection.state(),
-            Link::Pool(remote) => remote.snapshot.ready_state,
+        match &self.lent {
+            Lent::Here(here) => here.turn.state(),
+            Lent::Remote(remote) => remote.snapshot.ready_state,
         }
     }
 
     /// What the connection has done so far.
     pub fn counters(&self) -> Counters {
-        match &self.link {
-            Link::Loop(entry, _) => entry.connection.counters(),
-            Link::Pool(remote) => remote.snapshot.counters,
+        match &self.lent {
+            Lent::Here(here) => here.turn.counters(),
+            Lent::Remote(remote) => remote.snapshot.counters,
         }
     }
 
     /// Bytes that wait for the peer.
     pub fn queued(&self) -> usize {
-        match &self.link {
-            Link::Loop(entry, _) => entry.queued(),
-            Link::Pool(remote) => remote.shared.mailboxes[usize::from(remote.id.worker)].queued(remote.id).unwrap_or(0),
+        match &self.lent {
+            Lent::Here(here) => here.turn.queued(),
+            Lent::Remote(remote) => {
+                remote.shared.mailboxes[usize::from(remote.id.worker)].queued(remote.id).unwrap_or(0)
+            }
         }
-    }
-
-    /// Speaks to the server from anywhere.
-    pub fn handle(&self) -> Handle<S> {
-        let shared = match &self.link {
-            Link::Loop(_, local) => &local.shared,
-            Link::Pool(remote) => remote.shared,
-        };
-        Handle { shared: shared.clone() }
     }
 }
 
-pub(crate) fn describe(tls: &rustls::Connection) -> TlsInfo {
-    let certificates = tls.peer_certificates().unwrap_or_default();
-    TlsInfo {
-        version: tls.protocol_version().and_then(|version| version.as_str()).map(str::to_owned),
-        server_name: match tls {
-            rustls::Connection::Server(tls) => tls.server_name().map(str::to_owned),
-            rustls::Connection::Client(_) => None,
-        },
-        protocol: tls.alpn_protocol().map(<[u8]>::to_vec),
-        certificates: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
+/// What a call takes that waits, be it in the pool in the end, in bytes.
+const WAITING: usize = ENTRY + 2 * size_of::<Job<()>>();
+
+type OnceTask<S> = dyn FnOnce(&mut Conn<'_, S>) + Send;
+type EachTask<S> = dyn Fn(&mut Conn<'_, S>) + Send + Sync;
+
+/// A call of the application's own for a connection.
+pub(crate) enum Task<S> {
+    Once(Box<OnceTask<S>>, Ticket),
+    Each(Arc<Each<S>>),
+}
+
+impl<S> Task<S> {
+    /// One that is called once.
+    ///
+    /// # Errors
+    /// [`Full`](SendError::Full) if too many wait.
+    pub(crate) fn once<F: FnOnce(&mut Conn<'_, S>) + Send + 'static>(
+        task: F,
+        tasks: &Arc<Tasks>,
+    ) -> Result<Self, SendError> {
+        Ok(Self::Once(Box::new(task), tasks.admit(WAITING + size_of::<F>())?))
+    }
+
+    /// One that is called about so many times, and what follows the last.
+    ///
+    /// # Errors
+    /// [`Full`](SendError::Full) if too many wait.
+    pub(crate) fn each<E, F>(task: E, finish: F, calls: usize, tasks: &Arc<Tasks>) -> Result<Self, SendError>
+    where
+        E: Fn(&mut Conn<'_, S>) + Send + Sync + 'static,
+        F: FnOnce() + Send + Sync + 'static,
+    {
+        let ticket = tasks.admit(calls.saturating_mul(WAITING) + size_of::<E>() + size_of::<F>())?;
+        Ok(Self::Each(Arc::new(Each { task: Box::new(task), finish: Some(Box::new(finish)), _ticket: ticket })))
+    }
+
+    /// The same for another connection; `None` of one that is called once.
+    pub(crate) fn share(&self) -> Option<Self> {
+        match self {
+            Self::Once(..) => None,
+            Self::Each(each) => Some(Self::Each(each.clone())),
+        }
+    }
+
+    pub(crate) fn run(self, conn: &mut Conn<'_, S>) {
+        match self {
+            Self::Once(task, _ticket) => task(conn),
+            Self::Each(each) => (each.task)(conn),
+        }
+    }
+}
+
+/// A call for all connections, and what follows the last of them.
+pub(crate) struct Each<S> {
+    task: Box<EachTask<S>>,
+    finish: Option<Box<dyn FnOnce() + Send + Sync>>,
+    _ticket: Ticket,
+}
+
+/// The last who holds it has done its part.
+impl<S> Drop for Each<S> {
+    fn drop(&mut self) {
+        if let Some(finish) = self.finish.take() {
+            finish();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailbox::{MOST, Mailbox, Shared};
+    use mio::{Poll, Token, Waker};
+    use std::hint::black_box;
+    use std::sync::OnceLock;
+
+    #[test]
+    fn tasks_are_bounded_until_they_are_called() {
+        const ID: Id = Id { worker: 0, key: 0, generation: 0 };
+        let poll = Poll::new().unwrap();
+        let mailbox = Mailbox::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        mailbox.open(0);
+        let shared = Shared::<Task<()>>::new([mailbox].into(), 1 << 20, OnceLock::new(), false);
+        let large = [0_u8; 1000];
+        let run = || {
+            let task = Task::once(move |_: &mut Conn<'_>| _ = black_box(large), &shared.tasks)?;
+            shared.act(ID, Act::Run(task), Teller::Other)
+        };
+        let most = (0..).find(|_| run().is_err()).unwrap();
+        assert!(most < MOST / 1000, "{most}");
+        let mut commands = Vec::new();
+        shared.mailboxes[0].take(&mut commands);
+        assert_eq!(commands.len(), most);
+        assert_eq!(run(), Err(SendError::Full), "they are in the pool, perhaps");
+        drop(commands);
+        assert_eq!(run(), Ok(Sent::Now));
     }
 }

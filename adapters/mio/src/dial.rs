@@ -1,8 +1,7 @@
 //! From a host's name to a socket that is connected.
 
-use crate::stream::INTERESTS;
 use mio::net::TcpStream;
-use mio::{Events, Poll, Registry, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use sockless::ClientRequest;
@@ -15,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// How long connecting takes at most, unless the caller has it otherwise.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a socket is watched for: both from the start. Readiness is told by edges, so neither is told in vain.
+pub(crate) const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// Names that the system is asked for at once: it takes the time it likes, and goes on behind those who have given up.
 const MOST_LOOKUPS: usize = 32;

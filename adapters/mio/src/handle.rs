@@ -1,9 +1,9 @@
 //! What other threads do with a server: send, broadcast, count, shut down.
 
-use crate::command::{Act, Audience, Cause, Command, Each, Id, Parcel, Sent, Task};
-use crate::conn::Conn;
-use crate::handler::is_valid;
+use crate::command::{Act, Audience, Cause, Command, Id, Parcel, Sent, is_valid};
+use crate::conn::{Conn, Task};
 use crate::mailbox::{Shared, Teller};
+use crate::session::Lent;
 use crate::stats::Stats;
 use sockless::bytes::Bytes;
 use sockless::{Code, Kind, Prepared, SendError};
@@ -15,7 +15,7 @@ use std::time::Duration;
 ///
 /// Nothing here waits for a worker or for a peer. What is done for one connection is done in the order of the calls.
 pub struct Handle<S = ()> {
-    pub(crate) shared: Arc<Shared<S>>,
+    pub(crate) shared: Arc<Shared<Task<S>>>,
 }
 
 impl<S> Clone for Handle<S> {
@@ -27,6 +27,17 @@ impl<S> Clone for Handle<S> {
 impl<S> fmt::Debug for Handle<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl<S> Conn<'_, S> {
+    /// Speaks to the server from anywhere.
+    pub fn handle(&self) -> Handle<S> {
+        let shared = match &self.lent {
+            Lent::Here(here) => &here.local.shared,
+            Lent::Remote(remote) => remote.shared,
+        };
+        Handle { shared: shared.clone() }
     }
 }
 
@@ -154,9 +165,9 @@ impl<S> Handle<S> {
         finish: impl FnOnce() + Send + Sync + 'static,
     ) -> Result<(), SendError> {
         let calls = if self.shared.pooled { self.count() } else { 0 };
-        let each = Arc::new(Each::new(task, finish, calls + self.shared.mailboxes.len(), &self.shared.tasks)?);
+        let each = Task::each(task, finish, calls + self.shared.mailboxes.len(), &self.shared.tasks)?;
         let told = (0..self.shared.mailboxes.len())
-            .try_for_each(|worker| self.shared.tell(worker, Command::Each(each.clone())));
+            .try_for_each(|worker| each.share().map_or(Ok(()), |each| self.shared.tell(worker, Command::Each(each))));
         // Where all have done their part already, what follows them is done here.
         _ = self.shared.caught(|| drop(each));
         told

@@ -1,15 +1,13 @@
 //! What an application says to the events of its connections.
 
-use crate::command::{Cause, Task};
-use crate::conn::Conn;
-use sockless::{Accept, Close, Code, Kind, Message, ProtocolError, Request, Response};
-use std::borrow::Cow;
-use std::io;
+use crate::answer::Answer;
+use crate::call::{Call, Error};
+use crate::closed::Closed;
+use crate::conn::{Conn, Task};
+use crate::session::{Calls, Lent};
+use sockless::{Code, Message, Request, Response};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// Any error of an application's.
-pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// An application: one value that is called for the events of all connections, from every worker.
 ///
@@ -138,175 +136,32 @@ where
     }
 }
 
-/// What a request is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Open the WebSocket; see [`Request::accept`]. A request that may not be accepted is refused all the same.
-    Accept(Accept),
-    /// Refuse, or answer plain HTTP: any status from 200 to 599, then the connection ends.
-    Reject {
-        /// The status code.
-        status: u16,
-        /// Fields of the response.
-        headers: Vec<(String, String)>,
-        /// The body.
-        body: Vec<u8>,
-    },
-}
-
-impl Answer {
-    /// A status and a line of text.
-    pub fn reject(status: u16, text: &str) -> Self {
-        Self::Reject { status, headers: Vec::new(), body: text.into() }
-            .header("Content-Type", "text/plain; charset=utf-8")
+/// What happens to a session is told to its handler.
+impl<H: Handler> Calls<H::State, Task<H::State>> for H {
+    #[inline]
+    fn message(&self, lent: Lent<'_, H::State, Task<H::State>>, message: Message<'_>) {
+        deliver(self, &mut Conn::new(lent), message);
     }
 
-    /// A page: 200, with its content type.
-    pub fn page(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self::Reject { status: 200, headers: Vec::new(), body: body.into() }.header("Content-Type", content_type)
-    }
-
-    /// Adds a field.
-    #[must_use]
-    pub fn header(self, name: &str, value: &str) -> Self {
-        match self {
-            Self::Accept(accept) => Self::Accept(accept.header(name, value)),
-            Self::Reject { status, mut headers, body } => {
-                headers.push((name.into(), value.into()));
-                Self::Reject { status, headers, body }
-            }
+    fn call(&self, lent: Lent<'_, H::State, Task<H::State>>, call: Call<'_, Task<H::State>>) {
+        let mut conn = Conn::new(lent);
+        if catch_unwind(AssertUnwindSafe(|| dispatch(self, &mut conn, call))).is_err() {
+            // The panic's hook has told of it.
+            conn.count_panic();
+            conn.abort(Code::INTERNAL_ERROR);
         }
     }
 }
 
-impl From<Accept> for Answer {
-    fn from(accept: Accept) -> Self {
-        Self::Accept(accept)
-    }
-}
-
-/// How a connection has ended.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Closed {
-    /// The code of the peer's close frame, or of the one that a fault of its was answered with; 1005 and 1006 where there
-    /// is none (RFC 6455 §7.1.5).
-    pub code: Code,
-    /// The peer's reason.
-    pub reason: String,
-    /// What went wrong, unless the peer closed by the rules.
-    pub error: Option<CloseError>,
-}
-
-/// What ended a connection against the rules.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CloseError {
-    /// The peer broke the protocol, kept silent for too long, or was gone.
-    #[error(transparent)]
-    Protocol(#[from] ProtocolError),
-    /// The socket, or TLS.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// Client: the server refused, with this status.
-    #[error("the server refused with status {0}")]
-    Rejected(u16),
-}
-
-impl From<Close<'_>> for Closed {
-    fn from(close: Close<'_>) -> Self {
-        Self { code: close.code, reason: close.reason.into_owned(), error: None }
-    }
-}
-
-impl From<ProtocolError> for Closed {
-    fn from(error: ProtocolError) -> Self {
-        let code = error.close_code().unwrap_or(Code::ABNORMAL);
-        Self { code, reason: String::new(), error: Some(error.into()) }
-    }
-}
-
-impl Closed {
-    /// Without a close frame of the peer's.
-    pub(crate) fn abnormal(error: Option<CloseError>) -> Self {
-        Self { code: Code::ABNORMAL, reason: String::new(), error }
-    }
-}
-
-/// One call of a handler.
-pub(crate) enum Call<'a, S> {
-    Request(Request<'a>),
-    Response(Response<'a>),
-    Open,
-    Message(Message<'a>),
-    Ping(Cow<'a, [u8]>),
-    Pong(Cow<'a, [u8]>),
-    Backpressure,
-    Drain,
-    Close(Closed),
-    Shutdown,
-    Error(Error),
-    Task(Task<S>),
-}
-
-impl<S> Call<'_, S> {
-    /// What that is sent for which the handler sends within this call.
-    pub(crate) fn cause(&self) -> Cause {
-        match self {
-            Self::Message(_) | Self::Ping(_) | Self::Pong(_) | Self::Open => Cause::Heard,
-            _ => Cause::Own,
-        }
-    }
-
-    /// Bytes that it brings from the peer.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Message(message) => message.as_bytes().len(),
-            Self::Ping(payload) | Self::Pong(payload) => payload.len(),
-            Self::Request(request) => request.as_bytes().len(),
-            Self::Response(response) => response.as_bytes().len() + response.body().len(),
-            Self::Close(closed) => closed.reason.len(),
-            _ => 0,
-        }
-    }
-
-    pub(crate) fn into_owned(self) -> Call<'static, S> {
-        match self {
-            Self::Request(request) => Call::Request(request.into_owned()),
-            Self::Response(response) => Call::Response(response.into_owned()),
-            Self::Open => Call::Open,
-            Self::Message(message) => Call::Message(message.into_owned()),
-            Self::Ping(payload) => Call::Ping(Cow::Owned(payload.into_owned())),
-            Self::Pong(payload) => Call::Pong(Cow::Owned(payload.into_owned())),
-            Self::Backpressure => Call::Backpressure,
-            Self::Drain => Call::Drain,
-            Self::Close(closed) => Call::Close(closed),
-            Self::Shutdown => Call::Shutdown,
-            Self::Error(error) => Call::Error(error),
-            Self::Task(task) => Call::Task(task),
-        }
-    }
-}
-
-/// Calls the handler, on the loop or in the pool.
-pub(crate) fn call<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, call: Call<'_, H::State>) {
-    if catch_unwind(AssertUnwindSafe(|| dispatch(handler, conn, call))).is_err() {
-        // The panic's hook has told of it.
-        conn.count_panic();
-        conn.abort(Code::INTERNAL_ERROR);
-    }
-}
-
-/// Gives a message to the handler.
 #[inline]
-pub(crate) fn deliver<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, message: Message<'_>) {
+fn deliver<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, message: Message<'_>) {
     if let Err(error) = handler.on_message(conn, message) {
         handler.on_error(conn, &error);
         _ = conn.close(Code::INTERNAL_ERROR, "");
     }
 }
 
-fn dispatch<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, call: Call<'_, H::State>) {
+fn dispatch<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, call: Call<'_, Task<H::State>>) {
     match call {
         Call::Message(message) => deliver(handler, conn, message),
         Call::Request(request) => {
@@ -327,9 +182,4 @@ fn dispatch<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, call: Call<'
         Call::Error(error) => handler.on_error(conn, &error),
         Call::Task(task) => task.run(conn),
     }
-}
-
-/// Whether text or bytes are what a message of this kind may have.
-pub(crate) fn is_valid(kind: Kind, bytes: &[u8]) -> bool {
-    kind == Kind::Binary || std::str::from_utf8(bytes).is_ok()
 }

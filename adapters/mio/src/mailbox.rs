@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// What the workers of a server and the threads that speak to them have in common.
-pub(crate) struct Shared<S> {
-    pub(crate) mailboxes: Box<[Mailbox<S>]>,
+/// What the workers of a server and the threads that speak to them have in common; `T` is a task of the application's.
+pub(crate) struct Shared<T> {
+    pub(crate) mailboxes: Box<[Mailbox<T>]>,
     /// The most bytes that may wait for one peer before more is refused.
     pub(crate) hard: usize,
     /// For connections to servers; made when it is first needed, if it is not given.
@@ -25,16 +25,16 @@ pub(crate) struct Shared<S> {
 }
 
 /// What waits for one worker.
-pub(crate) struct Mailbox<S> {
+pub(crate) struct Mailbox<T> {
     pub(crate) waker: Waker,
     pub(crate) stats: Published,
-    post: Mutex<Post<S>>,
+    post: Mutex<Post<T>>,
     /// There is room again for the pool.
     room: Condvar,
 }
 
-struct Post<S> {
-    commands: Vec<Command<S>>,
+struct Post<T> {
+    commands: Vec<Command<T>>,
     /// What they take, in bytes; see [`Command::cost`].
     bytes: usize,
     slots: Vec<Slot>,
@@ -84,20 +84,20 @@ pub(crate) const MOST: usize = 64 << 20;
 /// Places that the list of a worker's commands keeps.
 const MOST_KEPT: usize = 1024;
 
-impl<S> Mailbox<S> {
+impl<T> Mailbox<T> {
     pub(crate) fn new(waker: Waker) -> Self {
         let (commands, slots) = (Vec::new(), Vec::new());
         let post = Post { commands, bytes: 0, slots, stopping: false, over: false, awaited: false };
         Self { waker, stats: Published::default(), post: Mutex::new(post), room: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Post<S>> {
+    fn lock(&self) -> MutexGuard<'_, Post<T>> {
         // Nothing in here panics while it is locked.
         self.post.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The worker's: what waits, in exchange for an empty list.
-    pub(crate) fn take(&self, commands: &mut Vec<Command<S>>) {
+    pub(crate) fn take(&self, commands: &mut Vec<Command<T>>) {
         // What many have needed is given back.
         commands.shrink_to(MOST_KEPT);
         let mut post = self.lock();
@@ -109,7 +109,7 @@ impl<S> Mailbox<S> {
     }
 
     /// The worker's: it has gone, and takes nothing any more; what is left.
-    pub(crate) fn close(&self) -> Vec<Command<S>> {
+    pub(crate) fn close(&self) -> Vec<Command<T>> {
         let mut post = self.lock();
         post.over = true;
         let left = mem::take(&mut post.commands);
@@ -162,9 +162,9 @@ impl<S> Mailbox<S> {
     /// Puts a command into the mailbox, unless it is refused, or not needed.
     fn put(
         &self,
-        command: Command<S>,
+        command: Command<T>,
         by: Teller,
-        check: impl FnOnce(&mut Post<S>) -> Result<Option<Sent>, SendError>,
+        check: impl FnOnce(&mut Post<T>) -> Result<Option<Sent>, SendError>,
     ) -> Result<Sent, SendError> {
         let cost = command.cost();
         let mut post = self.lock();
@@ -191,9 +191,9 @@ impl<S> Mailbox<S> {
     }
 }
 
-impl<S> Shared<S> {
+impl<T> Shared<T> {
     pub(crate) fn new(
-        mailboxes: Box<[Mailbox<S>]>,
+        mailboxes: Box<[Mailbox<T>]>,
         hard: usize,
         client_tls: OnceLock<Arc<ClientConfig>>,
         pooled: bool,
@@ -205,7 +205,7 @@ impl<S> Shared<S> {
     ///
     /// # Errors
     /// [`Closing`](SendError::Closing) if there is no such connection, [`Full`](SendError::Full) if too much waits.
-    pub(crate) fn act(&self, id: Id, act: Act<S>, by: Teller) -> Result<Sent, SendError> {
+    pub(crate) fn act(&self, id: Id, act: Act<T>, by: Teller) -> Result<Sent, SendError> {
         let Some(mailbox) = self.mailboxes.get(usize::from(id.worker)) else { return Err(SendError::Closing) };
         let cost = if let Act::Send(parcel, _) = &act { Some(parcel.cost()) } else { None };
         let ending = match &act {
@@ -251,7 +251,7 @@ impl<S> Shared<S> {
     }
 
     /// Tells one worker something that is never refused while it runs.
-    pub(crate) fn tell(&self, worker: usize, command: Command<S>) -> Result<(), SendError> {
+    pub(crate) fn tell(&self, worker: usize, command: Command<T>) -> Result<(), SendError> {
         self.mailboxes[worker].put(command, Teller::Other, |_| Ok(Some(Sent::Now))).map(|_| ())
     }
 
@@ -265,7 +265,7 @@ impl<S> Shared<S> {
     }
 
     /// Does what is the application's; `None` if it panics, which is counted.
-    pub(crate) fn caught<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+    pub(crate) fn caught<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
         let done = catch_unwind(AssertUnwindSafe(call)).ok();
         if done.is_none() {
             // The panic's hook has told of it.
@@ -290,11 +290,10 @@ impl<S> Shared<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{Cause, ENTRY, Parcel, Task};
+    use crate::command::{Cause, ENTRY, Parcel};
     use mio::{Poll, Token};
     use sockless::Code;
     use sockless_test_support::{eventually, within};
-    use std::hint::black_box;
     use std::thread;
 
     fn shared(poll: &Poll) -> Shared<()> {
@@ -329,25 +328,6 @@ mod tests {
         commands.clear();
         shared.mailboxes[0].take(&mut commands);
         assert!(shared.mailboxes[0].lock().commands.capacity() <= MOST_KEPT);
-    }
-
-    #[test]
-    fn tasks_are_bounded_until_they_are_called() {
-        let poll = Poll::new().unwrap();
-        let shared = shared(&poll);
-        let large = [0_u8; 1000];
-        let run = || {
-            let task = Task::once(move |_: &mut crate::Conn<'_>| _ = black_box(large), &shared.tasks)?;
-            shared.act(ID, Act::Run(task), Teller::Other)
-        };
-        while run().is_ok() {}
-        let most = count(&shared);
-        assert!(most < MOST / 1000, "{most}");
-        let mut commands = Vec::new();
-        shared.mailboxes[0].take(&mut commands);
-        assert_eq!(run(), Err(SendError::Full), "they are in the pool, perhaps");
-        drop(commands);
-        assert_eq!(run(), Ok(Sent::Now));
     }
 
     #[test]

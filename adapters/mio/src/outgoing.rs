@@ -1,7 +1,7 @@
 //! Connections to servers, on an event loop.
 
-use crate::command::{Command, Task};
-use crate::conn::Conn;
+use crate::command::Command;
+use crate::conn::{Conn, Task};
 use crate::dial::{self, Target};
 use crate::handle::Handle;
 use crate::stats::Stats;

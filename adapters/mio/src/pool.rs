@@ -1,13 +1,8 @@
-//! The pool of threads that handlers run in, if they are asked to: one call of a connection at a time, in order.
+//! The pool of threads that an application is called in, if it asks for one: one call of a connection at a time, in order.
 
-use crate::command::{Act, Id};
-use crate::conn::{Conn, Remote, TlsInfo, describe};
-use crate::entry::Entry;
-use crate::handler::{Call, Handler, call};
-use crate::mailbox::{Shared, Teller};
-use sockless::{Counters, State};
+use crate::command::Id;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -21,34 +16,33 @@ const KEPT_CALLS: usize = 4;
 const MOST_BYTES: usize = 256 << 10;
 const PART: usize = 8;
 
-/// The queue of connections that have something to do, and the bound on all that waits.
-pub(crate) struct Pool<S> {
-    ready: Mutex<Ready<S>>,
+/// The queue of connections that have something to do, and the bound on all that waits. `S` is the application's state of each,
+/// `J` is a call.
+pub(crate) struct Pool<S, J> {
+    ready: Mutex<Ready<S, J>>,
     wake: Condvar,
     /// Calls that wait, in all connections.
     waiting: AtomicUsize,
     backlog: usize,
-    pub(crate) shared: Arc<Shared<S>>,
+    /// Bytes of one connection's calls beyond which it is not read any more.
+    most_bytes: usize,
 }
 
-struct Ready<S> {
-    sessions: VecDeque<Arc<Session<S>>>,
+struct Ready<S, J> {
+    queues: VecDeque<Arc<Queue<S, J>>>,
     closed: bool,
 }
 
 /// A connection as the pool holds it.
-pub(crate) struct Session<S> {
+pub(crate) struct Queue<S, J> {
     id: Id,
-    pool: Arc<Pool<S>>,
-    work: Mutex<Work<S>>,
+    pool: Arc<Pool<S, J>>,
+    work: Mutex<Work<S, J>>,
 }
 
-/// A call that waits, and what was known of the connection when it came to it.
-pub(crate) type Job<S> = (Call<'static, S>, Snapshot);
-
-struct Work<S> {
-    jobs: VecDeque<Job<S>>,
-    /// What they cost, in bytes.
+struct Work<S, J> {
+    /// With what each costs, in bytes.
+    jobs: VecDeque<(J, usize)>,
     bytes: usize,
     /// Away while a thread uses it.
     state: Option<S>,
@@ -58,44 +52,21 @@ struct Work<S> {
     stalled: bool,
 }
 
-/// What was known of a connection when an event came.
-pub(crate) struct Snapshot {
-    pub(crate) peer: Option<SocketAddr>,
-    pub(crate) tls: Option<TlsInfo>,
-    pub(crate) ready_state: State,
-    pub(crate) counters: Counters,
-}
-
-impl Snapshot {
-    pub(crate) fn new<S>(entry: &Entry<S>) -> Self {
-        Self {
-            peer: entry.peer,
-            tls: entry.stream.tls().map(describe),
-            ready_state: entry.connection.state(),
-            counters: entry.connection.counters(),
-        }
-    }
-}
-
-/// What a call takes in a queue, in bytes.
-fn cost<S>(call: &Call<'_, S>, snapshot: &Snapshot) -> usize {
-    let certificates = snapshot.tls.iter().flat_map(|tls| &tls.certificates);
-    2 * size_of::<Job<S>>() + call.len() + certificates.map(Vec::len).sum::<usize>()
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No handler is called while one of these is locked.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<S: Send + 'static> Pool<S> {
-    pub(crate) fn new(backlog: usize, shared: Arc<Shared<S>>) -> Arc<Self> {
-        let ready = Mutex::new(Ready { sessions: VecDeque::new(), closed: false });
-        Arc::new(Self { ready, wake: Condvar::new(), waiting: AtomicUsize::new(0), backlog, shared })
+impl<S, J> Pool<S, J> {
+    /// With so many calls that may wait in all, where so many bytes may wait for a peer.
+    pub(crate) fn new(backlog: usize, hard: usize) -> Arc<Self> {
+        let ready = Mutex::new(Ready { queues: VecDeque::new(), closed: false });
+        let most_bytes = MOST_BYTES.min(hard / PART);
+        Arc::new(Self { ready, wake: Condvar::new(), waiting: AtomicUsize::new(0), backlog, most_bytes })
     }
 
-    fn enqueue(&self, session: Arc<Session<S>>) {
-        lock(&self.ready).sessions.push_back(session);
+    fn enqueue(&self, queue: Arc<Queue<S, J>>) {
+        lock(&self.ready).queues.push_back(queue);
         self.wake.notify_one();
     }
 
@@ -105,42 +76,43 @@ impl<S: Send + 'static> Pool<S> {
         self.wake.notify_all();
     }
 
-    /// A thread of the pool.
-    pub(crate) fn run<H: Handler<State = S>>(&self, handler: &H) {
+    /// For a thread of the pool: waits for a connection that has something to do; `None` at the end.
+    pub(crate) fn next(&self) -> Option<Arc<Queue<S, J>>> {
+        let mut ready = lock(&self.ready);
         loop {
-            let mut ready = lock(&self.ready);
-            let session = loop {
-                if let Some(session) = ready.sessions.pop_front() {
-                    break session;
-                }
-                if ready.closed {
-                    return;
-                }
-                ready = self.wake.wait(ready).unwrap_or_else(PoisonError::into_inner);
-            };
-            drop(ready);
-            // What its last call leaves behind is the application's too.
-            self.shared.caught(|| session.step(handler));
+            if let Some(queue) = ready.queues.pop_front() {
+                return Some(queue);
+            }
+            if ready.closed {
+                return None;
+            }
+            ready = self.wake.wait(ready).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
-impl<S: Send + 'static> Session<S> {
-    pub(crate) fn new(id: Id, state: S, pool: Arc<Pool<S>>) -> Arc<Self> {
+impl<S, J> Queue<S, J> {
+    pub(crate) fn new(id: Id, state: S, pool: Arc<Pool<S, J>>) -> Arc<Self> {
         let work = Work { jobs: VecDeque::new(), bytes: 0, state: Some(state), busy: false, stalled: false };
         Arc::new(Self { id, pool, work: Mutex::new(work) })
     }
 
-    /// Leaves a call to the pool; whether the connection should not be read until the pool has caught up.
-    pub(crate) fn push(self: Arc<Self>, call: Call<'static, S>, snapshot: Snapshot) -> bool {
+    /// Whose calls these are.
+    pub(crate) fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Leaves a call to the pool that brings so many bytes; whether the connection should not be read until the pool has caught up.
+    pub(crate) fn push(self: Arc<Self>, job: J, len: usize) -> bool {
         let waiting = self.pool.waiting.fetch_add(1, Ordering::Relaxed) + 1;
-        let most = MOST_BYTES.min(self.pool.shared.hard / PART);
         let mut work = lock(&self.work);
-        work.bytes += cost(&call, &snapshot);
-        work.jobs.push_back((call, snapshot));
-        work.stalled |= waiting >= self.pool.backlog || work.jobs.len() >= MOST_CALLS || work.bytes >= most;
+        let cost = len + 2 * size_of::<(J, usize)>();
+        work.bytes += cost;
+        work.jobs.push_back((job, cost));
+        work.stalled |=
+            waiting >= self.pool.backlog || work.jobs.len() >= MOST_CALLS || work.bytes >= self.pool.most_bytes;
         let stalled = work.stalled;
-        let idle = !std::mem::replace(&mut work.busy, true);
+        let idle = !mem::replace(&mut work.busy, true);
         drop(work);
         if idle {
             self.pool.clone().enqueue(self);
@@ -148,33 +120,25 @@ impl<S: Send + 'static> Session<S> {
         stalled
     }
 
-    /// Does the first of what waits; then it is the others' turn.
-    fn step<H: Handler<State = S>>(self: Arc<Self>, handler: &H) {
+    /// Does the first of what waits; then it is the others' turn. Whether the loop waits to be told that the pool has caught up.
+    pub(crate) fn step(self: Arc<Self>, call: impl FnOnce(&mut S, J)) -> bool {
         let mut work = lock(&self.work);
-        if let (Some((what, snapshot)), Some(mut state)) = (work.jobs.pop_front(), work.state.take()) {
-            work.bytes -= cost(&what, &snapshot);
+        if let (Some((job, cost)), Some(mut state)) = (work.jobs.pop_front(), work.state.take()) {
+            work.bytes -= cost;
             drop(work);
-            let (shared, cause) = (&self.pool.shared, what.cause());
-            let remote = Remote { id: self.id, state: &mut state, snapshot: &snapshot, shared, cause };
-            call(handler, &mut Conn::in_pool(remote), what);
+            call(&mut state, job);
             self.pool.waiting.fetch_sub(1, Ordering::Relaxed);
             work = lock(&self.work);
             work.state = Some(state);
         }
         work.busy = !work.jobs.is_empty();
-        let more = work.busy;
-        if !more {
-            // What many have needed is given back.
-            work.jobs.shrink_to(KEPT_CALLS);
-        }
-        let unstall = !more && std::mem::take(&mut work.stalled);
-        drop(work);
-        if unstall {
-            // Refused only if the connection is gone.
-            _ = self.pool.shared.act(self.id, Act::Unstall, Teller::Pool);
-        }
-        if more {
+        if work.busy {
+            drop(work);
             self.pool.clone().enqueue(self);
+            return false;
         }
+        // What many have needed is given back.
+        work.jobs.shrink_to(KEPT_CALLS);
+        mem::take(&mut work.stalled)
     }
 }

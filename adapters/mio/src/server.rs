@@ -1,14 +1,17 @@
 //! A server: its workers, from the first to the last.
 
 use crate::admission::Admission;
+use crate::command::Act;
+use crate::conn::Task;
 use crate::handle::Handle;
 use crate::handler::Handler;
 use crate::listener::{Address, Listener};
-use crate::mailbox::{Mailbox, Shared};
+use crate::mailbox::{Mailbox, Shared, Teller};
 use crate::pool::Pool;
 use crate::report::Report;
+use crate::session::{Calls, Job, Lent, Remote};
 use crate::settings::Settings;
-use crate::worker::{WAKE, Worker};
+use crate::worker::{Calling, WAKE, Worker};
 use mio::{Poll, Waker};
 use std::io;
 use std::panic::resume_unwind;
@@ -21,8 +24,8 @@ pub struct Server<H: Handler> {
     workers: Vec<Worker<H>>,
     addresses: Vec<Address>,
     handler: Arc<H>,
-    pool: Option<(Arc<Pool<H::State>>, usize)>,
-    shared: Arc<Shared<H::State>>,
+    pool: Option<(Arc<Calling<H>>, usize)>,
+    shared: Arc<Shared<Task<H::State>>>,
 }
 
 /// A server that runs in threads of its own.
@@ -30,7 +33,7 @@ pub struct Server<H: Handler> {
 /// Dropped, it runs on; end it with [`Handle::shutdown`], and wait with [`join`](Self::join).
 pub struct Running<S> {
     workers: Vec<JoinHandle<Report>>,
-    pool: Option<Arc<Pool<S>>>,
+    pool: Option<Arc<Pool<S, Job<Task<S>>>>>,
     threads: Vec<JoinHandle<()>>,
     addresses: Vec<Address>,
     handle: Handle<S>,
@@ -61,7 +64,7 @@ impl<H: Handler> Server<H> {
         let client_tls = settings.client_tls.take().map_or_else(OnceLock::new, Into::into);
         let shared =
             Arc::new(Shared::new(mailboxes, settings.config.outbound.hard, client_tls, settings.pool.is_some()));
-        let pool = settings.pool.map(|(threads, backlog)| (Pool::new(backlog, shared.clone()), threads));
+        let pool = settings.pool.map(|(threads, backlog)| (Pool::new(backlog, shared.hard), threads));
         let admission = Arc::new(Admission::new(settings.per_address, settings.rate));
         let started = Instant::now();
         let mut workers = Vec::new();
@@ -93,9 +96,11 @@ impl<H: Handler> Server<H> {
             Running { workers: vec![], pool: None, threads: vec![], addresses, handle: Handle { shared } };
         if let Some((pool, threads)) = pool {
             for number in 0..threads {
-                let (pool, handler) = (pool.clone(), handler.clone());
+                let (pool, handler, shared) = (pool.clone(), handler.clone(), running.handle.shared.clone());
                 let name = format!("sockless-pool-{number}");
-                running.threads.push(thread::Builder::new().name(name).spawn(move || pool.run(&*handler))?);
+                running
+                    .threads
+                    .push(thread::Builder::new().name(name).spawn(move || call_all::<H>(&pool, &handler, &shared))?);
             }
             running.pool = Some(pool);
         }
@@ -122,6 +127,24 @@ impl<H: Handler> Server<H> {
         let mut report = own.map(Worker::run).unwrap_or_default();
         report.add(running.join());
         Ok(report)
+    }
+}
+
+/// A thread of the pool.
+fn call_all<H: Handler>(pool: &Calling<H>, handler: &H, shared: &Arc<Shared<Task<H::State>>>) {
+    while let Some(queue) = pool.next() {
+        // What its last call leaves behind is the application's too.
+        shared.caught(|| {
+            let id = queue.id();
+            let has_caught_up = queue.step(|state, (call, snapshot)| {
+                let cause = call.cause();
+                handler.call(Lent::Remote(Remote { id, state, snapshot: &snapshot, shared, cause }), call);
+            });
+            if has_caught_up {
+                // Refused only if the connection is gone.
+                _ = shared.act(id, Act::Unstall, Teller::Pool);
+            }
+        });
     }
 }
 

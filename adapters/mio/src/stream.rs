@@ -1,23 +1,23 @@
 //! A socket, TCP or Unix, with or without TLS: nonblocking, and its bytes in order.
 
-use mio::event::Source;
+use crate::dial::{Dialing, INTERESTS};
+use crate::transport::{TlsInfo, Transport};
+use mio::event::{Event, Source};
 use mio::net::TcpStream;
 #[cfg(unix)]
 use mio::net::UnixStream;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
 
 pub(crate) enum Socket {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
-    /// There is none yet.
-    Unconnected,
+    /// There is none yet, but those that try to connect.
+    Dialing(Box<Dialing>),
 }
-
-/// What a socket is watched for: both from the start. Readiness is told by edges, so neither is told in vain.
-pub(crate) const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// Does the same to either kind of socket.
 macro_rules! either {
@@ -26,7 +26,7 @@ macro_rules! either {
             Socket::Tcp($name) => $do,
             #[cfg(unix)]
             Socket::Unix($name) => $do,
-            Socket::Unconnected => Err(ErrorKind::NotConnected.into()),
+            Socket::Dialing(_) => Err(ErrorKind::WouldBlock.into()),
         }
     };
 }
@@ -34,50 +34,69 @@ macro_rules! either {
 /// A socket, and the TLS session over it if there is one.
 pub(crate) struct Stream {
     socket: Socket,
-    tls: Option<Box<Session>>,
+    /// There may be bytes to read.
+    readable: bool,
+    /// The socket has told that its end is near, so bytes are read up to it.
+    hung_up: bool,
+    tls: Option<Box<Tls>>,
 }
+
+/// Parts of what waits that are written by one call.
+const SLICES: usize = 64;
 
 /// Bytes; when one read has brought so many that were not the peer's own, it is enough for one turn. Records that say nothing
 /// cost as much as any, and a new key costs more.
 const MOST_OVERHEAD: usize = 32 << 10;
 
-struct Session {
-    tls: rustls::Connection,
+struct Tls {
+    session: rustls::Connection,
+    /// There may be more to read at once.
+    more: bool,
     /// The socket has told its end.
     eof: bool,
 }
 
-/// What a read brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Received {
-    /// Bytes; none at the end.
-    pub(crate) len: usize,
-    /// Whether there may be more to read at once.
-    pub(crate) more: bool,
-}
-
 impl Stream {
     pub(crate) fn new(socket: Socket, tls: Option<rustls::Connection>) -> Self {
-        Self { socket, tls: tls.map(|tls| Box::new(Session { tls, eof: false })) }
+        let tls = tls.map(|tls| Box::new(Tls { session: tls, more: true, eof: false }));
+        Self { socket, readable: true, hung_up: false, tls }
     }
 
     /// Has the socket watched, if there is one.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match &mut self.socket {
-            Socket::Unconnected => Ok(()),
+            Socket::Dialing(_) => Ok(()),
             socket => either!(socket, socket => socket.register(registry, token, INTERESTS)),
         }
     }
 
-    /// Gets a socket that is connected, and watched under another token.
-    pub(crate) fn connect(&mut self, mut socket: TcpStream, registry: &Registry, token: Token) -> io::Result<()> {
-        socket.reregister(registry, token, INTERESTS)?;
-        self.socket = Socket::Tcp(socket);
-        Ok(())
-    }
-
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         either!(&mut self.socket, socket => socket.deregister(registry))
+    }
+
+    /// Goes on with connecting, if that is what it does; to whom, once it has. What tries to connect is watched under the token
+    /// of the `attempts`.
+    ///
+    /// # Errors
+    /// Why nobody can be connected to.
+    pub(crate) fn dial(
+        &mut self,
+        now: Duration,
+        registry: &Registry,
+        attempts: Token,
+        token: Token,
+    ) -> io::Result<Option<SocketAddr>> {
+        let Socket::Dialing(dialing) = &mut self.socket else { return Ok(None) };
+        let Some((peer, mut socket)) = dialing.poll(now, registry, attempts)? else { return Ok(None) };
+        socket.reregister(registry, token, INTERESTS)?;
+        self.socket = Socket::Tcp(socket);
+        self.readable = true;
+        Ok(Some(peer))
+    }
+
+    /// When to go on with that, if nothing happens.
+    pub(crate) fn dial_at(&self) -> Option<Duration> {
+        if let Socket::Dialing(dialing) = &self.socket { dialing.deadline } else { None }
     }
 
     pub(crate) fn set_nodelay(&self) {
@@ -87,50 +106,11 @@ impl Stream {
         }
     }
 
-    pub(crate) fn tls(&self) -> Option<&rustls::Connection> {
-        self.tls.as_deref().map(|session| &session.tls)
-    }
-
-    /// Reads once from the socket, or from TLS as much as there is.
-    ///
-    /// # Errors
-    /// `WouldBlock` where there is nothing; `Interrupted` where TLS has read much that said nothing, and there may be more.
-    #[inline]
-    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<Received> {
-        match &mut self.tls {
-            None => {
-                let len = retry(|| either!(&mut self.socket, socket => socket.read(into)))?;
-                // A stream that gives less than was asked for has no more (epoll(7), question 9).
-                Ok(Received { len, more: len == into.len() })
-            }
-            Some(session) => session.read(&mut self.socket, into),
-        }
-    }
-
-    /// Writes as much as is taken; with TLS, that has perhaps not left this process ([`flush`](Self::flush)).
-    #[inline]
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.tls {
-            None => retry(|| either!(&mut self.socket, socket => socket.write(bytes))),
-            Some(session) => session.write(&mut self.socket, &[IoSlice::new(bytes)]),
-        }
-    }
-
-    /// The same of several slices.
-    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &mut self.tls {
-            None => retry(|| either!(&mut self.socket, socket => socket.write_vectored(slices))),
-            Some(session) => session.write(&mut self.socket, slices),
-        }
-    }
-
-    /// Writes what TLS holds back; whether it holds nothing any more.
-    #[inline]
-    pub(crate) fn flush(&mut self) -> io::Result<bool> {
-        match &mut self.tls {
-            None => Ok(true),
-            Some(session) => session.flush(&mut self.socket),
-        }
+    /// Something happened to the socket; whether its end is near.
+    pub(crate) fn ready(&mut self, event: &Event) -> bool {
+        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.hung_up |= event.is_read_closed() || event.is_error();
+        self.hung_up
     }
 
     /// Says that nothing more will be written.
@@ -142,45 +122,116 @@ impl Stream {
 
     /// Tells TLS that this is the end on purpose (RFC 8446 §6.1).
     pub(crate) fn say_goodbye(&mut self) {
-        if let Some(session) = &mut self.tls {
-            session.tls.send_close_notify();
-            _ = session.flush(&mut self.socket);
+        if let Some(tls) = &mut self.tls {
+            tls.session.send_close_notify();
+            _ = tls.flush(&mut self.socket);
         }
     }
 }
 
-impl Session {
-    fn read(&mut self, socket: &mut Socket, into: &mut [u8]) -> io::Result<Received> {
+impl Transport for Stream {
+    #[inline]
+    fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    fn tls(&self) -> Option<TlsInfo> {
+        self.tls.as_ref().map(|tls| describe(&tls.session))
+    }
+}
+
+impl Read for Stream {
+    #[inline]
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = match &mut self.tls {
+            None => retry(|| either!(&mut self.socket, socket => socket.read(into))),
+            Some(tls) => tls.read(&mut self.socket, into),
+        };
+        self.readable = match &read {
+            Ok(0) => false,
+            // A stream that gives less than was asked for has no more (epoll(7), question 9).
+            Ok(len) => *len == into.len() || self.hung_up || self.tls.as_ref().is_some_and(|tls| tls.more),
+            Err(error) => error.kind() == ErrorKind::Interrupted,
+        };
+        read
+    }
+}
+
+impl Stream {
+    /// Notes whether writing has failed: what the peer said before it went may still be read.
+    #[inline]
+    fn wrote(&mut self, written: io::Result<usize>) -> io::Result<usize> {
+        self.readable |= written.as_ref().is_err_and(|error| error.kind() != ErrorKind::WouldBlock);
+        written
+    }
+}
+
+impl Write for Stream {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = match &mut self.tls {
+            None => retry(|| either!(&mut self.socket, socket => socket.write(bytes))),
+            Some(tls) => tls.write(&mut self.socket, &[IoSlice::new(bytes)]),
+        };
+        self.wrote(written)
+    }
+
+    #[inline(never)]
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let written = match &mut self.tls {
+            None => retry(|| either!(&mut self.socket, socket => socket.write_vectored(slices))),
+            Some(tls) => tls.write(&mut self.socket, slices),
+        };
+        self.wrote(written)
+    }
+
+    #[inline]
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            None => Ok(()),
+            Some(tls) => match tls.flush(&mut self.socket)? {
+                true => Ok(()),
+                false => Err(ErrorKind::WouldBlock.into()),
+            },
+        }
+    }
+}
+
+impl Tls {
+    /// Reads as much as there is.
+    fn read(&mut self, socket: &mut Socket, into: &mut [u8]) -> io::Result<usize> {
         let (mut len, mut encrypted) = (0, 0);
+        self.more = true;
         loop {
-            match self.tls.reader().read(&mut into[len..]) {
+            match self.session.reader().read(&mut into[len..]) {
                 // TLS has ended, by its own goodbye or without one: what that means is for the WebSocket to say.
-                Ok(0) => return Ok(Received { len, more: true }),
+                Ok(0) => return Ok(len),
                 Ok(n) => {
                     len += n;
                     if len == into.len() {
-                        return Ok(Received { len, more: true });
+                        return Ok(len);
                     }
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock && !self.eof => {}
-                Err(_) if self.eof => return Ok(Received { len, more: true }),
+                Err(_) if self.eof => return Ok(len),
                 Err(error) => return Err(error),
             }
             if encrypted > len + MOST_OVERHEAD {
-                return if len > 0 { Ok(Received { len, more: true }) } else { Err(ErrorKind::Interrupted.into()) };
+                return if len > 0 { Ok(len) } else { Err(ErrorKind::Interrupted.into()) };
             }
-            match retry(|| either!(&mut *socket, socket => self.tls.read_tls(socket))) {
+            match retry(|| either!(&mut *socket, socket => self.session.read_tls(socket))) {
                 Ok(n) => {
                     encrypted += n;
                     self.eof |= n == 0;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock && len > 0 => {
-                    return Ok(Received { len, more: false });
+                    self.more = false;
+                    return Ok(len);
                 }
                 Err(error) => return Err(error),
             }
-            let processed = self.tls.process_new_packets();
+            let processed = self.session.process_new_packets();
             // Handshakes and alerts go out at once.
             self.flush(socket)?;
             processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
@@ -188,18 +239,25 @@ impl Session {
     }
 
     fn write(&mut self, socket: &mut Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut own = [IoSlice::new(&[]); SLICES];
+        let count = slices.len().min(SLICES);
+        own[..count].copy_from_slice(&slices[..count]);
+        let (mut rest, mut written) = (&mut own[..count], 0);
         // Ciphertext is not piled up behind a peer that does not read.
-        if !self.flush(socket)? {
-            return Err(ErrorKind::WouldBlock.into());
+        while self.flush(socket)? && !rest.is_empty() {
+            let n = self.session.writer().write_vectored(rest)?;
+            if n == 0 {
+                break;
+            }
+            written += n;
+            IoSlice::advance_slices(&mut rest, n);
         }
-        let n = self.tls.writer().write_vectored(slices)?;
-        self.flush(socket)?;
-        if n == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(n) }
+        if written == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(written) }
     }
 
     fn flush(&mut self, socket: &mut Socket) -> io::Result<bool> {
-        while self.tls.wants_write() {
-            match retry(|| either!(&mut *socket, socket => self.tls.write_tls(socket))) {
+        while self.session.wants_write() {
+            match retry(|| either!(&mut *socket, socket => self.session.write_tls(socket))) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
@@ -217,5 +275,18 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => return result,
         }
+    }
+}
+
+fn describe(tls: &rustls::Connection) -> TlsInfo {
+    let certificates = tls.peer_certificates().unwrap_or_default();
+    TlsInfo {
+        version: tls.protocol_version().and_then(|version| version.as_str()).map(str::to_owned),
+        server_name: match tls {
+            rustls::Connection::Server(tls) => tls.server_name().map(str::to_owned),
+            rustls::Connection::Client(_) => None,
+        },
+        protocol: tls.alpn_protocol().map(<[u8]>::to_vec),
+        certificates: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
     }
 }

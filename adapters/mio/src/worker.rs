@@ -6,23 +6,26 @@ mod dialing;
 mod handshakes;
 
 use crate::admission::Admission;
+use crate::call::Call;
 use crate::command::{Command, Id};
-use crate::entry::{Deliveries, Entry, Local};
-use crate::handler::{Call, Closed, Handler};
+use crate::conn::Task;
+use crate::handler::Handler;
 use crate::listener::Listener;
 use crate::mailbox::Shared;
 use crate::pool::Pool;
 use crate::report::Report;
+use crate::session::{Job, Local, Phase, Session};
 use crate::settings::Settings;
-use crate::stats::Stats;
-use crate::topics::Topics;
+use crate::stream::Stream;
+use crate::transport::Transport;
 use crate::wheel::{self, Wheel};
 use handshakes::{Handshakes, spare};
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use rustls::ServerConfig;
 use slab::Slab;
-use sockless::{Config, SharedConfig, Transport};
+use sockless::driver::{Next, Storage};
+use sockless::{Config, Role, SharedConfig};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::Arc;
@@ -50,18 +53,25 @@ const MOST_BATCHED: usize = 4 << 10;
 /// Timers of connections that are gone, before they are looked for.
 const MOST_OVER: usize = 1024;
 
-/// How long is waited for what ends a connection and has no deadline of the protocol's, if closing handshakes have none.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A session and its socket.
+struct Entry<S> {
+    session: Session<S, Task<S>>,
+    stream: Stream,
+    /// The tick of the wheel that it waits for; 0 is none.
+    armed: u32,
+    /// It is in the list of those to be read in the next turn.
+    again: bool,
+}
 
 pub(crate) struct Worker<H: Handler> {
     poll: Poll,
     handler: Arc<H>,
     listeners: Vec<Listener>,
     entries: Slab<Entry<H::State>>,
-    local: Local<H::State>,
+    local: Local<Task<H::State>>,
     wheel: Wheel,
-    /// What every connection is read with.
-    buffer: Box<[u8]>,
+    /// What every connection is read with, and written from.
+    storage: Storage,
     /// Those that have more to read at once, each once: they are read in the next turn, and read once in it.
     again: Vec<Id>,
     /// Those that were read, and whose answers are not written yet.
@@ -74,7 +84,7 @@ pub(crate) struct Worker<H: Handler> {
     /// When patience ends, in a shutdown.
     stop_at: Option<Duration>,
     admission: Arc<Admission>,
-    pool: Option<Arc<Pool<H::State>>>,
+    pool: Option<Arc<Calling<H>>>,
     config: SharedConfig,
     /// With the configuration of the connections over it.
     tls: Option<(Arc<ServerConfig>, SharedConfig)>,
@@ -82,16 +92,19 @@ pub(crate) struct Worker<H: Handler> {
     max_handshakes: usize,
     started: Instant,
     closed: usize,
-    _presence: Presence<H::State>,
+    _presence: Presence<Task<H::State>>,
 }
+
+/// The pool of a server.
+pub(crate) type Calling<H> = Pool<<H as Handler>::State, Job<Task<<H as Handler>::State>>>;
 
 /// Tells the mailbox of the worker's end, be it a panic.
-struct Presence<S> {
+struct Presence<T> {
     worker: u16,
-    shared: Arc<Shared<S>>,
+    shared: Arc<Shared<T>>,
 }
 
-impl<S> Drop for Presence<S> {
+impl<T> Drop for Presence<T> {
     fn drop(&mut self) {
         let left = self.shared.mailboxes[usize::from(self.worker)].close();
         self.shared.caught(|| drop(left));
@@ -106,9 +119,9 @@ impl<H: Handler> Worker<H> {
         mut listeners: Vec<Listener>,
         handler: Arc<H>,
         settings: &Settings,
-        shared: Arc<Shared<H::State>>,
+        shared: Arc<Shared<Task<H::State>>>,
         admission: Arc<Admission>,
-        pool: Option<Arc<Pool<H::State>>>,
+        pool: Option<Arc<Calling<H>>>,
         started: Instant,
     ) -> io::Result<Self> {
         for (index, listener) in listeners.iter_mut().enumerate() {
@@ -116,24 +129,7 @@ impl<H: Handler> Worker<H> {
         }
         let config = own_config(&settings.config);
         let presence = Presence { worker: number as u16, shared: shared.clone() };
-        let local = Local {
-            worker: number as u16,
-            shared,
-            topics: Topics::default(),
-            deliveries: Deliveries::default(),
-            dirty: Vec::new(),
-            stats: Stats::default(),
-            now: Duration::ZERO,
-            handshakes: 0,
-            websockets: 0,
-            max_websockets: settings.max_connections,
-            queued: 0,
-            work: 0,
-            last: true,
-            outbox: Vec::new(),
-            spares: Vec::new(),
-            mistake: None,
-        };
+        let local = Local::new(number as u16, shared, settings.max_connections);
         Ok(Self {
             poll,
             handler,
@@ -141,7 +137,7 @@ impl<H: Handler> Worker<H> {
             entries: Slab::new(),
             local,
             wheel: Wheel::new(),
-            buffer: vec![0; settings.read_buffer].into(),
+            storage: Storage::new(settings.read_buffer),
             again: Vec::new(),
             answers: Vec::with_capacity(BATCH),
             spare: spare(),
@@ -190,7 +186,7 @@ impl<H: Handler> Worker<H> {
         [self.wheel.timeout(now), until(accepts_at), until(self.stop_at)].into_iter().flatten().min()
     }
 
-    fn turn(&mut self, events: &Events, commands: &mut Vec<Command<H::State>>, due: &mut Vec<u32>) {
+    fn turn(&mut self, events: &Events, commands: &mut Vec<Command<Task<H::State>>>, due: &mut Vec<u32>) {
         let mut again = mem::take(&mut self.again);
         for event in events {
             match event.token() {
@@ -208,8 +204,8 @@ impl<H: Handler> Worker<H> {
             }
         }
         for id in again.drain(..) {
-            let entry = self.entries.get_mut(id.key as usize).filter(|entry| entry.id == id);
-            if entry.is_some_and(|entry| mem::take(&mut entry.flags.again)) {
+            let entry = self.entries.get_mut(id.key as usize).filter(|entry| entry.session.seat.id == id);
+            if entry.is_some_and(|entry| mem::take(&mut entry.again)) {
                 self.serve(id.key as usize);
             }
         }
@@ -244,35 +240,32 @@ impl<H: Handler> Worker<H> {
     /// nothing.
     fn ready(&mut self, key: usize, event: &Event) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        let flags = &mut entry.flags;
-        flags.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-        flags.read_closed |= event.is_read_closed() || event.is_error();
+        if entry.stream.ready(event) {
+            entry.session.hung_up();
+        }
         if event.is_writable() || event.is_write_closed() || event.is_error() {
-            flags.blocked = false;
+            entry.session.seat.blocked = false;
         }
         // Or its turn comes with those that have more to read.
-        if !self.entries[key].flags.again {
+        if !entry.again {
             self.serve(key);
         }
     }
 
     /// Reads once if there is something, and sees, perhaps together with others, what is to be done next.
     fn serve(&mut self, key: usize) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        if entry.may_read() {
-            entry.read(&*self.handler, &mut self.local, &mut self.buffer);
+        let Some(Entry { session, stream, .. }) = self.entries.get_mut(key) else { return };
+        session.read(&*self.handler, &mut self.local, &mut self.storage, stream, false);
+        if let 1..=MOST_BATCHED = session.connection().queued() {
+            session.leave(&mut self.storage);
+            self.answers.push(key as u32);
             self.deliver_all();
-            let entry = &mut self.entries[key];
-            if let 1..=MOST_BATCHED = entry.queued() {
-                entry.take_back(&mut self.local);
-                self.answers.push(key as u32);
-                if self.answers.len() == BATCH {
-                    self.settle_answers();
-                }
-                return;
+            if self.answers.len() == BATCH {
+                self.settle_answers();
             }
+        } else {
+            self.settle(key);
         }
-        self.settle(key);
     }
 
     /// Writes the answers that wait for more of them.
@@ -290,16 +283,9 @@ impl<H: Handler> Worker<H> {
             return;
         }
         entry.armed = 0;
-        entry.flags.timed = false;
         self.dial(key);
-        let entry = &mut self.entries[key];
-        if entry.patience > 0 && entry.patience <= self.wheel.now() {
-            entry.patience = 0;
-            match entry.is_left() {
-                true => entry.give_up(&*self.handler, &mut self.local),
-                false => entry.flags.dead = true,
-            }
-        }
+        let Entry { session, stream, .. } = &mut self.entries[key];
+        session.read(&*self.handler, &mut self.local, &mut self.storage, stream, true);
         self.settle(key);
     }
 
@@ -307,19 +293,21 @@ impl<H: Handler> Worker<H> {
     fn look_after(&mut self) {
         while let Some(key) = self.local.dirty.pop() {
             if let Some(entry) = self.entries.get_mut(key as usize) {
-                entry.flags.dirty = false;
+                entry.session.seat.dirty = false;
                 self.settle(key as usize);
             }
         }
     }
 
-    /// Writes what waits, minds the clock, and does with the socket what the connection wants.
+    /// Writes what waits, and does with the socket what the connection wants.
     fn settle(&mut self, key: usize) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        entry.flush(&mut self.local);
-        if entry.is_at_ease() {
-            entry.take_back(&mut self.local);
-            self.read_again(key);
+        let Some(Entry { session, stream, .. }) = self.entries.get_mut(key) else { return };
+        session.flush(&mut self.local, &mut self.storage, stream);
+        if session.is_at_ease(&self.storage) {
+            session.leave(&mut self.storage);
+            if stream.is_readable() {
+                self.read_again(key);
+            }
         } else {
             self.settle_all(key);
         }
@@ -328,91 +316,60 @@ impl<H: Handler> Worker<H> {
 
     /// The same for a connection to which more has happened than messages.
     fn settle_all(&mut self, key: usize) {
-        let entry = &mut self.entries[key];
-        let (handler, local) = (&*self.handler, &mut self.local);
-        if entry.is_timed() {
-            // What it is time for goes out too.
-            entry.tell_time(handler, local);
-            entry.flush(local);
-        } else {
-            // What was heard counts from when it is read again.
-            entry.heard = None;
+        let Entry { session, stream, .. } = &mut self.entries[key];
+        let next = session.next(&*self.handler, &mut self.local, &mut self.storage, stream);
+        let Next { again, read, shutdown, close, deadline, .. } = next;
+        if shutdown {
+            stream.shutdown();
         }
-        if entry.broken.is_some() && !entry.may_read() && !entry.flags.stalled {
-            let error = entry.broken.take().map_or_else(|| ErrorKind::BrokenPipe.into(), |error| *error);
-            entry.fail(handler, local, error);
+        if close {
+            return self.close(key);
         }
-        entry.press(handler, local);
-        entry.take_back(local);
-        self.settle_transport(key);
+        if let Some(deadline) = deadline.into_iter().chain(stream.dial_at()).min() {
+            self.arm(key, wheel::tick(deadline));
+        }
+        if again || read && self.entries[key].stream.is_readable() {
+            self.read_again(key);
+        }
     }
 
-    fn settle_transport(&mut self, key: usize) {
-        let entry = &mut self.entries[key];
-        let wants = entry.connection.wants();
-        let mut waits = entry.is_left();
-        match wants.transport {
-            _ if entry.flags.dead => return self.close(key),
-            Transport::Open => {}
-            // TLS has still to write the last that the connection has said.
-            Transport::Close if entry.flags.blocked && !wants.write && entry.queued() == 0 => waits = true,
-            Transport::Close => return self.close(key),
-            Transport::Shutdown => {
-                if !entry.flags.blocked && !mem::replace(&mut entry.flags.shut, true) {
-                    entry.stream.shutdown();
-                }
-            }
+    /// Comes back to it at that tick, if not before.
+    fn arm(&mut self, key: usize, tick: u32) {
+        let (tick, entry) = (self.wheel.within_reach(tick), &mut self.entries[key]);
+        if entry.armed > 0 && entry.armed <= tick {
+            return;
         }
-        if !waits {
-            entry.patience = 0;
-        } else if entry.patience == 0 {
-            let patience = self.config.keepalive.close.unwrap_or(PATIENCE);
-            entry.patience = wheel::tick(self.local.now.saturating_add(patience));
+        entry.armed = tick;
+        self.wheel.arm(key as u32, tick);
+        if self.wheel.len() > 2 * self.entries.len() + MOST_OVER {
+            let armed = |key| self.entries.get(key as usize).map(|entry| entry.armed).filter(|tick| *tick > 0);
+            self.wheel.sweep(armed);
         }
-        let deadline = wants.deadline.filter(|_| entry.is_timed());
-        let dialing = entry.dialing.as_ref().and_then(|dialing| dialing.deadline);
-        let deadline = deadline.into_iter().chain(dialing).map(wheel::tick);
-        let patience = Some(entry.patience).filter(|tick| *tick > 0);
-        if let Some(tick) = deadline.chain(patience).min() {
-            let tick = self.wheel.within_reach(tick);
-            if entry.armed == 0 || tick < entry.armed {
-                entry.armed = tick;
-                self.wheel.arm(key as u32, tick);
-                if self.wheel.len() > 2 * self.entries.len() + MOST_OVER {
-                    let armed = |key| self.entries.get(key as usize).map(|entry| entry.armed).filter(|tick| *tick > 0);
-                    self.wheel.sweep(armed);
-                }
-            }
-        }
-        self.read_again(key);
     }
 
-    /// Has it read once more in the next turn, if it may be.
+    /// Has it read once more in the next turn.
     #[inline]
     fn read_again(&mut self, key: usize) {
         let entry = &mut self.entries[key];
-        if entry.may_read() && !mem::replace(&mut entry.flags.again, true) {
-            self.again.push(entry.id);
+        if !mem::replace(&mut entry.again, true) {
+            self.again.push(entry.session.seat.id);
         }
     }
 
     /// Lets a connection go.
     fn close(&mut self, key: usize) {
-        let entry = &mut self.entries[key];
+        let Entry { session, stream, .. } = &mut self.entries[key];
         // What the application ended without waiting for the peer.
-        entry.end(&*self.handler, &mut self.local, Closed::abnormal(None));
-        entry.stream.say_goodbye();
+        session.close(&*self.handler, &mut self.local, &mut self.storage, stream);
+        stream.say_goodbye();
         let mut entry = self.entries.remove(key);
-        if entry.flags.lent {
-            // Back to where it belongs, empty.
-            entry.connection.swap_outbox(&mut self.local.outbox);
-        }
         // What is closed is deregistered all the same.
         _ = entry.stream.deregister(self.poll.registry());
-        self.local.shared.mailboxes[usize::from(self.local.worker)].retire(key as u32, entry.taken);
-        if entry.flags.admitted {
-            self.admission.leave(entry.peer);
-            *(if entry.flags.opened { &mut self.local.websockets } else { &mut self.local.handshakes }) -= 1;
+        let seat = &entry.session.seat;
+        self.local.shared.mailboxes[usize::from(self.local.worker)].retire(key as u32, seat.taken);
+        if entry.session.connection().role() == Role::Server {
+            self.admission.leave(seat.peer);
+            *(if seat.phase == Phase::Closed { &mut self.local.websockets } else { &mut self.local.handshakes }) -= 1;
         }
         self.local.shared.caught(|| drop(entry));
         self.local.stats.connections -= 1;
@@ -432,15 +389,14 @@ impl<H: Handler> Worker<H> {
         self.listeners.clear();
         let keys: Vec<_> = self.entries.iter().map(|(key, _)| key).collect();
         for key in keys {
-            let entry = &mut self.entries[key];
-            if entry.flags.opened {
-                if !entry.flags.told {
-                    entry.call(&*self.handler, &mut self.local, Call::Shutdown);
+            let Entry { session, stream, .. } = &mut self.entries[key];
+            match session.seat.phase {
+                Phase::Open => {
+                    session.call(&*self.handler, &mut self.local, &mut self.storage, stream, Call::Shutdown);
                 }
-            } else {
-                entry.flags.dead = true;
+                Phase::Closed => {}
+                _ => self.close(key),
             }
-            entry.touch(&mut self.local);
         }
     }
 
@@ -454,8 +410,8 @@ impl<H: Handler> Worker<H> {
         let mut undelivered = Vec::new();
         let keys: Vec<_> = self.entries.iter().map(|(key, _)| key).collect();
         for key in keys {
-            let entry = &mut self.entries[key];
-            undelivered.push((entry.id, entry.queued()));
+            let session = &self.entries[key].session;
+            undelivered.push((session.seat.id, session.connection().queued()));
             self.close(key);
         }
         self.local.shared.mailboxes[usize::from(self.local.worker)].stats.store(self.local.stats);
@@ -463,10 +419,10 @@ impl<H: Handler> Worker<H> {
     }
 }
 
-/// The configuration of a worker's connections: its outbox is lent, and it has its own pool of codecs.
+/// The configuration of a worker's connections: it has its own pool of codecs.
 fn own_config(config: &Config) -> SharedConfig {
+    #[allow(unused_mut)]
     let mut config = config.clone();
-    config.outbound.retain = usize::MAX;
     #[cfg(feature = "deflate")]
     if let Some(deflate) = &mut config.deflate {
         deflate.pool = sockless::Pool::default();

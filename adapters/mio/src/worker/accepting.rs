@@ -1,18 +1,16 @@
 //! New connections: who is taken in, and how many may be on their way to a WebSocket.
 
-use super::Worker;
 use super::handshakes::{Stage, spare};
+use super::{Entry, Worker};
 use crate::command::Id;
-use crate::dial::Dialing;
-use crate::entry::{Entry, Flags, Place};
 use crate::handler::Handler;
-use crate::pool::Session;
+use crate::pool::Queue;
+use crate::session::{Phase, Place, Seat, Session};
 use crate::stream::{Socket, Stream};
 use mio::Token;
 use rustls::ServerConnection;
 use slab::Slab;
 use sockless::Connection;
-use sockless::driver::Answers;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -118,9 +116,8 @@ impl<H: Handler> Worker<H> {
         if self.local.handshakes >= self.max_handshakes {
             self.make_room();
         }
-        let flags = Flags { admitted: true, ..Flags::default() };
-        if let Some(key) = self.insert(connection, stream, state, peer, None, flags) {
-            let (id, entries) = (self.entries[key].id, &self.entries);
+        if let Some(key) = self.insert(connection, stream, state, peer) {
+            let (id, entries) = (self.entries[key].session.seat.id, &self.entries);
             self.handshakes.begin(id, self.local.now, self.local.handshakes, |id| stage(entries, id));
             self.local.handshakes += 1;
             // Most have sent their request by now.
@@ -137,8 +134,6 @@ impl<H: Handler> Worker<H> {
         mut stream: Stream,
         state: H::State,
         peer: Option<SocketAddr>,
-        dialing: Option<Box<Dialing>>,
-        flags: Flags,
     ) -> Option<usize> {
         let slot = self.entries.vacant_entry();
         let key = slot.key();
@@ -150,35 +145,20 @@ impl<H: Handler> Worker<H> {
         let id = Id { worker: self.local.worker, key: key as u32, generation: mailbox.open(key as u32) };
         let place = match &self.pool {
             None => Place::Here(state),
-            Some(pool) => Place::Pool(Session::new(id, state, pool.clone())),
+            Some(pool) => Place::Pool(Queue::new(id, state, pool.clone())),
         };
-        slot.insert(Entry {
-            connection,
-            stream,
-            place,
-            subscriptions: Vec::new(),
-            peer,
-            id,
-            armed: 0,
-            patience: 0,
-            answers: Answers::default(),
-            taken: 0,
-            heard: None,
-            flags: Flags { readable: true, ..flags },
-            dialing,
-            broken: None,
-            held: None,
-        });
+        let session = Session::new(connection, Seat::new(id, place, peer));
+        slot.insert(Entry { session, stream, armed: 0, again: false });
         self.local.stats.connections += 1;
         Some(key)
     }
 }
 
-fn stage<S>(entries: &Slab<Entry<S>>, id: Id) -> Stage {
-    let entry = entries.get(id.key as usize).filter(|entry| entry.id == id && !entry.flags.opened);
-    match entry {
-        None => Stage::Over,
-        Some(entry) if entry.flags.asked => Stage::Asked,
-        Some(_) => Stage::Idle,
+fn stage<S: Send + 'static>(entries: &Slab<Entry<S>>, id: Id) -> Stage {
+    let seat = entries.get(id.key as usize).map(|entry| &entry.session.seat).filter(|seat| seat.id == id);
+    match seat.map(|seat| seat.phase) {
+        None | Some(Phase::Open | Phase::Closed) => Stage::Over,
+        Some(Phase::Asked) => Stage::Asked,
+        Some(Phase::Opening | Phase::Failed) => Stage::Idle,
     }
 }

@@ -1,0 +1,312 @@
+//! A session as it is lent to the application for the time of a call, and what it tells and is told.
+
+use super::local::Local;
+use super::seat::{Phase, Place, Seat, Snapshot};
+use crate::answer::Answer;
+use crate::call::Call;
+use crate::closed::{CloseError, Closed};
+use crate::command::{Act, Audience, Cause, Id, Parcel, Sent};
+use crate::mailbox::{Shared, Teller};
+use crate::transport::{Counted, Transport, is_eof};
+use sockless::driver::Turn;
+use sockless::{Event, Message, Prepared, ProtocolError, Role, SendError, State};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// What a message for others costs the turn for each of them, in bytes: as much as an event.
+const RECEIVER: usize = 128;
+
+/// The part of what may wait for a peer in which the pool's answers to one turn are to find room.
+const POOLED: usize = 8;
+
+/// Who is called for what happens to sessions: the application, of which no more is known here. `S` is what it keeps for each, `T`
+/// a task of its own.
+pub(crate) trait Calls<S, T> {
+    /// A message came. A panic is the caller's to catch.
+    fn message(&self, lent: Lent<'_, S, T>, message: Message<'_>);
+
+    /// Anything happened. Panics are caught.
+    fn call(&self, lent: Lent<'_, S, T>, call: Call<'_, T>);
+}
+
+/// A session, for the time of a call.
+pub(crate) enum Lent<'a, S, T> {
+    Here(Here<'a, S, T>),
+    Remote(Remote<'a, S, T>),
+}
+
+/// A session in the thread of its loop.
+pub(crate) struct Here<'a, S, T> {
+    pub(crate) turn: Turn<'a>,
+    pub(crate) seat: &'a mut Seat<S, T>,
+    pub(crate) local: &'a mut Local<T>,
+    pub(crate) transport: &'a mut dyn Transport,
+}
+
+/// A session of another thread.
+pub(crate) struct Remote<'a, S, T> {
+    pub(crate) id: Id,
+    pub(crate) state: &'a mut S,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) shared: &'a Arc<Shared<T>>,
+    /// What its handler was called for.
+    pub(crate) cause: Cause,
+}
+
+impl<S, T> Remote<'_, S, T> {
+    pub(crate) fn act(&self, act: Act<T>) -> Result<Sent, SendError> {
+        match (&act, self.snapshot.ready_state) {
+            (Act::Send(..) | Act::Close(..), State::Connecting) => Err(SendError::NotOpen),
+            (Act::Send(..) | Act::Close(..), State::Closing | State::Closed) => Err(SendError::Closing),
+            _ => self.shared.act(self.id, act, Teller::Pool),
+        }
+    }
+}
+
+/// What the application, or another thread, has it do.
+impl<S, T> Here<'_, S, T> {
+    /// The same, for a shorter time.
+    #[inline]
+    fn reborrow(&mut self) -> Here<'_, S, T> {
+        Here { turn: self.turn.reborrow(), seat: self.seat, local: self.local, transport: self.transport }
+    }
+
+    /// Sends a message; a long one goes out at once, from where it lies, unless others will follow it.
+    #[inline]
+    pub(crate) fn send(&mut self, message: &Message<'_>) -> Result<Sent, SendError> {
+        let sent = if self.seat.blocked { self.turn.send(message) } else { self.send_through(message) };
+        self.turn.charge_sent(message.as_bytes().len());
+        self.outcome(sent)
+    }
+
+    #[inline]
+    fn send_through(&mut self, message: &Message<'_>) -> Result<(), SendError> {
+        let mut counted = Counted::new(self.transport, &mut self.local.stats);
+        let sent = self.turn.send_through(message, &mut counted);
+        self.seat.blocked = counted.blocked;
+        sent
+    }
+
+    pub(crate) fn send_parcel(&mut self, parcel: Parcel) -> Result<Sent, SendError> {
+        self.turn.charge_sent(parcel.deflated());
+        let sent = parcel.send(&mut self.turn);
+        self.outcome(sent)
+    }
+
+    /// What becomes of a message, for the caller and the statistics.
+    #[inline]
+    fn outcome(&mut self, sent: Result<(), SendError>) -> Result<Sent, SendError> {
+        sent?;
+        self.local.stats.messages_sent += 1;
+        Ok(if self.seat.blocked { Sent::Queued } else { Sent::Now })
+    }
+
+    /// Sends to others, when the call has returned.
+    pub(crate) fn spread(&mut self, audience: Audience, message: &Prepared) {
+        let Local { shared, worker, .. } = self.local;
+        // What a worker that is far behind is not told, it counts neither.
+        _ = shared.publish(&audience, message, Some(*worker), Teller::Loop);
+        self.turn.charge(RECEIVER * self.local.receivers(&audience).max(1));
+        if !self.local.deliveries.push(audience, message) {
+            self.local.stats.dropped += 1;
+        }
+    }
+
+    /// Does what other threads, or the application, have asked for; not the calls.
+    pub(crate) fn act(&mut self, act: Act<T>) {
+        let Seat { id, subscriptions, phase, .. } = &mut *self.seat;
+        let (topics, shared) = (&mut self.local.topics, &self.local.shared);
+        match act {
+            Act::Send(parcel, _) => {
+                self.seat.taken = self.seat.taken.saturating_add(parcel.cost());
+                if self.send_parcel(parcel).is_err() {
+                    self.local.stats.dropped += 1;
+                }
+            }
+            Act::Close(code, reason) => {
+                let goes_on = matches!(self.turn.state(), State::Connecting | State::Open);
+                if self.turn.close(code, &reason).is_err() && goes_on {
+                    shared.mailboxes[usize::from(id.worker)].goes_on(id.key);
+                }
+            }
+            Act::Abort(code) => self.turn.abort(code),
+            Act::Pause => self.turn.pause(),
+            Act::Resume => self.turn.resume(),
+            Act::Unstall => self.turn.release(),
+            Act::Subscribe(topic) => {
+                if *phase == Phase::Open || self.turn.state() == State::Connecting {
+                    topics.subscribe(id.key, subscriptions, &topic);
+                }
+            }
+            Act::Unsubscribe(topic) => _ = topics.unsubscribe(id.key, subscriptions, &topic),
+            Act::Limits(limits) => self.turn.set_limits(limits),
+            Act::Answer(answer) => self.answer(*answer),
+            Act::Run(_) => unreachable!("a call"),
+        }
+        self.touch();
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        if self.seat.phase == Phase::Asked {
+            self.seat.phase = Phase::Opening;
+        }
+        let written = match answer {
+            Answer::Accept(_) if self.local.websockets >= self.local.max_websockets => {
+                self.local.stats.refused += 1;
+                self.turn.reject(503, &[("Content-Type", "text/plain")], b"no room for another connection\n")
+            }
+            Answer::Accept(accept) => self.turn.accept(accept),
+            Answer::Reject { status, headers, body } => {
+                let headers: Vec<_> = headers.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+                self.turn.reject(status, &headers, &body)
+            }
+        };
+        if let Err(error) = written {
+            self.local.mistake = Some(error);
+            // There may be no request any more: it has been given up.
+            _ = self.turn.reject(500, &[], b"");
+        }
+    }
+
+    /// Has it looked after at the end of the turn.
+    pub(crate) fn touch(&mut self) {
+        if !std::mem::replace(&mut self.seat.dirty, true) {
+            self.local.dirty.push(self.seat.id.key);
+        }
+    }
+}
+
+/// What the application is told.
+impl<S: Send + 'static, T> Here<'_, S, T> {
+    /// What most events are goes straight to the application: a message that lies where it was read.
+    #[inline(always)]
+    pub(super) fn event<C: Calls<S, T>>(mut self, calls: &C, event: Event<'_>) {
+        // Taken apart and put together: moved, it would be read back from memory before it is written there.
+        let message = match event {
+            Event::Text(Cow::Borrowed(text)) => Message::from(text),
+            Event::Binary(Cow::Borrowed(bytes)) => Message::from(bytes),
+            _ => return self.any_event(calls, event),
+        };
+        // There is nothing to drop, which is not seen here.
+        std::mem::forget(event);
+        self.local.stats.messages_received += 1;
+        match &self.seat.place {
+            Place::Here(_) => calls.message(Lent::Here(self), message),
+            Place::Pool(_) => self.call(calls, Call::Message(message)),
+        }
+    }
+
+    #[cold]
+    fn any_event<C: Calls<S, T>>(&mut self, calls: &C, event: Event<'_>) {
+        match event {
+            Event::Request(request) => {
+                self.seat.phase = Phase::Asked;
+                self.call(calls, Call::Request(request));
+                self.answered(calls);
+            }
+            Event::Open(response) => {
+                self.call(calls, Call::Response(response));
+                self.answered(calls);
+            }
+            Event::Rejected(response) => {
+                let error = CloseError::Rejected(response.status());
+                self.call(calls, Call::Response(response));
+                self.end(calls, Closed::abnormal(Some(error)));
+            }
+            Event::Ping(payload) => self.call(calls, Call::Ping(payload)),
+            Event::Pong(payload) => self.call(calls, Call::Pong(payload)),
+            Event::Close(close) => self.end(calls, close.into()),
+            event => {
+                if let Some(message) = event.into_message() {
+                    self.local.stats.messages_received += 1;
+                    self.call(calls, Call::Message(message));
+                }
+            }
+        }
+    }
+
+    /// A request has perhaps been answered; if so, the connection may be open.
+    pub(super) fn answered<C: Calls<S, T>>(&mut self, calls: &C) {
+        if let Some(mistake) = self.local.mistake.take() {
+            self.call(calls, Call::Error(mistake.into()));
+        }
+        if matches!(self.seat.phase, Phase::Opening | Phase::Asked) && self.turn.state() == State::Open {
+            self.seat.phase = Phase::Open;
+            if self.turn.role() == Role::Server {
+                (self.local.handshakes, self.local.websockets) = (self.local.handshakes - 1, self.local.websockets + 1);
+            }
+            self.local.stats.open += 1;
+            self.local.stats.opened += 1;
+            self.call(calls, Call::Open);
+        }
+    }
+
+    /// The protocol has ended it; what ended the transport is known better, if that has failed.
+    pub(super) fn fail<C: Calls<S, T>>(&mut self, calls: &C, error: ProtocolError) {
+        let closed = match self.seat.failure.take() {
+            Some(failure) if is_eof(error) => Closed::abnormal(Some((*failure).into())),
+            _ => error.into(),
+        };
+        self.end(calls, closed);
+    }
+
+    /// The connection has ended: tells the application, once.
+    pub(super) fn end<C: Calls<S, T>>(&mut self, calls: &C, closed: Closed) {
+        let was_open = match self.seat.phase {
+            Phase::Closed | Phase::Failed => return,
+            Phase::Opening | Phase::Asked => false,
+            Phase::Open => true,
+        };
+        self.seat.phase = if was_open { Phase::Closed } else { Phase::Failed };
+        let Seat { id, subscriptions, .. } = &mut *self.seat;
+        self.local.topics.remove(id.key, subscriptions);
+        self.local.stats.open -= u64::from(was_open);
+        if was_open || self.turn.role() == Role::Client {
+            self.call(calls, Call::Close(closed));
+        }
+    }
+
+    /// Calls the application, here or in the pool.
+    pub(super) fn call<C: Calls<S, T>>(&mut self, calls: &C, call: Call<'_, T>) {
+        let Place::Pool(queue) = &self.seat.place else { return calls.call(Lent::Here(self.reborrow()), call) };
+        let snapshot = Snapshot {
+            peer: self.seat.peer,
+            tls: self.transport.tls(),
+            ready_state: self.turn.state(),
+            counters: self.turn.counters(),
+        };
+        let certificates = snapshot.tls.iter().flat_map(|tls| &tls.certificates).map(Vec::len).sum::<usize>();
+        let len = call.len();
+        if queue.clone().push((call.into_owned(), snapshot), len + certificates) {
+            self.turn.hold();
+        }
+        // What the pool answers meanwhile is seen in a later turn, and is to find room then.
+        self.local.pooled += RECEIVER + len;
+        if self.local.pooled > (128 << 10).min(self.local.shared.hard / POOLED) {
+            self.turn.end();
+        }
+    }
+
+    /// Tells the application when the peer has begun to take less than it is sent, and when all has gone; and other threads what
+    /// waits.
+    pub(super) fn press<C: Calls<S, T>>(&mut self, calls: &C, held: bool) {
+        let queued = self.turn.queued();
+        let Seat { id, taken, published, .. } = &mut *self.seat;
+        if queued > 0 || *published || *taken > 0 {
+            *published = queued > 0;
+            let taken = std::mem::take(taken);
+            self.local.shared.mailboxes[usize::from(id.worker)].set_queued(id.key, queued, taken);
+        }
+        // A peer that now takes much and now nothing gives the pool no more to do than it has.
+        if self.seat.phase != Phase::Open || held {
+            return;
+        }
+        // More than the soft limit waits, or the peer would be read.
+        let pressed = queued > 0 && (self.seat.pressed || self.turn.is_high());
+        if pressed != self.seat.pressed {
+            self.seat.pressed = pressed;
+            self.call(calls, if pressed { Call::Backpressure } else { Call::Drain });
+            self.touch();
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What is known of a session besides its driver: the application's state, how far it has come, who waits for what.
+
+use crate::call::Call;
+use crate::command::Id;
+use crate::pool::Queue;
+use crate::topics::Subscriptions;
+use crate::transport::TlsInfo;
+use sockless::{Counters, State};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// How far a session has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The opening handshake is under way.
+    Opening,
+    /// The application has the request, and has not answered it.
+    Asked,
+    /// The application has been told that it is open.
+    Open,
+    /// It was open, and the application has been told of its end.
+    Closed,
+    /// It never opened, and will not.
+    Failed,
+}
+
+/// Where the application's state is.
+pub(crate) enum Place<S, T> {
+    Here(S),
+    /// With the pool, and what the pool has still to do with it.
+    Pool(Arc<Queue<S, Job<T>>>),
+}
+
+/// A call that waits, and what was known of the connection when it came to it.
+pub(crate) type Job<T> = (Call<'static, T>, Snapshot);
+
+/// What was known of a connection when an event came.
+pub(crate) struct Snapshot {
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) tls: Option<TlsInfo>,
+    pub(crate) ready_state: State,
+    pub(crate) counters: Counters,
+}
+
+pub(crate) struct Seat<S, T> {
+    pub(crate) place: Place<S, T>,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) id: Id,
+    pub(crate) phase: Phase,
+    /// Bytes of messages from the mailbox that others have not been told the fate of: that they are queued, or have gone out.
+    pub(crate) taken: u32,
+    /// The transport takes no more, until it tells.
+    pub(crate) blocked: bool,
+    /// The application has been told that much waits.
+    pub(crate) pressed: bool,
+    /// Other threads have been told that something waits.
+    pub(crate) published: bool,
+    /// It is in the list of those to look after at the end of the turn.
+    pub(crate) dirty: bool,
+    /// Why the transport has failed.
+    pub(crate) failure: Option<Box<io::Error>>,
+}
+
+impl<S, T> Seat<S, T> {
+    pub(crate) fn new(id: Id, place: Place<S, T>, peer: Option<SocketAddr>) -> Self {
+        Self {
+            place,
+            subscriptions: Vec::new(),
+            peer,
+            id,
+            phase: Phase::Opening,
+            taken: 0,
+            blocked: false,
+            pressed: false,
+            published: false,
+            dirty: false,
+            failure: None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn state(&self) -> &S {
+        match &self.place {
+            Place::Here(state) => state,
+            Place::Pool(_) => unreachable!("the handler runs in the pool"),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn state_mut(&mut self) -> &mut S {
+        match &mut self.place {
+            Place::Here(state) => state,
+            Place::Pool(_) => unreachable!("the handler runs in the pool"),
+        }
+    }
+}
