@@ -1,0 +1,402 @@
+//! From the reads and writes of a blocking stream to events, and to the connection's end.
+
+use crate::closer::Closer;
+use crate::error::Error;
+use crate::inbox::Inbox;
+use crate::lent::Lent;
+use crate::stream::Stream;
+use crate::transport::{Got, SLICE, Transport, Wrote};
+use crate::waits::SHORTEST;
+use sockless::driver::{Driver, Next};
+use sockless::{Close, Code, Connection, Event, Message, ProtocolError, Role, SendError, State};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often in a row is read, at most, behind a write that the peer did not take.
+const READS: u32 = 64;
+
+/// How long a peer may take nothing while it is not read itself, there being no room.
+const STALL: Duration = Duration::from_secs(20);
+
+/// How long a client that is refused has to take the answer and hang up: hung up on before, it might not see it.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How often a connection that others may close looks whether they have.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How messages come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Message,
+    Piece,
+}
+
+/// How far a goal is.
+pub(crate) enum Step<T> {
+    Reached(T),
+    /// More has to come.
+    Read,
+    /// More has to go out; what comes meanwhile is read.
+    Write,
+    /// More has to go out, and nothing more is read before.
+    Hold,
+}
+
+/// A connection, its stream, and the clock that it goes by.
+pub(crate) struct Drive<S> {
+    pub(crate) driver: Driver,
+    pub(crate) transport: Transport<S>,
+    pub(crate) lent: Lent,
+    started: Instant,
+    /// How messages were last asked for.
+    mode: Mode,
+    /// What has come while something else was waited for.
+    inbox: Inbox,
+    pub(crate) close: Option<Box<Close<'static>>>,
+    /// What is told at the end.
+    failure: Option<Error>,
+    over: bool,
+    /// The opening handshake is not done.
+    opening: bool,
+    /// When the end of the peer's bytes is not waited for any longer, if it was refused.
+    farewell: Option<Instant>,
+    /// The stream did not let the last write wait.
+    at_once: bool,
+    /// Set by others who want the connection closed.
+    pub(crate) closer: Option<Closer>,
+}
+
+impl<S: Stream> Drive<S> {
+    pub(crate) fn new(connection: Connection, stream: S) -> Self {
+        Self {
+            driver: Driver::new(connection),
+            transport: Transport::new(stream),
+            lent: Lent::default(),
+            started: Instant::now(),
+            mode: Mode::Message,
+            inbox: Inbox::default(),
+            close: None,
+            failure: None,
+            over: false,
+            opening: true,
+            farewell: None,
+            at_once: false,
+            closer: None,
+        }
+    }
+
+    /// The opening handshake is done.
+    pub(crate) fn opened(&mut self) {
+        self.opening = false;
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The next event, of those that were kept or from the stream; `None` at the end.
+    pub(crate) fn recv(&mut self, mode: Mode, deadline: Option<Instant>) -> Result<Option<Event<'static>>, Error> {
+        match self.inbox.pop() {
+            Some(event) => Ok(Some(event)),
+            None => self.until(deadline, |this| Ok(this.event(mode).map_or(Step::Read, Step::Reached))),
+        }
+    }
+
+    /// Gives `take` each message where it lies, until that fails, or to the end.
+    pub(crate) fn recv_each<E: From<Error>>(
+        &mut self,
+        deadline: Option<Instant>,
+        mut take: impl FnMut(Message<'_>, &mut Connection) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while let Some(event) = self.inbox.pop() {
+            if let Some(message) = event.into_message() {
+                take(message, self.driver.connection())?;
+            }
+        }
+        let mut failure = None;
+        let reached = self.until(deadline, |this| {
+            this.mode = Mode::Message;
+            let now = this.now();
+            loop {
+                let told = this.driver.event(this.lent.storage(), now);
+                let message = match told {
+                    Ok(Some(Event::Close(close))) => {
+                        this.close = Some(Box::new(close.into_owned()));
+                        continue;
+                    }
+                    Ok(Some(event)) => event.into_message(),
+                    Ok(None) => return Ok(Step::Read),
+                    Err(error) => {
+                        this.fail(error);
+                        continue;
+                    }
+                };
+                let taken = message.map(|message| take(message, this.driver.connection()));
+                if let Some(Err(error)) = taken {
+                    failure = Some(error);
+                    return Ok(Step::Reached(()));
+                }
+            }
+        });
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(reached.map(|_| ())?),
+        }
+    }
+
+    /// What the connection tells next of what was read.
+    pub(crate) fn event(&mut self, mode: Mode) -> Option<Event<'static>> {
+        self.mode = mode;
+        let now = self.now();
+        loop {
+            let storage = self.lent.storage();
+            let told = match mode {
+                Mode::Message => self.driver.event(storage, now),
+                Mode::Piece => self.driver.piece(storage, now),
+            };
+            match told {
+                Ok(Some(event)) => {
+                    let event = event.into_owned();
+                    if let Event::Close(close) = &event {
+                        self.close = Some(Box::new(close.clone()));
+                    }
+                    return Some(event);
+                }
+                Ok(None) => return None,
+                Err(error) => self.fail(error),
+            }
+        }
+    }
+
+    /// Writes what waits, in the time that there is. What comes meanwhile is kept, as far as there is room.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], behind which the rest still waits; else why it never goes out.
+    pub(crate) fn flush(&mut self, deadline: Option<Instant>) -> Result<(), Error> {
+        let wrote = self.write();
+        self.at_once = wrote == Wrote::PartAtOnce;
+        let flushed = match wrote {
+            Wrote::All if self.is_sound() => {
+                self.put_back();
+                return Ok(());
+            }
+            Wrote::PartAtOnce => return Err(Error::TimedOut),
+            _ => {
+                let mut stalled = (0, Instant::now());
+                self.until(deadline, |this| this.flushed(&mut stalled))
+            }
+        };
+        match (flushed, &self.close) {
+            (Ok(Some(())), _) => Ok(()),
+            (Err(Error::TimedOut), _) => Err(Error::TimedOut),
+            (_, Some(close)) => Err(Error::Closed(close.clone())),
+            (Err(error), None) => Err(error),
+            (Ok(None), None) => Err(SendError::Closing.into()),
+        }
+    }
+
+    /// Whether what is written may come to the peer.
+    fn is_sound(&self) -> bool {
+        self.transport.broken.is_none() && self.failure.is_none()
+    }
+
+    /// Whether all is written, and how many bytes waited since when.
+    fn flushed(&mut self, stalled: &mut (usize, Instant)) -> Result<Step<()>, Error> {
+        let queued = self.driver.peek().queued();
+        if queued == 0 && !self.transport.is_held_back() && self.is_sound() {
+            return Ok(Step::Reached(()));
+        }
+        let room = self.driver.peek().sender().outbound_limits().hard;
+        while self.inbox.bytes() <= room {
+            match self.event(self.mode) {
+                Some(event) => self.inbox.push(event),
+                None => return Ok(Step::Write),
+            }
+        }
+        if queued != stalled.0 {
+            *stalled = (queued, Instant::now());
+        }
+        // A peer that waits to be read itself is not waited for without end.
+        if stalled.1.elapsed() < STALL { Ok(Step::Hold) } else { Err(Error::TimedOut) }
+    }
+
+    /// Reads and writes until `goal` is reached; `None` at the connection's end.
+    ///
+    /// # Errors
+    /// Those of `goal`; [`Error::TimedOut`]; at the end, why it failed, once.
+    pub(crate) fn until<T>(
+        &mut self,
+        deadline: Option<Instant>,
+        goal: impl FnMut(&mut Self) -> Result<Step<T>, Error>,
+    ) -> Result<Option<T>, Error> {
+        if self.over {
+            return Ok(None);
+        }
+        let result = self.turns(deadline, goal);
+        self.put_back();
+        result
+    }
+
+    fn turns<T>(
+        &mut self,
+        deadline: Option<Instant>,
+        mut goal: impl FnMut(&mut Self) -> Result<Step<T>, Error>,
+    ) -> Result<Option<T>, Error> {
+        let (mut got, mut reads_left) = (Got::Something, 0);
+        let mut asked = false;
+        loop {
+            let (reads, writes) = match goal(self)? {
+                Step::Reached(reached) => return Ok(Some(reached)),
+                Step::Read => (true, false),
+                Step::Write => (true, true),
+                Step::Hold => (false, true),
+            };
+            self.look();
+            let wrote = match reads_left {
+                0 => self.write(),
+                _ => Wrote::Part,
+            };
+            let now = self.now();
+            let next = self.driver.next(self.lent.storage(), now);
+            if next.shutdown {
+                // If it fails, the peer is gone already, which reading tells.
+                _ = self.transport.stream.shutdown();
+                self.farewell = self.farewell.or_else(|| self.opening.then(|| self.farewell()));
+            }
+            if next.close || self.farewell.is_some_and(|farewell| farewell <= Instant::now()) {
+                self.over = true;
+                return self.failure.take().map_or(Ok(None), Err);
+            }
+            if next.again && reads || writes && wrote == Wrote::All && self.is_sound() {
+                continue;
+            }
+            if got == Got::NothingAtOnce || asked && deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(Error::TimedOut);
+            }
+            let mut patience = self.patience(&next, now, deadline);
+            if wrote != Wrote::All || self.transport.broken.is_some() {
+                patience = Some(SHORTEST);
+            }
+            match reads && next.read {
+                true if wrote != Wrote::Part || self.transport.is_timed() => got = self.read(patience),
+                // The write has waited.
+                _ if wrote == Wrote::Part => {}
+                // Only time brings something.
+                _ => thread::sleep(patience.unwrap_or(SLICE).min(SLICE)),
+            }
+            reads_left = match (wrote, got) {
+                (Wrote::Part, Got::Something) if reads && reads_left == 0 => READS,
+                (Wrote::Part, Got::Something) => reads_left.saturating_sub(1),
+                _ => 0,
+            };
+            asked = true;
+        }
+    }
+
+    fn farewell(&self) -> Instant {
+        match self.driver.peek().role() {
+            Role::Server => Instant::now() + FAREWELL,
+            Role::Client => Instant::now(),
+        }
+    }
+
+    /// How long a read may wait.
+    fn patience(&self, next: &Next, now: Duration, deadline: Option<Instant>) -> Option<Duration> {
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        let (callers, farewell) = (deadline.map(left), self.farewell.map(left));
+        let look = self.closer.as_ref().map(|_| LOOK);
+        [next.wait(now), callers, farewell, look].into_iter().flatten().min()
+    }
+
+    /// Reads once.
+    fn read(&mut self, patience: Option<Duration>) -> Got {
+        let Self { driver, transport, lent, started, .. } = self;
+        transport.read(driver, lent.storage(), patience, || started.elapsed())
+    }
+
+    /// Writes what waits, as much as the stream takes in a short while.
+    fn write(&mut self) -> Wrote {
+        self.transport.write(&mut self.driver, self.lent.storage())
+    }
+
+    /// Has the connection send something of the caller's own accord, for which no reading waits.
+    pub(crate) fn send<T>(&mut self, send: impl FnOnce(&mut Connection) -> T) -> T {
+        self.driver.lend(self.lent.storage());
+        let sent = send(self.driver.connection());
+        self.driver.wrote(self.lent.storage());
+        sent
+    }
+
+    /// Takes what was read elsewhere, for which there is room.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) {
+        let now = self.now();
+        let storage = self.lent.storage();
+        self.driver.space(storage)[..bytes.len()].copy_from_slice(bytes);
+        self.driver.received(storage, bytes.len(), now);
+    }
+
+    /// Goes on to the connection's end, whatever comes.
+    pub(crate) fn finish(&mut self, deadline: Option<Instant>) -> Result<(), Error> {
+        let ended = self.until(deadline, |this| {
+            while this.event(this.mode).is_some() {}
+            Ok(Step::<()>::Read)
+        });
+        ended.map(|_| ())
+    }
+
+    /// Ends the connection without waiting for anything.
+    pub(crate) fn abort(&mut self, code: Code) {
+        self.send(|connection| connection.abort(code));
+        self.write();
+        _ = self.transport.stream.shutdown();
+        self.over = true;
+        self.put_back();
+    }
+
+    /// Whether the stream did not let the last write wait.
+    pub(crate) fn is_at_once(&self) -> bool {
+        self.at_once
+    }
+
+    pub(crate) fn wants_write(&self) -> bool {
+        !self.over && (self.driver.peek().queued() > 0 || self.transport.is_held_back())
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let deadline = self.driver.peek().poll_timeout().filter(|_| !self.over);
+        self.started.checked_add(deadline?)
+    }
+
+    /// Closes the connection if others want it.
+    fn look(&mut self) {
+        if !self.closer.as_ref().is_some_and(Closer::is_asked) {
+            return;
+        }
+        match self.driver.peek().state() {
+            State::Connecting => self.driver.connection().abort(Code::AWAY),
+            State::Open => _ = self.driver.connection().close(Code::AWAY, ""),
+            _ => {}
+        }
+    }
+
+    /// The connection failed; the cause is told before the effect.
+    fn fail(&mut self, error: ProtocolError) {
+        let error = match (error, self.transport.broken.take()) {
+            (ProtocolError::UnexpectedEof, Some(cause)) => cause.into(),
+            (error, _) => error.into(),
+        };
+        self.failure.get_or_insert(error);
+    }
+
+    /// Gives what the thread has lent back, if there is nothing in it.
+    fn put_back(&mut self) {
+        if self.over || self.driver.is_settled(self.lent.storage()) {
+            self.driver.leave(self.lent.storage());
+            self.lent.give_back();
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+}

@@ -1,0 +1,89 @@
+//! Why an open connection, or its opening handshake, failed.
+
+use sockless::{Close, HandshakeError, ProtocolError, Response, SendError};
+use std::io;
+use thiserror::Error;
+
+/// Why a connection failed, told apart by who is to blame.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The transport's fault.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The peer's fault, or that of the network between; a close frame has told the peer.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// Nothing more can be sent, for the peer has closed the connection, and said this. What it has not taken by then, it will
+    /// not. Receiving tells the end in the ordinary way.
+    #[error("closed by the peer with {}", .0.code)]
+    Closed(Box<Close<'static>>),
+    /// The caller's mistake, which harms nothing.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// Server: the request was refused with this status, or answered as plain HTTP.
+    #[error("request answered with status {0}")]
+    Refused(u16),
+    /// The time that the caller gives has passed, or the stream does not block and has nothing. The connection goes on.
+    #[error("nothing in the time given")]
+    TimedOut,
+}
+
+impl From<HandshakeError> for Error {
+    fn from(error: HandshakeError) -> Self {
+        Self::Protocol(error.into())
+    }
+}
+
+/// Why a client did not get a connection.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL, a header or another part of the request is not fit to be sent.
+    #[error(transparent)]
+    Request(#[from] SendError),
+    /// A `wss` URL without the feature `tls`, or without any roots.
+    #[error("wss needs TLS with roots: a feature of them, or `Client::tls`")]
+    NoTls,
+    /// A TLS setting, such as a certificate, that cannot be used; or a host that no certificate can name.
+    #[error("TLS settings: {0}")]
+    TlsSettings(Box<dyn std::error::Error + Send + Sync>),
+    /// The host's name has no address.
+    #[error("host not found: {0}")]
+    Resolve(io::Error),
+    /// None of the host's addresses takes a connection; this is the last one's reason.
+    #[error("not connected: {0}")]
+    Tcp(io::Error),
+    /// The TLS handshake failed: the certificate, most likely.
+    #[error("TLS: {0}")]
+    Tls(io::Error),
+    /// The server answered with another status than 101; a redirect too, where they are not followed. Its body may be
+    /// incomplete ([`Response::is_whole`]).
+    #[error("server answered with status {}", .0.status())]
+    Rejected(Box<Response<'static>>),
+    /// A redirect that cannot be followed, or one too many; this is its `Location`. Shown, it lacks user and query.
+    #[error("redirect to {:?} not followed", without_secrets(.0))]
+    Redirect(String),
+    /// The opening handshake failed.
+    #[error(transparent)]
+    Handshake(Error),
+    /// [`Client::timeout`](crate::Client::timeout) has passed.
+    #[error("not connected in time")]
+    Timeout,
+}
+
+/// A location without what may carry passwords.
+fn without_secrets(location: &str) -> &str {
+    let location = location.split(['?', '#']).next().unwrap_or_default();
+    location.rsplit('@').next().unwrap_or_default()
+}
+
+impl From<Error> for ConnectError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Send(error) => Self::Request(error),
+            Error::TimedOut => Self::Timeout,
+            error => Self::Handshake(error),
+        }
+    }
+}

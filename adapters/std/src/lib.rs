@@ -1,0 +1,39 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod accept;
+mod byte_stream;
+mod client;
+mod closer;
+mod dial;
+mod drive;
+mod error;
+mod inbox;
+mod lent;
+mod net_stream;
+mod replies;
+mod server;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
+mod transport;
+mod waits;
+mod websocket;
+
+pub use accept::{Incoming, Reject, accept, accept_with};
+pub use byte_stream::ByteStream;
+pub use client::{Client, connect};
+pub use closer::Closer;
+pub use error::{ConnectError, Error};
+pub use net_stream::NetStream;
+pub use replies::Replies;
+#[cfg(feature = "tls")]
+pub use rustls;
+pub use server::{Running, Server};
+/// The core, whose settings and values are part of this crate's interface.
+pub use sockless;
+pub use sockless::{Close, Code, Config, Event, Message, Piece, State};
+pub use stream::{NoTimeouts, Stream};
+#[cfg(feature = "tls")]
+pub use tls::{Roots, Tls, TlsStream};
+pub use websocket::WebSocket;

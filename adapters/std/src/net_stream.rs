@@ -1,0 +1,74 @@
+//! The stream that a client or a server gets from the network.
+
+use crate::stream::Stream;
+#[cfg(feature = "tls")]
+use crate::tls::TlsStream;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// TCP, or TLS over it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum NetStream {
+    /// For `ws`.
+    Tcp(TcpStream),
+    /// For `wss`.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl NetStream {
+    /// The TCP stream at the bottom, to see its addresses or set its options.
+    pub fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(stream) => stream,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.get_ref(),
+        }
+    }
+}
+
+macro_rules! either {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self {
+            Self::Tcp($stream) => $call,
+            #[cfg(feature = "tls")]
+            Self::Tls($stream) => $call,
+        }
+    };
+}
+
+impl Read for NetStream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        either!(self, stream => stream.read(buf))
+    }
+}
+
+impl Write for NetStream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        either!(self, stream => stream.write(buf))
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        either!(self, stream => stream.write_vectored(bufs))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        either!(self, stream => stream.flush())
+    }
+}
+
+impl Stream for NetStream {
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.tcp().set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.tcp().set_write_timeout(timeout)
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        either!(self, stream => Stream::shutdown(stream))
+    }
+}

@@ -1,0 +1,149 @@
+//! The calls of a blocking stream: each waits for a while, and says how that went.
+
+use crate::stream::Stream;
+use crate::waits::Waits;
+use sockless::driver::{Driver, Storage};
+use std::io::{self, ErrorKind, Read};
+use std::time::{Duration, Instant};
+
+/// How long a write waits until what has come meanwhile is read: the peer may wait for just that.
+pub(crate) const SLICE: Duration = Duration::from_millis(4);
+
+/// What has become of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Got {
+    Something,
+    Nothing,
+    /// Nothing, from a stream that does not wait.
+    NothingAtOnce,
+}
+
+/// What has become of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrote {
+    All,
+    /// As much as the peer took in a short while.
+    Part,
+    /// As much as a stream took that does not wait.
+    PartAtOnce,
+}
+
+/// A stream, and what is known of it.
+pub(crate) struct Transport<S> {
+    pub(crate) stream: S,
+    waits: Waits,
+    /// It holds bytes back that it was given.
+    held_back: bool,
+    /// Why it cannot be used any more.
+    pub(crate) broken: Option<io::Error>,
+}
+
+impl<S: Stream> Transport<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, waits: Waits::default(), held_back: false, broken: None }
+    }
+
+    /// Whether it still holds bytes that it was given.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.held_back
+    }
+
+    /// Whether its calls come back in time.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.waits.end()
+    }
+
+    /// Reads once, where reading is wanted.
+    pub(crate) fn read(
+        &mut self,
+        driver: &mut Driver,
+        storage: &mut Storage,
+        patience: Option<Duration>,
+        now: impl Fn() -> Duration,
+    ) -> Got {
+        let began = now();
+        let mut noting = Noting { stream: &mut self.stream, got: Got::Nothing };
+        let told = self.waits.set_read(noting.stream, patience);
+        let read = told.and_then(|()| driver.read(storage, &mut noting, &now));
+        let got = noting.got;
+        if let Err(error) = read {
+            self.broken.get_or_insert(error);
+        }
+        match got {
+            Got::NothingAtOnce if !self.waits.is_early(now() - began) => Got::Nothing,
+            got => got,
+        }
+    }
+
+    /// Writes what waits, as much as the stream takes in a short while.
+    pub(crate) fn write(&mut self, driver: &mut Driver, storage: &mut Storage) -> Wrote {
+        if driver.peek().queued() == 0 && !self.held_back {
+            return Wrote::All;
+        }
+        // When the second try began: a stream that does not wait says no at once, one that takes slices takes the next.
+        let mut again: Option<Instant> = None;
+        loop {
+            let queued = driver.peek().queued();
+            match self.write_once(driver, storage) {
+                Ok(true) => return Wrote::All,
+                Ok(false) => {}
+                Err(error) => {
+                    self.held_back = false;
+                    driver.set_held_back(false);
+                    driver.write_failed();
+                    self.broken.get_or_insert(error);
+                    return Wrote::All;
+                }
+            }
+            match again {
+                None => again = Some(Instant::now()),
+                Some(began) if began.elapsed() >= SLICE / 2 => return Wrote::Part,
+                Some(_) if driver.peek().queued() == queued => return Wrote::PartAtOnce,
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Whether all has left.
+    fn write_once(&mut self, driver: &mut Driver, storage: &mut Storage) -> io::Result<bool> {
+        self.waits.set_write(&self.stream, SLICE)?;
+        if !driver.write(storage, &mut self.stream)? {
+            return Ok(false);
+        }
+        self.held_back = match self.stream.flush() {
+            Ok(()) => false,
+            Err(error) if is_for_now(&error) => true,
+            Err(error) => return Err(error),
+        };
+        driver.set_held_back(self.held_back);
+        Ok(!self.held_back)
+    }
+
+    /// The stream as it was handed in, without time limits.
+    pub(crate) fn into_stream(self) -> S {
+        self.waits.reset(&self.stream);
+        self.stream
+    }
+}
+
+fn is_for_now(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+/// A stream, and what it gave.
+struct Noting<'a, S> {
+    stream: &'a mut S,
+    got: Got,
+}
+
+impl<S: Read> Read for Noting<'_, S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let result = self.stream.read(buf);
+        self.got = match &result {
+            Ok(_) => Got::Something,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Got::NothingAtOnce,
+            Err(_) => Got::Nothing,
+        };
+        result
+    }
+}

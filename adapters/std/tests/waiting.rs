@@ -1,0 +1,185 @@
+//! Deadlines and time limits, and peers that take nothing.
+
+mod common;
+
+use common::{bytes, config, open, pair, pair_with, sockets, within};
+use sockless_std::sockless::{HandshakeError, ProtocolError, Role};
+use sockless_std::{Client, ConnectError, Error, Event, accept_with};
+use std::io::Write;
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
+const SHORT: Duration = Duration::from_millis(30);
+
+#[test]
+fn a_peer_that_says_nothing_is_given_up() {
+    let impatient = config(|config| (config.keepalive.ping, config.keepalive.pong) = (Some(SHORT), Some(SHORT)));
+    let (mut client, mut server) = pair_with(impatient, Default::default());
+    let given_up = within("the end", || client.recv());
+    assert!(matches!(given_up, Err(Error::Protocol(ProtocolError::PongTimeout))), "{given_up:?}");
+    // It was asked.
+    assert!(matches!(within("a ping", || server.recv_event()).unwrap(), Some(Event::Ping(_))));
+}
+
+#[test]
+fn a_peer_that_answers_is_kept_and_pings_are_answered_while_a_call_waits() {
+    let impatient = config(|config| config.keepalive.ping = Some(Duration::from_millis(5)));
+    let (mut client, mut server) = pair_with(impatient, Default::default());
+    let waiting = thread::spawn(move || server.recv());
+    for _ in 0..3 {
+        assert!(matches!(within("a pong", || client.recv_event()).unwrap(), Some(Event::Pong(_))));
+    }
+    client.send("enough").unwrap();
+    assert_eq!(within("its end", || waiting.join()).unwrap().unwrap(), Some("enough".into()));
+}
+
+#[test]
+fn opening_handshakes_have_an_end() {
+    let hasty = || config(|config| config.keepalive.handshake = Some(SHORT));
+    let (client, server) = sockets();
+    (&client).write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").unwrap();
+    let late = within("the end", || accept_with(server, hasty(), |request| Ok(request.accept()))).map(drop);
+    let timeout = ProtocolError::Handshake(HandshakeError::Timeout);
+    assert!(matches!(late, Err(Error::Protocol(error)) if error == timeout), "{late:?}");
+    let (client, _server) = sockets();
+    let opening = Client::new("ws://localhost/").config(hasty());
+    let late = within("the end", || opening.connect_over(client)).map(drop);
+    assert!(matches!(late, Err(ConnectError::Handshake(Error::Protocol(error))) if error == timeout), "{late:?}");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = Client::new(&format!("ws://{}/", listener.local_addr().unwrap())).timeout(SHORT);
+    let late = within("the end", || client.connect()).map(drop);
+    assert!(matches!(late, Err(ConnectError::Timeout)), "{late:?}");
+}
+
+#[test]
+fn receiving_has_a_limit_if_it_is_set() {
+    let (mut client, mut server) = pair();
+    client.set_recv_timeout(SHORT);
+    for _ in 0..2 {
+        assert!(matches!(within("the limit", || client.recv()), Err(Error::TimedOut)));
+    }
+    assert!(matches!(within("at once", || client.try_recv()), Err(Error::TimedOut)));
+    server.send("late").unwrap();
+    client.set_recv_timeout(None);
+    assert_eq!(within("a message", || client.recv()).unwrap(), Some("late".into()));
+}
+
+#[test]
+fn a_peer_that_never_reads_is_given_up_while_sending_waits() {
+    let impatient = config(|config| (config.keepalive.ping, config.keepalive.pong) = (Some(SHORT), Some(SHORT)));
+    let (mut client, server) = pair_with(impatient, Default::default());
+    let message = bytes(1 << 20);
+    let given_up = within("the end", || {
+        loop {
+            if let Err(error) = client.send(&message[..]) {
+                break error;
+            }
+        }
+    });
+    assert!(matches!(given_up, Error::Protocol(ProtocolError::PongTimeout)), "{given_up:?}");
+    assert_eq!(client.recv().unwrap(), None);
+    drop(server);
+}
+
+#[test]
+fn sending_has_a_limit_if_it_is_set_and_loses_nothing() {
+    let (mut client, mut server) = pair();
+    client.set_send_timeout(SHORT);
+    let message = bytes(1 << 20);
+    let mut sent = 0;
+    let late = within("the limit", || {
+        loop {
+            sent += 1;
+            if let Err(error) = client.send(&message[..]) {
+                break error;
+            }
+        }
+    });
+    assert!(matches!(late, Error::TimedOut), "{late:?}");
+    let taking = thread::spawn(move || {
+        let mut taken = 0;
+        while server.recv().unwrap().is_some() {
+            taken += 1;
+        }
+        taken
+    });
+    client.set_send_timeout(None);
+    within("the end", || client.close(1000, "")).unwrap();
+    assert_eq!(within("its end", || taking.join()).unwrap(), sent);
+}
+
+#[test]
+fn two_ends_that_both_send_much_and_receive_it_then_do_not_wait_for_each_other() {
+    let roomy = || config(|config| config.outbound.hard = 64 << 20);
+    let (client, server) = pair_with(roomy(), roomy());
+    let talk = |mut socket: sockless_std::WebSocket<_>| {
+        move || {
+            for number in 0..60_u8 {
+                socket.send(&[number; 1 << 18][..]).unwrap();
+            }
+            for number in 0..60_u8 {
+                assert_eq!(socket.recv().unwrap().unwrap().as_bytes(), [number; 1 << 18]);
+            }
+            socket
+        }
+    };
+    let ends = [thread::spawn(talk(client)), thread::spawn(talk(server))];
+    let [mut client, mut server] = ends.map(|end| within("an end", || end.join()).unwrap());
+    client.start_close(1000, "").unwrap();
+    client.flush().unwrap();
+    assert_eq!(within("the end", || server.recv()).unwrap(), None);
+}
+
+#[test]
+fn a_peer_is_answered_while_sending_waits() {
+    let (stream, served) = sockets();
+    let mut client = open(stream, Role::Client, Default::default());
+    let sending = thread::spawn(move || {
+        let message = bytes(1 << 20);
+        for _ in 0..30 {
+            client.send(&message[..]).unwrap();
+        }
+        client
+    });
+    // The server sends much before it takes anything, as one does that is itself waiting to send.
+    let text = [&b"\x81\x7e\xff\xff"[..], &[b'x'; 65_535]].concat();
+    for _ in 0..10 {
+        within("room", || (&served).write_all(&text)).unwrap();
+    }
+    let mut server = open(served, Role::Server, Default::default());
+    for _ in 0..30 {
+        assert_eq!(within("a message", || server.recv()).unwrap().unwrap().as_bytes().len(), 1 << 20);
+    }
+    let mut client = within("all that was sent", || sending.join()).unwrap();
+    for _ in 0..10 {
+        assert_eq!(within("a message", || client.recv()).unwrap().unwrap().as_bytes().len(), 65_535);
+    }
+}
+
+#[test]
+fn pings_that_are_due_while_a_message_is_half_written_harm_it_not() {
+    let pinging = config(|config| {
+        (config.keepalive.ping, config.keepalive.pong) = (Some(Duration::from_millis(5)), None);
+        config.outbound.hard = 64 << 20;
+    });
+    let (mut client, mut server) = pair_with(pinging, Default::default());
+    let sending = thread::spawn(move || {
+        for number in 0..40_u8 {
+            client.send(&[number; 1 << 18][..]).unwrap();
+        }
+        client
+    });
+    let mut pings = 0;
+    for number in 0..40_u8 {
+        thread::sleep(Duration::from_millis(10));
+        loop {
+            match within("an event", || server.recv_event()).unwrap().unwrap() {
+                Event::Ping(_) => pings += 1,
+                event => break assert_eq!(event.into_message().unwrap().as_bytes(), [number; 1 << 18]),
+            }
+        }
+    }
+    assert!(pings > 0);
+    drop(sending.join());
+}
