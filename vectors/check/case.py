@@ -88,7 +88,7 @@ class Outcome:
         kind, *rest = self.handshake
         failed = isinstance(self.end, Fail)
         if kind == "refused":
-            return f"refuses with {rest[0]}"
+            return f"refuses with {rest[0]}" + (f" for version {rest[1]}" if rest[1] else "")
         if kind == "rejected":
             return f"tells of {rest[0]}"
         if kind == "silent":
@@ -121,9 +121,9 @@ def read_response(sent):
     if not end or not lines[0].startswith(b"HTTP/1.1 "):
         return ("silent",), b""
     status = int(lines[0].split()[1])
-    if status != 101:
-        return ("refused", status), b""
     fields = {name.lower(): value.strip().decode() for name, _, value in (line.partition(b":") for line in lines[1:])}
+    if status != 101:
+        return ("refused", status, fields.get(b"sec-websocket-version")), b""
     return ("accepted", fields.get(b"sec-websocket-accept"), fields.get(b"sec-websocket-protocol"),
             fields.get(b"sec-websocket-extensions")), behind
 
@@ -160,7 +160,9 @@ def fault_in(frames, events, failed):
     closed = any(event[0] == "close" for event in events)
     if len(closes) > 1:
         return "sends two close frames"
-    if closes and frames[-1][0] != 8:
+    opcodes = [opcode for opcode, _ in frames]
+    # A ping may be answered as long as the peer's close frame has not come.
+    if closes and any(opcode != 10 for opcode in opcodes[opcodes.index(8) + 1:]):
         return "sends something behind its close frame"
     if closes and not is_close_payload(closes[0]):
         return "sends a close frame that nobody may send"

@@ -24,7 +24,7 @@ def allows(expect, outcome, lenient):
         return (right and key == accept["key"] and subprotocol in accept["subprotocol"]
                 and (extensions is None or agrees(extensions, accept["deflate"])))
     if kind == "refused":
-        return rest[0] in expect.get("refuse", ())
+        return rest[0] in expect.get("refuse", ()) and expect.get("version") in (None, rest[1])
     if kind == "rejected":
         return rest[0] == expect.get("reject")
     if kind == "open" and "open" in expect:
@@ -88,7 +88,8 @@ def header(offer):
 
 def expected(expect):
     if "refuse" in expect:
-        return f"refuses with {' or '.join(map(str, expect['refuse']))}"
+        version = f" for version {expect['version']}" if "version" in expect else ""
+        return f"refuses with {' or '.join(map(str, expect['refuse']))}{version}"
     if "reject" in expect:
         return f"tells of {expect['reject']}"
     text = ""

@@ -70,7 +70,8 @@ def around(cases):
             for peer, name in both(f"behind/{word}-{code or 'empty'}"):
                 peer.close(code)
                 more(peer)
-                cases.stream(name, "RFC 6455 5.5.1", f"nothing is told of what comes behind a close frame: {word}", peer, CLOSED)
+                cases.stream(name, "RFC 6455 5.5.1", f"nothing is told of what comes behind a close frame: {word}", peer, CLOSED,
+                             also=[{"events": peer.events, "end": fail(), "why": "nothing of it shows on the wire"}])
     for kind, word in ((TEXT, "text"), (BINARY, "binary")):
         for peer, name in both(f"inside/{word}"):
             peer.frame(kind, b"not whole").close(1001, "in the middle")

@@ -6,6 +6,7 @@ from .wire import (BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, RSV2, RSV
 DATA = ((TEXT, "text"), (BINARY, "binary"))
 CONTROL = ((PING, "ping"), (PONG, "pong"))
 KNOWN = {CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG}
+ANY_FORM = "the must is the sender's; a receiver may take any form"
 LATER = "an endpoint may also see it only when more has come"
 
 
@@ -73,8 +74,7 @@ def lengths(cases):
                     taken = Peer(name, peer.role).message(kind, b"a" * count, form=form)
                     cases.stream(name, "RFC 6455 5.2", f"{count} bytes announced in {form} bits: the shortest form is a must",
                                  taken, fail(1002), events=[], also=[
-                                     {"events": taken.events, "end": OPEN,
-                                      "why": "the must is the sender's; a receiver may take any form"}])
+                                     {"events": taken.events, "end": OPEN, "why": ANY_FORM}])
     for length in (1 << 63, (1 << 64) - 1, (1 << 63) + 5):
         for kind, word in DATA:
             for peer, name in both(f"length-top-bit/{length:x}-{word}"):
@@ -189,8 +189,9 @@ def controls(cases):
                 cases.stream(name, "RFC 6455 5.5", f"a {word} of {count} bytes", peer, fail(1002))
         for form in (16, 64):
             for peer, name in both(f"control-long/{word}-form-{form}"):
-                peer.frame(FIN | kind, b"five.", form=form)
-                cases.stream(name, "RFC 6455 5.5", f"a {word} of five bytes, announced in {form} bits", peer, fail(1002))
+                peer.frame(FIN | kind, b"five.", form=form).tell(kind, b"five.")
+                cases.stream(name, "RFC 6455 5.5", f"a {word} of five bytes, announced in {form} bits", peer, fail(1002), events=[],
+                             also=[{"events": peer.events, "end": OPEN, "why": ANY_FORM}])
         for inside in (False, True):
             for peer, name in both(f"control-fragment/{word}{'-inside' if inside else ''}"):
                 if inside:

@@ -23,10 +23,11 @@ class Server(Cases):
         self.add(name, section, note, told, also, server={**ANY, **(settings or {})},
                  input=head(text) + (parts_of(peer.input) if peer.input else []))
 
-    def refuses(self, name, section, note, text, statuses=(400,), settings=None, lax=None, key=KEY):
-        """Any of the statuses; `lax` is why it may be taken instead."""
+    def refuses(self, name, section, note, text, statuses=(400,), settings=None, lax=None, key=KEY, version=None):
+        """Any of the statuses, with the `version` that is spoken if it is about that; `lax` is why it may be taken instead."""
         also = [{"accept": accept(key), "events": [], "end": OPEN, "why": lax}]
-        self.add(name, section, note, {"refuse": list(statuses)}, also if lax else (), server={**ANY, **(settings or {})},
+        told = {"refuse": list(statuses), **({"version": version} if version else {})}
+        self.add(name, section, note, told, also if lax else (), server={**ANY, **(settings or {})},
                  input=head(text))
 
 
@@ -97,8 +98,11 @@ def refused(cases):
     for word, value in (("close", "close"), ("keep-alive", "keep-alive"), ("longer", "Upgrades"), ("joined", "keep-alive Upgrade"),
                         ("semicolon", "keep-alive; Upgrade")):
         cases.refuses(f"connection/{word}", section, f"Connection: {value}", request(Connection=value), (426, 400))
-    for value in ("12", "14", "8", "7", "0", "013", "13.0", "+13", "1 3", "thirteen", "-13", "0xd", "13, 8", "255", "256", "1313"):
-        cases.refuses(f"version/{value.replace(' ', '_').replace(',', '')}", "RFC 6455 4.4", f"Sec-WebSocket-Version: {value}",
+    for value in ("12", "14", "8", "7", "0", "9", "25", "99", "100", "199", "255"):
+        cases.refuses(f"version/{value}", "RFC 6455 4.4", f"Sec-WebSocket-Version: {value}, so the answer says which is spoken",
+                      request(Sec_WebSocket_Version=value), (426, 400), version="13")
+    for value in ("013", "13.0", "+13", "1 3", "thirteen", "-13", "0xd", "13, 8", "256", "1313"):
+        cases.refuses(f"version-grammar/{value.replace(' ', '_').replace(',', '')}", "RFC 6455 4.3", f"Sec-WebSocket-Version: {value}",
                       request(Sec_WebSocket_Version=value), (426, 400))
     cases.refuses("version/twice", "RFC 6455 11.3.5", "the version twice", request(more=[("Sec-WebSocket-Version", "13")]), (426, 400))
     keys = {

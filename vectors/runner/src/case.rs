@@ -217,6 +217,8 @@ pub struct Expect {
     pub accept: Option<Accept>,
     /// A server refuses, with one of these statuses.
     pub refuse: Option<Vec<u16>>,
+    /// What the refusal has to say in `Sec-WebSocket-Version`, if anything.
+    pub version: Option<String>,
     /// A client opens.
     pub open: Option<Open>,
     /// A client is told of another status than 101.

@@ -49,7 +49,9 @@ fn allows(expect: &Expect, outcome: &Outcome, lenient: bool) -> bool {
                 && events
                 && ends
         }
-        (Some(Handshake::Refused(status)), Expect { refuse: Some(statuses), .. }) => statuses.contains(status),
+        (Some(Handshake::Refused { status, version }), Expect { refuse: Some(statuses), version: wanted, .. }) => {
+            statuses.contains(status) && (wanted.is_none() || version == wanted)
+        }
         (Some(Handshake::Open(open)), Expect { open: Some(expected), .. }) => open == expected && events && ends,
         (Some(Handshake::Rejected(status)), Expect { reject: Some(expected), .. }) => status == expected,
         (Some(Handshake::Waiting), Expect { open: None, reject: None, .. }) => events && ends,
@@ -71,7 +73,8 @@ pub(crate) fn expected(expect: &Expect) -> String {
         }
     } else if let Some(statuses) = &expect.refuse {
         let statuses: Vec<_> = statuses.iter().map(u16::to_string).collect();
-        return format!("refuses with {}", statuses.join(" or "));
+        let version = expect.version.as_ref().map_or(String::new(), |version| format!(" for version {version}"));
+        return format!("refuses with {}{version}", statuses.join(" or "));
     } else if let Some(open) = &expect.open {
         let deflate = if open.deflate { ", compressed" } else { "" };
         match &open.subprotocol {

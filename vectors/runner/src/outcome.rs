@@ -16,7 +16,12 @@ pub enum Handshake {
         extensions: Option<String>,
     },
     /// A server answered with another status.
-    Refused(u16),
+    Refused {
+        /// The status.
+        status: u16,
+        /// Its `Sec-WebSocket-Version`.
+        version: Option<String>,
+    },
     /// A server sent nothing that is a response.
     Silent,
     /// A client opened.
@@ -89,7 +94,7 @@ pub(crate) fn read_response(sent: &[u8]) -> (Handshake, &[u8]) {
             let (key, subprotocol) = (field("sec-websocket-accept"), field("sec-websocket-protocol"));
             (Handshake::Accepted { key, subprotocol, extensions: field("sec-websocket-extensions") }, &sent[end..])
         }
-        Some(status) => (Handshake::Refused(status), &[]),
+        Some(status) => (Handshake::Refused { status, version: field("sec-websocket-version") }, &[]),
         None => (Handshake::Silent, &[]),
     }
 }
@@ -141,7 +146,8 @@ fn fault_in(frames: &[Frame], events: &[Event], has_failed: bool) -> Option<&'st
     if closes > 1 {
         return Some("sends two close frames");
     }
-    if frames.iter().skip_while(|(opcode, _)| *opcode != 8).count() > 1 {
+    // A ping may be answered as long as the peer's close frame has not come.
+    if frames.iter().skip_while(|(opcode, _)| *opcode != 8).skip(1).any(|(opcode, _)| *opcode != 10) {
         return Some("sends something behind its close frame");
     }
     if frames.iter().any(|(opcode, payload)| *opcode == 8 && !is_close_payload(payload)) {
@@ -218,8 +224,11 @@ impl fmt::Display for Outcome {
                 }
                 true
             }
-            Some(Handshake::Refused(status)) => {
+            Some(Handshake::Refused { status, version }) => {
                 write!(f, "refuses with {status}")?;
+                if let Some(version) = version {
+                    write!(f, " for version {version}")?;
+                }
                 false
             }
             Some(Handshake::Silent) if matches!(self.end, End::Fail(_)) => {

@@ -83,7 +83,7 @@ fn outcome(case: &Case, implementation: &dyn Implementation, cutting: Cutting) -
             Some(client) => Handshake::Taken(implementation.extended_response(client, headers)?),
             None => match implementation.extended_request(headers)? {
                 Ok(()) => Handshake::Taken(true),
-                Err(status) => Handshake::Refused(status),
+                Err(status) => Handshake::Refused { status, version: None },
             },
         };
         return Some(Outcome { handshake: Some(handshake), events: Vec::new(), end: End::Open, fault: None });
