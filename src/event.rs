@@ -64,7 +64,8 @@ impl<'a> Event<'a> {
             Self::Text(text) => Some(Message::Text(text)),
             Self::Binary(bytes) => Some(Message::Binary(bytes)),
             Self::Unchecked(bytes) => Some(Message::Unchecked(bytes)),
-            _ => None,
+            // Named, so that it is dropped here and nothing is behind a message.
+            _other => None,
         }
     }
 

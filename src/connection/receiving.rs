@@ -20,20 +20,31 @@ impl Connection {
     /// outbound: flush it, and do what [`wants`](Self::wants) says of the transport.
     #[inline]
     pub fn receive<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        if self.opening.is_some() {
-            return self.receive_opening(input, Receiver::receive);
-        }
-        match self.receiver.whole_message(input) {
-            // Nothing follows from a message.
-            Some(Ok(event)) => Ok(Some(event)),
-            Some(Err(error)) => self.settle(Err(error)),
-            None if self.receiver.is_done(input) => Ok(None),
+        match self.whole_message(input) {
+            Some(result) => result.map(Some),
+            None if self.opening.is_none() && self.receiver.is_done(input) => Ok(None),
             None => self.receive_rest(input),
         }
     }
 
+    /// The common case of [`receive`](Self::receive): a message that came whole. Nothing follows from it.
+    #[inline(always)]
+    pub(crate) fn whole_message<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<Result<Event<'a>, ProtocolError>> {
+        if self.opening.is_some() {
+            return None;
+        }
+        let result = self.receiver.whole_message(input)?;
+        if let Err(error) = &result {
+            self.sender.handle_fact((*error).into());
+        }
+        Some(result)
+    }
+
     #[inline(never)]
     fn receive_rest<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        if self.opening.is_some() {
+            return self.receive_opening(input, Receiver::receive);
+        }
         let result = self.receiver.receive_rest(input);
         self.settle(result)
     }

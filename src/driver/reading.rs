@@ -151,45 +151,22 @@ impl Progress {
         take: &mut impl FnMut(&mut Turn<'_>, Event<'_>),
     ) -> Result<(), ProtocolError> {
         let input = if storage.is_kept { &mut storage.kept[..] } else { &mut storage.buffer[..] };
-        let end = storage.at + work::portion(connection, storage.end - storage.at);
-        let mut input = &mut input[storage.at..end];
-        let mut work = storage.work;
-        let result = loop {
-            if work > work::MOST || input.is_empty() || connection.queued() > storage.stop_at {
-                break Ok(());
-            }
-            let before = input.len();
-            match connection.receive(&mut input) {
-                // Taken apart and put together: moved, it would be read back from memory before it is written there.
-                Ok(Some(Event::Text(Cow::Borrowed(text)))) => {
-                    let event = Event::Text(Cow::Borrowed(text));
-                    take(&mut Turn::new(connection, self, &mut work, input.is_empty()), event);
-                }
-                Ok(Some(Event::Binary(Cow::Borrowed(bytes)))) => {
-                    let event = Event::Binary(Cow::Borrowed(bytes));
-                    take(&mut Turn::new(connection, self, &mut work, input.is_empty()), event);
-                }
-                Ok(Some(event)) => {
-                    let (more, must_write) = self.told(connection, &event, before - input.len());
-                    work += more;
-                    take(&mut Turn::new(connection, self, &mut work, input.is_empty()), event);
-                    if must_write || self.has(Self::OWED) {
-                        (storage.must_write, storage.is_special) = (must_write, must_write);
-                        break Ok(());
-                    }
-                }
-                Ok(None) => {
-                    work += work::inflating(connection, before);
-                    break Ok(());
-                }
+        let mut input = &mut input[storage.at..storage.end];
+        let (mut work, mut result) = (storage.work, Ok(()));
+        while work <= work::MOST
+            && connection.queued() <= storage.stop_at
+            && let Some(message) = connection.whole_message(&mut input)
+        {
+            match message {
+                Ok(event) => take(&mut Turn::new(connection, self, &mut work, input.is_empty()), event),
                 Err(error) => {
                     self.set(Self::TIMED, false);
-                    break Err(error);
+                    result = Err(error);
                 }
             }
             work += work::EVENT;
-        };
-        let at = end - input.len();
+        }
+        let at = storage.end - input.len();
         storage.work = work + at - storage.at;
         storage.at = at;
         result
@@ -243,7 +220,9 @@ impl Progress {
         let taken = at - mem::replace(&mut storage.at, at);
         storage.work += taken + work::EVENT;
         match &result {
-            Ok(Some(Event::Text(Cow::Borrowed(_)) | Event::Binary(Cow::Borrowed(_)))) => {}
+            Ok(Some(
+                Event::Text(Cow::Borrowed(_)) | Event::Binary(Cow::Borrowed(_)) | Event::Unchecked(Cow::Borrowed(_)),
+            )) => {}
             Ok(Some(event)) => {
                 let (work, must_write) = self.told(connection, event, taken);
                 storage.work += work;
