@@ -1,8 +1,8 @@
 """Compressed frames (RFC 7692): what zlib makes, what can be made by hand, and what does not inflate."""
 import zlib
 
-from .case import CLOSED, OPEN, Cases, Peer, both, fail
-from .wire import (BINARY, CLIENT, CLOSE, CONTINUATION, FIN, PING, PONG, ROLES, RSV1, RSV2, RSV3, SERVER, TEXT, Bits, close_payload,
+from .case import CLOSED, OPEN, Cases, both, fail
+from .wire import (BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, RSV2, RSV3, SERVER, TEXT, Bits, close_payload,
                    deflated, noise)
 
 ZLIB_SAYS = "368f707c"  # CRC of what the zlib makes that the committed file was made with

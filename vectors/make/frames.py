@@ -1,7 +1,7 @@
 """Frames without an extension (RFC 6455 5): headers, lengths, masks, fragments, control frames, limits."""
 from .case import CLOSED, OPEN, Cases, Peer, both, fail
-from .wire import (BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, RSV2, RSV3, SAMPLE_KEY, SERVER, TEXT, close_payload,
-                   frame, mask, noise, number)
+from .wire import (
+    BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, SAMPLE_KEY, SERVER, TEXT, close_payload, noise, number)
 
 DATA = ((TEXT, "text"), (BINARY, "binary"))
 CONTROL = ((PING, "ping"), (PONG, "pong"))

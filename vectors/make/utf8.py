@@ -1,5 +1,5 @@
 """Text that is UTF-8, and text that is not (RFC 6455 8.1, RFC 3629)."""
-from .case import OPEN, Cases, both, fail
+from .case import Cases, both, fail
 from .frames import later
 from .wire import BINARY, CONTINUATION, FIN, PING, TEXT, close_payload, CLOSE
 

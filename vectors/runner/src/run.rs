@@ -4,6 +4,7 @@ use crate::case::{Case, End, Frames, Role, Sends};
 use crate::compare::{Verdict, expected, judge};
 use crate::endpoint::{Endpoint, Implementation};
 use crate::outcome::{Handshake, Outcome, read_response};
+use std::fmt;
 
 /// How the input of a case is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,24 @@ pub struct Report {
     pub untold: Vec<String>,
     /// The others.
     pub deviations: Vec<Deviation>,
+}
+
+impl fmt::Display for Deviation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): expected: {}; got: {}", self.id, self.section, self.expected, self.got)
+    }
+}
+
+impl fmt::Display for Report {
+    /// A line for each deviation, and one with the counts.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for deviation in &self.deviations {
+            writeln!(f, "{deviation}")?;
+        }
+        let Self { passed, left_out, untold, deviations, .. } = self;
+        let (untold, deviations) = (untold.len(), deviations.len());
+        write!(f, "{passed} passed, {deviations} deviate, {untold} fail without saying why, {left_out} left out")
+    }
 }
 
 /// Gives each case to the implementation.

@@ -175,9 +175,7 @@ fn all_right(cutting: Cutting) {
     let cases = load(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).unwrap();
     assert!(cases.len() >= 1000, "{} cases", cases.len());
     let report = run(&cases, &Sockless, cutting);
-    let lines =
-        report.deviations.iter().map(|it| format!("{} ({}): {}; but {}\n", it.id, it.section, it.expected, it.got));
-    assert!(report.deviations.is_empty(), "{cutting:?}: {}", lines.collect::<String>());
+    assert!(report.deviations.is_empty(), "{cutting:?}: {report}");
     assert_eq!(report.untold, [""; 0], "{cutting:?}");
     assert_eq!((report.left_out, report.passed), (0, cases.len()));
     assert_eq!(report.otherwise, [""; 0]);
