@@ -133,13 +133,42 @@ impl Progress {
         loop {
             if self.goes_on(connection, storage) {
                 self.each_message(connection, storage, &mut take)?;
+                if self.is_dry(storage) {
+                    return Ok(());
+                }
             }
-            let is_tail = storage.tail > 0;
-            let Some(event) = self.event(connection, storage, now)? else { return Ok(()) };
-            let mut work = 0;
-            take(&mut Turn::new(connection, self, &mut work, is_tail), event);
-            storage.work = storage.work.saturating_add(work);
+            if !self.take_one(connection, storage, now, &mut take)? {
+                return Ok(());
+            }
         }
+    }
+
+    /// Whether all input is taken, and no deadline has come nearer.
+    #[inline]
+    fn is_dry(&self, storage: &Storage) -> bool {
+        self.flags() & (Self::TIMED | Self::STOPPED | Self::EOF | Self::OWED) == Self::TIMED
+            && storage.at == storage.end
+            && !storage.is_special
+            && !storage.idle
+    }
+
+    /// Takes an event of any kind, if there is one. Apart, so that the compiler writes what `take` does where messages are taken, and
+    /// calls it here.
+    #[cold]
+    #[inline(never)]
+    fn take_one(
+        &mut self,
+        connection: &mut Connection,
+        storage: &mut Storage,
+        now: Duration,
+        take: &mut dyn FnMut(&mut Turn<'_>, Event<'_>),
+    ) -> Result<bool, ProtocolError> {
+        let is_tail = storage.tail > 0;
+        let Some(event) = self.event(connection, storage, now)? else { return Ok(false) };
+        let mut work = 0;
+        take(&mut Turn::new(connection, self, &mut work, is_tail), event);
+        storage.work = storage.work.saturating_add(work);
+        Ok(true)
     }
 
     /// Takes messages that lie where they were read, up to the first event that is something else.

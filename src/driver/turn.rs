@@ -7,10 +7,6 @@ use core::ops::{Deref, DerefMut};
 /// More work than any turn has.
 const ALL: usize = usize::MAX / 2;
 
-/// Bytes; a shorter message is copied for less than a vectored write costs.
-#[cfg(feature = "std")]
-const LEAST_THROUGH: usize = 32 << 10;
-
 /// A [`Connection`], lent to whoever takes its events, and what else they may say of its turn.
 pub struct Turn<'a> {
     connection: &'a mut Connection,
@@ -20,6 +16,11 @@ pub struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
+    /// Bytes; a shorter message is copied for less than a vectored write costs, so [`send_through`](Self::send_through) only sends
+    /// it.
+    #[cfg(feature = "std")]
+    pub const LEAST_THROUGH: usize = 32 << 10;
+
     #[inline]
     pub(super) fn new(
         connection: &'a mut Connection,
@@ -98,7 +99,7 @@ impl<'a> Turn<'a> {
         transport: impl std::io::Write,
     ) -> Result<(), crate::SendError> {
         match message.as_bytes().len() {
-            LEAST_THROUGH.. if self.is_last && !self.progress.has(Progress::BROKEN) => {
+            Self::LEAST_THROUGH.. if self.is_last && !self.progress.has(Progress::BROKEN) => {
                 let through = self.connection.send_through(message)?;
                 // What fails here fails once more when the rest is written.
                 _ = super::writing::write_all(through, transport);

@@ -158,16 +158,16 @@ impl Progress {
     #[inline]
     fn take_answers(&mut self, sender: &Sender, storage: &mut Storage) {
         self.note_answers(sender, storage);
-        if storage.answered > 0 || self.has(Self::WAITS) {
-            self.note_waiting(sender, mem::take(&mut storage.answered));
+        let answered = mem::take(&mut storage.answered);
+        if answered > 0 && sender.is_high() || self.has(Self::WAITS) {
+            self.note_waiting(sender, answered);
         }
     }
 
     /// Whether reading waits for a server's answers.
     #[cold]
     fn note_waiting(&mut self, sender: &Sender, answered: usize) {
-        let waits = self.has(Self::WAITS);
-        if waits || answered > 0 && sender.is_high() && sender.role() == Role::Server {
+        if self.has(Self::WAITS) || sender.role() == Role::Server {
             let answers = &mut self.rare_mut().answers;
             answers.add(sender, answered);
             let pause = answers.pause(sender);

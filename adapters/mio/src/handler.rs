@@ -156,9 +156,15 @@ impl<H: Handler> Calls<H::State, Task<H::State>> for H {
 #[inline]
 fn deliver<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, message: Message<'_>) {
     if let Err(error) = handler.on_message(conn, message) {
-        handler.on_error(conn, &error);
-        _ = conn.close(Code::INTERNAL_ERROR, "");
+        blame(handler, conn, error);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn blame<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, error: Error) {
+    handler.on_error(conn, &error);
+    _ = conn.close(Code::INTERNAL_ERROR, "");
 }
 
 fn dispatch<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, call: Call<'_, Task<H::State>>) {

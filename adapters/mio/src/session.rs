@@ -39,7 +39,7 @@ impl<S: Send + 'static, T> Session<S, T> {
         &'a mut self,
         local: &'a mut Local<T>,
         storage: &'a mut Storage,
-        transport: &'a mut dyn Transport,
+        transport: &'a mut impl Transport,
     ) -> Here<'a, S, T> {
         Here { turn: self.driver.turn(storage), seat: &mut self.seat, local, transport }
     }
@@ -52,7 +52,7 @@ impl<S: Send + 'static, T> Session<S, T> {
         calls: &C,
         local: &mut Local<T>,
         storage: &mut Storage,
-        transport: &mut dyn Transport,
+        transport: &mut impl Transport,
         is_due: bool,
     ) {
         local.pooled = 0;
@@ -78,7 +78,7 @@ impl<S: Send + 'static, T> Session<S, T> {
         calls: &C,
         local: &mut Local<T>,
         storage: &mut Storage,
-        transport: &mut dyn Transport,
+        transport: &mut impl Transport,
         error: io::Error,
     ) {
         self.seat.failure = Some(Box::new(error));
@@ -93,7 +93,7 @@ impl<S: Send + 'static, T> Session<S, T> {
         calls: &C,
         local: &mut Local<T>,
         storage: &mut Storage,
-        transport: &mut dyn Transport,
+        transport: &mut impl Transport,
     ) {
         let Self { driver, seat } = self;
         let now = local.now;
@@ -121,7 +121,7 @@ impl<S: Send + 'static, T> Session<S, T> {
         calls: &C,
         local: &mut Local<T>,
         storage: &mut Storage,
-        transport: &mut dyn Transport,
+        transport: &mut impl Transport,
         act: Act<T>,
     ) {
         match act {
@@ -146,7 +146,7 @@ impl<S: Send + 'static, T> Session<S, T> {
         calls: &C,
         local: &mut Local<T>,
         storage: &mut Storage,
-        transport: &mut dyn Transport,
+        transport: &mut impl Transport,
         call: Call<'_, T>,
     ) {
         let mut here = self.here(local, storage, transport);
@@ -174,7 +174,12 @@ impl<S: Send + 'static, T> Session<S, T> {
 
     /// Writes what is outbound, as far as it is taken; whether all is written.
     #[inline]
-    pub(crate) fn flush(&mut self, local: &mut Local<T>, storage: &mut Storage, transport: &mut dyn Transport) -> bool {
+    pub(crate) fn flush(
+        &mut self,
+        local: &mut Local<T>,
+        storage: &mut Storage,
+        transport: &mut impl Transport,
+    ) -> bool {
         if self.seat.blocked {
             return false;
         }
@@ -203,7 +208,7 @@ impl<S: Send + 'static, T> Session<S, T> {
         calls: &C,
         local: &mut Local<T>,
         storage: &mut Storage,
-        transport: &mut dyn Transport,
+        transport: &mut impl Transport,
     ) -> Next {
         let next = self.driver.next(storage, local.now);
         // What the application sends then is no answer to the peer.
@@ -225,7 +230,7 @@ impl<S: Send + 'static, T> Session<S, T> {
         calls: &C,
         local: &mut Local<T>,
         storage: &mut Storage,
-        transport: &mut dyn Transport,
+        transport: &mut impl Transport,
     ) {
         self.here(local, storage, transport).end(calls, Closed::abnormal(None));
         self.leave(storage);

@@ -16,15 +16,15 @@ pub(crate) trait Transport: Read + Write {
 }
 
 /// A transport whose bytes are counted.
-pub(crate) struct Counted<'a> {
-    transport: &'a mut dyn Transport,
+pub(crate) struct Counted<'a, X: ?Sized> {
+    transport: &'a mut X,
     stats: &'a mut Stats,
     /// It takes no more.
     pub(crate) blocked: bool,
 }
 
-impl<'a> Counted<'a> {
-    pub(crate) fn new(transport: &'a mut dyn Transport, stats: &'a mut Stats) -> Self {
+impl<'a, X: Transport + ?Sized> Counted<'a, X> {
+    pub(crate) fn new(transport: &'a mut X, stats: &'a mut Stats) -> Self {
         Self { transport, stats, blocked: false }
     }
 
@@ -37,14 +37,14 @@ impl<'a> Counted<'a> {
     }
 }
 
-impl Read for Counted<'_> {
+impl<X: Transport + ?Sized> Read for Counted<'_, X> {
     #[inline]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.transport.read(into).inspect(|len| self.stats.bytes_received += *len as u64)
     }
 }
 
-impl Write for Counted<'_> {
+impl<X: Transport + ?Sized> Write for Counted<'_, X> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.transport.write(bytes);

@@ -188,7 +188,8 @@ impl<H: Handler> Worker<H> {
 
     fn turn(&mut self, events: &Events, commands: &mut Vec<Command<Task<H::State>>>, due: &mut Vec<u32>) {
         let mut again = mem::take(&mut self.again);
-        for event in events {
+        let mut events = events.iter().peekable();
+        while let Some(event) = events.next() {
             match event.token() {
                 WAKE => self.local.shared.mailboxes[usize::from(self.local.worker)].take(commands),
                 Token(index) if index >= LISTENERS => {
@@ -200,15 +201,17 @@ impl<H: Handler> Worker<H> {
                     self.dial(index - ATTEMPTS);
                     self.settle(index - ATTEMPTS);
                 }
-                Token(key) => self.ready(key, event),
+                Token(key) => self.ready(key, event, events.peek().is_some()),
             }
         }
-        for id in again.drain(..) {
+        let mut ids = again.drain(..).peekable();
+        while let Some(id) = ids.next() {
             let entry = self.entries.get_mut(id.key as usize).filter(|entry| entry.session.seat.id == id);
             if entry.is_some_and(|entry| mem::take(&mut entry.again)) {
-                self.serve(id.key as usize);
+                self.serve(id.key as usize, ids.peek().is_some());
             }
         }
+        drop(ids);
         self.settle_answers();
         if self.again.is_empty() {
             self.again = again; // for its capacity
@@ -238,7 +241,7 @@ impl<H: Handler> Worker<H> {
 
     /// Something happened to a connection's socket. The key may have got another connection meanwhile, to which it means
     /// nothing.
-    fn ready(&mut self, key: usize, event: &Event) {
+    fn ready(&mut self, key: usize, event: &Event, others_follow: bool) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         if entry.stream.ready(event) {
             entry.session.hung_up();
@@ -248,23 +251,22 @@ impl<H: Handler> Worker<H> {
         }
         // Or its turn comes with those that have more to read.
         if !entry.again {
-            self.serve(key);
+            self.serve(key, others_follow);
         }
     }
 
-    /// Reads once if there is something, and sees, perhaps together with others, what is to be done next.
-    fn serve(&mut self, key: usize) {
+    /// Reads once if there is something, and sees, perhaps together with the others that follow, what is to be done next.
+    fn serve(&mut self, key: usize, others_follow: bool) {
         let Some(Entry { session, stream, .. }) = self.entries.get_mut(key) else { return };
         session.read(&*self.handler, &mut self.local, &mut self.storage, stream, false);
-        if let 1..=MOST_BATCHED = session.connection().queued() {
+        let waits = others_follow && (1..=MOST_BATCHED).contains(&session.connection().queued());
+        if waits && self.answers.len() + 1 < BATCH {
             session.leave(&mut self.storage);
             self.answers.push(key as u32);
             self.deliver_all();
-            if self.answers.len() == BATCH {
-                self.settle_answers();
-            }
         } else {
             self.settle(key);
+            self.settle_answers();
         }
     }
 

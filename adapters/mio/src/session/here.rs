@@ -74,12 +74,16 @@ impl<S, T> Here<'_, S, T> {
     /// Sends a message; a long one goes out at once, from where it lies, unless others will follow it.
     #[inline]
     pub(crate) fn send(&mut self, message: &Message<'_>) -> Result<Sent, SendError> {
-        let sent = if self.seat.blocked { self.turn.send(message) } else { self.send_through(message) };
-        self.turn.charge_sent(message.as_bytes().len());
+        let len = message.as_bytes().len();
+        let sent = match len < Turn::LEAST_THROUGH || self.seat.blocked {
+            true => self.turn.send(message),
+            false => self.send_through(message),
+        };
+        self.turn.charge_sent(len);
         self.outcome(sent)
     }
 
-    #[inline]
+    #[inline(never)]
     fn send_through(&mut self, message: &Message<'_>) -> Result<(), SendError> {
         let mut counted = Counted::new(self.transport, &mut self.local.stats);
         let sent = self.turn.send_through(message, &mut counted);
@@ -180,24 +184,22 @@ impl<S, T> Here<'_, S, T> {
 impl<S: Send + 'static, T> Here<'_, S, T> {
     /// What most events are goes straight to the application: a message that lies where it was read.
     #[inline(always)]
-    pub(super) fn event<C: Calls<S, T>>(mut self, calls: &C, event: Event<'_>) {
+    pub(super) fn event<C: Calls<S, T>>(self, calls: &C, event: Event<'_>) {
         // Taken apart and put together: moved, it would be read back from memory before it is written there.
-        let message = match event {
-            Event::Text(Cow::Borrowed(text)) => Message::from(text),
-            Event::Binary(Cow::Borrowed(bytes)) => Message::from(bytes),
+        let message = match (&self.seat.place, &event) {
+            (Place::Here(_), Event::Text(Cow::Borrowed(text))) => Message::from(*text),
+            (Place::Here(_), Event::Binary(Cow::Borrowed(bytes))) => Message::from(*bytes),
             _ => return self.any_event(calls, event),
         };
         // There is nothing to drop, which is not seen here.
         std::mem::forget(event);
         self.local.stats.messages_received += 1;
-        match &self.seat.place {
-            Place::Here(_) => calls.message(Lent::Here(self), message),
-            Place::Pool(_) => self.call(calls, Call::Message(message)),
-        }
+        calls.message(Lent::Here(self), message);
     }
 
     #[cold]
-    fn any_event<C: Calls<S, T>>(&mut self, calls: &C, event: Event<'_>) {
+    #[inline(never)]
+    fn any_event<C: Calls<S, T>>(mut self, calls: &C, event: Event<'_>) {
         match event {
             Event::Request(request) => {
                 self.seat.phase = Phase::Asked;
@@ -267,6 +269,7 @@ impl<S: Send + 'static, T> Here<'_, S, T> {
     }
 
     /// Calls the application, here or in the pool.
+    #[inline(never)]
     pub(super) fn call<C: Calls<S, T>>(&mut self, calls: &C, call: Call<'_, T>) {
         let Place::Pool(queue) = &self.seat.place else { return calls.call(Lent::Here(self.reborrow()), call) };
         let snapshot = Snapshot {

@@ -121,7 +121,7 @@ impl<H: Handler> Worker<H> {
             self.handshakes.begin(id, self.local.now, self.local.handshakes, |id| stage(entries, id));
             self.local.handshakes += 1;
             // Most have sent their request by now.
-            self.serve(key);
+            self.serve(key, true);
         } else {
             self.admission.leave(peer);
         }
