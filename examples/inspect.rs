@@ -12,7 +12,7 @@
 //! it is after any handshake done elsewhere.
 
 use serde_json::{Value, json};
-use sockless::{Config, Connection, Event, HandshakeError, Negotiated, Origins, ProtocolError, Role, Seed};
+use sockless::{Config, Connection, Event, HandshakeError, Limits, Negotiated, Origins, ProtocolError, Role, Seed};
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::process::ExitCode;
@@ -192,7 +192,7 @@ impl Decoder {
         head.extend_from_slice(input);
         *input = &mut [];
         if head.len() > config.limits.head {
-            return Err(HandshakeError::HeadTooLong);
+            return Err(HandshakeError::HeadTooLong { limit: Limits::HEAD as u32 });
         }
         if !head.ends_with(b"\r\n\r\n") {
             return Ok(None);
@@ -256,7 +256,7 @@ fn parse_response(head: &[u8]) -> Result<(u16, Value), HandshakeError> {
     let mut slots = [httparse::EMPTY_HEADER; 100];
     let mut response = httparse::Response::new(&mut slots);
     response.parse(head).map_err(|error| match error {
-        httparse::Error::TooManyHeaders => HandshakeError::TooManyFields,
+        httparse::Error::TooManyHeaders => HandshakeError::TooManyFields { limit: Limits::MOST_FIELDS as u32 },
         _ => HandshakeError::Malformed,
     })?;
     let status = response.code.ok_or(HandshakeError::Malformed)?;

@@ -45,6 +45,6 @@ pub use send::through::Through;
 pub use send::writer::Writer;
 pub use state::{State, Transport, Wants};
 pub use wire::close::{Close, Code};
-pub use wire::error::{DeflateParameter, HandshakeError, ProtocolError, RelayError, SendError};
+pub use wire::error::{DeflateParameter, HandshakeError, ProtocolError, RelayError, SendError, UrlError};
 pub use wire::mask::Seed;
 pub use wire::{close, frame, mask, utf8};

@@ -461,6 +461,11 @@ fn a_message_of_many_blocks_comes_whole_whatever_its_limit() {
     }
 }
 
+/// What inflates to a byte more than the limit, or would go on beyond that.
+fn too_long(limit: usize) -> ProtocolError {
+    ProtocolError::MessageTooLong { len: limit as u32 + 1, limit: limit as u32 }
+}
+
 #[test]
 fn the_limit_counts_what_comes_out_while_it_does() {
     for role in BOTH {
@@ -473,7 +478,7 @@ fn the_limit_counts_what_comes_out_while_it_does() {
                     let stream = [frame_to(role, 0xC2, &fits), over.clone()].concat();
                     let (events, error) = feed(&mut connection, &stream, cut);
                     assert!(events == [binary(&vec![b'x'; limit])], "limit {limit}, cut {cut}");
-                    assert_eq!(error, Some(ProtocolError::MessageTooLong));
+                    assert_eq!(error, Some(too_long(limit)));
                     assert_eq!(sent(&mut connection), [close_frame(1009)]);
                 }
             }
@@ -495,7 +500,8 @@ fn the_limit_is_not_for_compressed_bytes() {
 #[test]
 fn what_a_compressed_message_has_on_the_wire_is_bounded_when_it_is_announced() {
     const MOST: usize = 2 * 1000 + (64 << 10);
-    let refused = Some(ProtocolError::MessageTooLong);
+    let too_long = ProtocolError::MessageTooLong { len: MOST as u32 + 1, limit: 1000 };
+    let refused = Some(too_long);
     // Empty blocks, which inflate to nothing: all in one frame, or in fragments.
     let empty = |len: usize| [b"\x00\x00\x00\xff\xff".repeat(len / 5), vec![0; len % 5]].concat();
     for role in BOTH {
@@ -521,7 +527,7 @@ fn what_a_compressed_message_has_on_the_wire_is_bounded_when_it_is_announced() {
             assert_eq!(feed_pieces(&mut limited(role, false, 1000), stream.chunks(999)).1, refused);
             let (mut from, mut to) = (limited(role, false, 1000), compressed(peer_of(role), false));
             let error = relay(&mut from, &mut to, &stream, 999).map_err(|(error, _)| error);
-            assert_eq!(error, Err(RelayError::Peer(ProtocolError::MessageTooLong)));
+            assert_eq!(error, Err(RelayError::Peer(too_long)));
         }
         // One that came whole is not let through for that.
         let whole = frame_to(role, 0xC2, &empty(MOST + 1));
@@ -535,10 +541,10 @@ fn the_first_of_several_faults_is_told_however_the_input_is_cut() {
     let [long, bad] = [vec![b'x'; 100], b"\xff".to_vec()];
     let corrupt = |plain: &[u8]| [Encoder::new(6, 15).part(plain), b"\x06".to_vec()].concat();
     let cases = [
-        (corrupt(&[&long[..], &bad].concat()), 50, ProtocolError::MessageTooLong),
+        (corrupt(&[&long[..], &bad].concat()), 50, too_long(50)),
         (corrupt(&[&bad[..], &long].concat()), 50, ProtocolError::InvalidUtf8),
         (corrupt(&[&bad[..], &long].concat()), 500, ProtocolError::InvalidUtf8),
-        (corrupt(&long), 50, ProtocolError::MessageTooLong),
+        (corrupt(&long), 50, too_long(50)),
         (corrupt(&long), 100, ProtocolError::CorruptDeflate),
     ];
     for (payload, limit, error) in cases {
@@ -570,7 +576,7 @@ fn what_a_message_that_ends_inside_a_block_is_told_of_does_not_hang_on_its_cuts(
             whole
         })
         .collect();
-    assert_eq!(faults.first(), Some(&Some(ProtocolError::MessageTooLong)));
+    assert_eq!(faults.first(), Some(&Some(too_long(plain))));
     assert_eq!(faults.last(), Some(&Some(ProtocolError::CorruptDeflate)));
     assert!(faults.is_sorted_by_key(|fault| *fault == Some(ProtocolError::CorruptDeflate)));
 }
@@ -584,7 +590,7 @@ fn a_limit_that_is_lowered_on_the_way_counts_from_then_on() {
     assert_eq!(feed(&mut connection, &front, 10), (vec![], None));
     connection.set_limits(Limits { message: 100, ..Limits::default() });
     let back = frame_to(Role::Client, 0x80, &encoder.message(&back));
-    assert_eq!(feed(&mut connection, &back, 10), (vec![], Some(ProtocolError::MessageTooLong)));
+    assert_eq!(feed(&mut connection, &back, 10), (vec![], Some(too_long(100))));
 }
 
 // ---- pieces
@@ -714,7 +720,7 @@ fn faults_are_found_in_pieces_too() {
     for role in BOTH {
         for cut in [1, usize::MAX] {
             for (limit, payload, error) in [
-                (100, deflated(&[b'x'; 101]), ProtocolError::MessageTooLong),
+                (100, deflated(&[b'x'; 101]), too_long(100)),
                 (100, deflated(b"ab\xff"), ProtocolError::InvalidUtf8),
                 (100, deflated(b"ab\xe2\x82"), ProtocolError::InvalidUtf8),
                 (100, b"\xf2\x48\x06".to_vec(), ProtocolError::CorruptDeflate),

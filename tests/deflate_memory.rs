@@ -86,7 +86,10 @@ fn a_bomb_costs_its_limit_and_64_kib_at_most() {
                         let mut connection = open_shared(Role::Server, takeover, &config);
                         connection.set_limits(Limits { message: limit, fragments: u32::MAX, ..Limits::default() });
                         let (end, heap) = used(|| take(&mut connection, &mut stream, cut, false));
-                        assert_eq!(end, (0, Some(ProtocolError::MessageTooLong)));
+                        assert_eq!(
+                            end,
+                            (0, Some(ProtocolError::MessageTooLong { len: limit as u32 + 1, limit: limit as u32 }))
+                        );
                         let most = limit + (64 << 10);
                         assert!(heap.peak <= most as isize, "{kind:?}, limit {limit}, {size} and {cut}: {heap:?}");
                         assert!(heap.held <= 64, "the close frame and no more: {heap:?}");

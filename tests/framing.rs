@@ -229,10 +229,14 @@ fn faults(role: Role) -> Vec<Fault> {
     add(to(&[(0x88, b"\x03\xe8\xff")]), InvalidUtf8, 1007);
     add(to(&[(0x88, b"\x03\xe8\xc3")]), InvalidUtf8, 1007);
 
-    add(header_to(role, 0x82, 601), FrameTooLong, 1009);
-    add(header_to(role, 0x82, u64::MAX >> 1), FrameTooLong, 1009);
-    add([to(&[(0x02, &[0; 600])]), header_to(role, 0x80, 401)].concat(), MessageTooLong, 1009);
-    add(to(&[(0x01, b""), (0x00, b""), (0x00, b""), (0x80, b"")]), TooManyFragments, 1008);
+    add(header_to(role, 0x82, 601), FrameTooLong { len: 601, limit: 600 }, 1009);
+    add(header_to(role, 0x82, u64::MAX >> 1), FrameTooLong { len: u32::MAX, limit: 600 }, 1009);
+    add(
+        [to(&[(0x02, &[0; 600])]), header_to(role, 0x80, 401)].concat(),
+        MessageTooLong { len: 1001, limit: 1000 },
+        1009,
+    );
+    add(to(&[(0x01, b""), (0x00, b""), (0x00, b""), (0x80, b"")]), TooManyFragments { limit: 3 }, 1008);
 
     add(to(&[(0x88, b"\x03")]), ShortClose, 1002);
     for code in [0_u16, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535] {
@@ -277,7 +281,7 @@ fn a_fault_in_a_header_is_found_at_the_byte_that_shows_it() {
             (frame_to(role, 0xC1, b""), ReservedBits(4), start),
             (frame_to(role, 0x80, b""), UnexpectedContinuation, start),
             (header_to(role, 0x89, 126), LongControl, start),
-            (header_to(role, 0x82, 601), FrameTooLong, whole),
+            (header_to(role, 0x82, 601), FrameTooLong { len: 601, limit: 600 }, whole),
         ];
         for (bytes, error, at) in cases {
             let (before, rest) = bytes.split_at(at(&bytes) - 1);

@@ -8,7 +8,7 @@ use sockless::close::Code;
 use sockless::handshake::{SubprotocolPolicy, extended};
 use sockless::{
     Accept, ClientRequest, Config, Connection, Event, HandshakeError, Limits, Negotiated, Origins, ProtocolError,
-    Request, Response, Role, SendError, State, Transport,
+    Request, Response, Role, SendError, State, Transport, UrlError,
 };
 
 /// RFC 6455 §1.2.
@@ -212,7 +212,10 @@ fn no_more_is_kept_than_a_few_reads_bring() {
     for _ in 0..256 {
         assert_eq!(feed(&mut server, &[0; 1024], usize::MAX), (vec![], None));
     }
-    assert_eq!(feed(&mut server, &[0], usize::MAX), (vec![], Some(HandshakeError::HeadTooLong.into())));
+    assert_eq!(
+        feed(&mut server, &[0], usize::MAX),
+        (vec![], Some(HandshakeError::HeadTooLong { limit: 256 << 10 }.into()))
+    );
     assert!(text_out(&mut server).starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"));
     over(&mut server);
 }
@@ -481,8 +484,8 @@ fn a_head_that_is_none_or_too_large_is_refused_at_once() {
         (REQUEST.replace("Host: ", "Host:\0"), "400 Bad Request", HandshakeError::Malformed),
         (REQUEST.replace("\r\nHost", "\nHost"), "400 Bad Request", HandshakeError::Malformed),
         ("\x16\x03\x01\r\n\r\n".to_owned(), "400 Bad Request", HandshakeError::Malformed),
-        (long, "431 Request Header Fields Too Large", HandshakeError::HeadTooLong),
-        (many, "431 Request Header Fields Too Large", HandshakeError::TooManyFields),
+        (long, "431 Request Header Fields Too Large", HandshakeError::HeadTooLong { limit: 300 }),
+        (many, "431 Request Header Fields Too Large", HandshakeError::TooManyFields { limit: 8 }),
     ] {
         for cut in [1, 7, usize::MAX] {
             let mut server = Connection::server(small.clone());
@@ -498,7 +501,10 @@ fn a_head_that_never_ends_is_refused_at_the_limit() {
     let mut server = new_server();
     assert_eq!(feed(&mut server, b"GET / HTTP/1.1\r\nA: ", usize::MAX), (vec![], None));
     assert_eq!(feed(&mut server, &vec![b'a'; Limits::HEAD - 19], usize::MAX), (vec![], None));
-    assert_eq!(feed(&mut server, b"a", usize::MAX), (vec![], Some(HandshakeError::HeadTooLong.into())));
+    assert_eq!(
+        feed(&mut server, b"a", usize::MAX),
+        (vec![], Some(HandshakeError::HeadTooLong { limit: Limits::HEAD as u32 }.into()))
+    );
 }
 
 // ---- client
@@ -558,8 +564,14 @@ fn a_client_refuses_to_ask_what_would_break_the_head() {
     ] {
         assert_eq!(Connection::client(&request, Config::default(), SEED).err(), Some(error));
     }
-    for url in ["http://a/", "ws://a/#b", "ws://", "ws://a/\r\nB: c", "a"] {
-        assert_eq!(ClientRequest::new(url), Err(SendError::Url), "{url}");
+    for (url, error) in [
+        ("http://a/", UrlError::Scheme),
+        ("ws://a/#b", UrlError::Fragment),
+        ("ws://", UrlError::Host),
+        ("ws://a/\r\nB: c", UrlError::Syntax),
+        ("a", UrlError::Syntax),
+    ] {
+        assert_eq!(ClientRequest::new(url), Err(SendError::Url(error)), "{url}");
     }
 }
 
@@ -692,7 +704,10 @@ fn a_response_that_never_ends_is_refused_at_the_limit() {
     outbound(&mut client);
     let interim = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(Limits::HEAD / 25);
     assert_eq!(feed(&mut client, &interim, 1000), (vec![], None));
-    assert_eq!(feed(&mut client, &interim, 1000), (vec![], Some(HandshakeError::HeadTooLong.into())));
+    assert_eq!(
+        feed(&mut client, &interim, 1000),
+        (vec![], Some(HandshakeError::HeadTooLong { limit: Limits::HEAD as u32 }.into()))
+    );
     over(&mut client);
 }
 

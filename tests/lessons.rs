@@ -117,7 +117,7 @@ fn extensions_of_any_name_are_declined() {
 #[test]
 fn more_fields_than_allowed_are_refused() {
     let names = (0..2000).map(|n| format!("!{n}: x\r\n"));
-    refused(&request_with(String::from_iter(names).as_bytes()), HandshakeError::TooManyFields);
+    refused(&request_with(String::from_iter(names).as_bytes()), HandshakeError::TooManyFields { limit: 100 });
 }
 
 /// Granian: bytes beyond ASCII where a subprotocol is expected ended its process.
@@ -182,7 +182,7 @@ fn a_head_that_does_not_end_is_looked_at_once() {
     let (events, error) = feed(&mut server, &head, 1);
     assert_eq!((events, error), (vec![], None));
     let (events, error) = feed(&mut server, &vec![b'b'; LONG], 1);
-    assert_eq!((events, error), (vec![], Some(HandshakeError::HeadTooLong.into())));
+    assert_eq!((events, error), (vec![], Some(HandshakeError::HeadTooLong { limit: 2 * LONG as u32 }.into())));
 }
 
 /// A server that never stops saying 100 Continue.
@@ -192,7 +192,10 @@ fn interim_responses_without_end_are_refused() {
     let few = interim.repeat(10) + RESPONSE;
     assert_eq!(answered(Config::default(), &few), Ok(State::Open));
     let many = interim.repeat(Limits::HEAD / interim.len() + 1) + RESPONSE;
-    assert_eq!(answered(Config::default(), &many), Err(HandshakeError::HeadTooLong.into()));
+    assert_eq!(
+        answered(Config::default(), &many),
+        Err(HandshakeError::HeadTooLong { limit: Limits::HEAD as u32 }.into())
+    );
 }
 
 // ---- lengths
@@ -224,11 +227,15 @@ fn lengths_of_fragments_do_not_wrap() {
         let mut end = open_with(role, config);
         assert_eq!(feed(&mut end, &frame_to(role, 0x02, b"abc"), usize::MAX), (vec![], None));
         let (result, used) = heap::used(|| feed(&mut end, &header_to(role, 0x00, most), 1));
-        assert_eq!(result, (vec![], Some(ProtocolError::MessageTooLong)));
+        let len = u32::MAX;
+        assert_eq!(result, (vec![], Some(ProtocolError::MessageTooLong { len, limit: u32::MAX })));
         assert!(used.peak < 1024, "{used:?}");
         let mut end = open(role);
         let bytes = [frame_to(role, 0x02, b"abc"), header_to(role, 0x00, most)].concat();
-        assert_eq!(feed(&mut end, &bytes, 1), (vec![], Some(ProtocolError::MessageTooLong)));
+        assert_eq!(
+            feed(&mut end, &bytes, 1),
+            (vec![], Some(ProtocolError::MessageTooLong { len, limit: Limits::MESSAGE as u32 }))
+        );
     }
 }
 
@@ -345,7 +352,7 @@ fn fragments_of_a_byte_that_never_end_hold_little_more_than_their_bytes() {
         assert_eq!(error, None);
         assert!(used.peak <= 4 * Limits::FRAGMENTS as isize, "{used:?}");
         let (events, error) = feed(&mut end, &frame_to(role, 0x00, b"b"), 1);
-        assert_eq!((events, error), (vec![], Some(ProtocolError::TooManyFragments)));
+        assert_eq!((events, error), (vec![], Some(ProtocolError::TooManyFragments { limit: Limits::FRAGMENTS })));
     }
 }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use sockless::ProtocolError::{FrameTooLong, MessageTooLong, TooManyFragments};
+use sockless::ProtocolError::{FrameTooLong, TooManyFragments};
 use sockless::{Config, Connection, Event, Limits, ProtocolError, Role};
 
 /// An open connection with other limits than the default's.
@@ -19,6 +19,16 @@ fn refuses(mut connection: Connection, header: &[u8], error: ProtocolError, code
     assert_eq!(feed(&mut connection, early, 1), (vec![], None));
     assert_eq!(feed(&mut connection, last, 1), (vec![], Some(error)));
     assert_eq!(sent(&mut connection), [close_frame(code)]);
+}
+
+/// As errors say numbers.
+fn said(number: u64) -> u32 {
+    number.min(u32::MAX.into()) as u32
+}
+
+/// A message for which so many bytes are announced.
+fn too_long(len: u64, limit: usize) -> ProtocolError {
+    ProtocolError::MessageTooLong { len: said(len), limit: said(limit as u64) }
 }
 
 #[test]
@@ -37,7 +47,8 @@ fn a_message_may_be_as_long_as_the_limit_and_no_longer() {
                 let mut connection = limited(role, |limits| limits.message = most);
                 let bytes = frame_to(role, 0x82, &payload);
                 assert_eq!(feed(&mut connection, &bytes, cut), (vec![binary(&payload)], None));
-                refuses(connection, &header_to(role, 0x82, most as u64 + 1), MessageTooLong, 1009);
+                let len = most as u64 + 1;
+                refuses(connection, &header_to(role, 0x82, len), too_long(len, most), 1009);
             }
         }
     }
@@ -45,8 +56,10 @@ fn a_message_may_be_as_long_as_the_limit_and_no_longer() {
 
 #[test]
 fn a_message_that_came_whole_is_not_let_through_for_that() {
-    let cases: [(fn(&mut Limits), _); 2] =
-        [(|limits| limits.message = 100, MessageTooLong), (|limits| limits.frame = 100, FrameTooLong)];
+    let cases: [(fn(&mut Limits), _); 2] = [
+        (|limits| limits.message = 100, too_long(101, 100)),
+        (|limits| limits.frame = 100, FrameTooLong { len: 101, limit: 100 }),
+    ];
     for role in BOTH {
         for (change, error) in cases {
             for first in [0x81, 0x82] {
@@ -70,7 +83,7 @@ fn fragments_count_together_and_their_announced_length_decides() {
             assert_eq!(feed(&mut connection, &whole, 7), (vec![binary(&message)], None));
             let start = frame_to(role, 0x02, &vec![1; first]);
             assert_eq!(feed(&mut connection, &start, 7), (vec![], None));
-            refuses(connection, &header_to(role, 0x80, last as u64), MessageTooLong, 1009);
+            refuses(connection, &header_to(role, 0x80, last as u64), too_long(101, 100), 1009);
         }
     }
 }
@@ -83,11 +96,11 @@ fn a_frame_may_be_as_long_as_the_limit_and_no_longer() {
         for cut in [3, usize::MAX] {
             assert_eq!(feed(&mut connection, &bytes, cut), (vec![binary(&[1; 600])], None));
         }
-        refuses(connection, &header_to(role, 0x82, 201), FrameTooLong, 1009);
+        refuses(connection, &header_to(role, 0x82, 201), FrameTooLong { len: 201, limit: 200 }, 1009);
 
         let mut connection = limited(role, |limits| limits.frame = 200);
         assert_eq!(feed(&mut connection, &frame_to(role, 0x01, b"x"), 1), (vec![], None));
-        refuses(connection, &header_to(role, 0x80, 201), FrameTooLong, 1009);
+        refuses(connection, &header_to(role, 0x80, 201), FrameTooLong { len: 201, limit: 200 }, 1009);
     }
 }
 
@@ -105,7 +118,7 @@ fn a_message_may_have_as_many_fragments_as_the_limit_and_no_more() {
                 assert_eq!(feed(&mut connection, &whole, cut), (vec![binary(&vec![b'x'; most])], None));
             }
             assert_eq!(feed(&mut connection, &unfinished, 1), (vec![], None));
-            refuses(connection, &header_to(role, 0x80, 0), TooManyFragments, 1008);
+            refuses(connection, &header_to(role, 0x80, 0), TooManyFragments { limit: most as u32 }, 1008);
         }
     }
 }
@@ -125,7 +138,7 @@ fn a_million_empty_fragments_stop_at_the_budget() {
                     result => break result,
                 }
             };
-            assert_eq!(end, Err(TooManyFragments));
+            assert_eq!(end, Err(TooManyFragments { limit: Limits::FRAGMENTS }));
             assert!(input.is_empty(), "what is behind is discarded");
             assert_eq!(connection.counters().received.frames, u64::from(Limits::FRAGMENTS));
             assert_eq!(sent(&mut connection), [close_frame(1008)]);
@@ -155,7 +168,7 @@ fn pieces_are_under_the_same_limits() {
         let mut bytes = [frame_to(role, 0x02, &[0; 60]), header_to(role, 0x80, 41)].concat();
         let mut input = &mut bytes[..];
         assert!(matches!(connection.receive_piece(&mut input), Ok(Some(Event::Piece(_)))));
-        assert_eq!(connection.receive_piece(&mut input), Err(MessageTooLong));
+        assert_eq!(connection.receive_piece(&mut input), Err(too_long(101, 100)));
         assert_eq!(sent(&mut connection), [close_frame(1009)]);
     }
 }
@@ -165,11 +178,11 @@ fn lengths_up_to_the_largest_are_judged_by_the_header() {
     let largest = u64::MAX >> 1;
     for role in BOTH {
         for first in [0x01, 0x02, 0x81, 0x82] {
-            refuses(open(role), &header_to(role, first, largest), MessageTooLong, 1009);
+            refuses(open(role), &header_to(role, first, largest), too_long(largest, Limits::MESSAGE), 1009);
             refuses(
                 limited(role, |limits| limits.frame = 1 << 30),
                 &header_to(role, first, largest),
-                FrameTooLong,
+                FrameTooLong { len: u32::MAX, limit: 1 << 30 },
                 1009,
             );
         }
@@ -195,7 +208,7 @@ fn where_all_is_allowed_a_message_may_be_as_long_as_a_buffer_can_be() {
         }
         let mut connection = limited(role, unlimited);
         assert_eq!(feed(&mut connection, &frame_to(role, 0x02, b"x"), 1), (vec![], None));
-        refuses(connection, &header_to(role, 0x80, most), MessageTooLong, 1009);
+        refuses(connection, &header_to(role, 0x80, most), too_long(most + 1, usize::MAX), 1009);
         // An address of 32 bits may be shorter than a length.
         for length in [1 << 31, 1 << 32, (1 << 32) + 5, 1 << 40, u64::MAX >> 1] {
             for first in [0x02, 0x82] {
@@ -204,7 +217,7 @@ fn where_all_is_allowed_a_message_may_be_as_long_as_a_buffer_can_be() {
                 let missing = connection.missing(&header);
                 if length > most {
                     assert_eq!(missing, 0);
-                    refuses(connection, &header, MessageTooLong, 1009);
+                    refuses(connection, &header, too_long(length, usize::MAX), 1009);
                 } else {
                     assert_eq!(missing as u64, if first & 0x80 == 0 { 0 } else { length });
                     let mut bytes = [header, vec![0; 100]].concat();
@@ -239,7 +252,7 @@ fn limits_change_while_a_connection_runs() {
         assert_eq!(feed(&mut connection, &frame_to(role, 0x80, b""), 3), (vec![binary(&[2; 15])], None));
         assert_eq!(feed(&mut connection, &frame_to(role, 0x02, b"x"), 3), (vec![], None));
         connection.set_limits(limits(1, 1, 2));
-        refuses(connection, &header_to(role, 0x80, 1), MessageTooLong, 1009);
+        refuses(connection, &header_to(role, 0x80, 1), too_long(2, 1), 1009);
     }
 }
 
@@ -250,7 +263,7 @@ fn fewer_fragments_may_be_allowed_in_the_middle_of_a_message() {
         let bytes = frames_to(role, &[(0x01, b"a"), (0x00, b"b"), (0x00, b"c")]);
         assert_eq!(feed(&mut connection, &bytes, 1), (vec![], None));
         connection.set_limits(Limits { fragments: 2, ..Limits::default() });
-        refuses(connection, &header_to(role, 0x80, 0), TooManyFragments, 1008);
+        refuses(connection, &header_to(role, 0x80, 0), TooManyFragments { limit: 2 }, 1008);
     }
 }
 
@@ -261,6 +274,6 @@ fn limits_of_one_connection_are_not_those_of_another_with_the_same_settings() {
     let mut loose = Connection::open(Role::Server, Default::default(), config, SEED);
     tight.set_limits(Limits { message: 1, ..Limits::default() });
     let bytes = client_frame(0x82, b"xy");
-    assert_eq!(feed(&mut tight, &bytes, 1), (vec![], Some(MessageTooLong)));
+    assert_eq!(feed(&mut tight, &bytes, 1), (vec![], Some(too_long(2, 1))));
     assert_eq!(feed(&mut loose, &bytes, 1), (vec![binary(b"xy")], None));
 }

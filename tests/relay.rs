@@ -239,7 +239,10 @@ fn limits_hold_for_what_is_relayed() {
         let (mut from, mut to) = (open(a), open(b));
         from.set_limits(Limits { message: 10, ..Limits::default() });
         let stream = [frame_to(a, 0x02, &[1; 6]), header_to(a, 0x80, 5)].concat();
-        assert_eq!(relay(&mut from, &mut to, &stream, 3), Err(Peer(ProtocolError::MessageTooLong)));
+        assert_eq!(
+            relay(&mut from, &mut to, &stream, 3),
+            Err(Peer(ProtocolError::MessageTooLong { len: 11, limit: 10 }))
+        );
         assert_eq!(sent(&mut from), [close_frame(1009)]);
     }
 }

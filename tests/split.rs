@@ -169,7 +169,7 @@ fn only_what_the_sender_must_know_is_a_fact() {
     ] {
         assert_eq!(event.fact(), fact);
     }
-    assert_eq!(Fact::from(ProtocolError::MessageTooLong), Fact::Failed(Some(Code::TOO_BIG)));
+    assert_eq!(Fact::from(ProtocolError::MessageTooLong { len: 2, limit: 1 }), Fact::Failed(Some(Code::TOO_BIG)));
     assert_eq!(Fact::from(ProtocolError::UnexpectedEof), Fact::Failed(None));
 }
 

@@ -154,7 +154,7 @@ fn our_end(error: ProtocolError) -> End {
         ProtocolError::Unmasked | ProtocolError::Masked => Fault::Mask,
         ProtocolError::ReservedBits(_) => Fault::ReservedBits,
         ProtocolError::UnexpectedContinuation | ProtocolError::InterleavedMessage => Fault::Fragmentation,
-        ProtocolError::FrameTooLong | ProtocolError::MessageTooLong => Fault::TooLong,
+        ProtocolError::FrameTooLong { .. } | ProtocolError::MessageTooLong { .. } => Fault::TooLong,
         ProtocolError::ShortClose => Fault::ShortClose,
         ProtocolError::CloseCode(_) => Fault::CloseCode,
         ProtocolError::InvalidUtf8 => Fault::Utf8,

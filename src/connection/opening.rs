@@ -4,7 +4,7 @@ use super::ends::{Answer, Connection, Opening};
 use crate::event::Event;
 use crate::handshake::{self, Accept, BODY_TIME, Outcome, Request, write_accept, write_refusal, write_reject};
 use crate::receive::receiver::Receiver;
-use crate::wire::error::{HandshakeError, ProtocolError, SendError};
+use crate::wire::error::{HandshakeError, ProtocolError, SendError, said};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -47,7 +47,7 @@ impl Connection {
             {
                 return Ok(Some(self.handle_request(request)));
             }
-            Some(Opening::Request(reader)) => match reader.read(input, &config.limits) {
+            Some(Opening::Request(reader)) => match reader.read(input, 0, &config.limits) {
                 Ok(Some(head)) => Request::from_head(head, config).map(|request| Some(self.handle_request(request))),
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
@@ -203,7 +203,7 @@ impl Answer {
     fn hold(&mut self, input: &mut &mut [u8]) -> Result<(), HandshakeError> {
         if !self.body {
             if self.held.len() + input.len() > MOST_HELD {
-                return Err(HandshakeError::HeadTooLong);
+                return Err(HandshakeError::HeadTooLong { limit: said(MOST_HELD) });
             }
             self.held.extend_from_slice(input);
         }

@@ -167,13 +167,13 @@ impl Connection {
     /// # Errors
     /// [`CloseCode`](SendError::CloseCode) or [`LongControl`](SendError::LongControl) for what cannot be said,
     /// [`NotOpen`](SendError::NotOpen) or [`Closing`](SendError::Closing).
-    pub fn close(&mut self, code: Code, reason: &str) -> Result<(), SendError> {
+    pub fn close(&mut self, code: impl Into<Code>, reason: &str) -> Result<(), SendError> {
         self.sender.close(code, reason)
     }
 
     /// Ends the connection without waiting for anything: what has not begun to go out is dropped, and a close frame
     /// with this code is the last that goes out. Later input is discarded.
-    pub fn abort(&mut self, code: Code) {
+    pub fn abort(&mut self, code: impl Into<Code>) {
         self.opening = None;
         self.receiver.discard();
         self.sender.abort(code);

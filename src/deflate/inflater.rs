@@ -3,7 +3,7 @@
 use super::TAIL;
 use super::counts::Compressed;
 use crate::message::{assemble::Assembler, inflated::Inflated};
-use crate::wire::error::ProtocolError;
+use crate::wire::error::{ProtocolError, said};
 use alloc::boxed::Box;
 use zlib_rs::{InflateFlush, Status};
 
@@ -196,7 +196,8 @@ impl Inflate {
                 *filled = 0;
             }
             if over > 0 {
-                return Err(ProtocolError::MessageTooLong);
+                // Not what came in all, which depends on how the input was cut.
+                return Err(ProtocolError::MessageTooLong { len: said(most).saturating_add(1), limit: said(most) });
             }
         }
         if corrupt { Err(ProtocolError::CorruptDeflate) } else { Ok(Step { taken, given, full: unused == 0 }) }

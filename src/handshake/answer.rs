@@ -309,7 +309,10 @@ mod tests {
              Sec-WebSocket-Version is not 13\n"
         );
         assert!(refusal(HandshakeError::Method).contains("\r\nAllow: GET\r\n"));
-        assert!(refusal(HandshakeError::HeadTooLong).starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"));
+        assert!(
+            refusal(HandshakeError::HeadTooLong { limit: 1 })
+                .starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n")
+        );
         assert!(refusal(HandshakeError::Origin).starts_with("HTTP/1.1 403 Forbidden\r\n"));
         assert_eq!(refusal(HandshakeError::UnexpectedEof), "");
     }

@@ -4,7 +4,7 @@ use super::answer::write_field;
 use super::grammar::{ExtraFields, is_host, is_target, is_token, join, members, same};
 use super::opening::all;
 use super::{SubprotocolPolicy, encode, extension};
-use crate::wire::error::{HandshakeError, SendError};
+use crate::wire::error::{HandshakeError, SendError, UrlError};
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use core::fmt;
@@ -57,16 +57,16 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn new(url: &Uri<&str>, secure: bool) -> Option<Self> {
+    pub(super) fn new(url: &Uri<&str>, secure: bool) -> Result<Self, UrlError> {
         let default = if secure { 443 } else { 80 };
-        let authority = url.authority()?;
+        let authority = url.authority().ok_or(UrlError::Host)?;
         let host = authority.host();
-        let port = authority.port_to_u16().ok()?.unwrap_or(default);
+        let port = authority.port_to_u16().map_err(|_| UrlError::Port)?.unwrap_or(default);
         if host.is_empty() {
-            return None;
+            return Err(UrlError::Host);
         }
         let path = if url.path().is_empty() { "/" } else { url.path().as_str() };
-        Some(Self {
+        Ok(Self {
             host: host.trim_start_matches('[').trim_end_matches(']').into(),
             port,
             authority: if port == default { host.into() } else { format!("{host}:{port}") },
@@ -80,29 +80,31 @@ impl ClientRequest {
     /// (RFC 7617).
     ///
     /// # Errors
-    /// [`Url`](SendError::Url) for anything else, such as a URL with a fragment, without a host, or with letters that
-    /// must be percent-encoded.
+    /// [`Url`](SendError::Url) for anything else, with the part that is wrong: a fragment, no host, or letters that must be
+    /// percent-encoded, say.
     pub fn new(url: &str) -> Result<Self, SendError> {
-        Self::from_url(url).ok_or(SendError::Url)
+        Self::from_url(url).map_err(SendError::Url)
     }
 
-    fn from_url(url: &str) -> Option<Self> {
-        let url = Uri::parse(url).ok()?;
+    fn from_url(url: &str) -> Result<Self, UrlError> {
+        let url = Uri::parse(url).map_err(|_| UrlError::Syntax)?;
         let secure = match url.scheme().as_str() {
             scheme if scheme.eq_ignore_ascii_case("ws") => false,
             scheme if scheme.eq_ignore_ascii_case("wss") => true,
-            _ => return None,
+            _ => return Err(UrlError::Scheme),
         };
         if url.has_fragment() {
-            return None;
+            return Err(UrlError::Fragment);
         }
         let Place { host, port, authority, target } = Place::new(&url, secure)?;
         let mut extra = ExtraFields::default();
-        if let Some(basic) = basic_authorisation(&url.authority()?)? {
+        if let Some(authority) = url.authority()
+            && let Some(basic) = basic_authorisation(&authority).ok_or(UrlError::User)?
+        {
             extra.push("Authorization", &basic);
         }
         let (method, asked) = (Cow::Borrowed("GET"), Asked::default());
-        Some(Self { secure, host, port, authority, method, target, asked, extra })
+        Ok(Self { secure, host, port, authority, method, target, asked, extra })
     }
 
     /// Adds a field. There is one `Authorization` (RFC 9110 §11.6.2): it takes the place of the URL's, or of one before.
@@ -345,29 +347,32 @@ mod tests {
             let start = format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\n");
             assert!(written(&request).unwrap().starts_with(&start), "{url}");
         }
-        for url in [
-            "",
-            "a",
-            "/a",
-            "//a/b",
-            "http://a",
-            "ws:a",
-            "ws:/a",
-            "ws://",
-            "ws:///a",
-            "ws://a#",
-            "ws://a/b#c",
-            "ws://a:65536",
-            "ws://a:b",
-            "ws://a b",
-            "ws://a/b c",
-            "ws://a/\r\n",
-            "ws://a\0",
-            "ws://\u{e4}",
-            "ws://a/%",
-            "ws://b%3Ac:d@a",
+        for (error, urls) in [
+            (UrlError::Scheme, &["http://a", "a:b"][..]),
+            (UrlError::Host, &["ws:a", "ws:/a", "ws://", "ws:///a"]),
+            (UrlError::Fragment, &["ws://a#", "ws://a/b#c"]),
+            (UrlError::Port, &["ws://a:65536"]),
+            (UrlError::User, &["ws://b%3Ac:d@a"]),
+            (
+                UrlError::Syntax,
+                &[
+                    "",
+                    "a",
+                    "/a",
+                    "//a/b",
+                    "ws://a:b",
+                    "ws://a b",
+                    "ws://a/b c",
+                    "ws://a/\r\n",
+                    "ws://a\0",
+                    "ws://\u{e4}",
+                    "ws://a/%",
+                ],
+            ),
         ] {
-            assert_eq!(ClientRequest::new(url), Err(SendError::Url), "{url:?}");
+            for url in urls {
+                assert_eq!(ClientRequest::new(url), Err(SendError::Url(error)), "{url:?}");
+            }
         }
     }
 

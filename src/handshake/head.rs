@@ -2,7 +2,7 @@
 
 use super::grammar;
 use crate::config::Limits;
-use crate::wire::error::HandshakeError;
+use crate::wire::error::{HandshakeError, said};
 use alloc::{borrow::Cow, vec::Vec};
 use core::mem::{self, MaybeUninit};
 
@@ -26,8 +26,8 @@ impl HeadReader {
         self.buffer.is_empty()
     }
 
-    /// Takes a head from the front of `input`, its empty line included; `None` asks for more bytes. It is borrowed
-    /// where it came in one call.
+    /// Takes a head from the front of `input`, its empty line included; `None` asks for more bytes. Those of the heads
+    /// `before` it count with it. It is borrowed where it came in one call.
     ///
     /// # Errors
     /// [`HeadTooLong`](HandshakeError::HeadTooLong) at the first byte past `limits.head`, and
@@ -36,10 +36,11 @@ impl HeadReader {
     pub(crate) fn read<'a>(
         &mut self,
         input: &mut &'a mut [u8],
+        before: usize,
         limits: &Limits,
     ) -> Result<Option<Cow<'a, [u8]>>, HandshakeError> {
         let seen = self.buffer.len();
-        let fits = limits.head.saturating_sub(seen).min(input.len());
+        let fits = limits.head.saturating_sub(before + seen).min(input.len());
         let end = if seen == 0 {
             end_of_head(&input[..fits], 0)?
         } else {
@@ -53,7 +54,7 @@ impl HeadReader {
                 self.buffer.truncate(end);
                 Ok(Some(Cow::Owned(mem::take(&mut self.buffer))))
             }
-            None if fits < input.len() => Err(HandshakeError::HeadTooLong),
+            None if fits < input.len() => Err(HandshakeError::HeadTooLong { limit: said(limits.head) }),
             None => {
                 let rest = take_front(input, fits);
                 if seen == 0 {
@@ -182,12 +183,15 @@ pub(super) const fn slots<'h>() -> Slots<'h> {
     [const { MaybeUninit::uninit() }; Limits::MOST_FIELDS]
 }
 
-/// Where the head ends that httparse found; `None` where it does not.
-pub(super) fn end(parsed: Result<httparse::Status<usize>, httparse::Error>) -> Result<Option<usize>, HandshakeError> {
+/// Where the head ends in which httparse looked for at most so many fields; `None` where it does not.
+pub(super) fn end(
+    parsed: Result<httparse::Status<usize>, httparse::Error>,
+    limit: usize,
+) -> Result<Option<usize>, HandshakeError> {
     match parsed {
         Ok(httparse::Status::Complete(end)) => Ok(Some(end)),
         Ok(httparse::Status::Partial) => Ok(None),
-        Err(httparse::Error::TooManyHeaders) => Err(HandshakeError::TooManyFields),
+        Err(httparse::Error::TooManyHeaders) => Err(HandshakeError::TooManyFields { limit: said(limit) }),
         Err(_) => Err(HandshakeError::Malformed),
     }
 }
@@ -215,7 +219,7 @@ mod tests {
         for size in sizes {
             let mut input;
             (input, rest) = rest.split_at_mut(size.min(rest.len()));
-            if let Some(head) = reader.read(&mut input, &limits)? {
+            if let Some(head) = reader.read(&mut input, 0, &limits)? {
                 assert!(reader.buffer.capacity() == 0);
                 return Ok((Some(head.into_owned()), input.len() + rest.len()));
             }
@@ -250,16 +254,20 @@ mod tests {
         }
     }
 
+    fn too_long(limit: usize) -> HandshakeError {
+        HandshakeError::HeadTooLong { limit: said(limit) }
+    }
+
     #[test]
     fn too_long_at_the_first_byte_past_the_limit() {
         let head = b"GET / HTTP/1.1\r\n\r\n";
-        assert_eq!(same_for_every_cut(head, head.len() - 1), Err(HandshakeError::HeadTooLong));
-        assert_eq!(same_for_every_cut(&[b'a'; 50], 49), Err(HandshakeError::HeadTooLong));
+        assert_eq!(same_for_every_cut(head, head.len() - 1), Err(too_long(head.len() - 1)));
+        assert_eq!(same_for_every_cut(&[b'a'; 50], 49), Err(too_long(49)));
         assert_eq!(same_for_every_cut(&[b'a'; 50], 50), Ok((None, 0)));
         // What is past the limit is not looked at.
-        assert_eq!(same_for_every_cut(b"aaaa\rb", 5), Err(HandshakeError::HeadTooLong));
+        assert_eq!(same_for_every_cut(b"aaaa\rb", 5), Err(too_long(5)));
         assert_eq!(same_for_every_cut(b"aaaa\rb", 6), Err(HandshakeError::Malformed));
-        assert_eq!(same_for_every_cut(b"a", 0), Err(HandshakeError::HeadTooLong));
+        assert_eq!(same_for_every_cut(b"a", 0), Err(too_long(0)));
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl ClientRequest {
         if !secure && (self.secure || !is("ws") && !is("http")) {
             return None;
         }
-        let Place { host, port, authority, target } = Place::new(&url.borrow(), secure)?;
+        let Place { host, port, authority, target } = Place::new(&url.borrow(), secure).ok()?;
         Some(Self { secure, host, port, authority, target, ..self.clone() })
     }
 

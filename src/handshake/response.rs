@@ -37,10 +37,11 @@ impl<'a> Response<'a> {
 
     fn from_head(bytes: Cow<'a, [u8]>, limits: &Limits) -> Result<Self, HandshakeError> {
         let mut slots = head::slots();
-        let slots = &mut slots[..limits.fields.min(Limits::MOST_FIELDS)];
+        let limit = limits.fields.min(Limits::MOST_FIELDS);
+        let slots = &mut slots[..limit];
         let mut parsed = httparse::Response::new(&mut []);
         let result = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, &bytes, slots);
-        if head::end(result)? != Some(bytes.len()) {
+        if head::end(result, limit)? != Some(bytes.len()) {
             return Err(HandshakeError::Malformed);
         }
         match parsed.code {
@@ -223,8 +224,7 @@ impl ClientHandshake {
         limits: &Limits,
     ) -> Result<Option<Outcome<'a>>, HandshakeError> {
         while self.stage == Stage::Head {
-            let room = Limits { head: limits.head.saturating_sub(self.interim), ..*limits };
-            let Some(head) = self.reader.read(input, &room)? else { return Ok(None) };
+            let Some(head) = self.reader.read(input, self.interim, limits)? else { return Ok(None) };
             let length = head.len();
             let response = Response::from_head(head, limits)?;
             match response.status {
@@ -404,7 +404,7 @@ mod tests {
             assert_eq!(opened(&SAMPLE.replacen(from, to, 1)).map(|_| ()), Err(error), "{to}");
         }
         let fields = SAMPLE.replacen("Upgrade", &format!("{}Upgrade", "a: b\r\n".repeat(100)), 1);
-        assert_eq!(opened(&fields).map(|_| ()), Err(E::TooManyFields));
+        assert_eq!(opened(&fields).map(|_| ()), Err(E::TooManyFields { limit: 100 }));
     }
 
     #[test]
@@ -424,7 +424,10 @@ mod tests {
         let limits = Limits { head: text.len(), ..Limits::default() };
         assert!(matches!(same_for_every_cut(text.as_bytes(), &limits, true), Ok((Some(Outcome::Open(_)), 0))));
         let limits = Limits { head: text.len() - 1, ..Limits::default() };
-        assert_eq!(same_for_every_cut(text.as_bytes(), &limits, true), Err(HandshakeError::HeadTooLong));
+        assert_eq!(
+            same_for_every_cut(text.as_bytes(), &limits, true),
+            Err(HandshakeError::HeadTooLong { limit: limits.head as u32 })
+        );
     }
 
     #[test]

@@ -54,9 +54,10 @@ impl Found {
     #[inline]
     fn read(bytes: &[u8], config: &Config) -> Result<Option<Self>, HandshakeError> {
         let mut slots = head::slots();
-        let slots = &mut slots[..config.limits.fields.min(Limits::MOST_FIELDS)];
+        let limit = config.limits.fields.min(Limits::MOST_FIELDS);
+        let slots = &mut slots[..limit];
         let mut parsed = httparse::Request::new(&mut []);
-        let Some(end) = head::end(parsed.parse_with_uninit_headers(bytes, slots))? else { return Ok(None) };
+        let Some(end) = head::end(parsed.parse_with_uninit_headers(bytes, slots), limit)? else { return Ok(None) };
         let method = parsed.method.unwrap_or_default();
         let mut opening = Opening::new(split_target(parsed.path.unwrap_or_default()).0);
         // What httparse gives is a part of what it was given.
@@ -440,11 +441,14 @@ mod tests {
             head + "\r\n"
         };
         assert_eq!(parse(&head(100)).unwrap().headers().count(), 100);
-        assert_eq!(parse(&head(101)), Err(HandshakeError::TooManyFields));
+        assert_eq!(parse(&head(101)), Err(HandshakeError::TooManyFields { limit: 100 }));
         let config = Config { limits: Limits { fields: usize::MAX, ..Limits::default() }, ..any() };
         assert!(Request::parse(head(Limits::MOST_FIELDS).as_bytes(), &config).is_ok());
         let more = head(Limits::MOST_FIELDS + 1);
-        assert_eq!(Request::parse(more.as_bytes(), &config), Err(HandshakeError::TooManyFields));
+        assert_eq!(
+            Request::parse(more.as_bytes(), &config),
+            Err(HandshakeError::TooManyFields { limit: Limits::MOST_FIELDS as u32 })
+        );
     }
 
     #[test]

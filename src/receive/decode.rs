@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::message::chunk::Chunk;
 use crate::message::{Kind, LONGEST, Role};
-use crate::wire::error::ProtocolError;
+use crate::wire::error::{ProtocolError, said};
 use crate::wire::frame::{ControlPayload, Extent, Header, MAX_HEADER, OpCode, RSV1, Start};
 use crate::wire::mask::Mask;
 use alloc::{borrow::Cow, boxed::Box, vec::Vec};
@@ -263,15 +263,16 @@ impl Decoder {
             Message { kind, compressed: header.rsv != 0 }
         });
         self.fragments += 1;
-        if self.fragments > config.limits.fragments.max(1) {
-            return Err(ProtocolError::TooManyFragments);
+        let limits = &config.limits;
+        if self.fragments > limits.fragments.max(1) {
+            return Err(ProtocolError::TooManyFragments { limit: limits.fragments.max(1) });
         }
-        if length > config.limits.frame {
-            return Err(ProtocolError::FrameTooLong);
+        if length > limits.frame {
+            return Err(ProtocolError::FrameTooLong { len: said(header.length), limit: said(limits.frame) });
         }
         self.announced = self.announced.saturating_add(length);
-        if self.announced > config.limits.on_wire(message.compressed).min(LONGEST) {
-            return Err(ProtocolError::MessageTooLong);
+        if self.announced > limits.on_wire(message.compressed).min(LONGEST) {
+            return Err(ProtocolError::MessageTooLong { len: said(self.announced), limit: said(limits.message) });
         }
         self.message = Some(message);
         Ok(length)

@@ -283,8 +283,8 @@ impl Sender {
     /// # Errors
     /// [`CloseCode`](SendError::CloseCode) or [`LongControl`](SendError::LongControl) for what cannot be said,
     /// [`NotOpen`](SendError::NotOpen) or [`Closing`](SendError::Closing).
-    pub fn close(&mut self, code: Code, reason: &str) -> Result<(), SendError> {
-        let payload = close::payload(code, reason)?;
+    pub fn close(&mut self, code: impl Into<Code>, reason: &str) -> Result<(), SendError> {
+        let payload = close::payload(code.into(), reason)?;
         self.facts.check_open()?;
         match &mut self.fragmented {
             Some(message) => {
@@ -297,14 +297,14 @@ impl Sender {
     }
 
     /// As [`Connection::abort`](crate::Connection::abort).
-    pub fn abort(&mut self, code: Code) {
+    pub fn abort(&mut self, code: impl Into<Code>) {
         if self.facts.has(Happened::Open) && self.transport() != Transport::Close {
             // A close frame that has not begun to go out is dropped too, and none can be behind it.
             self.note_queued(0);
             if self.outbox.cut() {
                 self.facts.unset(Happened::CloseSent);
             }
-            self.reply_close(code);
+            self.reply_close(code.into());
         }
         self.facts.set(Happened::Failed);
     }

@@ -4,7 +4,15 @@ use crate::wire::code::Code;
 use core::fmt;
 use thiserror::Error;
 
+/// A number for an error to say: what is larger is said to be the largest. An error of 64-bit numbers would cost each message
+/// three hundredths of its instructions, for it is a part of every result on the way.
+pub(crate) fn said(number: impl TryInto<u32>) -> u32 {
+    number.try_into().unwrap_or(u32::MAX)
+}
+
 /// What the peer, or the network between, did wrong; it ends the connection.
+///
+/// Lengths and limits in it are bytes, and from 4 GiB on [`u32::MAX`].
 ///
 /// The close frame that [`close_code`](Self::close_code) names is already outbound when a caller sees the error
 /// (RFC 6455 §7.1.7): flush it, then close the transport.
@@ -48,14 +56,27 @@ pub enum ProtocolError {
     #[error("corrupt compressed data")]
     CorruptDeflate,
     /// A frame longer than [`Limits::frame`](crate::Limits::frame).
-    #[error("frame longer than the limit")]
-    FrameTooLong,
+    #[error("frame of {len} bytes, longer than the limit of {limit}")]
+    FrameTooLong {
+        /// Bytes of payload that its header announces.
+        len: u32,
+        /// The limit, in bytes.
+        limit: u32,
+    },
     /// A message longer than [`Limits::message`](crate::Limits::message).
-    #[error("message longer than the limit")]
-    MessageTooLong,
+    #[error("message of {len} bytes or more, longer than the limit of {limit}")]
+    MessageTooLong {
+        /// Bytes that its frames have announced by then; of a compressed one, those that it has been inflated to.
+        len: u32,
+        /// The limit, in bytes.
+        limit: u32,
+    },
     /// A message in more frames than [`Limits::fragments`](crate::Limits::fragments).
-    #[error("message in more fragments than the limit")]
-    TooManyFragments,
+    #[error("message in more than {limit} fragments")]
+    TooManyFragments {
+        /// The limit.
+        limit: u32,
+    },
     /// A close frame with a payload of one byte (§5.5.1).
     #[error("close frame with half a status code")]
     ShortClose,
@@ -86,8 +107,8 @@ impl ProtocolError {
     pub const fn close_code(&self) -> Option<Code> {
         match self {
             Self::InvalidUtf8 | Self::CorruptDeflate => Some(Code::INVALID_PAYLOAD),
-            Self::FrameTooLong | Self::MessageTooLong => Some(Code::TOO_BIG),
-            Self::TooManyFragments => Some(Code::POLICY),
+            Self::FrameTooLong { .. } | Self::MessageTooLong { .. } => Some(Code::TOO_BIG),
+            Self::TooManyFragments { .. } => Some(Code::POLICY),
             Self::PongTimeout => Some(Code::INTERNAL_ERROR),
             Self::IdleTimeout => Some(Code::AWAY),
             Self::UnexpectedEof | Self::CloseTimeout | Self::Handshake(_) => None,
@@ -130,9 +151,9 @@ pub enum SendError {
     /// A close code that must not be sent (§7.4).
     #[error("close code {0} must not be sent")]
     CloseCode(u16),
-    /// A URL that is not an absolute `ws://` or `wss://` URL without a fragment (§3).
-    #[error("not a WebSocket URL")]
-    Url,
+    /// A URL that is not an absolute `ws://` or `wss://` URL without a fragment (§3), by this part of it.
+    #[error("not a WebSocket URL: {0}")]
+    Url(UrlError),
     /// A method, header or other part of a head with a byte that HTTP does not allow there, CR, LF and NUL above all.
     #[error("byte not allowed in an HTTP head")]
     Head,
@@ -148,6 +169,38 @@ pub enum SendError {
     /// The request cannot be accepted, for this reason; it can only be refused (§4.2.1).
     #[error("request cannot be accepted: {0}")]
     Unacceptable(HandshakeError),
+}
+
+impl SendError {
+    /// Whether the connection is closing, so that nothing more can be sent: it is nobody's mistake, for the peer may close at any
+    /// time.
+    pub const fn is_closing(&self) -> bool {
+        matches!(self, Self::Closing)
+    }
+}
+
+/// Which part of a URL is wrong (RFC 6455 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// It is no URL (RFC 3986), or has letters that must be percent-encoded.
+    #[error("it does not parse, or has letters that must be percent-encoded")]
+    Syntax,
+    /// The scheme is neither `ws` nor `wss`.
+    #[error("its scheme is neither ws nor wss")]
+    Scheme,
+    /// The user or the password cannot be sent: a user with a colon, say (RFC 7617 §2).
+    #[error("its user or password cannot be sent")]
+    User,
+    /// There is no host.
+    #[error("it has no host")]
+    Host,
+    /// The port is no number up to 65535.
+    #[error("its port is no number up to 65535")]
+    Port,
+    /// There is a fragment, which a WebSocket's URL has not.
+    #[error("it has a fragment")]
+    Fragment,
 }
 
 /// Why a relay stopped: the connection it reads from, or the one it writes to.
@@ -169,11 +222,17 @@ pub enum HandshakeError {
     #[error("malformed HTTP head")]
     Malformed,
     /// The head is longer than [`Limits::head`](crate::Limits::head).
-    #[error("HTTP head longer than the limit")]
-    HeadTooLong,
+    #[error("HTTP head longer than the limit of {limit} bytes")]
+    HeadTooLong {
+        /// The limit, in bytes.
+        limit: u32,
+    },
     /// The head has more fields than [`Limits::fields`](crate::Limits::fields).
-    #[error("HTTP head with more fields than the limit")]
-    TooManyFields,
+    #[error("HTTP head with more than {limit} fields")]
+    TooManyFields {
+        /// The limit.
+        limit: u32,
+    },
     /// The request has a body, or a `Content-Length` or `Transfer-Encoding` that may announce one (RFC 9112 §6).
     #[error("request with a body")]
     Body,
@@ -271,7 +330,7 @@ impl HandshakeError {
             Self::Method => Some(405),
             Self::Timeout => Some(408),
             Self::NotUpgrade | Self::Version => Some(426),
-            Self::HeadTooLong | Self::TooManyFields => Some(431),
+            Self::HeadTooLong { .. } | Self::TooManyFields { .. } => Some(431),
             Self::HttpVersion => Some(505),
             Self::Upgrade | Self::Accept | Self::Parameter(_) | Self::UnexpectedEof => None,
         }

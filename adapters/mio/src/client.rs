@@ -260,7 +260,7 @@ impl Client {
     ///
     /// # Errors
     /// What cannot be said, or what ended the connection otherwise.
-    pub fn close(&mut self, code: Code, reason: &str) -> Result<Close<'static>, ClientError> {
+    pub fn close(&mut self, code: impl Into<Code>, reason: &str) -> Result<Close<'static>, ClientError> {
         self.start_close(code, reason)?;
         self.heard.discards = true;
         let ended = self.until(None, |client| client.ended);
@@ -274,7 +274,7 @@ impl Client {
     ///
     /// # Errors
     /// What cannot be said.
-    pub fn start_close(&mut self, code: Code, reason: &str) -> Result<(), ClientError> {
+    pub fn start_close(&mut self, code: impl Into<Code>, reason: &str) -> Result<(), ClientError> {
         match self.driver.connection().close(code, reason) {
             Ok(()) | Err(SendError::Closing) => Ok(()),
             Err(error) => Err(error.into()),

@@ -140,10 +140,11 @@ impl<S> Conn<'_, S> {
     /// # Errors
     /// [`CloseCode`](SendError::CloseCode) or [`LongControl`](SendError::LongControl) for what cannot be said,
     /// [`NotOpen`](SendError::NotOpen) or [`Closing`](SendError::Closing).
-    pub fn close(&mut self, code: Code, reason: &str) -> Result<(), SendError> {
+    pub fn close(&mut self, code: impl Into<Code>, reason: &str) -> Result<(), SendError> {
         match &mut self.lent {
             Lent::Here(here) => here.turn.close(code, reason),
             Lent::Remote(remote) => {
+                let code = code.into();
                 sockless::close::payload(code, reason)?;
                 remote.act(Act::Close(code, reason.into())).map(|_| ())
             }
@@ -151,8 +152,8 @@ impl<S> Conn<'_, S> {
     }
 
     /// Ends the connection without waiting for anything: what has not begun to go out is dropped.
-    pub fn abort(&mut self, code: Code) {
-        self.act(Act::Abort(code));
+    pub fn abort(&mut self, code: impl Into<Code>) {
+        self.act(Act::Abort(code.into()));
     }
 }
 

@@ -92,7 +92,8 @@ impl<S> Handle<S> {
     /// # Errors
     /// [`Closing`](SendError::Closing) if the connection is gone, [`CloseCode`](SendError::CloseCode) or
     /// [`LongControl`](SendError::LongControl) for what cannot be said.
-    pub fn close(&self, id: Id, code: Code, reason: &str) -> Result<(), SendError> {
+    pub fn close(&self, id: Id, code: impl Into<Code>, reason: &str) -> Result<(), SendError> {
+        let code = code.into();
         sockless::close::payload(code, reason)?;
         self.shared.act(id, Act::Close(code, reason.into()), Teller::Other).map(|_| ())
     }
@@ -101,8 +102,8 @@ impl<S> Handle<S> {
     ///
     /// # Errors
     /// [`Closing`](SendError::Closing) if it is gone.
-    pub fn abort(&self, id: Id, code: Code) -> Result<(), SendError> {
-        self.shared.act(id, Act::Abort(code), Teller::Other).map(|_| ())
+    pub fn abort(&self, id: Id, code: impl Into<Code>) -> Result<(), SendError> {
+        self.shared.act(id, Act::Abort(code.into()), Teller::Other).map(|_| ())
     }
 
     /// Calls `task` for a connection, where its handler is called.

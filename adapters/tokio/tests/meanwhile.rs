@@ -230,7 +230,7 @@ async fn a_message_that_is_refused_is_told_to_who_writes_it() {
         assert_eq!(soon("the end", client.recv()).await.unwrap(), None);
         assert_eq!(client.peer_close().map(|close| close.code), Some(Code::from(1009)));
         let served = soon("the server", served).await.unwrap();
-        assert!(matches!(served, Err(Error::Protocol(ProtocolError::MessageTooLong))), "{served:?}");
+        assert!(matches!(served, Err(Error::Protocol(ProtocolError::MessageTooLong { .. }))), "{served:?}");
     }
 }
 

@@ -162,7 +162,7 @@ impl Endpoint for End {
     }
 
     fn close(&mut self, code: u16, reason: &str) {
-        self.connection.close(code.into(), reason).unwrap();
+        self.connection.close(code, reason).unwrap();
     }
 
     fn accept(&self) -> Option<String> {
