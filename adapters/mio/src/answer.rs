@@ -5,7 +5,7 @@ use sockless::Accept;
 /// What a request is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Open the WebSocket; see [`Request::accept`]. A request that may not be accepted is refused all the same.
+    /// Open the WebSocket; see [`Request::accept`](sockless::Request::accept). A request that may not be accepted is refused all the same.
     Accept(Accept),
     /// Refuse, or answer plain HTTP: any status from 200 to 599, then the connection ends.
     Reject {

@@ -23,6 +23,8 @@ mod session;
 mod settings;
 mod stats;
 mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tls;
 mod topics;
 mod transport;

@@ -26,7 +26,8 @@ pub(crate) struct Shared<T> {
 
 /// What waits for one worker.
 pub(crate) struct Mailbox<T> {
-    pub(crate) waker: Waker,
+    /// Of the worker; none, if nobody waits.
+    waker: Option<Waker>,
     pub(crate) stats: Published,
     post: Mutex<Post<T>>,
     /// There is room again for the pool.
@@ -85,7 +86,7 @@ pub(crate) const MOST: usize = 64 << 20;
 const MOST_KEPT: usize = 1024;
 
 impl<T> Mailbox<T> {
-    pub(crate) fn new(waker: Waker) -> Self {
+    pub(crate) fn new(waker: Option<Waker>) -> Self {
         let (commands, slots) = (Vec::new(), Vec::new());
         let post = Post { commands, bytes: 0, slots, stopping: false, over: false, awaited: false };
         Self { waker, stats: Published::default(), post: Mutex::new(post), room: Condvar::new() }
@@ -185,7 +186,7 @@ impl<T> Mailbox<T> {
         drop(post);
         if first {
             // It fails where the worker is gone, and with it those that it served.
-            _ = self.waker.wake();
+            _ = self.waker.as_ref().map(Waker::wake);
         }
         Ok(sent)
     }
@@ -291,13 +292,12 @@ impl<T> Shared<T> {
 mod tests {
     use super::*;
     use crate::command::{Cause, ENTRY, Parcel};
-    use mio::{Poll, Token};
     use sockless::Code;
     use sockless_test_support::{eventually, within};
     use std::thread;
 
-    fn shared(poll: &Poll) -> Shared<()> {
-        let mailbox = Mailbox::new(Waker::new(poll.registry(), Token(0)).unwrap());
+    fn shared() -> Shared<()> {
+        let mailbox = Mailbox::new(None);
         mailbox.open(0);
         Shared::new([mailbox].into(), 1 << 20, OnceLock::new(), false)
     }
@@ -310,8 +310,7 @@ mod tests {
 
     #[test]
     fn messages_of_nothing_are_bounded() {
-        let poll = Poll::new().unwrap();
-        let shared = shared(&poll);
+        let shared = shared();
         let empty = Prepared::binary(b"");
         let audience = Audience { topic: Some("topic".into()), except: None };
         while shared.publish(&audience, &empty, None, Teller::Other).is_ok() {}
@@ -332,8 +331,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_told_to_end_once() {
-        let poll = Poll::new().unwrap();
-        let shared = shared(&poll);
+        let shared = shared();
         for _ in 0..10 {
             shared.act(ID, Act::Close(Code::NORMAL, String::new()), Teller::Other).unwrap();
         }
@@ -352,8 +350,7 @@ mod tests {
     #[test]
     fn the_pool_waits_for_room() {
         const COUNT: usize = 1_000_000;
-        let poll = Poll::new().unwrap();
-        let shared = shared(&poll);
+        let shared = shared();
         thread::scope(|scope| {
             scope.spawn(|| (0..COUNT).for_each(|_| _ = shared.act(ID, Act::Pause, Teller::Pool).unwrap()));
             let (mut taken, mut commands) = (0, Vec::new());

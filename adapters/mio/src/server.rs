@@ -59,7 +59,7 @@ impl<H: Handler> Server<H> {
             }
         }
         let polls = (0..count).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
-        let mailboxes = polls.iter().map(|poll| Ok(Mailbox::new(Waker::new(poll.registry(), WAKE)?)));
+        let mailboxes = polls.iter().map(|poll| Ok(Mailbox::new(Some(Waker::new(poll.registry(), WAKE)?))));
         let mailboxes = mailboxes.collect::<io::Result<_>>()?;
         let client_tls = settings.client_tls.take().map_or_else(OnceLock::new, Into::into);
         let shared =
