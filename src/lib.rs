@@ -35,7 +35,7 @@ pub use counters::{Counters, Traffic};
 pub use deflate::{Compress, Compressed, Deflate, DeflateParams, Pool};
 pub use driver::Driver;
 pub use event::{Event, Fact};
-pub use handshake::{Accept, ClientRequest, Request, Response};
+pub use handshake::{Accept, Answer, ClientRequest, Reject, Request, Response};
 pub use message::{Kind, Message, Piece, Role};
 pub use receive::receiver::Receiver;
 pub use send::outgoing::Outgoing;

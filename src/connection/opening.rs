@@ -196,6 +196,20 @@ impl Connection {
         self.end_opening();
         Ok(())
     }
+
+    /// Answers the request: [`accept`](Self::accept) or [`reject`](Self::reject).
+    ///
+    /// # Errors
+    /// As those.
+    pub fn answer(&mut self, answer: impl Into<handshake::Answer>) -> Result<(), SendError> {
+        match answer.into() {
+            handshake::Answer::Accept(accept) => self.accept(accept),
+            handshake::Answer::Reject(reject) => {
+                let headers: Vec<_> = reject.headers().collect();
+                self.reject(reject.status(), &headers, reject.as_body())
+            }
+        }
+    }
 }
 
 impl Answer {

@@ -18,6 +18,7 @@ mod head;
 pub mod http;
 mod opening;
 mod redirect;
+mod reject;
 mod response;
 mod server;
 
@@ -25,6 +26,7 @@ pub use answer::{Accept, write_accept, write_refusal, write_reject};
 pub use body::{BODY_START, BODY_TIME};
 pub use client::{ClientRequest, write_request};
 pub(crate) use head::HeadReader;
+pub use reject::{Answer, Reject};
 pub use response::{ClientHandshake, Outcome, Response};
 pub use server::Request;
 

@@ -9,7 +9,7 @@
 
 use sockless_mio::sockless::Origins;
 use sockless_mio::{
-    Answer, Builder, Closed, Code, Config, Conn, Error, Handler, Message, Prepared, Request, Server, tls,
+    Answer, Builder, Closed, Code, Config, Conn, Error, Handler, Message, Prepared, Reject, Request, Server, tls,
 };
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -55,20 +55,20 @@ impl Handler for Chat {
 
     fn on_request(&self, conn: &mut Conn<'_, Guest>, request: &Request<'_>) -> Answer {
         match request.path() {
-            "/" => return Answer::page("text/html; charset=utf-8", PAGE),
+            "/" => return Reject::page("text/html; charset=utf-8", PAGE).into(),
             "/chat" => {}
-            _ => return Answer::reject(404, "Nothing here.\n"),
+            _ => return Reject::text(404, "Nothing here.\n").into(),
         }
         let name = request.query().and_then(|query| query.strip_prefix("name=")).unwrap_or_default();
         if name.is_empty() || name.len() > 20 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Answer::reject(400, "a name of at most 20 letters and digits, please\n");
+            return Reject::text(400, "a name of at most 20 letters and digits, please\n").into();
         }
         let accept = request.accept();
         if accept.check().is_err() {
             return accept.into();
         }
         if !self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned()) {
-            return Answer::reject(409, "that name is taken\n");
+            return Reject::text(409, "that name is taken\n").into();
         }
         conn.state_mut().name = name.to_owned();
         accept.into()

@@ -1,9 +1,8 @@
 //! What a worker is told by other threads: what to send, and what else to do, with which connection.
 
-use crate::answer::Answer;
 use crate::dial::Target;
 use sockless::bytes::Bytes;
-use sockless::{Code, Connection, Kind, Limits, Prepared, SendError};
+use sockless::{Answer, Code, Connection, Kind, Limits, Prepared, SendError};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

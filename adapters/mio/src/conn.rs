@@ -1,12 +1,11 @@
 //! A connection as its handler sees it.
 
-use crate::answer::Answer;
 use crate::command::{Act, Audience, ENTRY, Id, Parcel, Sent, Tasks, Ticket, is_valid};
 use crate::mailbox::Teller;
 use crate::session::{Job, Lent};
 use crate::transport::TlsInfo;
 use sockless::bytes::Bytes;
-use sockless::{Code, Counters, Kind, Limits, Message, Prepared, SendError, State};
+use sockless::{Answer, Code, Counters, Kind, Limits, Message, Prepared, SendError, State};
 use std::net::SocketAddr;
 use std::sync::Arc;
 

@@ -1,11 +1,10 @@
 //! What an application says to the events of its connections.
 
-use crate::answer::Answer;
 use crate::call::{Call, Error};
 use crate::closed::Closed;
 use crate::conn::{Conn, Task};
 use crate::session::{Calls, Lent};
-use sockless::{Code, Message, Request, Response};
+use sockless::{Answer, Code, Message, Request, Response};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -16,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// panics aborts its connection with 1011, and no other.
 ///
 /// ```
-/// use sockless_mio::{Answer, Conn, Error, Handler, Message, Request};
+/// use sockless_mio::{Answer, Conn, Error, Handler, Message, Reject, Request};
 ///
 /// /// Greets each by the name in its query, and counts what it says.
 /// struct Greeter;
@@ -31,7 +30,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 ///     type State = Visitor;
 ///
 ///     fn on_request(&self, conn: &mut Conn<'_, Visitor>, request: &Request<'_>) -> Answer {
-///         let Some(name) = request.query() else { return Answer::reject(403, "who are you?\n") };
+///         let Some(name) = request.query() else { return Reject::text(403, "who are you?\n").into() };
 ///         conn.state_mut().name = name.to_owned();
 ///         Answer::Accept(request.accept().header("Set-Cookie", "seen=1"))
 ///     }

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 mod admission;
-mod answer;
 mod builder;
 mod call;
 mod client;
@@ -31,7 +30,6 @@ mod transport;
 mod wheel;
 mod worker;
 
-pub use answer::Answer;
 pub use builder::Builder;
 pub use call::Error;
 pub use client::{Client, ClientBuilder, ClientError};
@@ -45,6 +43,9 @@ pub use report::Report;
 pub use rustls;
 pub use server::{Running, Server};
 pub use sockless;
-pub use sockless::{ClientRequest, Code, Config, Kind, Message, Prepared, Request, Response, SendError, State};
+pub use sockless::{
+    Accept, Answer, ClientRequest, Close, Code, Config, Kind, Limits, Message, Prepared, ProtocolError, Reject,
+    Request, Response, SendError, State,
+};
 pub use stats::Stats;
 pub use transport::TlsInfo;

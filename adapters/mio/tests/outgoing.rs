@@ -4,7 +4,7 @@ mod common;
 
 use common::start;
 use sockless_mio::{
-    Answer, ClientRequest, CloseError, Closed, Conn, Error, Handler, Message, Request, Response, Server,
+    Answer, ClientRequest, CloseError, Closed, Conn, Error, Handler, Message, Reject, Request, Response, Server,
 };
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -17,7 +17,7 @@ impl Handler for Echo {
 
     fn on_request(&self, _: &mut Conn<'_>, request: &Request<'_>) -> Answer {
         match request.path() {
-            "/no" => Answer::reject(403, "no\n"),
+            "/no" => Reject::text(403, "no\n").into(),
             _ => request.accept().header("X-Seen", "yes").into(),
         }
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{start, text};
-use sockless_mio::{Answer, Client, ClientError, Conn, Error, Handler, Message, Request, Server, State};
+use sockless_mio::{Answer, Client, ClientError, Conn, Error, Handler, Message, Reject, Request, Server, State};
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 
@@ -45,9 +45,9 @@ impl Handler for Gate {
                 *conn.state_mut() = request.query().unwrap_or_default().to_owned();
                 Answer::Accept(request.accept().subprotocol("chat").header("Set-Cookie", "seen=1"))
             }
-            "/teapot" => Answer::reject(418, "short and stout\n").header("X-Pot", "tea"),
+            "/teapot" => Reject::text(418, "short and stout\n").header("X-Pot", "tea").into(),
             "/split" => Answer::Accept(request.accept().header("X-Bad", "a\r\nInjected: yes")),
-            "/page" => Answer::page("text/html", "<p>hello"),
+            "/page" => Reject::page("text/html", "<p>hello").into(),
             _ => request.accept().into(),
         }
     }

@@ -4,7 +4,8 @@
 use sockless_mio::sockless::Event;
 use sockless_mio::testing::Peer;
 use sockless_mio::{
-    Answer, ClientRequest, Closed, Code, Config, Conn, Error, Handler, Message, Prepared, Request, SendError, State,
+    Answer, ClientRequest, Closed, Code, Config, Conn, Error, Handler, Message, Prepared, Reject, Request, SendError,
+    State,
 };
 use std::cell::RefCell;
 use std::sync::Mutex;
@@ -27,7 +28,7 @@ impl Handler for Servant {
         self.note(format!("request {}", request.path()));
         match request.path() {
             "/" => request.accept().header("X-Seen", "yes").into(),
-            _ => Answer::reject(404, "nothing here\n"),
+            _ => Reject::text(404, "nothing here\n").into(),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::drive::{Drive, Mode};
 use crate::error::Error;
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
-use sockless::{Accept, Config, Connection, Event, ProtocolError, Request, SharedConfig, State};
+use sockless::{Accept, Config, Connection, Event, ProtocolError, Reject, Request, SharedConfig, State};
 use std::fmt;
 
 /// Takes a connection with the default settings, and accepts its request.
@@ -130,9 +130,8 @@ impl<S: Stream> Incoming<S> {
     /// Refuses the request, or answers it as plain HTTP. The error says what became of it: [`Error::Refused`] if it was
     /// sent, or [`Error::Send`] if it cannot be.
     pub fn reject(mut self, reject: Reject) -> Error {
-        let Reject { status, headers, body } = reject;
-        let headers: Vec<_> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        match self.drive.send(|connection| connection.reject(status, &headers, &body)) {
+        let status = reject.status();
+        match self.drive.send(|connection| connection.answer(reject)) {
             Ok(()) => {
                 // A client that is gone need not be told.
                 _ = self.drive.finish(None);
@@ -146,34 +145,5 @@ impl<S: Stream> Incoming<S> {
 impl<S> fmt::Debug for Incoming<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Incoming").field("request", &self.request).finish_non_exhaustive()
-    }
-}
-
-/// Another answer than a WebSocket: a refusal, a redirect, or the answer to plain HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reject {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Reject {
-    /// An answer with this status, 200 to 599.
-    pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new() }
-    }
-
-    /// Adds a field.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
-    /// Replaces the body.
-    #[must_use]
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
-        self
     }
 }

@@ -20,7 +20,7 @@ mod transport;
 mod waits;
 mod websocket;
 
-pub use accept::{Incoming, Reject, accept, accept_with};
+pub use accept::{Incoming, accept, accept_with};
 pub use byte_stream::ByteStream;
 pub use client::{Client, connect};
 pub use closer::Closer;
@@ -32,7 +32,10 @@ pub use rustls;
 pub use server::{Running, Server};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
-pub use sockless::{Close, Code, Config, Event, Message, Piece, State};
+pub use sockless::{
+    Accept, Answer, ClientRequest, Close, Code, Config, Event, Kind, Limits, Message, Piece, Prepared, ProtocolError,
+    Reject, Request, Response, SendError, State,
+};
 pub use stream::{NoTimeouts, Stream};
 #[cfg(feature = "tls")]
 pub use tls::{Roots, Tls, TlsStream};

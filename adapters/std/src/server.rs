@@ -1,12 +1,12 @@
 //! A server with a thread for each connection.
 
-use crate::accept::{Incoming, Reject};
+use crate::accept::Incoming;
 use crate::closer::Closer;
 use crate::drive::Drive;
 use crate::error::Error;
 use crate::net_stream::NetStream;
 use crate::websocket::WebSocket;
-use sockless::{Accept, Connection, Request, SharedConfig};
+use sockless::{Accept, Connection, Reject, Request, SharedConfig};
 use std::fmt::{self, Display};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};

@@ -55,9 +55,13 @@ pub use reconnect::{Change, Reconnecting, Unsent};
 pub use relay::relay;
 pub use replies::Replies;
 pub use serve::{Open, Peer, Server};
-pub use server::{Incoming, Reject, accept, accept_with};
+pub use server::{Incoming, accept, accept_with};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
+pub use sockless::{
+    Accept, Answer, ClientRequest, Close, Code, Config, Kind, Limits, Prepared, ProtocolError, Reject, Request,
+    Response, SendError, State,
+};
 pub use stream::NetStream;
 #[cfg(feature = "tls")]
 pub use tls::{Roots, Tls};

@@ -3,11 +3,11 @@
 use crate::alarm::Closer;
 use crate::error::Error;
 use crate::handshakes::{Handshakes, Place};
-use crate::server::{Incoming, Reject};
+use crate::server::Incoming;
 use crate::stream::NetStream;
 use crate::trace;
 use crate::websocket::WebSocket;
-use sockless::{Accept, Request, SharedConfig};
+use sockless::{Accept, Reject, Request, SharedConfig};
 use std::collections::HashMap;
 use std::future::{self, poll_fn};
 use std::net::SocketAddr;

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::opening::Opening;
 use crate::websocket::WebSocket;
-use sockless::{Accept, Config, Connection, Event, Request, SharedConfig};
+use sockless::{Accept, Config, Connection, Event, Reject, Request, SharedConfig};
 use std::fmt;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -159,9 +159,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
     /// # Cancel safety
     /// As [`accept`].
     pub async fn reject(mut self, reject: Reject) -> Error {
-        let Reject { status, headers, body } = reject;
-        let headers: Vec<_> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        match self.opening.connection.reject(status, &headers, &body) {
+        let status = reject.status();
+        match self.opening.connection.answer(reject) {
             Ok(()) => {
                 self.opening.finish().await;
                 Error::Refused(status)
@@ -201,34 +200,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Refused<S> {
 impl<S> fmt::Debug for Incoming<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Incoming").field("request", &self.request).finish_non_exhaustive()
-    }
-}
-
-/// Another answer than a WebSocket: a refusal, a redirect, or the answer to plain HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reject {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Reject {
-    /// An answer with this status, 200 to 599.
-    pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new() }
-    }
-
-    /// Adds a field.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
-    /// Replaces the body.
-    #[must_use]
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
-        self
     }
 }

@@ -2,14 +2,13 @@
 
 use super::local::Local;
 use super::seat::{Phase, Place, Seat, Snapshot};
-use crate::answer::Answer;
 use crate::call::Call;
 use crate::closed::{CloseError, Closed};
 use crate::command::{Act, Audience, Cause, Id, Parcel, Sent};
 use crate::mailbox::{Shared, Teller};
 use crate::transport::{Counted, Transport, is_eof};
 use sockless::driver::Turn;
-use sockless::{Event, Message, Prepared, ProtocolError, Role, SendError, State};
+use sockless::{Answer, Event, Message, Prepared, ProtocolError, Role, SendError, State};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -159,11 +158,7 @@ impl<S, T> Here<'_, S, T> {
                 self.local.stats.refused += 1;
                 self.turn.reject(503, &[("Content-Type", "text/plain")], b"no room for another connection\n")
             }
-            Answer::Accept(accept) => self.turn.accept(accept),
-            Answer::Reject { status, headers, body } => {
-                let headers: Vec<_> = headers.iter().map(|(name, value)| (&name[..], &value[..])).collect();
-                self.turn.reject(status, &headers, &body)
-            }
+            answer => self.turn.answer(answer),
         };
         if let Err(error) = written {
             self.local.mistake = Some(error);
