@@ -19,11 +19,20 @@ pub(crate) use seat::{Job, Phase, Place, Seat};
 
 /// A connection from the first byte to the last; `S` is what the application keeps for it, `T` a task of the application's.
 pub(crate) struct Session<S, T> {
-    driver: Driver,
+    pub(crate) driver: Driver,
     pub(crate) seat: Seat<S, T>,
 }
 
-impl<S: Send + 'static, T> Session<S, T> {
+/// A session whose turn it is, and what it needs for that.
+pub(crate) struct Active<'a, S, T, C, X> {
+    pub(crate) session: &'a mut Session<S, T>,
+    pub(crate) calls: &'a C,
+    pub(crate) local: &'a mut Local<T>,
+    pub(crate) storage: &'a mut Storage,
+    pub(crate) transport: &'a mut X,
+}
+
+impl<S, T> Session<S, T> {
     pub(crate) fn new(connection: Connection, seat: Seat<S, T>) -> Self {
         Self { driver: Driver::new(connection), seat }
     }
@@ -34,81 +43,70 @@ impl<S: Send + 'static, T> Session<S, T> {
         self.driver.peek()
     }
 
+    /// Sends one of many their message.
+    pub(crate) fn deliver(&mut self, local: &mut Local<T>, message: &Prepared) {
+        match self.driver.connection().send_prepared(message) {
+            Ok(()) => local.stats.messages_sent += 1,
+            Err(_) => local.stats.dropped += 1,
+        }
+        self.seat.touch(local);
+    }
+}
+
+impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> {
     /// As it is lent for a call, between the events of its peer.
-    pub(crate) fn here<'a>(
-        &'a mut self,
-        local: &'a mut Local<T>,
-        storage: &'a mut Storage,
-        transport: &'a mut impl Transport,
-    ) -> Here<'a, S, T> {
-        Here { turn: self.driver.turn(storage), seat: &mut self.seat, local, transport }
+    pub(crate) fn here(&mut self) -> Here<'_, S, T> {
+        let Session { driver, seat } = &mut *self.session;
+        Here { turn: driver.turn(self.storage), seat, local: self.local, transport: self.transport }
     }
 
     // ---- reading
 
     /// Reads once if there may be something, and tells the application what came, and what it is time for if a deadline `is_due`.
-    pub(crate) fn read<C: Calls<S, T>>(
-        &mut self,
-        calls: &C,
-        local: &mut Local<T>,
-        storage: &mut Storage,
-        transport: &mut impl Transport,
-        is_due: bool,
-    ) {
-        local.pooled = 0;
-        if transport.is_readable() {
-            let now = local.now;
-            if let Err(error) = self.driver.read(storage, Counted::new(transport, &mut local.stats), || now) {
-                self.driver.write_failed();
-                self.seat.failure.get_or_insert(Box::new(error));
+    #[inline]
+    pub(crate) fn read(&mut self, is_due: bool) {
+        self.local.pooled = 0;
+        if self.transport.is_readable() {
+            let (now, counted) = (self.local.now, Counted::new(self.transport, &mut self.local.stats));
+            if let Err(error) = self.session.driver.read(self.storage, counted, || now) {
+                self.session.driver.write_failed();
+                self.session.seat.failure.get_or_insert(Box::new(error));
             }
         }
-        if is_due && !transport.is_readable() {
-            self.driver.received_nothing(storage);
+        if is_due && !self.transport.is_readable() {
+            self.session.driver.received_nothing(self.storage);
         }
-        self.tell(calls, local, storage, transport);
-        while self.driver.has_more(storage) && self.flush(local, storage, transport) {
-            self.tell(calls, local, storage, transport);
+        self.tell();
+        while self.session.driver.has_more(self.storage) && self.flush() {
+            self.tell();
         }
     }
 
     /// The transport has failed before there was one.
-    pub(crate) fn fail<C: Calls<S, T>>(
-        &mut self,
-        calls: &C,
-        local: &mut Local<T>,
-        storage: &mut Storage,
-        transport: &mut impl Transport,
-        error: io::Error,
-    ) {
-        self.seat.failure = Some(Box::new(error));
-        self.driver.write_failed();
-        self.driver.received(storage, 0, local.now);
-        self.tell(calls, local, storage, transport);
+    pub(crate) fn fail(&mut self, error: io::Error) {
+        self.session.seat.failure = Some(Box::new(error));
+        self.session.driver.write_failed();
+        self.session.driver.received(self.storage, 0, self.local.now);
+        self.tell();
     }
 
     /// Tells the application what has happened, until it is time to write.
-    fn tell<C: Calls<S, T>>(
-        &mut self,
-        calls: &C,
-        local: &mut Local<T>,
-        storage: &mut Storage,
-        transport: &mut impl Transport,
-    ) {
-        let Self { driver, seat } = self;
+    fn tell(&mut self) {
+        let Session { driver, seat } = &mut *self.session;
+        let (calls, local, transport) = (self.calls, &mut *self.local, &mut *self.transport);
         let now = local.now;
         // Once for all that was read, not for each message: it costs more than it seems.
         let told = catch_unwind(AssertUnwindSafe(|| {
-            driver.each(storage, now, |turn, event| {
+            driver.each(self.storage, now, |turn, event| {
                 Here { turn: turn.reborrow(), seat, local, transport }.event(calls, event);
             })
         }));
         match told {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => self.here(local, storage, transport).fail(calls, error),
+            Ok(Err(error)) => self.here().fail(calls, error),
             Err(_) => {
-                local.shared.count_panic();
-                self.here(local, storage, transport).act(Act::Abort(Code::INTERNAL_ERROR));
+                self.local.shared.count_panic();
+                self.here().act(Act::Abort(Code::INTERNAL_ERROR));
             }
         }
     }
@@ -116,80 +114,48 @@ impl<S: Send + 'static, T> Session<S, T> {
     // ---- what others want of it
 
     /// Does what another thread has asked for.
-    pub(crate) fn act<C: Calls<S, T>>(
-        &mut self,
-        calls: &C,
-        local: &mut Local<T>,
-        storage: &mut Storage,
-        transport: &mut impl Transport,
-        act: Act<T>,
-    ) {
+    pub(crate) fn act(&mut self, act: Act<T>) {
         match act {
-            Act::Run(task) => self.call(calls, local, storage, transport, Call::Task(task)),
+            Act::Run(task) => self.call(Call::Task(task)),
             Act::Send(_, Cause::Heard) => {
-                self.driver.answering(storage);
-                self.here(local, storage, transport).act(act);
-                self.leave(storage);
+                self.session.driver.answering(self.storage);
+                self.here().act(act);
+                self.leave();
             }
             Act::Answer(_) => {
-                let mut here = self.here(local, storage, transport);
+                let calls = self.calls;
+                let mut here = self.here();
                 here.act(act);
                 here.answered(calls);
             }
-            act => self.here(local, storage, transport).act(act),
+            act => self.here().act(act),
         }
     }
 
     /// Calls the application, for what is no event of the peer's.
-    pub(crate) fn call<C: Calls<S, T>>(
-        &mut self,
-        calls: &C,
-        local: &mut Local<T>,
-        storage: &mut Storage,
-        transport: &mut impl Transport,
-        call: Call<'_, T>,
-    ) {
-        let mut here = self.here(local, storage, transport);
+    pub(crate) fn call(&mut self, call: Call<'_, T>) {
+        let calls = self.calls;
+        let mut here = self.here();
         here.call(calls, call);
         here.touch();
-    }
-
-    /// Sends one of many their message.
-    pub(crate) fn deliver(&mut self, local: &mut Local<T>, message: &Prepared) {
-        match self.driver.connection().send_prepared(message) {
-            Ok(()) => local.stats.messages_sent += 1,
-            Err(_) => local.stats.dropped += 1,
-        }
-        if !std::mem::replace(&mut self.seat.dirty, true) {
-            local.dirty.push(self.seat.id.key);
-        }
-    }
-
-    /// The peer has hung up, behind what there is to read.
-    pub(crate) fn hung_up(&mut self) {
-        self.driver.hung_up();
     }
 
     // ---- writing, and what next
 
     /// Writes what is outbound, as far as it is taken; whether all is written.
     #[inline]
-    pub(crate) fn flush(
-        &mut self,
-        local: &mut Local<T>,
-        storage: &mut Storage,
-        transport: &mut impl Transport,
-    ) -> bool {
-        if self.seat.blocked {
+    pub(crate) fn flush(&mut self) -> bool {
+        let Session { driver, seat } = &mut *self.session;
+        if seat.blocked {
             return false;
         }
-        match transport::write(&mut self.driver, storage, Counted::new(transport, &mut local.stats)) {
+        match transport::write(driver, self.storage, Counted::new(self.transport, &mut self.local.stats)) {
             Ok(all) => {
-                self.seat.blocked = !all;
+                seat.blocked = !all;
                 all
             }
             Err(error) => {
-                self.seat.failure.get_or_insert(Box::new(error));
+                seat.failure.get_or_insert(Box::new(error));
                 false
             }
         }
@@ -197,42 +163,31 @@ impl<S: Send + 'static, T> Session<S, T> {
 
     /// Whether nothing has happened but messages, and all that was said has gone out.
     #[inline]
-    pub(crate) fn is_at_ease(&self, storage: &Storage) -> bool {
-        let Seat { phase, pressed, published, taken, .. } = self.seat;
-        self.driver.is_settled(storage) && phase == Phase::Open && !(pressed | published) && taken == 0
+    pub(crate) fn is_at_ease(&self) -> bool {
+        let Seat { phase, pressed, published, taken, .. } = self.session.seat;
+        self.session.driver.is_settled(self.storage) && phase == Phase::Open && !(pressed | published) && taken == 0
     }
 
-    /// What is to be done with the transport now, of which the application is told if it takes less than it is sent.
-    pub(crate) fn next<C: Calls<S, T>>(
-        &mut self,
-        calls: &C,
-        local: &mut Local<T>,
-        storage: &mut Storage,
-        transport: &mut impl Transport,
-    ) -> Next {
-        let next = self.driver.next(storage, local.now);
+    /// What is to be done with the transport now; the application is told if that takes less than it is given.
+    pub(crate) fn next(&mut self) -> Next {
+        let next = self.session.driver.next(self.storage, self.local.now);
         // What the application sends then is no answer to the peer.
-        self.leave(storage);
-        let held = self.driver.is_held();
-        self.here(local, storage, transport).press(calls, held);
+        self.leave();
+        let (calls, held) = (self.calls, self.session.driver.is_held());
+        self.here().press(calls, held);
         next
     }
 
     /// It is another session's turn.
     #[inline]
-    pub(crate) fn leave(&mut self, storage: &mut Storage) {
-        self.driver.leave(storage);
+    pub(crate) fn leave(&mut self) {
+        self.session.driver.leave(self.storage);
     }
 
     /// The transport is closed: the application is told, if it was not.
-    pub(crate) fn close<C: Calls<S, T>>(
-        &mut self,
-        calls: &C,
-        local: &mut Local<T>,
-        storage: &mut Storage,
-        transport: &mut impl Transport,
-    ) {
-        self.here(local, storage, transport).end(calls, Closed::abnormal(None));
-        self.leave(storage);
+    pub(crate) fn close(&mut self) {
+        let calls = self.calls;
+        self.here().end(calls, Closed::abnormal(None));
+        self.leave();
     }
 }

@@ -8,7 +8,7 @@ use crate::conn::{Conn, Task};
 use crate::handle::Handle;
 use crate::handler::Handler;
 use crate::mailbox::{Mailbox, Shared};
-use crate::session::{Lent, Local, Phase, Place, Seat, Session};
+use crate::session::{Active, Lent, Local, Phase, Place, Seat, Session};
 use crate::stats::Stats;
 use memory::Memory;
 use sockless::bytes::Buf;
@@ -168,7 +168,7 @@ impl<H: Handler> Peer<H> {
     ///
     /// # Errors
     /// As [`send`](Self::send), and [`CloseCode`](SendError::CloseCode) or [`LongControl`](SendError::LongControl).
-    pub fn close(&mut self, code: Code, reason: &str) -> Result<(), SendError> {
+    pub fn close(&mut self, code: impl Into<Code>, reason: &str) -> Result<(), SendError> {
         self.client.close(code, reason)?;
         self.run();
         Ok(())
@@ -274,8 +274,7 @@ impl<H: Handler> Peer<H> {
 impl<H: Handler> Peer<H> {
     /// Calls something with the connection, as its handler is called.
     pub fn call<R>(&mut self, call: impl FnOnce(&mut Conn<'_, H::State>) -> R) -> R {
-        let here = self.session.here(&mut self.local, &mut self.storage, &mut self.memory);
-        let result = call(&mut Conn::new(Lent::Here(here)));
+        let result = call(&mut Conn::new(Lent::Here(self.active().here())));
         self.run();
         result
     }
@@ -298,23 +297,28 @@ impl<H: Handler> Peer<H> {
 }
 
 impl<H: Handler> Peer<H> {
+    fn active(&mut self) -> Active<'_, H::State, Task<H::State>, H, Memory> {
+        let Self { handler, session, local, storage, memory, .. } = self;
+        Active { session, calls: handler, local, storage, transport: memory }
+    }
+
     /// A turn of either end; whether there is more to do.
     fn turn(&mut self) -> bool {
-        let Self { handler, session, local, storage, memory, client, .. } = self;
-        io::copy(&mut client.outbound().reader(), &mut memory.input).expect("memory takes all");
-        memory.is_full = self.stopped;
-        session.seat.blocked &= self.stopped;
-        session.seat.dirty = false;
-        local.dirty.clear();
-        session.read(&*handler, local, storage, memory, true);
-        session.flush(local, storage, memory);
-        let next = session.next(&*handler, local, storage, memory);
+        io::copy(&mut self.client.outbound().reader(), &mut self.memory.input).expect("memory takes all");
+        self.memory.is_full = self.stopped;
+        self.session.seat.blocked &= self.stopped;
+        self.session.seat.dirty = false;
+        self.local.dirty.clear();
+        let mut active = self.active();
+        active.read(true);
+        active.flush();
+        let next = active.next();
         self.deadline = next.deadline;
         let told = self.obey();
         self.take_output();
         if next.close {
             self.ended = true;
-            self.session.close(&self.handler, &mut self.local, &mut self.storage, &mut self.memory);
+            self.active().close();
             self.take_published();
             // It was told how it ended, or is now left without a word.
             _ = self.client.receive_eof();
@@ -332,17 +336,15 @@ impl<H: Handler> Peer<H> {
         let told = !commands.is_empty();
         for command in commands {
             self.take_published();
-            let Self { handler, session, local, storage, memory, .. } = self;
-            let is_open = session.seat.phase == Phase::Open;
+            let is_open = self.is_open();
             match command {
-                Command::To(ID, act) => session.act(&*handler, local, storage, memory, act),
-                Command::Each(task) if is_open => session.act(&*handler, local, storage, memory, Act::Run(task)),
-                Command::Shutdown(_) if is_open => session.call(&*handler, local, storage, memory, Call::Shutdown),
+                Command::To(ID, act) => self.active().act(act),
+                Command::Each(task) if is_open => self.active().act(Act::Run(task)),
+                Command::Shutdown(_) if is_open => self.active().call(Call::Shutdown),
                 Command::Publish(audience, message) => {
-                    let subscribed =
-                        audience.topic.as_ref().is_none_or(|topic| local.topics.members(topic).count() > 0);
+                    let subscribed = audience.topic.as_ref().is_none_or(|topic| self.local.topics.count(topic) > 0);
                     if is_open && subscribed && audience.except != Some(ID) {
-                        session.deliver(local, &message);
+                        self.session.deliver(&mut self.local, &message);
                     }
                     self.published.push(Published::new(audience, message));
                 }

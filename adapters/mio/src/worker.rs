@@ -14,7 +14,7 @@ use crate::listener::Listener;
 use crate::mailbox::Shared;
 use crate::pool::Pool;
 use crate::report::Report;
-use crate::session::{Job, Local, Phase, Session};
+use crate::session::{Active, Job, Local, Phase, Session};
 use crate::settings::Settings;
 use crate::stream::Stream;
 use crate::transport::Transport;
@@ -94,6 +94,9 @@ pub(crate) struct Worker<H: Handler> {
     closed: usize,
     _presence: Presence<Task<H::State>>,
 }
+
+/// A session of a handler's, whose turn it is.
+type Served<'a, H> = Active<'a, <H as Handler>::State, Task<<H as Handler>::State>, H, Stream>;
 
 /// The pool of a server.
 pub(crate) type Calling<H> = Pool<<H as Handler>::State, Job<Task<<H as Handler>::State>>>;
@@ -239,12 +242,20 @@ impl<H: Handler> Worker<H> {
 
     // ---- connections
 
+    /// A session whose turn it is.
+    #[inline]
+    fn at(&mut self, key: usize) -> Option<Served<'_, H>> {
+        let Entry { session, stream, .. } = self.entries.get_mut(key)?;
+        let (calls, local, storage) = (&*self.handler, &mut self.local, &mut self.storage);
+        Some(Active { session, calls, local, storage, transport: stream })
+    }
+
     /// Something happened to a connection's socket. The key may have got another connection meanwhile, to which it means
     /// nothing.
     fn ready(&mut self, key: usize, event: &Event, others_follow: bool) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         if entry.stream.ready(event) {
-            entry.session.hung_up();
+            entry.session.driver.hung_up();
         }
         if event.is_writable() || event.is_write_closed() || event.is_error() {
             entry.session.seat.blocked = false;
@@ -257,11 +268,12 @@ impl<H: Handler> Worker<H> {
 
     /// Reads once if there is something, and sees, perhaps together with the others that follow, what is to be done next.
     fn serve(&mut self, key: usize, others_follow: bool) {
-        let Some(Entry { session, stream, .. }) = self.entries.get_mut(key) else { return };
-        session.read(&*self.handler, &mut self.local, &mut self.storage, stream, false);
-        let waits = others_follow && (1..=MOST_BATCHED).contains(&session.connection().queued());
-        if waits && self.answers.len() + 1 < BATCH {
-            session.leave(&mut self.storage);
+        let batched = self.answers.len();
+        let Some(mut active) = self.at(key) else { return };
+        active.read(false);
+        let waits = others_follow && (1..=MOST_BATCHED).contains(&active.session.connection().queued());
+        if waits && batched + 1 < BATCH {
+            active.leave();
             self.answers.push(key as u32);
             self.deliver_all();
         } else {
@@ -286,8 +298,9 @@ impl<H: Handler> Worker<H> {
         }
         entry.armed = 0;
         self.dial(key);
-        let Entry { session, stream, .. } = &mut self.entries[key];
-        session.read(&*self.handler, &mut self.local, &mut self.storage, stream, true);
+        if let Some(mut active) = self.at(key) {
+            active.read(true);
+        }
         self.settle(key);
     }
 
@@ -303,11 +316,11 @@ impl<H: Handler> Worker<H> {
 
     /// Writes what waits, and does with the socket what the connection wants.
     fn settle(&mut self, key: usize) {
-        let Some(Entry { session, stream, .. }) = self.entries.get_mut(key) else { return };
-        session.flush(&mut self.local, &mut self.storage, stream);
-        if session.is_at_ease(&self.storage) {
-            session.leave(&mut self.storage);
-            if stream.is_readable() {
+        let Some(mut active) = self.at(key) else { return };
+        active.flush();
+        if active.is_at_ease() {
+            active.leave();
+            if active.transport.is_readable() {
                 self.read_again(key);
             }
         } else {
@@ -318,19 +331,20 @@ impl<H: Handler> Worker<H> {
 
     /// The same for a connection to which more has happened than messages.
     fn settle_all(&mut self, key: usize) {
-        let Entry { session, stream, .. } = &mut self.entries[key];
-        let next = session.next(&*self.handler, &mut self.local, &mut self.storage, stream);
-        let Next { again, read, shutdown, close, deadline, .. } = next;
+        let Some(mut active) = self.at(key) else { return };
+        let Next { again, read, shutdown, close, deadline, .. } = active.next();
+        let stream = active.transport;
         if shutdown {
             stream.shutdown();
         }
         if close {
             return self.close(key);
         }
+        let again = again || read && stream.is_readable();
         if let Some(deadline) = deadline.into_iter().chain(stream.dial_at()).min() {
             self.arm(key, wheel::tick(deadline));
         }
-        if again || read && self.entries[key].stream.is_readable() {
+        if again {
             self.read_again(key);
         }
     }
@@ -360,10 +374,10 @@ impl<H: Handler> Worker<H> {
 
     /// Lets a connection go.
     fn close(&mut self, key: usize) {
-        let Entry { session, stream, .. } = &mut self.entries[key];
+        let Some(mut active) = self.at(key) else { return };
         // What the application ended without waiting for the peer.
-        session.close(&*self.handler, &mut self.local, &mut self.storage, stream);
-        stream.say_goodbye();
+        active.close();
+        active.transport.say_goodbye();
         let mut entry = self.entries.remove(key);
         // What is closed is deregistered all the same.
         _ = entry.stream.deregister(self.poll.registry());
@@ -391,11 +405,9 @@ impl<H: Handler> Worker<H> {
         self.listeners.clear();
         let keys: Vec<_> = self.entries.iter().map(|(key, _)| key).collect();
         for key in keys {
-            let Entry { session, stream, .. } = &mut self.entries[key];
-            match session.seat.phase {
-                Phase::Open => {
-                    session.call(&*self.handler, &mut self.local, &mut self.storage, stream, Call::Shutdown);
-                }
+            let Some(mut active) = self.at(key) else { continue };
+            match active.session.seat.phase {
+                Phase::Open => active.call(Call::Shutdown),
                 Phase::Closed => {}
                 _ => self.close(key),
             }

@@ -169,9 +169,7 @@ impl<S, T> Here<'_, S, T> {
 
     /// Has it looked after at the end of the turn.
     pub(crate) fn touch(&mut self) {
-        if !std::mem::replace(&mut self.seat.dirty, true) {
-            self.local.dirty.push(self.seat.id.key);
-        }
+        self.seat.touch(self.local);
     }
 }
 

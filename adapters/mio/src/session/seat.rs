@@ -1,5 +1,6 @@
 //! What is known of a session besides its driver: the application's state, how far it has come, who waits for what.
 
+use super::local::Local;
 use crate::call::Call;
 use crate::command::Id;
 use crate::pool::Queue;
@@ -77,6 +78,13 @@ impl<S, T> Seat<S, T> {
             published: false,
             dirty: false,
             failure: None,
+        }
+    }
+
+    /// Has it looked after at the end of the turn.
+    pub(crate) fn touch(&mut self, local: &mut Local<T>) {
+        if !std::mem::replace(&mut self.dirty, true) {
+            local.dirty.push(self.id.key);
         }
     }
 

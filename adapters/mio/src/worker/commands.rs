@@ -1,6 +1,6 @@
 //! What other threads and handlers want of a worker's connections.
 
-use super::{Entry, Worker};
+use super::Worker;
 use crate::call::Call;
 use crate::command::{Act, Audience, Command, Id};
 use crate::conn::Task;
@@ -25,10 +25,8 @@ impl<H: Handler> Worker<H> {
             Command::Shutdown(patience) => self.shut_down(patience),
             Command::Each(each) => {
                 for key in self.open_keys() {
-                    let Entry { session, stream, .. } = &mut self.entries[key as usize];
-                    if let Some(task) = each.share() {
-                        let (handler, local, storage) = (&*self.handler, &mut self.local, &mut self.storage);
-                        session.call(handler, local, storage, stream, Call::Task(task));
+                    if let (Some(mut active), Some(task)) = (self.at(key as usize), each.share()) {
+                        active.call(Call::Task(task));
                     }
                 }
             }
@@ -37,11 +35,8 @@ impl<H: Handler> Worker<H> {
     }
 
     fn act(&mut self, id: Id, act: Act<Task<H::State>>) {
-        let entry = self.entries.get_mut(id.key as usize).filter(|entry| entry.session.seat.id == id);
-        match (entry, act) {
-            (Some(Entry { session, stream, .. }), act) => {
-                session.act(&*self.handler, &mut self.local, &mut self.storage, stream, act);
-            }
+        match (self.at(id.key as usize).filter(|active| active.session.seat.id == id), act) {
+            (Some(mut active), act) => active.act(act),
             (None, Act::Send(parcel, _)) => {
                 self.local.stats.dropped += 1;
                 self.local.shared.mailboxes[usize::from(id.worker)].forget(id.key, parcel.cost());

@@ -24,8 +24,9 @@ impl<H: Handler> Worker<H> {
             self.local.stats.refused += 1;
             return;
         };
-        let Entry { session, stream, .. } = &mut self.entries[key];
-        session.call(&*self.handler, &mut self.local, &mut self.storage, stream, Call::Task(prepare));
+        if let Some(mut active) = self.at(key) {
+            active.call(Call::Task(prepare));
+        }
         self.dial(key);
     }
 
@@ -41,7 +42,7 @@ impl<H: Handler> Worker<H> {
                     stream.set_nodelay();
                 }
             }
-            Err(error) => session.fail(&*self.handler, &mut self.local, &mut self.storage, stream, error),
+            Err(error) => _ = self.at(key).map(|mut active| active.fail(error)),
         }
     }
 }
