@@ -1051,3 +1051,63 @@ fn messages_are_passed_on_and_none_is_lost_where_nothing_is_taken() {
     assert!(storage.work() > 90);
     assert_eq!(sent(&mut to), [(0x82, vec![8; 90])]);
 }
+
+#[test]
+fn each_frame_of_a_message_is_work() {
+    for each in [false, true] {
+        let mut storage = Storage::new(4 << 20);
+        let mut end = End::open(Role::Server, quiet());
+        end.each = each;
+        let message = [&[(0x02, &b""[..])][..], &[(0, &b""[..]); 3998], &[(0x80, &b""[..])]].concat();
+        let (mut from, mut to) = (Wire::new(usize::MAX), Wire::new(usize::MAX));
+        from.bytes.extend(frames_to(Role::Server, &message).repeat(100));
+        end.turn(&mut storage, [&mut from, &mut to], ms(1), |_, _| {});
+        let told = end.events().len();
+        assert!((8..=9).contains(&told), "{told} messages of 4000 fragments");
+    }
+}
+
+#[test]
+fn the_rest_of_a_large_message_is_kept_for_its_turn() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Client, quiet()));
+    let payload: Vec<u8> = (0..300_000).map(|at| at as u8).collect();
+    let message = frame_to(Role::Client, 0x82, &payload);
+    let (mut rest, mut told) = (&message[..], None);
+    while told.is_none() {
+        let space = driver.space(&mut storage);
+        let n = space.len().min(rest.len());
+        space[..n].copy_from_slice(&rest[..n]);
+        rest = &rest[n..];
+        driver.received(&mut storage, n, ms(1));
+        // Others have their turn first, on the same storage.
+        driver.pause();
+        assert_eq!(driver.event(&mut storage, ms(1)), Ok(None));
+        assert!(!driver.is_settled(&storage));
+        driver.leave(&mut storage);
+        let mut other = End::open(Role::Server, quiet());
+        other.take(&mut storage, &frame_to(Role::Server, 0x81, b"mine"), ms(1));
+        assert_eq!(other.events(), [Ok(Event::Text("mine".into()))]);
+        driver.resume();
+        let next = driver.next(&mut storage, ms(1));
+        assert!(next.again && !next.read, "{next:?}");
+        told = driver.event(&mut storage, ms(1)).unwrap().map(Event::into_owned);
+        driver.leave(&mut storage);
+    }
+    assert_eq!(told, Some(Event::Binary(payload.into())));
+}
+
+#[test]
+fn a_closing_handshake_has_all_of_its_time_though_nothing_was_heard_for_long() {
+    let mut storage = Storage::new(4096);
+    let mut config = keepalive();
+    config.keepalive.ping = None;
+    let mut end = End::open(Role::Server, config);
+    end.take(&mut storage, b"", ms(0));
+    end.take(&mut storage, &frame_to(Role::Server, 0x82, b"hello"), ms(100));
+    assert_eq!(end.events(), [Ok(binary(b"hello"))]);
+    end.driver.connection().close(Code::AWAY, "").unwrap();
+    end.take(&mut storage, b"", ms(9000));
+    assert_eq!(end.events(), []);
+    assert_eq!(end.driver.next(&mut storage, ms(9000)).deadline, Some(ms(9700)));
+}

@@ -102,9 +102,18 @@ impl Connection {
     /// ```
     #[allow(clippy::result_large_err)] // The error is the connection, given back.
     pub fn split(self) -> Result<(Receiver, Sender), Self> {
-        match (self.sender.state(), &self.opening) {
-            (State::Open | State::Closing, None) => Ok((self.receiver, self.sender)),
-            _ => Err(self),
+        match self.state() {
+            State::Closed => Err(self),
+            _ => self.into_halves(),
+        }
+    }
+
+    /// The same, also where it has ended.
+    #[allow(clippy::result_large_err)] // The error is the connection, given back.
+    pub(crate) fn into_halves(self) -> Result<(Receiver, Sender), Self> {
+        match (self.state(), &self.opening) {
+            (State::Connecting, _) | (_, Some(_)) => Err(self),
+            _ => Ok((self.receiver, self.sender)),
         }
     }
 }
@@ -151,6 +160,11 @@ impl Connection {
     #[inline]
     pub fn sender(&self) -> &Sender {
         &self.sender
+    }
+
+    #[inline]
+    pub(crate) fn receiver(&self) -> &Receiver {
+        &self.receiver
     }
 
     #[inline]

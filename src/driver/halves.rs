@@ -96,11 +96,11 @@ impl Driver {
     /// ```
     ///
     /// # Errors
-    /// The driver itself, if its connection is not open, or holds events of bytes that came before it was.
+    /// The driver itself, if its connection is not open yet, or holds events of bytes that came before it was.
     #[allow(clippy::result_large_err)] // The error is the driver, given back.
     pub fn split(self) -> Result<(Reading, Writing), Self> {
         let Self { connection, progress } = self;
-        match connection.split() {
+        match connection.into_halves() {
             Ok((receiver, sender)) => {
                 let (progress, of_writing) = progress.split();
                 let heard = receiver.traffic().bytes;
@@ -137,7 +137,13 @@ impl Reading {
     /// So many bytes were read into the [`space`](Self::space). None: the transport has ended, by itself or by an error.
     #[inline]
     pub fn received(&mut self, storage: &mut Storage, len: usize) {
-        self.progress.received(&self.receiver, storage, len, Duration::ZERO);
+        self.progress.received(&self.receiver, storage, len, None);
+    }
+
+    /// As [`Driver::received_nothing`].
+    #[inline]
+    pub fn received_nothing(&mut self, storage: &mut Storage) {
+        self.progress.received_nothing(&self.receiver, storage);
     }
 
     /// The next event, as [`Driver::event`] tells it; `tell` is given what the writing half has to know.
@@ -188,6 +194,12 @@ impl Reading {
                 }
             }
         }
+    }
+
+    /// Whether all that was read is taken and told: nothing is left that waits for another read.
+    #[inline]
+    pub fn is_settled(&self, storage: &Storage) -> bool {
+        !self.progress.has_left(storage)
     }
 
     /// Bytes that have been heard, for [`Writing::judge`].

@@ -22,6 +22,8 @@ pub(super) trait Incoming {
     /// Whether the closing handshake has begun, or the end has come.
     fn is_closing(&self) -> bool;
     fn is_compressed(&self) -> bool;
+    /// Frames that have come.
+    fn frames(&self) -> u64;
     /// Whether a request waits to be answered, behind which the connection may hold input.
     fn awaits_answer(&self) -> bool;
     /// Bytes that wait to go out, as far as that matters to who reads.
@@ -72,6 +74,11 @@ impl Incoming for Connection {
     #[inline]
     fn is_compressed(&self) -> bool {
         self.negotiated().is_compressed()
+    }
+
+    #[inline]
+    fn frames(&self) -> u64 {
+        self.receiver().traffic().frames
     }
 
     fn awaits_answer(&self) -> bool {
@@ -135,6 +142,11 @@ impl Incoming for Receiver {
     #[inline]
     fn is_compressed(&self) -> bool {
         self.negotiated().is_compressed()
+    }
+
+    #[inline]
+    fn frames(&self) -> u64 {
+        self.traffic().frames
     }
 
     fn awaits_answer(&self) -> bool {

@@ -15,8 +15,11 @@ mod writing;
 
 use crate::connection::Connection;
 use crate::event::Event;
+use crate::message::Message;
 use crate::send::outgoing::Outgoing;
-use crate::wire::error::{ProtocolError, RelayError};
+use crate::send::sender::Sender;
+use crate::send::through::Through;
+use crate::wire::error::{ProtocolError, RelayError, SendError};
 use core::fmt;
 use core::time::Duration;
 
@@ -105,6 +108,12 @@ impl Driver {
         &self.connection
     }
 
+    /// The sending half of the connection, to send and to close; a [writing half](Writing) has it too.
+    #[inline]
+    pub fn sender(&mut self) -> &mut Sender {
+        self.connection.sender_mut()
+    }
+
     // ---- reading
 
     /// Where the next read goes: never empty; the bytes in it mean nothing.
@@ -120,7 +129,13 @@ impl Driver {
     /// ended, by itself or by an error.
     #[inline]
     pub fn received(&mut self, storage: &mut Storage, len: usize, now: Duration) {
-        self.progress.received(&self.connection, storage, len, now);
+        self.progress.received(&self.connection, storage, len, Some(now));
+    }
+
+    /// The same, of a loop that does not look at the clock for each read: what came counts as heard when the time is judged.
+    #[inline]
+    pub fn received_lately(&mut self, storage: &mut Storage, len: usize) {
+        self.progress.received(&self.connection, storage, len, None);
     }
 
     /// Reads once, if reading is wanted; whether there may be more to read at once. The time is that behind the read, which may
@@ -164,6 +179,14 @@ impl Driver {
     #[inline]
     pub fn received_nothing(&mut self, storage: &mut Storage) {
         self.progress.received_nothing(&self.connection, storage);
+    }
+
+    /// Judges the time though there may be more to read, for a loop that reads on only when its peer takes what it is sent.
+    ///
+    /// # Errors
+    /// A deadline that ends the connection.
+    pub fn judge(&mut self, now: Duration) -> Result<(), ProtocolError> {
+        self.progress.judge(&mut self.connection, now).map(drop)
     }
 
     /// The next event; `None` when it is time to write: all input is taken, or this turn has done its part.
@@ -269,6 +292,15 @@ impl Driver {
     #[inline]
     pub fn lend(&mut self, storage: &mut Storage) {
         self.progress.lend(self.connection.sender_mut(), storage);
+    }
+
+    /// As [`Connection::send_through`]; of a lent outbox, the room stays.
+    ///
+    /// # Errors
+    /// As [`Connection::send_through`].
+    pub fn send_through<'a>(&'a mut self, message: &'a Message<'_>) -> Result<Through<'a>, SendError> {
+        let through = self.connection.send_through(message)?;
+        Ok(if self.progress.has(Progress::LENT) { through.retaining(usize::MAX) } else { through })
     }
 
     /// Writes what is outbound with as few calls as it takes, until the transport takes less than it is offered; whether all

@@ -88,8 +88,9 @@ impl Progress {
     }
 
     pub(super) fn resume(&mut self) {
+        let paused = self.has(Self::PAUSED);
         self.set(Self::PAUSED, false);
-        if let Some(rare) = &mut self.rare {
+        if let Some(rare) = self.rare.as_mut().filter(|_| paused) {
             rare.linger = None;
         }
     }

@@ -56,6 +56,14 @@ impl Progress {
         here || self.has_any(Self::EOF | Self::OWED) || self.has_kept()
     }
 
+    /// Whether anything is left of what was read.
+    #[inline]
+    pub(super) fn has_left(&self, storage: &Storage) -> bool {
+        self.has_any(Self::EOF | Self::OWED)
+            || self.has(Self::HERE) && (storage.len() > 0 || storage.tail > 0)
+            || self.has_kept()
+    }
+
     /// Whether the transport should be read.
     #[inline]
     pub(super) fn reads(&self, connection: &impl Incoming, storage: &Storage) -> bool {
@@ -69,12 +77,20 @@ impl Progress {
     }
 
     #[inline]
-    pub(super) fn received(&mut self, connection: &impl Incoming, storage: &mut Storage, len: usize, now: Duration) {
+    pub(super) fn received(
+        &mut self,
+        connection: &impl Incoming,
+        storage: &mut Storage,
+        len: usize,
+        now: Option<Duration>,
+    ) {
         storage.ask(connection.queued());
         if len == 0 {
             return self.set(Self::EOF, true);
         }
-        self.hear(now);
+        if let Some(now) = now {
+            self.hear(now);
+        }
         if storage.is_tail {
             (storage.tail, storage.full, storage.is_special) = (len, false, true);
         } else {
@@ -107,7 +123,17 @@ impl Progress {
         if self.goes_on(connection, storage) {
             return self.decode(connection, storage, now, receive);
         }
+        if self.is_dry(storage) {
+            return Ok(None);
+        }
         self.any_event(connection, storage, now, whole, receive)
+    }
+
+    /// Whether all input is taken, and no deadline has come nearer.
+    #[inline]
+    fn is_dry(&self, storage: &Storage) -> bool {
+        let input = if self.has(Self::HERE) { storage.at < storage.end || storage.tail > 0 } else { self.has_kept() };
+        self.flags() & (Self::TIMED | Self::EOF | Self::OWED | Self::STOPPED) == Self::TIMED && !input && !storage.idle
     }
 
     /// Whether there is input to decode, and nothing else to mind.
@@ -141,15 +167,6 @@ impl Progress {
                 return Ok(());
             }
         }
-    }
-
-    /// Whether all input is taken, and no deadline has come nearer.
-    #[inline]
-    fn is_dry(&self, storage: &Storage) -> bool {
-        self.flags() & (Self::TIMED | Self::STOPPED | Self::EOF | Self::OWED) == Self::TIMED
-            && storage.at == storage.end
-            && !storage.is_special
-            && !storage.idle
     }
 
     /// Takes an event of any kind, if there is one. Apart, so that the compiler writes what `take` does where messages are taken, and
@@ -244,6 +261,7 @@ impl Progress {
         let input = if storage.is_kept { &mut storage.kept[..] } else { &mut storage.buffer[..] };
         let end = storage.at + work::portion(connection, storage.end - storage.at);
         let mut input = &mut input[storage.at..end];
+        let frames = connection.frames();
         let result = receive(connection, &mut input);
         let at = end - input.len();
         let taken = at - mem::replace(&mut storage.at, at);
@@ -254,13 +272,13 @@ impl Progress {
             )) => {}
             Ok(Some(event)) => {
                 let (work, must_write) = self.told(connection, event, taken);
-                storage.work += work;
+                storage.work += work + work::fragments(connection, frames);
                 storage.must_write |= must_write;
                 storage.is_special |= must_write;
             }
             Ok(None) => {
                 self.set(Self::OWED, connection.awaits_answer());
-                storage.work += work::inflating(connection, taken);
+                storage.work += work::inflating(connection, taken) + work::fragments(connection, frames);
                 if at < storage.end {
                     // The rest of what is compressed comes when it was the others' turn.
                     storage.is_special = true;
@@ -289,7 +307,7 @@ impl Progress {
                 self.set(Self::TIMED, false);
                 self.set(Self::OWED, self.has(Self::OWED) || matches!(event, Event::Request(_)));
                 // The next ping's answer would take the place of this one's.
-                return if matches!(event, Event::Ping(_)) { (work::PING, true) } else { (0, false) };
+                return if matches!(event, Event::Ping(_)) { (work::PING, true) } else { (work::RARE, false) };
             }
         };
         (payload + work::inflating(connection, taken), false)
@@ -371,12 +389,13 @@ impl Progress {
     }
 
     #[inline(never)]
-    fn judge(
+    pub(super) fn judge(
         &mut self,
         connection: &mut impl Incoming,
         now: Duration,
     ) -> Result<Option<Event<'static>>, ProtocolError> {
-        let result = match self.take_heard(now) {
+        // A closing handshake begins after all that was heard before.
+        let result = match self.take_heard(now).filter(|_| connection.is_open()) {
             Some(heard) => connection.handle_timeout(heard),
             None => Ok(None),
         };
@@ -392,8 +411,9 @@ impl Progress {
     pub(super) fn judged(&mut self, open: bool, ended: Option<ProtocolError>) {
         self.set(Self::TIMED, open);
         self.set(Self::ARMED, false);
-        // A dead peer is not waited for.
-        self.set(Self::DEAD, self.has(Self::DEAD) || ended == Some(ProtocolError::PongTimeout));
+        // A peer that is silent is not waited for.
+        let dead = matches!(ended, Some(ProtocolError::PongTimeout | ProtocolError::IdleTimeout));
+        self.set(Self::DEAD, self.has(Self::DEAD) || dead);
     }
 }
 

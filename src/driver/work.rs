@@ -8,6 +8,9 @@ pub(super) const MOST: usize = 4 << 20;
 /// What an event costs besides its payload.
 pub(super) const EVENT: usize = 128;
 
+/// What an event costs that is no message, besides.
+pub(super) const RARE: usize = 512;
+
 /// What a ping costs, whose answer is written before the next is read.
 pub(super) const PING: usize = 16 << 10;
 
@@ -28,4 +31,10 @@ pub(super) fn portion(connection: &impl Incoming, len: usize) -> usize {
 #[inline]
 pub(super) fn inflating(connection: &impl Incoming, taken: usize) -> usize {
     if connection.is_compressed() { taken * CODEC } else { 0 }
+}
+
+/// What it cost to take the frames of which a message is put together, but for one.
+pub(super) fn fragments(connection: &impl Incoming, frames_before: u64) -> usize {
+    let frames = (connection.frames() - frames_before) as usize;
+    frames.saturating_sub(1).saturating_mul(EVENT)
 }

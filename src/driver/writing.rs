@@ -93,10 +93,7 @@ impl Progress {
 
     #[inline]
     pub(super) fn is_settled(&self, connection: &Connection, storage: &Storage) -> bool {
-        let here = self.has(Self::HERE) && (storage.len() > 0 || storage.tail > 0);
-        let input = here || self.has_kept();
-        let stops = input || self.has_any(Self::STOPPED | Self::EOF | Self::OWED);
-        !stops && self.is_settled_out(connection.sender())
+        !self.has_any(Self::STOPPED) && !self.has_left(storage) && self.is_settled_out(connection.sender())
     }
 
     /// The part of it that is of writing, time and the end.

@@ -313,7 +313,7 @@ impl Client {
                 event => event?,
             };
             match event {
-                Event::Open(response) => return Ok((opening.open(response.subprotocol())?, response)),
+                Event::Open(response) => return Ok((opening.open(response.subprotocol()), response)),
                 Event::Rejected(response) => return Err(ConnectError::Rejected(Box::new(response))),
                 _ => {}
             }

@@ -1,13 +1,14 @@
 //! How a connection is driven by whoever polls its reading side: the one loop of the whole and of the halves.
 
 use crate::alarm::Alarm;
+use crate::buffer::lent;
 use crate::error::Error;
 use crate::message::{Event, Piece, Told};
 use crate::reading::{Mode, Reading};
-use crate::writing::Turn;
-use sockless::{Close, Fact, Message, ProtocolError, RelayError};
+use sockless::driver::{Next, Storage};
+use sockless::{Close, Message, RelayError};
 use std::borrow::Cow;
-use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, ready};
 
@@ -18,37 +19,44 @@ pub(crate) trait Drive {
 
     fn reading(&mut self) -> &mut Reading;
 
-    /// The same, and where answers are left.
-    fn parts(&mut self) -> (&mut Reading, &mut Self::Side);
-
-    /// Waits while so much of what answered messages from within reading is not yet written that a server does not read on.
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    /// Where answers are left.
+    fn side(&mut self) -> &mut Self::Side;
 
     fn alarm(&self) -> &Arc<Alarm>;
 
     /// Whether the alarm rang since the last turn, perhaps before it knew whom to wake.
     fn must_look_again(&self) -> bool;
 
-    /// [`Reading::poll_read`].
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>>;
+    /// Somebody begins to receive.
+    fn begin(&mut self, storage: &mut Storage);
 
-    /// The peer's silence is this end's, which does not read: it is no evidence.
-    fn excuse(&mut self);
+    /// The next event; `None` when it is time to write.
+    fn event<'a>(
+        &mut self,
+        storage: &'a mut Storage,
+        mode: &mut Mode<'_>,
+    ) -> Result<Option<sockless::Event<'a>>, RelayError>;
 
-    /// Tells the writing side what the reading side has found.
-    fn tell(&mut self, fact: Fact);
+    /// Reads once.
+    fn poll_read(&mut self, cx: &mut Context<'_>, storage: &mut Storage) -> Poll<()>;
 
-    /// Does the work of the writing side. With `judge`, there was no more to be read when the time became due.
-    ///
-    /// # Errors
-    /// A deadline that ended the connection, and the transport.
-    fn turn(&mut self, judge: bool) -> Result<Turn, ProtocolError>;
+    /// Does the work of the writing side; what is to be done next.
+    fn turn(&mut self, storage: &mut Storage) -> Next;
+
+    /// Whether there is nothing to do but reading on.
+    fn is_settled(&self, storage: &Storage) -> bool;
 
     /// [`Writing::is_due`](crate::writing::Writing::is_due).
     fn is_due(&self) -> bool;
 
-    /// Somebody begins to receive.
-    fn begin(&mut self);
+    /// What there was to be read has been: has the time judged.
+    fn judge(&mut self, storage: &mut Storage);
+
+    /// Gives back what is lent.
+    fn leave(&mut self, storage: &mut Storage);
+
+    /// Something else than a message came, behind which the time is judged.
+    fn handle_rare(&mut self) {}
 
     /// Notes what the peer's close frame said.
     fn handle_close(&mut self, close: &Close<'static>);
@@ -62,10 +70,13 @@ pub(crate) trait Drive {
         mut mode: Mode<'_>,
         take: &mut impl FnMut(Message<'_>, &mut Self::Side) -> Option<T>,
     ) -> Poll<Result<Option<Told<T>>, Error>> {
-        self.begin();
         self.reading().pieces = matches!(mode, Mode::Piece);
-        let poll = self.poll_decoded(cx, &mut mode, take);
-        self.reading().put_away();
+        let poll = lent(|storage| {
+            self.begin(storage);
+            let poll = self.poll_decoded(cx, storage, &mut mode, take);
+            self.leave(storage);
+            poll
+        });
         if poll.is_pending() {
             if self.reading().waits_anew(cx.waker()) {
                 self.alarm().wait_to_read(cx.waker());
@@ -85,151 +96,123 @@ pub(crate) trait Drive {
     fn poll_decoded<T>(
         &mut self,
         cx: &mut Context<'_>,
+        storage: &mut Storage,
         mode: &mut Mode<'_>,
         take: &mut impl FnMut(Message<'_>, &mut Self::Side) -> Option<T>,
     ) -> Poll<Result<Option<Told<T>>, Error>> {
+        let mut asked = false;
+        ready!(self.reading().poll_turn(cx));
         'next: loop {
-            let (reading, side) = self.parts();
-            ready!(reading.poll_turn(cx));
             let message = 'message: {
-                'dry: {
-                    match reading.next_kept(mode) {
-                        None => {}
-                        Some(Told::Message(message)) => break 'message message,
-                        Some(Told::Event(event)) => return Poll::Ready(Ok(Some(Told::Event(event)))),
-                    }
-                    if reading.is_dry() {
-                        break 'dry;
-                    }
-                    let result = if reading.has_input(mode) {
-                        match reading.receive() {
-                            // The common ones, of which nothing but a pointer and a length is moved, not even through memory.
-                            Ok(Some(sockless::Event::Binary(bytes))) => match bytes {
-                                Cow::Borrowed(bytes) => break 'message Message::Binary(Cow::Borrowed(bytes)),
-                                own => Ok(Some(sockless::Event::Binary(own))),
-                            },
-                            Ok(Some(sockless::Event::Text(text))) => match text {
-                                Cow::Borrowed(text) => break 'message Message::Text(Cow::Borrowed(text)),
-                                own => Ok(Some(sockless::Event::Text(own))),
-                            },
-                            result => result.map_err(RelayError::Peer),
-                        }
-                    } else {
-                        reading.receive_any(mode)
-                    };
-                    match result.map(|event| event.map(sort)) {
-                        Ok(Some(Sorted::Message(message))) => break 'message message,
-                        Ok(Some(Sorted::Event(event, fact))) => {
-                            let Some(event) = reading.join_later(event, mode) else { continue 'next };
-                            self.handle_event(&event, fact);
-                            return Poll::Ready(Ok(Some(Told::Event(event))));
-                        }
-                        Ok(Some(Sorted::Nothing)) => continue 'next,
-                        Ok(None) => {}
-                        Err(error) => match self.handle_error(error) {
-                            Some(error) => return Poll::Ready(Err(error)),
-                            None => continue 'next,
-                        },
-                    }
+                match self.reading().next_kept(mode) {
+                    None => {}
+                    Some(Told::Message(message)) => break 'message message,
+                    Some(Told::Event(event)) => return Poll::Ready(Ok(Some(Told::Event(event)))),
                 }
-                ready!(self.step(cx, mode));
-                if self.reading().is_over() {
-                    return Poll::Ready(Ok(None));
+                let result = match self.event(storage, mode) {
+                    // The common ones, of which nothing but a pointer and a length is moved, not even through memory.
+                    Ok(Some(sockless::Event::Binary(bytes))) => match bytes {
+                        Cow::Borrowed(bytes) => break 'message Message::Binary(Cow::Borrowed(bytes)),
+                        own => Ok(Some(Sorted::Message(Message::Binary(own)))),
+                    },
+                    Ok(Some(sockless::Event::Text(text))) => match text {
+                        Cow::Borrowed(text) => break 'message Message::Text(Cow::Borrowed(text)),
+                        own => Ok(Some(Sorted::Message(Message::Text(own)))),
+                    },
+                    Ok(Some(event)) => Ok(Some(sort(event))),
+                    Ok(None) => Ok(None),
+                    Err(error) => Err(error),
+                };
+                match result {
+                    Ok(Some(Sorted::Message(message))) => break 'message message,
+                    Ok(Some(Sorted::Event(event))) => {
+                        let Some(event) = self.reading().join_later(event, mode) else { continue 'next };
+                        self.handle_event(&event, storage);
+                        return Poll::Ready(Ok(Some(Told::Event(event))));
+                    }
+                    Ok(Some(Sorted::Nothing)) => {}
+                    Ok(None) => {
+                        ready!(self.step(cx, storage, &mut asked));
+                        if self.reading().is_over() {
+                            return Poll::Ready(Ok(None));
+                        }
+                    }
+                    Err(RelayError::Peer(error)) => self.reading().fail(error),
+                    Err(RelayError::Send(error)) => return Poll::Ready(Err(error.into())),
                 }
                 continue 'next;
             };
-            match take(message, side) {
-                Some(made) => return Poll::Ready(Ok(Some(Told::Message(made)))),
-                None => ready!(self.poll_room(cx)),
+            if let Some(made) = take(message, self.side()) {
+                return Poll::Ready(Ok(Some(Told::Message(made))));
             }
         }
     }
 
-    /// Does a turn of the writing side, reads once, and judges the time by what was there.
-    #[inline(always)]
-    fn step(&mut self, cx: &mut Context<'_>, mode: &Mode<'_>) -> Poll<()> {
+    /// Does a turn of the writing side, reads once, and has the time judged by what was there.
+    #[inline]
+    fn step(&mut self, cx: &mut Context<'_>, storage: &mut Storage, asked: &mut bool) -> Poll<()> {
         if self.reading().is_over() {
             return Poll::Ready(());
         }
-        let judge = self.reading().take_heard();
-        let mut turn = self.turn(judge);
-        if turn == Ok(Turn::Read) && !matches!(mode, Mode::Nothing) {
-            match self.poll_read(cx) {
-                Poll::Ready(Ok(true)) => {
-                    if self.is_due() {
-                        self.reading().set_heard();
-                    }
-                    return Poll::Ready(());
-                }
-                Poll::Ready(end) => {
-                    self.reading().end(end.err());
-                    self.tell(Fact::Eof);
-                    return Poll::Ready(());
-                }
-                Poll::Pending => {}
-            }
+        self.reading().count(storage);
+        let next = self.turn(storage);
+        self.reading().note_turn(storage);
+        if next.close {
+            self.end();
+            return Poll::Ready(());
         }
-        if turn.is_ok() && self.is_due() {
-            if matches!(mode, Mode::Nothing) {
-                self.excuse();
-            }
-            turn = self.turn(true);
+        ready!(self.reading().poll_turn(cx));
+        let due = self.is_due();
+        if mem::take(&mut self.reading().heard) && due {
+            self.judge(storage);
+            return Poll::Ready(());
         }
-        match turn {
-            Ok(Turn::Read | Turn::Wait) => Poll::Pending,
-            turn => {
-                self.end_by(turn);
-                Poll::Ready(())
-            }
+        if next.again {
+            return Poll::Ready(());
         }
+        if next.read && self.poll_read(cx, storage).is_ready() {
+            (self.reading().heard, *asked) = (due, false);
+            return Poll::Ready(());
+        }
+        if *asked || !due && self.is_settled(storage) {
+            return Poll::Pending;
+        }
+        *asked = true;
+        self.judge(storage);
+        Poll::Ready(())
     }
 
-    /// Tells the writing side what matters to it; gives what is another connection's matter.
+    /// Does what another event than a message asks for.
     #[inline(never)]
-    fn handle_error(&mut self, error: RelayError) -> Option<Error> {
-        match error {
-            RelayError::Peer(error) => {
-                self.reading().fail(error.into());
-                self.tell(error.into());
-                None
-            }
-            RelayError::Send(error) => {
-                self.reading().set_owed();
-                Some(error.into())
-            }
-        }
-    }
-
-    /// Tells the writing side what matters to it.
-    #[inline(never)]
-    fn handle_event(&mut self, event: &Event, fact: Option<Fact>) {
-        self.reading().set_owed();
-        if let Some(fact) = fact {
-            self.tell(fact);
+    fn handle_event(&mut self, event: &Event, storage: &mut Storage) {
+        self.handle_rare();
+        match event {
             // The next ping's answer would take the place of this one's.
-            if matches!(fact, Fact::Ping(_)) {
-                let turn = self.turn(false);
-                self.end_by(turn);
+            Event::Ping(_) => self.drive_out(storage),
+            Event::Close(close) => {
+                self.handle_close(close);
+                // Nobody is to send any more.
+                self.alarm().wake_by_ref();
             }
-        }
-        if let Event::Close(close) = event {
-            self.handle_close(close);
-            // Nobody is to send any more.
-            self.alarm().wake_by_ref();
+            _ => {}
         }
     }
 
-    /// What the writing side has found that ends the connection.
-    #[inline(never)]
-    fn end_by(&mut self, turn: Result<Turn, ProtocolError>) {
-        match turn {
-            Ok(Turn::Over) => {}
-            Ok(_) => return,
-            // A peer that is gone is not waited for.
-            Err(error) => self.reading().fail(error.into()),
-        }
+    /// Does a turn of the writing side.
+    fn drive_out(&mut self, storage: &mut Storage) {
         if !self.reading().is_over() {
-            self.reading().set_over();
+            self.reading().count(storage);
+            if self.turn(storage).close {
+                self.end();
+            }
+            self.reading().note_turn(storage);
+        }
+    }
+
+    /// The connection has ended, and its transport.
+    #[inline(never)]
+    fn end(&mut self) {
+        if self.reading().set_over() {
             // Whoever waits for anything else is told.
             self.alarm().wake_by_ref();
         }
@@ -274,11 +257,11 @@ pub(crate) trait Drive {
     }
 }
 
-/// An event, as the writing side and the caller need it.
+/// An event, as the caller needs it.
 enum Sorted<'a> {
     Message(Message<'a>),
-    /// Another, and what the writing side has to know of it.
-    Event(Box<Event>, Option<Fact>),
+    /// Another.
+    Event(Box<Event>),
     /// One that an open connection does not have.
     Nothing,
 }
@@ -289,12 +272,6 @@ fn sort(event: sockless::Event<'_>) -> Sorted<'_> {
         sockless::Event::Binary(bytes) => Sorted::Message(Message::Binary(bytes)),
         sockless::Event::Text(text) => Sorted::Message(Message::Text(text)),
         sockless::Event::Unchecked(bytes) => Sorted::Message(Message::Unchecked(bytes)),
-        event => {
-            let fact = event.fact();
-            match Event::from_core(event) {
-                Some(event) => Sorted::Event(Box::new(event), fact),
-                None => Sorted::Nothing,
-            }
-        }
+        event => Event::from_core(event).map_or(Sorted::Nothing, |event| Sorted::Event(Box::new(event))),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::writing::Writing;
+use sockless::driver::Driver;
 use sockless::utf8::Utf8;
 use sockless::{Kind, Outbound, SendError};
 
@@ -28,7 +29,7 @@ pub(crate) struct Gathered {
 /// As [`Sender::send_fragment`](sockless::Sender::send_fragment); the part was not taken then.
 pub(crate) fn send_part(
     gathered: &mut Option<Box<Gathered>>,
-    writing: &mut Writing,
+    writing: &mut Writing<Driver>,
     kind: Kind,
     part: &[u8],
     last: bool,
@@ -78,7 +79,7 @@ impl Gathered {
     ///
     /// # Errors
     /// As [`Sender::send_fragment`](sockless::Sender::send_fragment), but for [`Full`](SendError::Full): it was taken before.
-    pub(crate) fn release(&mut self, writing: &mut Writing) -> Result<(), Error> {
+    pub(crate) fn release(&mut self, writing: &mut Writing<Driver>) -> Result<(), Error> {
         if self.bytes.is_empty() {
             return Ok(());
         }

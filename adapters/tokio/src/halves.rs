@@ -7,25 +7,26 @@ use crate::drive::Drive;
 use crate::error::Error;
 use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Reading};
-use crate::writing::{Side, Turn, Writing};
+use crate::writing::{Side, Writing};
 use futures_core::Stream;
 use futures_sink::Sink;
-use shared::Shared;
-use sockless::{Close, Code, Counters, Fact, Kind, Limits, Prepared, ProtocolError, SendError, Traffic};
+use shared::{Shared, Turn};
+use sockless::driver::{self, Next, Storage};
+use sockless::{Close, Code, Counters, Kind, Limits, Prepared, RelayError, SendError, Traffic};
 use std::fmt;
 use std::future::poll_fn;
-use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake};
-use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use std::task::{Context, Poll, Wake, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 
 /// The half that receives. It answers pings and closes, and keeps the deadlines, whether or not anybody uses the other.
 ///
 /// It never waits for the [`Sender`]: what the sending side has to know is left for it to find, where it is at work.
 pub struct Receiver<R, W> {
     io: R,
+    half: driver::Reading,
     reading: Reading,
     shared: Arc<Shared<W>>,
     /// Answers are the sender's.
@@ -51,9 +52,14 @@ impl<W> Clone for Sender<W> {
     }
 }
 
-pub(crate) fn new<R, W>(read: R, side: Side<W>, reading: Reading) -> (Receiver<R, W>, Sender<W>) {
-    let shared = Arc::new(Shared::new(side, &reading));
-    (Receiver { io: read, reading, shared: shared.clone(), side: () }, Sender { shared, place: Place::default() })
+pub(crate) fn new<R, W>(
+    io: R,
+    half: driver::Reading,
+    side: Side<driver::Writing, W>,
+    reading: Reading,
+) -> (Receiver<R, W>, Sender<W>) {
+    let shared = Arc::new(Shared::new(side, &reading, half.heard()));
+    (Receiver { io, half, reading, shared: shared.clone(), side: () }, Sender { shared, place: Place::default() })
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
@@ -97,12 +103,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
 
     /// What has been received.
     pub fn traffic(&self) -> Traffic {
-        self.reading.receiver().traffic()
+        self.half.receiver().traffic()
     }
 
     /// Changes what the peer may send, from the next frame on.
     pub fn set_limits(&mut self, limits: Limits) {
-        self.reading.receiver_mut().set_limits(limits);
+        self.half.receiver_mut().set_limits(limits);
     }
 }
 
@@ -207,7 +213,7 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
         self.shared.abort(code.into());
     }
 
-    fn sent(&self, all: bool, command: impl FnOnce(&mut Writing) -> Result<(), Error>) -> Sent<'_, W> {
+    fn sent(&self, all: bool, command: impl FnOnce(&mut Writing<driver::Writing>) -> Result<(), Error>) -> Sent<'_, W> {
         let taken = self.shared.with(command).map_err(|error| match error {
             Error::Send(SendError::Closing) => self.shared.closed().unwrap_or(error),
             error => error,
@@ -222,7 +228,7 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
 
     /// What has been sent, and with `received` from [`Receiver::traffic`], all that the connection has done.
     pub fn counters(&self, received: Traffic) -> Counters {
-        self.shared.with(|writing| writing.sender().counters(received))
+        self.shared.with(|writing| writing.driver.peek().counters(received))
     }
 
     /// A handle by which another task has the connection closed.
@@ -238,23 +244,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         &mut self.reading
     }
 
-    fn parts(&mut self) -> (&mut Reading, &mut ()) {
-        (&mut self.reading, &mut self.side)
-    }
-
-    fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Ready(())
-    }
-
-    fn begin(&mut self) {}
-
-    fn handle_close(&mut self, close: &Close<'static>) {
-        self.reading.handle_close(close);
-        self.shared.handle_close(close);
-    }
-
-    fn excuse(&mut self) {
-        self.reading.excuse();
+    fn side(&mut self) -> &mut () {
+        &mut self.side
     }
 
     fn alarm(&self) -> &Arc<Alarm> {
@@ -265,24 +256,59 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         self.shared.must_look_again()
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        self.reading.poll_read(cx, &mut self.io)
+    fn begin(&mut self, _: &mut Storage) {}
+
+    fn event<'a>(
+        &mut self,
+        storage: &'a mut Storage,
+        mode: &mut Mode<'_>,
+    ) -> Result<Option<sockless::Event<'a>>, RelayError> {
+        let tell = |fact| self.shared.tell(fact);
+        Ok(match mode {
+            Mode::Piece => self.half.piece(storage, tell)?,
+            _ => self.half.event(storage, tell)?,
+        })
     }
 
-    fn tell(&mut self, fact: Fact) {
-        self.shared.tell(fact);
+    fn poll_read(&mut self, cx: &mut Context<'_>, storage: &mut Storage) -> Poll<()> {
+        let mut read = ReadBuf::new(self.half.space(storage));
+        let result = ready!(Pin::new(&mut self.io).poll_read(cx, &mut read));
+        let len = self.reading.note_read(result, &read);
+        self.half.received(storage, len);
+        Poll::Ready(())
     }
 
-    fn turn(&mut self, judge: bool) -> Result<Turn, ProtocolError> {
-        match self.shared.receiver_turn(self.reading.heard(), judge) {
-            // It is known.
-            Err(_) if self.reading.is_over() => Ok(Turn::Over),
-            turn => turn,
+    fn turn(&mut self, storage: &mut Storage) -> Next {
+        let turn = self.shared.receiver_turn(self.half.heard(), storage);
+        if turn == Turn::Over {
+            self.shared.failure().into_iter().for_each(|error| self.reading.fail(error));
+            self.half.end();
         }
+        Next { close: turn == Turn::Over, ..self.half.next(storage, turn == Turn::Read) }
+    }
+
+    fn is_settled(&self, storage: &Storage) -> bool {
+        self.half.is_settled(storage)
     }
 
     fn is_due(&self) -> bool {
         self.shared.is_due()
+    }
+
+    fn judge(&mut self, storage: &mut Storage) {
+        self.half.received_nothing(storage);
+        self.shared.judge(self.half.heard(), storage);
+    }
+
+    fn leave(&mut self, storage: &mut Storage) {
+        self.reading.count(storage);
+        self.half.leave(storage);
+        self.reading.note_turn(storage);
+    }
+
+    fn handle_close(&mut self, close: &Close<'static>) {
+        self.reading.handle_close(close);
+        self.shared.handle_close(close);
     }
 }
 
@@ -318,7 +344,7 @@ impl<W: AsyncWrite + Unpin, M: Into<Message>> Sink<M> for Sender<W> {
 
 impl<R, W> fmt::Debug for Receiver<R, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("traffic", &self.reading.receiver().traffic()).finish_non_exhaustive()
+        f.debug_struct("Receiver").field("traffic", &self.half.receiver().traffic()).finish_non_exhaustive()
     }
 }
 

@@ -6,6 +6,7 @@ use http::{Extensions, Request, Response, StatusCode, Version};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use sockless::driver::Driver;
 use sockless::handshake::http::{accept, accept_extended, accept_response, choose_extensions, refusal};
 use sockless::{Accept, Config, Connection, HandshakeError, Negotiated, Origins, Role, Seed, SendError, SharedConfig};
 use std::fmt;
@@ -198,10 +199,8 @@ impl Future for Upgrading {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let upgraded = ready!(Pin::new(&mut self.on).poll(cx)).map_err(io::Error::other)?;
         let connection = Connection::open(Role::Server, self.negotiated, self.config.clone(), Seed::random());
-        let stream = TokioIo::new(upgraded);
-        let socket =
-            WebSocket::from_core(stream, connection, Default::default(), Instant::now(), self.subprotocol.as_deref());
-        Poll::Ready(socket.ok_or(Error::Send(SendError::NotOpen)))
+        let (stream, driver) = (TokioIo::new(upgraded), Driver::new(connection));
+        Poll::Ready(Ok(WebSocket::from_driver(stream, driver, Instant::now(), self.subprotocol.as_deref())))
     }
 }
 

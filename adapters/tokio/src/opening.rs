@@ -1,23 +1,24 @@
 //! The opening handshake over a stream, in both roles.
 
-use crate::buffer::Input;
+use crate::buffer::lent;
 use crate::error::Error;
 use crate::trace;
 use crate::websocket::WebSocket;
 use bytes::Buf;
-use sockless::{Connection, Event, Role, bytes};
+use sockless::driver::{Driver, Storage};
+use sockless::{Connection, Event, ProtocolError, Role, bytes};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
 /// A connection that is not open yet, and its stream.
 pub(crate) struct Opening<S> {
-    pub(crate) connection: Connection,
+    driver: Driver,
     stream: S,
-    /// What was read behind the head.
-    rest: Input,
     started: Instant,
     /// Why nothing can be written any more.
     broken: Option<io::Error>,
@@ -25,7 +26,7 @@ pub(crate) struct Opening<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
     pub(crate) fn new(connection: Connection, stream: S) -> Self {
-        Self { connection, stream, rest: Input::default(), started: Instant::now(), broken: None }
+        Self { driver: Driver::new(connection), stream, started: Instant::now(), broken: None }
     }
 
     /// Writes what waits and reads on, until the peer has said something.
@@ -47,56 +48,69 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
         }
     }
 
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        self.driver.connection()
+    }
+
     /// Writes what waits, reads what is there, and then judges the time.
     async fn step(&mut self) -> Result<Option<Event<'static>>, Error> {
         match self.in_time(Self::flush).await {
-            Some(Err(error)) if self.connection.role() == Role::Server => return Err(error.into()),
+            Some(Err(error)) if self.driver.peek().role() == Role::Server => return Err(error.into()),
             Some(Err(error)) => self.break_off(error),
             Some(Ok(())) | None => {}
         }
-        match self.in_time(Self::read).await {
+        match self.in_time(async |opening| poll_fn(|cx| lent(|storage| opening.poll_read(cx, storage))).await).await {
             Some(told) => told,
-            None => Ok(self.connection.handle_timeout(self.started.elapsed())?),
+            None => Ok(lent(|storage| {
+                self.driver.received_nothing(storage);
+                self.told(storage)
+            })?),
         }
     }
 
-    async fn read(&mut self) -> Result<Option<Event<'static>>, Error> {
-        let Self { connection, stream, rest, .. } = self;
-        match poll_fn(|cx| rest.poll_read(cx, stream)).await {
-            Ok(true) => {}
-            Ok(false) => return self.end(None),
-            Err(error) => return self.end(Some(error)),
-        }
-        let told = rest.take(|input| connection.receive(input).map(|event| event.map(Event::into_owned)));
-        rest.shrink();
-        Ok(told?)
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        storage: &mut Storage,
+    ) -> Poll<Result<Option<Event<'static>>, Error>> {
+        let mut read = ReadBuf::new(self.driver.space(storage));
+        let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(cx, &mut read) else {
+            self.driver.leave(storage);
+            return Poll::Pending;
+        };
+        let len = if result.is_ok() { read.filled().len() } else { 0 };
+        self.driver.received(storage, len, self.started.elapsed());
+        Poll::Ready(self.told(storage).map_err(|error| match self.broken.take().or(result.err()) {
+            Some(why) if len == 0 => why.into(),
+            _ => error.into(),
+        }))
+    }
+
+    /// What the peer has said.
+    fn told(&mut self, storage: &mut Storage) -> Result<Option<Event<'static>>, ProtocolError> {
+        let told = self.driver.event(storage, self.started.elapsed());
+        let told = told.map(|event| event.map(Event::into_owned));
+        self.driver.leave(storage);
+        told
     }
 
     /// Nothing can be written any more. What the server has said may still be read, a refusal of what it did not like to
     /// read to its end, say.
     fn break_off(&mut self, error: io::Error) {
         self.broken.get_or_insert(error);
-        let rest = self.connection.queued();
-        self.connection.outbound().advance(rest);
-    }
-
-    /// The transport has ended, by an error perhaps; what the peer had said by then.
-    fn end(&mut self, error: Option<io::Error>) -> Result<Option<Event<'static>>, Error> {
-        self.connection.receive_eof().map_err(|ended| match self.broken.take().or(error) {
-            Some(error) => error.into(),
-            None => ended.into(),
-        })
+        let rest = self.driver.peek().queued();
+        self.connection().outbound().advance(rest);
     }
 
     /// What the server has said, if nobody waits any longer: a refusal as far as it has come.
     pub(crate) fn give_up(&mut self) -> Option<Event<'static>> {
-        self.connection.receive_eof().ok()?
+        self.connection().receive_eof().ok()?
     }
 
     /// Writes what waits.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
-        while self.connection.outbound().has_remaining() {
-            let mut outbound = self.connection.outbound();
+        while self.driver.peek().queued() > 0 {
+            let mut outbound = self.driver.connection().outbound();
             match self.stream.write(outbound.chunk()).await? {
                 0 => return Err(ErrorKind::WriteZero.into()),
                 written => outbound.advance(written),
@@ -107,7 +121,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
 
     /// Writes an answer, in the time that the handshake has.
     pub(crate) async fn answer(&mut self) -> Result<(), Error> {
-        self.connection.handle_timeout(self.started.elapsed())?;
+        let now = self.started.elapsed();
+        self.connection().handle_timeout(now)?;
         match self.in_time(Self::flush).await {
             Some(written) => Ok(written?),
             None => Err(sockless::HandshakeError::Timeout.into()),
@@ -120,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
 
     /// Does something until the next deadline, once at least; `None` when that has passed.
     async fn in_time<T>(&mut self, work: impl AsyncFnOnce(&mut Self) -> T) -> Option<T> {
-        match self.connection.poll_timeout().and_then(|deadline| self.started.checked_add(deadline)) {
+        match self.driver.peek().poll_timeout().and_then(|deadline| self.started.checked_add(deadline)) {
             None => Some(work(self).await),
             Some(deadline) => timeout_at(deadline, work(self)).await.ok(),
         }
@@ -137,11 +152,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
     }
 
     /// The connection, once it is open.
-    pub(crate) fn open(self, subprotocol: Option<&str>) -> Result<WebSocket<S>, Error> {
-        let Self { connection, stream, rest, started, .. } = self;
+    pub(crate) fn open(self, subprotocol: Option<&str>) -> WebSocket<S> {
+        let Self { driver, stream, started, .. } = self;
         // Not which subprotocol: some are credentials.
-        trace::event!(DEBUG, role = ?connection.role(), subprotocol = subprotocol.is_some(), "open");
-        WebSocket::from_core(stream, connection, rest, started, subprotocol)
-            .ok_or(Error::Send(sockless::SendError::NotOpen))
+        trace::event!(DEBUG, role = ?driver.peek().role(), subprotocol = subprotocol.is_some(), "open");
+        WebSocket::from_driver(stream, driver, started, subprotocol)
     }
 }

@@ -44,8 +44,8 @@ where
                 (second, moved) = (Some(end), true);
             }
             // What the second way brought is for the first to be written, and what an end left to be said.
-            one.drive_out();
-            other.drive_out();
+            one.write_on();
+            other.write_on();
             if first.is_some() && second.is_some() {
                 return Poll::Ready(());
             }
@@ -72,11 +72,15 @@ where
     B: AsyncRead + AsyncWrite + Unpin,
 {
     loop {
-        let full = to.writing().is_high() && to.poll_out(cx, false).is_pending();
+        let full = to.writing().is_high() && to.poll_out(cx).is_pending();
         let open = to.state() == State::Open;
+        match open && full {
+            true => from.writing().driver.pause(),
+            false => from.writing().driver.resume(),
+        }
         let mode = match (open, full) {
             (true, true) => Mode::Nothing,
-            (true, false) => Mode::Relay(to.writing().sender_mut()),
+            (true, false) => Mode::Relay(to.writing().driver.connection()),
             // What still comes has nowhere to go.
             (false, _) => Mode::Piece,
         };

@@ -2,19 +2,20 @@
 
 use crate::error::Error;
 use crate::writing::{Side, Writing};
+use sockless::driver::Driver;
 use sockless::{Message, Prepared};
 use std::fmt;
 use tokio::io::AsyncWrite;
 
 /// Where answers to a message are left; see [`WebSocket::recv_with`](crate::WebSocket::recv_with).
 pub struct Replies<'a> {
-    writing: &'a mut Writing,
+    writing: &'a mut Writing<Driver>,
     io: &'a mut (dyn AsyncWrite + Unpin + 'a),
 }
 
 impl<'a> Replies<'a> {
     #[inline(always)]
-    pub(crate) fn new<W: AsyncWrite + Unpin>(side: &'a mut Side<W>) -> Self {
+    pub(crate) fn new<W: AsyncWrite + Unpin>(side: &'a mut Side<Driver, W>) -> Self {
         Self { writing: &mut side.writing, io: &mut side.io }
     }
 

@@ -139,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
     /// Answers the request, in memory; the [`Refused`] has the answer to a request that is not good, or is of 500.
     pub(crate) fn answered(mut self, accept: Accept) -> Result<Answered<S>, Box<Refused<S>>> {
         let subprotocol = accept.chosen_subprotocol().map(String::from);
-        let connection = &mut self.opening.connection;
+        let connection = self.opening.connection();
         let error = match connection.accept(accept) {
             Ok(()) => connection.receive(&mut &mut [][..]).err().map(Error::from),
             Err(error) => {
@@ -160,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
     /// As [`accept`].
     pub async fn reject(mut self, reject: Reject) -> Error {
         let status = reject.status();
-        match self.opening.connection.answer(reject) {
+        match self.opening.connection().answer(reject) {
             Ok(()) => {
                 self.opening.finish().await;
                 Error::Refused(status)
@@ -179,7 +179,7 @@ pub(crate) struct Answered<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Answered<S> {
     pub(crate) async fn open(mut self) -> Result<WebSocket<S>, Error> {
         self.opening.answer().await?;
-        self.opening.open(self.subprotocol.as_deref())
+        Ok(self.opening.open(self.subprotocol.as_deref()))
     }
 }
 

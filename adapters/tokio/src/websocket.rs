@@ -5,7 +5,7 @@ mod futures;
 mod waiting;
 
 use crate::alarm::Closer;
-use crate::buffer::Input;
+use crate::buffer::lent;
 use crate::drive::Drive;
 use crate::error::Error;
 use crate::gather::Gathered;
@@ -13,11 +13,13 @@ use crate::halves::{self, Halves, Receiver, Sender};
 use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Reading};
 use crate::replies::Replies;
-use crate::writing::{Side, Turn, Writing};
+use crate::writing::{Side, Writing};
+use sockless::driver::{Driver, Storage};
 use sockless::{Close, Code, Connection, Counters, Limits, Negotiated, Prepared, Role, Seed, SharedConfig, State};
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -56,7 +58,7 @@ pub use futures::{Closing, Flush};
 /// ```
 pub struct WebSocket<S> {
     reading: Reading,
-    side: Side<S>,
+    side: Side<Driver, S>,
     subprotocol: Option<Box<str>>,
     /// Of the message that a [`Writer`](crate::Writer) sends.
     gathered: Option<Box<Gathered>>,
@@ -74,29 +76,23 @@ impl<S> WebSocket<S> {
         seed: Seed,
         rest: &[u8],
     ) -> Self {
-        let connection = Connection::open(role, negotiated, config, seed);
-        match Self::from_core(stream, connection, rest.into(), Instant::now(), None) {
-            Some(socket) => socket,
-            None => unreachable!("it was just opened"),
+        let mut driver = Driver::new(Connection::open(role, negotiated, config, seed));
+        if !rest.is_empty() {
+            let mut storage = Storage::new(rest.len());
+            driver.space(&mut storage)[..rest.len()].copy_from_slice(rest);
+            driver.received(&mut storage, rest.len(), Duration::ZERO);
+            driver.leave(&mut storage);
         }
+        Self::from_driver(stream, driver, Instant::now(), None)
     }
 
-    /// `None` if the connection is not open.
-    pub(crate) fn from_core(
-        stream: S,
-        connection: Connection,
-        rest: Input,
-        started: Instant,
-        subprotocol: Option<&str>,
-    ) -> Option<Self> {
-        let (receiver, sender) = connection.split().ok()?;
-        let side = Side { io: stream, writing: Writing::new(sender, started) };
-        Some(Self {
-            reading: Reading::new(receiver, rest),
-            side,
+    pub(crate) fn from_driver(stream: S, driver: Driver, started: Instant, subprotocol: Option<&str>) -> Self {
+        Self {
+            reading: Reading::default(),
+            side: Side { io: stream, writing: Writing::new(driver, started) },
             subprotocol: subprotocol.map(Box::from),
             gathered: None,
-        })
+        }
     }
 
     /// The stream.
@@ -173,13 +169,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         &mut self,
         mut take: impl FnMut(sockless::Message<'_>, &mut Replies<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        poll_fn(|cx| {
-            self.poll_answered(cx, |socket, cx| {
-                socket.poll_made(cx, |message, side| take(message, &mut Replies::new(side)).err())
-            })
-        })
-        .await?
-        .map_or(Ok(()), Err)
+        let made = poll_fn(|cx| self.poll_made(cx, |message, side| take(message, &mut Replies::new(side)).err()));
+        made.await?.map_or(Ok(()), Err)
     }
 
     /// What `take` makes of the next message, which it gets as by [`recv_each`](Self::recv_each).
@@ -206,12 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         &mut self,
         mut take: impl FnMut(sockless::Message<'_>, &mut Replies<'_>) -> T,
     ) -> Result<Option<T>, Error> {
-        poll_fn(|cx| {
-            self.poll_answered(cx, |socket, cx| {
-                socket.poll_made(cx, |message, side| Some(take(message, &mut Replies::new(side))))
-            })
-        })
-        .await
+        poll_fn(|cx| self.poll_made(cx, |message, side| Some(take(message, &mut Replies::new(side))))).await
     }
 
     /// [`recv`](Self::recv), polled.
@@ -353,10 +339,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// this code is tried to be sent.
     pub fn abort(&mut self, code: impl Into<Code>) {
         self.side.writing.abort(code.into());
-        self.reading.receiver_mut().end();
-        _ = self.side.writing.poll_flush(&mut self.side.io);
+        lent(|storage| {
+            _ = self.side.poll_flush(storage);
+            self.leave(storage);
+        });
         (self.reading.kept, self.gathered) = (None, None);
-        self.end_by(Ok(Turn::Over));
+        self.end();
     }
 
     /// Has `work` done with the connection, and closes it behind that: with 1000, or with 1011 (internal error) if it has
@@ -403,12 +391,12 @@ impl<S> WebSocket<S> {
 
     /// What else the opening handshake agreed on: with the feature `deflate`, the parameters of compression.
     pub fn negotiated(&self) -> Negotiated {
-        self.reading.receiver().negotiated()
+        self.side.writing.driver.peek().negotiated()
     }
 
     /// The state, as RFC 6455 names it.
     pub fn state(&self) -> State {
-        if self.reading.is_over() { State::Closed } else { self.side.writing.sender().state() }
+        if self.reading.is_over() { State::Closed } else { self.side.writing.driver.peek().state() }
     }
 
     /// What the peer's close frame said, once it has come.
@@ -418,12 +406,12 @@ impl<S> WebSocket<S> {
 
     /// What the connection has done so far.
     pub fn counters(&self) -> Counters {
-        self.side.writing.sender().counters(self.reading.receiver().traffic())
+        self.side.writing.driver.peek().counters()
     }
 
     /// Changes what the peer may send, from the next frame on.
     pub fn set_limits(&mut self, limits: Limits) {
-        self.reading.receiver_mut().set_limits(limits);
+        self.side.writing.driver.connection().set_limits(limits);
     }
 
     /// A handle by which another task has the connection closed.
@@ -452,7 +440,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         _ = self.release();
         let Side { io, writing } = self.side;
         let (read, write) = split(io);
-        halves::new(read, Side { io: write, writing }, self.reading)
+        let mut half = None;
+        let writing = writing.map(|driver| {
+            let Ok((reading, writing)) = driver.split() else { unreachable!("it was open") };
+            half = Some(reading);
+            writing
+        });
+        let Some(half) = half else { unreachable!("it was parted") };
+        halves::new(read, half, Side { io: write, writing }, self.reading)
     }
 }
 

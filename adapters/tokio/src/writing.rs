@@ -1,13 +1,12 @@
-//! The writing side: messages to the transport, deadlines, and the transport's end.
+//! The writing side: messages to the transport, the alarm, and the transport's end.
 
 use crate::alarm::Alarm;
-use crate::buffer::{are_few, give_back, lend_outbox};
+use crate::buffer::lent;
 use crate::error::Error;
 use crate::message::Message;
 use bytes::Buf;
-use sockless::driver::Answers;
-use sockless::{Code, Kind, ProtocolError, SendError, Sender, State, Transport, bytes};
-use std::borrow::Cow;
+use sockless::driver::{self, Driver, Next, Storage};
+use sockless::{Code, Kind, SendError, Sender, bytes};
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,44 +23,132 @@ const LEAST_SHARED: usize = 4 << 10;
 /// each message.
 const LEAST_THROUGH: usize = 32 << 10;
 
-/// Frames and payloads written by one call.
+/// Frames and payloads written by one call, where a message goes out from where it lies.
 const SLICES: usize = 32;
 
-/// For a transport to shut down, TLS its goodbye included, when all else is done: as long as for a closing handshake.
-const LINGER: Duration = Duration::from_secs(10);
+/// What writes: the driver of a whole connection, or its writing half.
+pub(crate) trait Writes {
+    fn peek(&self) -> &Sender;
+    fn sender(&mut self) -> &mut Sender;
+    fn abort(&mut self, code: Code);
+    fn lend(&mut self, storage: &mut Storage);
+    fn write(&mut self, storage: &mut Storage, io: impl io::Write) -> io::Result<bool>;
+    fn write_failed(&mut self);
+    fn set_held_back(&mut self, held_back: bool);
+    fn is_settled(&self, storage: &Storage) -> bool;
+    fn next(&mut self, storage: &mut Storage, now: Duration) -> Next;
+}
 
-/// What the reading side is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Turn {
-    Read,
-    /// Wait until more has gone out.
-    Wait,
-    /// The transport is to be dropped.
-    Over,
+impl Writes for Driver {
+    #[inline]
+    fn peek(&self) -> &Sender {
+        Driver::peek(self).sender()
+    }
+
+    #[inline]
+    fn sender(&mut self) -> &mut Sender {
+        Driver::sender(self)
+    }
+
+    fn abort(&mut self, code: Code) {
+        self.connection().abort(code);
+    }
+
+    #[inline]
+    fn lend(&mut self, storage: &mut Storage) {
+        Driver::lend(self, storage);
+    }
+
+    #[inline]
+    fn write(&mut self, storage: &mut Storage, io: impl io::Write) -> io::Result<bool> {
+        Driver::write(self, storage, io)
+    }
+
+    fn write_failed(&mut self) {
+        Driver::write_failed(self);
+    }
+
+    fn set_held_back(&mut self, held_back: bool) {
+        Driver::set_held_back(self, held_back);
+    }
+
+    #[inline]
+    fn is_settled(&self, storage: &Storage) -> bool {
+        Driver::is_settled(self, storage)
+    }
+
+    fn next(&mut self, storage: &mut Storage, now: Duration) -> Next {
+        Driver::next(self, storage, now)
+    }
+}
+
+impl Writes for driver::Writing {
+    fn peek(&self) -> &Sender {
+        driver::Writing::peek(self)
+    }
+
+    fn sender(&mut self) -> &mut Sender {
+        driver::Writing::sender(self)
+    }
+
+    fn abort(&mut self, code: Code) {
+        self.sender().abort(code);
+    }
+
+    fn lend(&mut self, storage: &mut Storage) {
+        driver::Writing::lend(self, storage);
+    }
+
+    fn write(&mut self, _: &mut Storage, io: impl io::Write) -> io::Result<bool> {
+        driver::Writing::write(self, io)
+    }
+
+    fn write_failed(&mut self) {
+        driver::Writing::write_failed(self);
+    }
+
+    fn set_held_back(&mut self, held_back: bool) {
+        driver::Writing::set_held_back(self, held_back);
+    }
+
+    fn is_settled(&self, _: &Storage) -> bool {
+        driver::Writing::is_settled(self)
+    }
+
+    fn next(&mut self, _: &mut Storage, now: Duration) -> Next {
+        driver::Writing::next(self, now)
+    }
 }
 
 /// The writing side, and what it writes to.
-pub(crate) struct Side<W> {
+pub(crate) struct Side<D, W> {
     pub(crate) io: W,
-    pub(crate) writing: Writing,
+    pub(crate) writing: Writing<D>,
 }
 
-pub(crate) struct Writing {
-    sender: Sender,
-    /// What a server's handler has answered from within reading.
-    answers: Answers,
-    /// The moment that the core's times count from.
+impl<D: Writes, W: AsyncWrite + Unpin> Side<D, W> {
+    #[inline]
+    pub(crate) fn poll_flush(&mut self, storage: &mut Storage) -> Poll<Result<(), Error>> {
+        self.writing.poll_flush(&mut self.io, storage)
+    }
+
+    #[inline]
+    pub(crate) fn turn(&mut self, storage: &mut Storage) -> Next {
+        self.writing.turn(&mut self.io, storage)
+    }
+}
+
+pub(crate) struct Writing<D> {
+    pub(crate) driver: D,
+    /// The moment that the driver's times count from.
     started: Instant,
+    /// When the time was looked at last.
+    now: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
     /// When the sleep ends.
     armed: Option<Duration>,
-    /// The core is to be told the time, which waits until what there was to be read has been.
+    /// The time is to be judged, which waits until what there was to be read has been.
     due: bool,
-    /// The last turn left nothing to do but reading, and there was nothing since but messages.
-    settled: bool,
-    /// What waits is in the thread's outbox.
-    lent: bool,
     /// This end began to close, before the peer did.
     closes: bool,
     /// Why nothing can be written any more.
@@ -70,68 +157,260 @@ pub(crate) struct Writing {
     lost: usize,
     /// The transport may hold back what was written.
     unflushed: bool,
-    /// The transport's write side was shut down.
-    shut: bool,
-    /// When the end of the transport, the last thing that is waited for, is given up.
-    linger: Option<Box<Duration>>,
+    /// The transport's write side is being shut down.
+    shutting: bool,
     alarm: Arc<Alarm>,
     /// The alarm's.
     waker: Waker,
 }
 
-impl Writing {
-    pub(crate) fn new(sender: Sender, started: Instant) -> Self {
+impl<D> Writing<D> {
+    pub(crate) fn new(driver: D, started: Instant) -> Self {
         let alarm = Arc::new(Alarm::default());
         let waker = alarm.clone().into();
         Self {
-            sender,
-            answers: Answers::default(),
+            driver,
             started,
+            now: Duration::ZERO,
             sleep: None,
             armed: None,
             due: false,
-            settled: false,
-            lent: false,
             closes: false,
             broken: None,
             lost: 0,
             unflushed: false,
-            shut: false,
-            linger: None,
+            shutting: false,
             alarm,
             waker,
         }
     }
 
-    pub(crate) fn sender(&self) -> &Sender {
-        &self.sender
-    }
-
-    pub(crate) fn sender_mut(&mut self) -> &mut Sender {
-        self.settled = false;
-        &mut self.sender
+    /// The same, of what the driver is parted to.
+    pub(crate) fn map<E>(self, driver: impl FnOnce(D) -> E) -> Writing<E> {
+        let Self { started, now, sleep, armed, due, closes, broken, lost, unflushed, shutting, alarm, waker, .. } =
+            self;
+        let driver = driver(self.driver);
+        Writing { driver, started, now, sleep, armed, due, closes, broken, lost, unflushed, shutting, alarm, waker }
     }
 
     pub(crate) fn alarm(&self) -> &Arc<Alarm> {
         &self.alarm
     }
 
+    /// The alarm's.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Whether this end began to close, before the peer did.
+    pub(crate) fn closes(&self) -> bool {
+        self.closes
+    }
+
+    /// Whether anything can be written.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if not.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.broken.map_or(Ok(()), |kind| Err(Error::Io(kind.into())))
+    }
+
+    /// When the time was looked at last, on the driver's clock.
+    #[inline]
+    pub(crate) fn now(&self) -> Duration {
+        self.now
+    }
+
+    #[inline]
+    pub(crate) fn look_at_the_time(&mut self) -> Duration {
+        self.now = self.started.elapsed();
+        self.now
+    }
+
+    /// Whether the time is to be judged. Whoever finds it so reads what is there, and then has it judged: a pong that waits to
+    /// be read is not missing.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        self.due
+    }
+
+    fn poll_sleep(&mut self) -> Poll<()> {
+        let Some(sleep) = &mut self.sleep else { return Poll::Pending };
+        // A deadline is not put off by a task that has used up its budget.
+        Pin::new(&mut unconstrained(sleep.as_mut())).poll(&mut Context::from_waker(&self.waker))
+    }
+
+    /// Has the alarm ring at this time, if it has not come.
+    fn arm(&mut self, deadline: Option<Duration>) {
+        self.due = deadline.is_some_and(|deadline| deadline <= self.now);
+        let deadline = deadline.filter(|_| !self.due);
+        if deadline == self.armed {
+            return;
+        }
+        self.armed = deadline;
+        if let Some(at) = deadline.and_then(|deadline| self.started.checked_add(deadline)) {
+            match &mut self.sleep {
+                Some(sleep) => sleep.as_mut().reset(at),
+                None => self.sleep = Some(Box::pin(sleep_until(at))),
+            }
+            if self.poll_sleep().is_ready() {
+                self.alarm.mark();
+            }
+        }
+    }
+}
+
+impl<D: Writes> Writing<D> {
     /// Takes a message.
     ///
     /// # Errors
     /// [`Error::Io`] where nothing can be written any more, else [`Error::Send`].
     pub(crate) fn push(&mut self, message: Message) -> Result<(), Error> {
-        self.prepare()?;
-        match message {
-            Message::Text(text) if text.len() < LEAST_SHARED => self.sender.send_text(&text)?,
-            Message::Text(text) => self.sender.send_shared(Kind::Text, text.into_bytes())?,
-            Message::Binary(bytes) if bytes.len() < LEAST_SHARED => self.sender.send_binary(&bytes)?,
-            Message::Binary(bytes) => self.sender.send_shared(Kind::Binary, bytes)?,
-            Message::Unchecked(bytes) => self.sender.send(sockless::Message::Unchecked(bytes[..].into()))?,
-        }
-        Ok(())
+        lent(|storage| self.driver.lend(storage));
+        self.with(|sender| match message {
+            Message::Text(text) if text.len() < LEAST_SHARED => sender.send_text(&text),
+            Message::Text(text) => sender.send_shared(Kind::Text, text.into_bytes()),
+            Message::Binary(bytes) if bytes.len() < LEAST_SHARED => sender.send_binary(&bytes),
+            Message::Binary(bytes) => sender.send_shared(Kind::Binary, bytes),
+            Message::Unchecked(bytes) => sender.send(sockless::Message::Unchecked(bytes[..].into())),
+        })
     }
 
+    /// Does something with the sender, if it can still write.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    #[inline]
+    pub(crate) fn with<T>(&mut self, command: impl FnOnce(&mut Sender) -> Result<T, SendError>) -> Result<T, Error> {
+        self.check()?;
+        Ok(command(self.driver.sender())?)
+    }
+
+    /// Starts the closing handshake, unless it has begun.
+    ///
+    /// # Errors
+    /// [`Error::Send`] for what cannot be said.
+    pub(crate) fn close(&mut self, code: Code, reason: &str) -> Result<(), Error> {
+        match self.driver.sender().close(code, reason) {
+            Ok(()) => {
+                self.closes = true;
+                Ok(())
+            }
+            Err(SendError::Closing) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends the connection without waiting for anything.
+    pub(crate) fn abort(&mut self, code: Code) {
+        let before = self.driver.peek().queued_messages();
+        self.driver.abort(code);
+        self.closes = true;
+        self.lost += before.saturating_sub(self.driver.peek().queued_messages());
+    }
+
+    /// Bytes of messages that were taken and are not written.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.lost + self.driver.peek().queued_messages()
+    }
+
+    /// Whether so much waits that whoever sends should wait too.
+    #[inline]
+    pub(crate) fn is_high(&self) -> bool {
+        let sender = self.driver.peek();
+        let limits = sender.outbound_limits();
+        sender.queued() > limits.soft.min(limits.hard)
+    }
+
+    /// Writes all that waits.
+    #[inline]
+    pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut W,
+        storage: &mut Storage,
+    ) -> Poll<Result<(), Error>> {
+        match self.driver.peek().queued() > 0 || self.unflushed {
+            true => self.poll_flush_some(io, storage),
+            false => Poll::Ready(self.check()),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_flush_some<W: AsyncWrite + Unpin>(&mut self, io: &mut W, storage: &mut Storage) -> Poll<Result<(), Error>> {
+        if self.broken.is_none()
+            && let Err(error) = ready!(self.poll_write(io, storage))
+        {
+            self.broken = Some(error.kind());
+        }
+        if self.broken.is_some() {
+            // Nobody reads what is said here. What was said by the peer may still come, and then the end of it.
+            self.lost += self.driver.peek().queued_messages();
+            self.driver.write_failed();
+            self.unflushed = false;
+        }
+        Poll::Ready(self.check())
+    }
+
+    fn poll_write<W: AsyncWrite + Unpin>(&mut self, io: &mut W, storage: &mut Storage) -> Poll<io::Result<()>> {
+        let mut at_once = AtOnce { io, waker: &self.waker, poll: None };
+        while self.driver.peek().queued() > 0 {
+            _ = self.driver.write(storage, &mut at_once);
+            self.unflushed = true;
+            if let Some(poll) = at_once.poll.take() {
+                ready!(poll)?;
+            }
+        }
+        ready!(Pin::new(io).poll_flush(&mut Context::from_waker(&self.waker)))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes, ends the transport as far as it is wanted, and has the alarm ring in time; what is to be done next.
+    #[inline]
+    pub(crate) fn turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, storage: &mut Storage) -> Next {
+        // Most that is received leaves nothing to do but reading on.
+        if !self.due
+            && !self.alarm.rings()
+            && self.poll_flush(io, storage).is_ready()
+            && self.driver.is_settled(storage)
+        {
+            return Next { read: true, ..Next::default() };
+        }
+        self.whole_turn(io, storage)
+    }
+
+    #[inline(never)]
+    fn whole_turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, storage: &mut Storage) -> Next {
+        // What rings from here on is for the next turn, which whoever was polled asks for. No turn waits for silence: a
+        // transport may ring the waker that it has just been given, as tokio's do where a task's budget is used up.
+        if self.alarm.take() && self.alarm.must_go_away() {
+            _ = self.close(Code::AWAY, "");
+        }
+        _ = self.poll_flush(io, storage);
+        self.shut_down(io);
+        let now = self.look_at_the_time();
+        let mut next = self.driver.next(storage, now);
+        if next.shutdown {
+            self.shutting = true;
+            self.shut_down(io);
+            next = self.driver.next(storage, now);
+        }
+        self.arm(next.deadline);
+        next
+    }
+
+    /// Shuts the transport down as far as it goes now, if that has begun.
+    fn shut_down<W: AsyncWrite + Unpin>(&mut self, io: &mut W) {
+        // If it fails, the peer is gone already, which reading will tell.
+        if self.shutting && Pin::new(io).poll_shutdown(&mut Context::from_waker(&self.waker)).is_ready() {
+            self.shutting = false;
+        }
+        self.driver.set_held_back(self.shutting || self.unflushed);
+    }
+}
+
+impl Writing<Driver> {
     /// Takes a message that is lent; a long one goes out from where it lies, if it can at once.
     ///
     /// # Errors
@@ -142,41 +421,21 @@ impl Writing {
         message: sockless::Message<'_>,
         io: &mut W,
     ) -> Result<(), Error> {
-        match message {
-            sockless::Message::Text(Cow::Borrowed(text)) if text.len() < LEAST_THROUGH => {
-                self.prepare()?;
-                Ok(self.sender.send_text(text)?)
-            }
-            sockless::Message::Binary(Cow::Borrowed(bytes)) if bytes.len() < LEAST_THROUGH => {
-                self.prepare()?;
-                Ok(self.sender.send_binary(bytes)?)
-            }
-            message => self.push_long(message, io),
+        // What is its own needs no copy.
+        match message.len() < LEAST_THROUGH || !message.is_borrowed() || !io.is_write_vectored() {
+            true => self.with(|sender| sender.send(message)),
+            false => self.push_through(message, io),
         }
     }
 
     #[inline(never)]
-    fn push_long<W: AsyncWrite + Unpin + ?Sized>(
+    fn push_through<W: AsyncWrite + Unpin + ?Sized>(
         &mut self,
         message: sockless::Message<'_>,
         io: &mut W,
     ) -> Result<(), Error> {
-        let is_borrowed = match &message {
-            sockless::Message::Text(text) => matches!(text, Cow::Borrowed(_)),
-            sockless::Message::Binary(bytes) | sockless::Message::Unchecked(bytes) => matches!(bytes, Cow::Borrowed(_)),
-        };
-        if !is_borrowed {
-            // What is its own needs no copy.
-            return self.push(message.into());
-        }
-        self.prepare()?;
-        if message.as_bytes().len() < LEAST_THROUGH || !io.is_write_vectored() {
-            return Ok(self.sender.send(&message)?);
-        }
-        let mut through = self.sender.send_through(&message)?;
-        if self.lent {
-            through = through.retaining(usize::MAX);
-        }
+        self.check()?;
+        let mut through = self.driver.send_through(&message)?;
         let mut slices = [IoSlice::new(&[]); SLICES];
         let count = through.chunks_vectored(&mut slices);
         let cx = &mut Context::from_waker(&self.waker);
@@ -191,289 +450,45 @@ impl Writing {
         }
         Ok(())
     }
+}
 
-    /// Looks whether anything can be written, and has what is sent next put together in the thread's outbox.
-    ///
-    /// # Errors
-    /// As [`check`](Self::check).
-    #[inline(always)]
-    fn prepare(&mut self) -> Result<(), Error> {
-        self.check()?;
-        if !self.lent {
-            self.borrow_outbox();
+/// A stream to which is written what it takes at once; for the rest, it rings the alarm.
+struct AtOnce<'a, W> {
+    io: &'a mut W,
+    waker: &'a Waker,
+    /// Why it takes no more, now or for good.
+    poll: Option<Poll<io::Result<()>>>,
+}
+
+impl<W> AtOnce<'_, W> {
+    fn note(&mut self, poll: Poll<io::Result<usize>>) -> io::Result<usize> {
+        self.poll = Some(match poll {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(written)) => return Ok(written),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        });
+        // It is this end that gives up what waits.
+        Err(ErrorKind::WouldBlock.into())
+    }
+}
+
+impl<W: AsyncWrite + Unpin> io::Write for AtOnce<'_, W> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let poll = Pin::new(&mut *self.io).poll_write(&mut Context::from_waker(self.waker), bytes);
+        self.note(poll)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if !self.io.is_write_vectored() {
+            return self.write(slices.first().map_or(&[], |slice| slice));
         }
+        let poll = Pin::new(&mut *self.io).poll_write_vectored(&mut Context::from_waker(self.waker), slices);
+        self.note(poll)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-
-    #[inline(never)]
-    fn borrow_outbox(&mut self) {
-        // What already waits would have to be moved, and who retains has an outbox.
-        if self.sender.queued() == 0 && self.sender.outbound_limits().retain == 0 {
-            self.sender.swap_outbox(&mut lend_outbox());
-            self.lent = true;
-        }
-    }
-
-    /// Gives the thread's outbox back, unless so much is in it that moving it would cost more.
-    fn give_back(&mut self) {
-        if self.lent && are_few(self.sender.queued()) {
-            let mut outbox = Vec::new();
-            self.sender.swap_outbox(&mut outbox);
-            give_back(outbox);
-            self.lent = false;
-        }
-    }
-
-    /// Does something with the sender, if it can still write.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
-    pub(crate) fn with<T>(&mut self, command: impl FnOnce(&mut Sender) -> Result<T, SendError>) -> Result<T, Error> {
-        self.check()?;
-        Ok(command(self.sender_mut())?)
-    }
-
-    /// Whether anything can be written.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if not.
-    #[inline]
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        self.broken.map_or(Ok(()), |kind| Err(Error::Io(kind.into())))
-    }
-
-    /// Starts the closing handshake, unless it has begun.
-    ///
-    /// # Errors
-    /// [`Error::Send`] for what cannot be said.
-    pub(crate) fn close(&mut self, code: Code, reason: &str) -> Result<(), Error> {
-        match self.sender_mut().close(code, reason) {
-            Ok(()) => {
-                self.closes = true;
-                Ok(())
-            }
-            Err(SendError::Closing) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Ends the connection without waiting for anything.
-    pub(crate) fn abort(&mut self, code: Code) {
-        let before = self.sender.queued_messages();
-        self.sender_mut().abort(code);
-        self.closes = true;
-        self.lost += before.saturating_sub(self.sender.queued_messages());
-    }
-
-    /// Bytes of messages that were taken and are not written.
-    pub(crate) fn unwritten(&self) -> usize {
-        self.lost + self.sender.queued_messages()
-    }
-
-    /// Whether this end began to close, before the peer did.
-    pub(crate) fn closes(&self) -> bool {
-        self.closes
-    }
-
-    /// The alarm's.
-    pub(crate) fn waker(&self) -> &Waker {
-        &self.waker
-    }
-
-    /// Whether so much waits that whoever sends should wait too.
-    #[inline]
-    pub(crate) fn is_high(&self) -> bool {
-        let limits = self.sender.outbound_limits();
-        self.sender.queued() > limits.soft.min(limits.hard)
-    }
-
-    /// Bytes that were ever to be sent; they wrap.
-    #[inline]
-    pub(crate) fn position(&self) -> u32 {
-        (self.sender.traffic().bytes as u32).wrapping_add(self.sender.queued() as u32)
-    }
-
-    /// A handler has answered from within reading, and nobody else has sent anything, since this was the position.
-    pub(crate) fn note_answers(&mut self, since: u32) {
-        let answers = self.position().wrapping_sub(since) as usize;
-        // Of them, what waits is behind all else.
-        let before = self.sender.queued().saturating_sub(answers);
-        self.answers.note(&self.sender, before);
-    }
-
-    /// Whether a server should not read on before more of its handler's answers have gone out.
-    #[inline]
-    pub(crate) fn pauses(&self) -> bool {
-        self.answers.pause(&self.sender)
-    }
-
-    /// Writes all that waits.
-    #[inline(always)]
-    pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Poll<Result<(), Error>> {
-        match self.sender.queued() > 0 || self.unflushed || self.lent {
-            true => self.poll_flush_some(io),
-            false => Poll::Ready(self.check()),
-        }
-    }
-
-    #[inline(never)]
-    fn poll_flush_some<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Poll<Result<(), Error>> {
-        let poll = self.poll_write(io);
-        self.give_back();
-        let result = ready!(poll);
-        if let Err(error) = result {
-            self.broken.get_or_insert(error.kind());
-        }
-        if self.broken.is_some() {
-            // Nobody reads what is said here. What was said by the peer may still come, and then the end of it.
-            self.lost += self.sender.queued_messages();
-            let rest = self.sender.queued();
-            self.sender.outbound().advance(rest);
-            self.unflushed = false;
-        }
-        Poll::Ready(self.check())
-    }
-
-    fn poll_write<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Poll<io::Result<()>> {
-        let cx = &mut Context::from_waker(&self.waker);
-        while self.broken.is_none() && self.sender.queued() > 0 {
-            let mut outbound = self.sender.outbound();
-            if self.lent {
-                outbound = outbound.retaining(usize::MAX);
-            }
-            let written = if outbound.chunk().len() < outbound.remaining() && io.is_write_vectored() {
-                let mut slices = [IoSlice::new(&[]); SLICES];
-                let count = outbound.chunks_vectored(&mut slices);
-                ready!(Pin::new(&mut *io).poll_write_vectored(cx, &slices[..count]))?
-            } else {
-                ready!(Pin::new(&mut *io).poll_write(cx, outbound.chunk()))?
-            };
-            if written == 0 {
-                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
-            }
-            outbound.advance(written);
-            self.unflushed = true;
-        }
-        if self.unflushed {
-            ready!(Pin::new(io).poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Keeps the deadlines, writes, and ends the transport as the core wants; what the reading side is to do, which has
-    /// heard so many bytes. With `judge`, that is all that there was to be heard when the time became [due](Self::is_due).
-    ///
-    /// # Errors
-    /// A deadline that ended the connection. Nobody is waited for: its close frame went out if it could at once, and the
-    /// transport is to be dropped.
-    #[inline(always)]
-    pub(crate) fn turn<W: AsyncWrite + Unpin>(
-        &mut self,
-        io: &mut W,
-        heard: u64,
-        judge: bool,
-    ) -> Result<Turn, ProtocolError> {
-        if self.settled && !self.alarm.rings() && matches!(self.poll_flush(io), Poll::Ready(Ok(()))) {
-            return Ok(Turn::Read);
-        }
-        self.whole_turn(io, heard, judge)
-    }
-
-    #[inline(never)]
-    fn whole_turn<W: AsyncWrite + Unpin>(
-        &mut self,
-        io: &mut W,
-        heard: u64,
-        judge: bool,
-    ) -> Result<Turn, ProtocolError> {
-        let rang = self.alarm.take();
-        if rang && self.alarm.must_go_away() {
-            _ = self.close(Code::AWAY, "");
-        }
-        self.settled = false;
-        let kept = self.keep_time(rang, heard, judge);
-        _ = self.poll_flush(io);
-        if let Err(error) = kept {
-            _ = self.poll_shutdown(io);
-            return Err(error);
-        }
-        let turn = self.poll_end(io);
-        self.settled = turn == Turn::Read && self.sender.state() == State::Open && !self.due;
-        // What rings from here on is for the next turn, which whoever was polled asks for. No turn waits for silence: a
-        // transport may ring the waker that it has just been given, as tokio's do where a task's budget is used up.
-        Ok(turn)
-    }
-
-    /// Whether the core is to be told the time. Whoever finds it so reads what is there, and then has it judged: a pong that
-    /// waits to be read is not missing.
-    #[inline]
-    pub(crate) fn is_due(&self) -> bool {
-        self.due
-    }
-
-    /// Tells the core the time, if it wants to know, and has it told again at the next deadline.
-    fn keep_time(&mut self, rang: bool, heard: u64, judge: bool) -> Result<(), ProtocolError> {
-        self.due |= self.deadline() != self.armed || rang && self.poll_sleep().is_ready();
-        if !(self.due && judge) {
-            return Ok(());
-        }
-        self.due = false;
-        let result = self.sender.handle_timeout(self.started.elapsed(), heard);
-        self.armed = self.deadline();
-        if let Some(at) = self.armed.and_then(|deadline| self.started.checked_add(deadline)) {
-            match &mut self.sleep {
-                Some(sleep) => sleep.as_mut().reset(at),
-                None => self.sleep = Some(Box::pin(sleep_until(at))),
-            }
-            if self.poll_sleep().is_ready() {
-                self.alarm.mark();
-            }
-        }
-        result
-    }
-
-    /// When the core wants to know the time, or the transport's end is not waited for any longer.
-    fn deadline(&self) -> Option<Duration> {
-        self.sender.poll_timeout().or(self.linger.as_deref().copied())
-    }
-
-    fn poll_sleep(&mut self) -> Poll<()> {
-        let Some(sleep) = &mut self.sleep else { return Poll::Pending };
-        // A deadline is not put off by a task that has used up its budget.
-        Pin::new(&mut unconstrained(sleep.as_mut())).poll(&mut Context::from_waker(&self.waker))
-    }
-
-    /// Ends the transport as far as the core wants.
-    pub(crate) fn poll_end<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Turn {
-        let wants = self.sender.wants();
-        let turn = if wants.read { Turn::Read } else { Turn::Wait };
-        match wants.transport {
-            Transport::Open => turn,
-            Transport::Shutdown => {
-                _ = self.poll_shutdown(io);
-                turn
-            }
-            // A deadline has passed: nobody waits any longer.
-            Transport::Close if self.sender.queued() > 0 => Turn::Over,
-            Transport::Close if self.poll_shutdown(io).is_ready() => Turn::Over,
-            Transport::Close => {
-                let now = self.started.elapsed();
-                let linger = self.linger.get_or_insert_with(|| {
-                    self.alarm.mark();
-                    Box::new(now + LINGER)
-                });
-                if **linger <= now { Turn::Over } else { Turn::Wait }
-            }
-        }
-    }
-
-    fn poll_shutdown<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> Poll<()> {
-        if !self.shut && self.broken.is_none() {
-            // If it fails, the peer is gone already, which reading will tell.
-            _ = ready!(Pin::new(io).poll_shutdown(&mut Context::from_waker(&self.waker)));
-            self.shut = true;
-        }
-        Poll::Ready(())
     }
 }

@@ -1,9 +1,11 @@
 //! The writing side of a connection in halves, and how they share it.
 
 use crate::alarm::{Alarm, Place};
+use crate::buffer::lent;
 use crate::error::Error;
 use crate::reading::Reading;
-use crate::writing::{Side, Turn, Writing};
+use crate::writing::{Side, Writing};
+use sockless::driver::{self, Next, Storage};
 use sockless::{Close, Code, Fact, ProtocolError};
 use std::collections::VecDeque;
 use std::mem;
@@ -12,10 +14,21 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake};
 use tokio::io::AsyncWrite;
 
+/// What the receiver is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Turn {
+    Read,
+    /// Wait until more has gone out.
+    Wait,
+    /// The transport is to be dropped.
+    Over,
+}
+
 /// What the halves share: the writing side, and small facts on their way to it.
 pub(super) struct Shared<W> {
     /// Locked for as long as it takes to hand bytes to the transport, never while waiting for it.
-    side: Mutex<Side<W>>,
+    side: Mutex<Side<driver::Writing, W>>,
     /// What the receiver has found while a sender was at work.
     facts: Mutex<VecDeque<Fact>>,
     /// Bytes that the receiver has heard; deadlines depend on it.
@@ -37,7 +50,7 @@ pub(super) struct Shared<W> {
 const MOST_FACTS: usize = 64;
 
 impl<W> Shared<W> {
-    pub(super) fn new(side: Side<W>, reading: &Reading) -> Self {
+    pub(super) fn new(side: Side<driver::Writing, W>, reading: &Reading, heard: u64) -> Self {
         let alarm = side.writing.alarm().clone();
         // The first to look does a turn.
         alarm.mark();
@@ -45,7 +58,7 @@ impl<W> Shared<W> {
         Self {
             side: Mutex::new(side),
             facts: Mutex::default(),
-            heard: AtomicU64::new(reading.heard()),
+            heard: AtomicU64::new(heard),
             fed: AtomicBool::new(false),
             turn: AtomicU8::new(turn as u8),
             due: AtomicBool::new(false),
@@ -57,17 +70,16 @@ impl<W> Shared<W> {
 }
 
 impl<W: AsyncWrite + Unpin> Shared<W> {
-    /// Does a turn of the writing side if the alarm rang, unless somebody is at it, who then looks again; see
-    /// [`Writing::turn`].
-    fn turn(&self, judge: bool) {
+    /// Does a turn of the writing side if the alarm rang, unless somebody is at it, who then looks again.
+    fn turn(&self, storage: &mut Storage) {
         // The second is for who found the lock taken meanwhile.
-        for judge in [judge, false] {
+        for _ in 0..2 {
             if !self.alarm.has_rung() {
                 return;
             }
             match self.side.try_lock() {
-                Ok(side) => self.turn_locked(side, judge),
-                Err(TryLockError::Poisoned(side)) => self.turn_locked(side.into_inner(), judge),
+                Ok(side) => self.turn_locked(side, storage),
+                Err(TryLockError::Poisoned(side)) => self.turn_locked(side.into_inner(), storage),
                 Err(TryLockError::WouldBlock) => return,
             }
         }
@@ -78,28 +90,27 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
     }
 
     /// Tells the sender what the receiver has found.
-    fn hand_over(&self, writing: &mut Writing) {
+    fn hand_over(&self, writing: &mut Writing<driver::Writing>) {
         for fact in mem::take(&mut *lock(&self.facts)) {
-            writing.sender_mut().handle_fact(fact);
+            writing.driver.handle_fact(fact);
         }
     }
 
-    fn turn_locked(&self, mut side: MutexGuard<'_, Side<W>>, judge: bool) {
+    fn turn_locked(&self, mut side: MutexGuard<'_, Side<driver::Writing, W>>, storage: &mut Storage) {
         self.hand_over(&mut side.writing);
-        let Side { io, writing } = &mut *side;
-        let turn = match writing.turn(io, self.heard.load(Ordering::Relaxed), judge) {
-            Ok(turn) => turn,
-            Err(error) => {
-                _ = self.failed.set(error);
-                Turn::Over
-            }
+        let next = side.turn(storage);
+        side.writing.driver.leave(storage);
+        self.due.store(side.writing.is_due(), Ordering::Release);
+        let turn = match next {
+            Next { close: true, .. } => Turn::Over,
+            Next { read: true, .. } => Turn::Read,
+            _ => Turn::Wait,
         };
-        self.due.store(writing.is_due(), Ordering::Release);
         self.leave(side, turn);
     }
 
     /// Leaves the writing side, and wakes the receiver if it has something else to do now.
-    fn leave(&self, side: MutexGuard<'_, Side<W>>, turn: Turn) {
+    fn leave(&self, side: MutexGuard<'_, Side<driver::Writing, W>>, turn: Turn) {
         // The end is final.
         let changed = !self.is_over() && self.turn.swap(turn as u8, Ordering::AcqRel) != turn as u8;
         drop(side);
@@ -110,7 +121,7 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
 
     /// Does something to the writing side as a sender, which waits for others at it.
     #[inline]
-    pub(super) fn with<T>(&self, command: impl FnOnce(&mut Writing) -> T) -> T {
+    pub(super) fn with<T>(&self, command: impl FnOnce(&mut Writing<driver::Writing>) -> T) -> T {
         let mut side = lock(&self.side);
         // A close that the receiver has seen comes before what is sent now.
         if self.alarm.rings() {
@@ -119,15 +130,15 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         let result = command(&mut side.writing);
         drop(side);
         if self.alarm.has_rung() {
-            self.turn_for_receiver();
+            lent(|storage| self.turn_for_receiver(storage));
         }
         result
     }
 
     /// Does a turn as a sender, which leaves it to the receiver to judge the time.
     #[inline(never)]
-    fn turn_for_receiver(&self) {
-        self.turn(false);
+    fn turn_for_receiver(&self, storage: &mut Storage) {
+        self.turn(storage);
         if self.is_due() {
             self.alarm.wake_reader();
         }
@@ -138,7 +149,7 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
     pub(super) fn poll_drained(&self, cx: &mut Context<'_>, place: &mut Place, all: bool) -> Poll<Result<(), Error>> {
         let side = lock(&self.side);
         match all || side.writing.is_high() {
-            true => self.poll_written(cx, place, side),
+            true => lent(|storage| self.poll_written(cx, place, side, storage)),
             false => Poll::Ready(Ok(())),
         }
     }
@@ -148,31 +159,47 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         &self,
         cx: &mut Context<'_>,
         place: &mut Place,
-        mut side: MutexGuard<'_, Side<W>>,
+        mut side: MutexGuard<'_, Side<driver::Writing, W>>,
+        storage: &mut Storage,
     ) -> Poll<Result<(), Error>> {
-        let Side { io, writing } = &mut *side;
-        let mut poll = writing.poll_flush(io);
+        let mut poll = side.poll_flush(storage);
         if poll.is_pending() {
             place.wait(&self.alarm, cx.waker());
             // It may have rung before it knew whom to wake.
-            poll = writing.poll_flush(io);
+            poll = side.poll_flush(storage);
         }
         // Whether much or little waits, and whether a close frame is out, is the receiver's to know.
-        let turn = writing.poll_end(io);
-        self.leave(side, turn);
-        self.turn_for_receiver();
+        self.turn_locked(side, storage);
+        self.turn_for_receiver(storage);
         if poll.is_pending() && self.is_due() {
             // The peer takes nothing, which it must not do for ever, whether or not anybody receives.
-            self.alarm.mark();
-            self.turn(true);
+            self.judge(self.heard.load(Ordering::Relaxed), storage);
         }
         match poll {
-            Poll::Pending if self.is_over() => Poll::Ready(Err(match self.failed.get() {
-                Some(error) => (*error).into(),
+            Poll::Pending if self.is_over() => Poll::Ready(Err(match self.failure() {
+                Some(error) => error.into(),
                 None => self.closed().unwrap_or(ProtocolError::CloseTimeout.into()),
             })),
             poll => poll,
         }
+    }
+
+    /// Has the time judged by what was heard when there was no more to be read, if it is due.
+    pub(super) fn judge(&self, heard: u64, storage: &mut Storage) {
+        let mut side = lock(&self.side);
+        self.hand_over(&mut side.writing);
+        if side.writing.is_due() {
+            let now = side.writing.now();
+            if let Err(error) = side.writing.driver.judge(heard, now) {
+                _ = self.failed.set(error);
+            }
+        }
+        self.turn_locked(side, storage);
+    }
+
+    /// A deadline that ended the connection.
+    pub(super) fn failure(&self) -> Option<ProtocolError> {
+        self.failed.get().copied()
     }
 
     /// What the peer has said at its end, unless this end began to close.
@@ -193,9 +220,11 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
     /// Ends the connection without waiting for anything.
     pub(super) fn abort(&self, code: Code) {
         let mut side = lock(&self.side);
-        let Side { io, writing } = &mut *side;
-        writing.abort(code);
-        _ = writing.poll_flush(io);
+        side.writing.abort(code);
+        lent(|storage| {
+            _ = side.poll_flush(storage);
+            side.writing.driver.leave(storage);
+        });
         self.leave(side, Turn::Over);
     }
 
@@ -218,7 +247,7 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         drop(facts);
         self.alarm.mark();
         if flood {
-            self.turn_locked(lock(&self.side), false);
+            self.hand_over(&mut lock(&self.side).writing);
         }
     }
 
@@ -227,21 +256,16 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
     }
 
     /// Does a turn for the receiver, which has heard so many bytes; what it is to do.
-    ///
-    /// # Errors
-    /// A deadline that ended the connection.
-    pub(super) fn receiver_turn(&self, heard: u64, judge: bool) -> Result<Turn, ProtocolError> {
+    pub(super) fn receiver_turn(&self, heard: u64, storage: &mut Storage) -> Turn {
         self.heard.store(heard, Ordering::Relaxed);
-        let fed = self.fed.load(Ordering::Acquire) && self.fed.swap(false, Ordering::AcqRel);
-        if fed || judge && self.is_due() {
+        if self.fed.load(Ordering::Acquire) && self.fed.swap(false, Ordering::AcqRel) {
             self.alarm.mark();
         }
-        self.turn(judge);
-        match (self.failed.get(), self.turn.load(Ordering::Acquire)) {
-            (Some(error), _) => Err(*error),
-            (None, turn) if turn == Turn::Read as u8 => Ok(Turn::Read),
-            (None, turn) if turn == Turn::Over as u8 => Ok(Turn::Over),
-            _ => Ok(Turn::Wait),
+        self.turn(storage);
+        match self.turn.load(Ordering::Acquire) {
+            turn if turn == Turn::Read as u8 => Turn::Read,
+            turn if turn == Turn::Over as u8 => Turn::Over,
+            _ => Turn::Wait,
         }
     }
 

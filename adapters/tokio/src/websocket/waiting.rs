@@ -2,13 +2,14 @@
 //! rest is kept for who receives next, within a bound.
 
 use super::WebSocket;
+use crate::buffer::lent;
 use crate::drive::Drive;
 use crate::error::Error;
 use crate::gather;
 use crate::reading::Mode;
 use crate::writing::Writing;
+use sockless::driver::{Driver, Storage};
 use sockless::{Kind, ProtocolError, SendError, State};
-use std::io;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -40,34 +41,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     #[inline(never)]
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        match self.side.writing.poll_flush(&mut self.side.io) {
-            Poll::Ready(result) if !self.must_look() => {
-                self.reading.attended = false;
-                Poll::Ready(result)
-            }
-            poll => self.poll_written_or_read(cx, poll),
-        }
+        lent(|storage| {
+            let poll = match self.side.poll_flush(storage) {
+                Poll::Ready(result) if !self.must_look() => {
+                    self.reading.attended = false;
+                    Poll::Ready(result)
+                }
+                poll => self.poll_written_or_read(cx, storage, poll),
+            };
+            self.leave(storage);
+            poll
+        })
     }
 
     #[inline(never)]
-    fn poll_written_or_read(&mut self, cx: &mut Context<'_>, poll: Poll<Result<(), Error>>) -> Poll<Result<(), Error>> {
+    fn poll_written_or_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        storage: &mut Storage,
+        poll: Poll<Result<(), Error>>,
+    ) -> Poll<Result<(), Error>> {
         self.note_look();
         if poll.is_ready() {
             self.reading.attended = false;
             // What it finds is for the next to be told.
-            self.keep();
+            self.keep(storage);
             return poll;
         }
         self.side.writing.alarm().wait_to_write(cx.waker());
-        self.keep();
-        let poll = match self.side.writing.poll_flush(&mut self.side.io) {
+        self.keep(storage);
+        let poll = match self.side.poll_flush(storage) {
             // What a deadline has ended cannot be written any more.
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.end().unwrap_or(error))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.ended().unwrap_or(error))),
             Poll::Pending if self.reading.is_over() => {
-                Poll::Ready(Err(self.end().unwrap_or(ProtocolError::CloseTimeout.into())))
+                Poll::Ready(Err(self.ended().unwrap_or(ProtocolError::CloseTimeout.into())))
             }
             // What is whole may still be taken by a peer that has closed, but a message in parts will never be.
-            Poll::Pending if self.gathered.is_some() => self.end().map_or(Poll::Pending, |end| Poll::Ready(Err(end))),
+            Poll::Pending if self.gathered.is_some() => self.ended().map_or(Poll::Pending, |end| Poll::Ready(Err(end))),
             poll => poll,
         };
         self.reading.attended = poll.is_pending();
@@ -78,37 +88,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// kept that somebody has to receive.
     pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.side.writing.alarm().wait_to_write(cx.waker());
-        self.keep();
-        let poll = match self.side.writing.poll_flush(&mut self.side.io) {
-            _ if self.reading.is_over() => Poll::Ready(self.reading.failure().map_or(Ok(()), Err)),
-            Poll::Ready(Ok(())) if !self.is_full() => Poll::Pending,
-            poll => poll,
-        };
-        self.reading.attended = poll.is_pending();
-        poll
+        lent(|storage| {
+            self.keep(storage);
+            let poll = match self.side.poll_flush(storage) {
+                _ if self.reading.is_over() => Poll::Ready(self.reading.failure().map_or(Ok(()), Err)),
+                Poll::Ready(Ok(())) if !self.is_full() => Poll::Pending,
+                poll => poll,
+            };
+            self.reading.attended = poll.is_pending();
+            self.leave(storage);
+            poll
+        })
     }
 
     /// Reads what there is to be read, does what it asks for, and keeps the rest; judges the time, and writes.
-    fn keep(&mut self) {
+    fn keep(&mut self, storage: &mut Storage) {
         let waker = self.side.writing.waker().clone();
         // Whoever receives may do so in another task, and either is to be woken.
         let cx = &mut Context::from_waker(&waker);
         let before = self.kept();
         // Or it would be told again.
         let mut kept = self.reading.kept.take();
-        let most = self.side.writing.sender().outbound_limits().soft;
+        let most = self.side.writing.driver.peek().sender().outbound_limits().soft;
+        let mut mode = if self.reading.pieces { Mode::Piece } else { Mode::Message };
         while kept.as_ref().is_none_or(|kept| kept.bytes() <= most) {
-            let mut mode = if self.reading.pieces { Mode::Piece } else { Mode::Message };
-            match self.poll_decoded(cx, &mut mode, &mut |message, _| Some(message.into_owned())) {
+            match self.poll_decoded(cx, storage, &mut mode, &mut |message, _| Some(message.into_owned())) {
                 Poll::Ready(Ok(Some(told))) => kept.get_or_insert_default().push(told),
                 _ => break,
             }
         }
         self.reading.kept = kept;
-        self.reading.put_away();
-        if self.is_full() && !self.reading.is_over() {
-            let turn = self.turn(true);
-            self.end_by(turn);
+        if self.is_full() {
+            self.drive_out(storage);
+            self.judge_unread(storage);
         }
         if self.kept() > before {
             self.side.writing.alarm().wake_reader();
@@ -120,16 +132,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.reading.kept.as_ref().map_or(0, |kept| kept.bytes())
     }
 
-    /// Reads for whoever waits to write too, who may be another task, and goes on reading if this one does not.
-    #[inline(never)]
-    pub(super) fn poll_read_for_all(&mut self) -> Poll<io::Result<bool>> {
-        let waker = self.side.writing.waker().clone();
-        self.reading.poll_read(&mut Context::from_waker(&waker), &mut self.side.io)
-    }
-
     /// Whether so much is kept that no more is read.
     fn is_full(&self) -> bool {
-        self.kept() > self.side.writing.sender().outbound_limits().soft
+        self.kept() > self.side.writing.driver.peek().sender().outbound_limits().soft
     }
 
     /// Whether so much was written since anybody read that it is time to look.
@@ -146,11 +151,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The number of the block of bytes, of those that were sent, in which the last is.
     #[inline]
     fn block(&self) -> u8 {
-        (self.side.writing.sender().traffic().bytes >> LOOK) as u8
+        (self.side.writing.driver.peek().sender().traffic().bytes >> LOOK) as u8
     }
 
     /// Why nothing more can be sent, if the peer or a deadline made it so.
-    fn end(&self) -> Option<Error> {
+    fn ended(&self) -> Option<Error> {
         self.reading.failure().or_else(|| self.closed())
     }
 
@@ -169,64 +174,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
-    /// Has a handler answer what is received, once there is room for answers.
-    #[inline]
-    pub(super) fn poll_answered<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        receive: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        self.reading.unanswered = self.side.writing.position();
-        ready!(self.poll_room(cx));
-        let poll = receive(self, cx);
-        // Few need no account, and will have gone out before they are many.
-        if self.side.writing.is_high() {
-            self.note_answers();
-        }
-        poll
-    }
-
-    /// Accounts for what a handler has answered.
-    #[inline(never)]
-    fn note_answers(&mut self) {
-        let position = self.side.writing.position();
-        if position != self.reading.unanswered {
-            self.side.writing.note_answers(self.reading.unanswered);
-            self.reading.unanswered = position;
-        }
-    }
-
-    /// Waits while a server has so many answers to write that it does not read on.
-    #[inline(never)]
-    pub(super) fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.note_answers();
-        if !self.side.writing.pauses() {
-            return Poll::Ready(());
-        }
-        // If it cannot be written, receiving tells how the connection ended.
-        let poll = self.poll_out(cx, true);
-        if self.side.writing.pauses() { poll } else { Poll::Ready(()) }
-    }
-
-    /// Writes without reading, for who reads elsewhere or must not, and judges the time then.
-    pub(crate) fn poll_out(&mut self, cx: &mut Context<'_>, judge: bool) -> Poll<()> {
-        if self.side.writing.poll_flush(&mut self.side.io).is_ready() {
-            return Poll::Ready(());
-        }
+    /// Writes without reading, for who reads elsewhere.
+    pub(crate) fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.side.writing.alarm().wait_to_write(cx.waker());
-        let turn = self.turn(judge);
-        self.end_by(turn);
-        match self.side.writing.poll_flush(&mut self.side.io) {
-            Poll::Pending if !self.reading.is_over() => Poll::Pending,
-            _ => Poll::Ready(()),
+        self.write_on();
+        match self.side.writing.is_high() && !self.reading.is_over() {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
         }
     }
 
     /// Sends a part of a message, or gathers it.
     pub(crate) fn push_part(&mut self, kind: Kind, part: &[u8], last: bool) -> Result<(), Error> {
         // A message may take long, and one that is not whole is nothing to a peer that has closed.
-        self.keep();
-        if let Some(end) = self.end() {
+        lent(|storage| {
+            self.keep(storage);
+            self.leave(storage);
+        });
+        if let Some(end) = self.ended() {
             return Err(end);
         }
         let sent = gather::send_part(&mut self.gathered, &mut self.side.writing, kind, part, last);
@@ -244,10 +209,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         released.map_err(|error| self.refusal(error))
     }
 
+    /// Judges the time, though there may be more to read: nobody waits for ever for a peer that takes nothing.
+    fn judge_unread(&mut self, storage: &mut Storage) {
+        if self.is_due() && !self.reading.is_over() {
+            let now = self.side.writing.now();
+            if let Err(error) = self.side.writing.driver.judge(now) {
+                self.reading.fail(error);
+            }
+            self.drive_out(storage);
+        }
+    }
+
     /// Does the work of the writing side.
-    pub(crate) fn drive_out(&mut self) {
-        let turn = self.turn(false);
-        self.end_by(turn);
+    pub(crate) fn write_on(&mut self) {
+        lent(|storage| {
+            self.drive_out(storage);
+            self.leave(storage);
+        });
     }
 
     /// Bytes of messages that were taken and are not written.
@@ -257,24 +235,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// The most bytes that may wait before more is refused.
     pub(crate) fn most_queued(&self) -> usize {
-        self.side.writing.sender().outbound_limits().hard
+        self.side.writing.driver.peek().sender().outbound_limits().hard
     }
 
     /// How far it has come, for who looks whether that changes.
     pub(crate) fn stage(&self) -> (State, bool) {
-        (self.side.writing.sender().state(), self.reading.is_over())
+        (self.side.writing.driver.peek().state(), self.reading.is_over())
     }
 
-    pub(crate) fn writing(&mut self) -> &mut Writing {
+    pub(crate) fn writing(&mut self) -> &mut Writing<Driver> {
         &mut self.side.writing
-    }
-
-    /// Somebody receives.
-    #[inline]
-    pub(super) fn begin_to_receive(&mut self) {
-        if self.gathered.is_some() {
-            // If it cannot be sent, the next part says so.
-            _ = self.release();
-        }
     }
 }
