@@ -166,6 +166,9 @@ impl End {
     }
 
     /// Does what the connection wants besides reading; whether there was anything.
+    ///
+    /// By the connection's word alone, without a [`Driver`](crate::driver::Driver): that would not wait for a peer that is dead,
+    /// so that the deadlines behind would not be run.
     fn drive(&mut self, peer: &mut Self, now: Duration, pair: (usize, Duration, usize)) -> bool {
         if self.closed {
             // What is on its way arrives, and then the end.
