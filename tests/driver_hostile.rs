@@ -12,7 +12,7 @@ use heap::used;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use random::{Random, Replay, seeds};
-use sockless::driver::{Driver, Storage};
+use sockless::driver::{Driver, Next, Storage};
 use sockless::{Code, Config, Connection, Event, Keepalive, Limits, ProtocolError, Role, State};
 use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
@@ -456,5 +456,59 @@ proptest! {
             let close = unframe(&end.wire);
             prop_assert_eq!(close, [close_frame(1000)]);
         }
+    }
+}
+
+// ---- a blocking loop
+
+/// The loop of the README, whose calls block.
+#[test]
+fn a_blocking_loop_gives_up_a_peer_that_takes_nothing_and_says_nothing() {
+    for (role, queued) in BOTH.into_iter().flat_map(|role| [(role, 10), (role, 100_000), (role, 1_000_000)]) {
+        let mut storage = Storage::new(4096);
+        let mut end = Echo::new(open_with(role, Config::default()));
+        let (mut now, mut error, mut turns) = (Duration::ZERO, None, 0);
+        end.driver.connection().send_binary(&vec![7; queued]).unwrap();
+        loop {
+            let next = end.driver.next(&mut storage, now);
+            if next.close {
+                break;
+            }
+            // A read and a write that get nowhere.
+            now += 2 * next.wait(now).expect("it waits for ever");
+            if next.read {
+                end.driver.received_nothing(&mut storage);
+            }
+            if let Err(told) = end.driver.each(&mut storage, now, |_, _| {}) {
+                error.get_or_insert((now.as_secs(), told));
+            }
+            end.write(&mut storage, 0);
+            turns += 1;
+            assert!(turns < 10_000, "{role:?}, {queued} bytes: it goes round for nothing, at {now:?}, with {error:?}");
+        }
+        let (second, error) = error.expect("it is given up");
+        assert_eq!(
+            (error, second < 60),
+            (ProtocolError::PongTimeout, true),
+            "{role:?}, {queued} bytes: after {second} s"
+        );
+    }
+}
+
+#[test]
+fn a_blocking_call_waits_for_the_deadline_but_not_for_long_while_the_other_is_to_be_tried() {
+    let ms = Duration::from_millis;
+    let next = |write, deadline| Next { write, deadline, ..Next::default() };
+    for (write, deadline, wait) in [
+        (false, None, None),
+        (false, Some(ms(5000)), Some(ms(4000))),
+        (false, Some(ms(1000)), Some(ms(1))),
+        (false, Some(ms(10)), Some(ms(1))),
+        (true, None, Some(ms(10))),
+        (true, Some(ms(5000)), Some(ms(10))),
+        (true, Some(ms(1003)), Some(ms(3))),
+        (true, Some(ms(10)), Some(ms(1))),
+    ] {
+        assert_eq!(next(write, deadline).wait(ms(1000)), wait, "{write}, {deadline:?}");
     }
 }

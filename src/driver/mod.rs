@@ -59,9 +59,7 @@ use progress::Progress;
 ///         }
 ///         stream.set_read_timeout(next.wait(clock.elapsed()))?;
 ///         stream.set_write_timeout(next.wait(clock.elapsed()))?;
-///         if !next.write {
-///             driver.read(&mut storage, &stream, || clock.elapsed())?;
-///         }
+///         driver.read(&mut storage, &stream, || clock.elapsed())?;
 ///         let told = driver.each(&mut storage, clock.elapsed(), |connection, event| match event {
 ///             Event::Request(request) => connection.accept(request.accept()).expect("nothing of its own"),
 ///             // Pings are answered, and closes are echoed. A peer that takes nothing is refused more.

@@ -19,10 +19,14 @@ pub struct Next {
     pub deadline: Option<Duration>,
 }
 
+/// How long a blocking call may wait at most while there is something to write: then the other of reading and writing is tried.
+const TURN: Duration = Duration::from_millis(10);
+
 impl Next {
-    /// How long a blocking call may wait: until the deadline, but at least a millisecond, for to sockets no time at all is
-    /// for ever.
+    /// How long a blocking call may wait: until the deadline, and not for long while there is something to write, for neither
+    /// reading nor writing may keep the loop from the other. At least a millisecond, for to sockets no time at all is for ever.
     pub fn wait(&self, now: Duration) -> Option<Duration> {
-        self.deadline.map(|at| at.saturating_sub(now).max(Duration::from_millis(1)))
+        let left = self.deadline.map(|at| at.saturating_sub(now).max(Duration::from_millis(1)));
+        if self.write { Some(left.map_or(TURN, |left| left.min(TURN))) } else { left }
     }
 }
