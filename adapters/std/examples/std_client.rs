@@ -26,7 +26,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut url, mut config, mut is_tested) = (None, Config::default(), false);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
-        let deflate = |takeover| Some(Deflate { takeover, peer_takeover: takeover, ..Deflate::default() });
+        // Any window will do for what this end sends, so that a server may name one.
+        let any = Deflate { window_bits: 15, ..Deflate::default() };
+        let deflate = |takeover| Some(Deflate { takeover, peer_takeover: takeover, ..any });
         match argument {
             Value(value) if url.is_none() => url = Some(value.string()?),
             Long("max-message") => config.limits.message = arguments.value()?.parse()?,

@@ -1,12 +1,15 @@
 //! The client: from a URL to an open connection.
 
 use crate::dial::{dial, left};
-use crate::drive::{Drive, Mode};
+use crate::drive::Drive;
 use crate::error::{ConnectError, Error};
+use crate::mode::Mode;
 use crate::net_stream::NetStream;
 use crate::stream::Stream;
 #[cfg(feature = "tls")]
-use crate::tls::{Tls, TlsStream};
+use crate::tls::Tls;
+#[cfg(feature = "tls")]
+use crate::tls_stream::TlsStream;
 use crate::websocket::WebSocket;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sockless::handshake::SubprotocolPolicy;

@@ -4,6 +4,8 @@ use crate::closer::Closer;
 use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::lent::Lent;
+use crate::mode::Mode;
+use crate::split::{self, Receiver, Sender};
 use crate::stream::Stream;
 use crate::transport::{Got, SLICE, Transport, Wrote};
 use crate::waits::SHORTEST;
@@ -18,18 +20,14 @@ const READS: u32 = 64;
 /// How long a peer may take nothing while it is not read itself, there being no room.
 const STALL: Duration = Duration::from_secs(20);
 
+/// How long a caller may send without a look at what has come: pings want to be answered, and a close to be seen.
+const BLIND: Duration = Duration::from_millis(100);
+
 /// How long a client that is refused has to take the answer and hang up: hung up on before, it might not see it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How often a connection that others may close looks whether they have.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// How messages come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Message,
-    Piece,
-}
 
 /// How far a goal is.
 pub(crate) enum Step<T> {
@@ -48,6 +46,8 @@ pub(crate) struct Drive<S> {
     pub(crate) transport: Transport<S>,
     pub(crate) lent: Lent,
     started: Instant,
+    /// When something was last asked for, since then.
+    looked: Duration,
     /// How messages were last asked for.
     mode: Mode,
     /// What has come while something else was waited for.
@@ -73,6 +73,7 @@ impl<S: Stream> Drive<S> {
             transport: Transport::new(stream),
             lent: Lent::default(),
             started: Instant::now(),
+            looked: Duration::ZERO,
             mode: Mode::Message,
             inbox: Inbox::default(),
             close: None,
@@ -176,10 +177,7 @@ impl<S: Stream> Drive<S> {
         let wrote = self.write();
         self.at_once = wrote == Wrote::PartAtOnce;
         let flushed = match wrote {
-            Wrote::All if self.is_sound() => {
-                self.put_back();
-                return Ok(());
-            }
+            Wrote::All if self.is_sound() => return self.glance(),
             Wrote::PartAtOnce => return Err(Error::TimedOut),
             _ => {
                 let mut stalled = (0, Instant::now());
@@ -195,6 +193,37 @@ impl<S: Stream> Drive<S> {
         }
     }
 
+    /// Keeps what has come, if nobody has asked for it for a while.
+    fn glance(&mut self) -> Result<(), Error> {
+        if self.now().saturating_sub(self.looked) < BLIND || !self.has_room() {
+            self.put_back();
+            return Ok(());
+        }
+        let looked = self.until(Some(Instant::now()), |this| {
+            this.keep_events();
+            Ok(if this.has_room() { Step::Read } else { Step::Reached(()) })
+        });
+        match looked {
+            // A close is told to who sends next, and to who receives.
+            Ok(_) | Err(Error::TimedOut) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps what was read, as far as there is room.
+    fn keep_events(&mut self) {
+        while self.has_room() {
+            match self.event(self.mode) {
+                Some(event) => self.inbox.push(event),
+                None => return,
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.inbox.bytes() <= self.driver.peek().sender().outbound_limits().hard
+    }
+
     /// Whether what is written may come to the peer.
     fn is_sound(&self) -> bool {
         self.transport.broken.is_none() && self.failure.is_none()
@@ -206,12 +235,9 @@ impl<S: Stream> Drive<S> {
         if queued == 0 && !self.transport.is_held_back() && self.is_sound() {
             return Ok(Step::Reached(()));
         }
-        let room = self.driver.peek().sender().outbound_limits().hard;
-        while self.inbox.bytes() <= room {
-            match self.event(self.mode) {
-                Some(event) => self.inbox.push(event),
-                None => return Ok(Step::Write),
-            }
+        self.keep_events();
+        if self.has_room() {
+            return Ok(Step::Write);
         }
         if queued != stalled.0 {
             *stalled = (queued, Instant::now());
@@ -310,6 +336,7 @@ impl<S: Stream> Drive<S> {
 
     /// Reads once.
     fn read(&mut self, patience: Option<Duration>) -> Got {
+        self.looked = self.now();
         let Self { driver, transport, lent, started, .. } = self;
         transport.read(driver, lent.storage(), patience, || started.elapsed())
     }
@@ -333,6 +360,25 @@ impl<S: Stream> Drive<S> {
         let storage = self.lent.storage();
         self.driver.space(storage)[..bytes.len()].copy_from_slice(bytes);
         self.driver.received(storage, bytes.len(), now);
+    }
+
+    /// The connection in two halves.
+    ///
+    /// # Errors
+    /// Why it failed; [`Error::Send`] for one that is not open; [`Error::Io`] for a stream that cannot be parted.
+    pub(crate) fn split(mut self, timeout: Option<Duration>) -> Result<(Sender<S>, Receiver<S>), Error> {
+        let cause = self.failure.take().or(self.transport.broken.take().map(Error::Io));
+        if let Some(error) = cause {
+            return Err(error);
+        }
+        if self.over {
+            return Err(self.close.map_or(SendError::Closing.into(), Error::Closed));
+        }
+        self.driver.leave(self.lent.storage());
+        self.lent.give_back();
+        let halves = self.driver.split().map_err(|_| SendError::Closing)?;
+        let streams = self.transport.into_stream().split()?;
+        Ok(split::new(halves, streams, self.started, timeout, self.closer, self.inbox))
     }
 
     /// Goes on to the connection's end, whatever comes.

@@ -10,15 +10,20 @@ mod drive;
 mod error;
 mod inbox;
 mod lent;
+mod mode;
 mod net_stream;
 mod replies;
 mod server;
+mod split;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_stream;
 mod transport;
 mod waits;
 mod websocket;
+mod writer;
 
 pub use accept::{Incoming, accept, accept_with};
 pub use byte_stream::ByteStream;
@@ -36,7 +41,10 @@ pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Event, Kind, Limits, Message, Piece, Prepared, ProtocolError,
     Reject, Request, Response, SendError, State,
 };
+pub use split::{Receiver, Sender};
 pub use stream::{NoTimeouts, Stream};
 #[cfg(feature = "tls")]
-pub use tls::{Roots, Tls, TlsStream};
+pub use tls::{Roots, Tls};
+#[cfg(feature = "tls")]
+pub use tls_stream::TlsStream;
 pub use websocket::WebSocket;

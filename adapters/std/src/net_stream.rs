@@ -2,7 +2,7 @@
 
 use crate::stream::Stream;
 #[cfg(feature = "tls")]
-use crate::tls::TlsStream;
+use crate::tls_stream::TlsStream;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -70,5 +70,16 @@ impl Stream for NetStream {
 
     fn shutdown(&mut self) -> io::Result<()> {
         either!(self, stream => Stream::shutdown(stream))
+    }
+
+    fn split(self) -> io::Result<(Self, Self)> {
+        match self {
+            Self::Tcp(stream) => stream.split().map(|(reader, writer)| (Self::Tcp(reader), Self::Tcp(writer))),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => {
+                let (reader, writer) = (*stream).split()?;
+                Ok((Self::Tls(Box::new(reader)), Self::Tls(Box::new(writer))))
+            }
+        }
     }
 }

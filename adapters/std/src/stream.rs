@@ -37,6 +37,17 @@ pub trait Stream: Read + Write {
     fn shutdown(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    /// The stream in two, for [`WebSocket::split`](crate::WebSocket::split): one to read from, and one to write to.
+    ///
+    /// # Errors
+    /// `Unsupported`, the default, where there is no such thing.
+    fn split(self) -> io::Result<(Self, Self)>
+    where
+        Self: Sized,
+    {
+        Err(ErrorKind::Unsupported.into())
+    }
 }
 
 macro_rules! socket {
@@ -52,6 +63,10 @@ macro_rules! socket {
 
             fn shutdown(&mut self) -> io::Result<()> {
                 <$socket>::shutdown(self, Shutdown::Write)
+            }
+
+            fn split(self) -> io::Result<(Self, Self)> {
+                Ok((self.try_clone()?, self))
             }
         }
     };

@@ -126,7 +126,8 @@ impl<S: Stream> Transport<S> {
     }
 }
 
-fn is_for_now(error: &io::Error) -> bool {
+/// Whether a call is to be made again.
+pub(crate) fn is_for_now(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 

@@ -1,10 +1,12 @@
 //! A connection over a blocking stream.
 
 use crate::closer::Closer;
-use crate::drive::{Drive, Mode};
+use crate::drive::Drive;
 use crate::error::Error;
 use crate::lent::Lent;
+use crate::mode::Mode;
 use crate::replies::Replies;
+use crate::split::{Receiver, Sender};
 use crate::stream::Stream;
 use sockless::{
     Close, Code, Connection, Counters, Event, Kind, Limits, Message, Negotiated, Piece, Prepared, Role, Seed,
@@ -343,6 +345,33 @@ impl<S: Stream> WebSocket<S> {
     /// A handle by which another thread has the connection closed.
     pub fn closer(&mut self) -> Closer {
         self.drive.closer.get_or_insert_default().clone()
+    }
+}
+
+/// Two threads.
+impl<S: Stream> WebSocket<S> {
+    /// Parts the connection into halves for two threads; see [`Sender`] and [`Receiver`].
+    ///
+    /// # Errors
+    /// For a stream that [cannot be parted](Stream::split), and a connection that is not open; both are lost then.
+    ///
+    /// ```no_run
+    /// let (sender, mut receiver) = sockless_std::connect("ws://127.0.0.1:9001/")?.split()?;
+    /// let receiving = std::thread::spawn(move || {
+    ///     while let Some(message) = receiver.recv()? {
+    ///         println!("{message:?}");
+    ///     }
+    ///     Ok::<_, sockless_std::Error>(())
+    /// });
+    /// for line in std::io::stdin().lines() {
+    ///     sender.send(line?)?;
+    /// }
+    /// sender.close(1000, "")?;
+    /// receiving.join().unwrap()?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn split(self) -> Result<(Sender<S>, Receiver<S>), Error> {
+        self.drive.split(self.recv_timeout)
     }
 }
 

@@ -165,21 +165,71 @@ fn pings_that_are_due_while_a_message_is_half_written_harm_it_not() {
     });
     let (mut client, mut server) = pair_with(pinging, Default::default());
     let sending = thread::spawn(move || {
-        for number in 0..40_u8 {
-            client.send(&[number; 1 << 18][..]).unwrap();
+        for number in (0..=u8::MAX).cycle() {
+            match client.send(&[number; 1 << 18][..]) {
+                Ok(()) => {}
+                Err(Error::Closed(_)) => return,
+                Err(error) => panic!("{error}"),
+            }
         }
-        client
     });
-    let mut pings = 0;
-    for number in 0..40_u8 {
-        thread::sleep(Duration::from_millis(10));
+    // Until a ping has come, and for some messages besides.
+    let (mut pings, mut numbers) = (0, (0..=u8::MAX).cycle());
+    for left in (0..20).rev() {
         loop {
+            thread::sleep(Duration::from_millis(10));
             match within("an event", || server.recv_event()).unwrap().unwrap() {
                 Event::Ping(_) => pings += 1,
-                event => break assert_eq!(event.into_message().unwrap().as_bytes(), [number; 1 << 18]),
+                event => {
+                    let message = event.into_message().unwrap();
+                    assert_eq!(message.as_bytes(), [numbers.next().unwrap(); 1 << 18]);
+                    if left > 0 || pings > 0 {
+                        break;
+                    }
+                }
             }
         }
     }
-    assert!(pings > 0);
-    drop(sending.join());
+    within("the end", || server.close(1000, "")).unwrap();
+    within("its end", || sending.join()).unwrap();
+}
+
+#[test]
+fn who_only_sends_keeps_no_more_than_there_is_room_for() {
+    let small = config(|config| config.outbound.hard = 10_000);
+    let (mut client, mut server) = pair_with(small, Default::default());
+    for _ in 0..100 {
+        server.feed(&bytes(1000)[..]).unwrap();
+    }
+    server.flush().unwrap();
+    // It looks what has come after a while, and goes on though not all of it is kept.
+    thread::sleep(Duration::from_millis(150));
+    for _ in 0..3 {
+        within("room", || client.send("message")).unwrap();
+        assert_eq!(within("a message", || server.recv()).unwrap(), Some("message".into()));
+        thread::sleep(Duration::from_millis(150));
+    }
+    for _ in 0..100 {
+        assert_eq!(within("a message", || client.recv()).unwrap().unwrap().as_bytes(), bytes(1000));
+    }
+}
+
+#[test]
+fn who_only_sends_answers_pings_and_sees_a_close() {
+    let (mut client, mut server) = pair();
+    server.ping(b"there?").unwrap();
+    thread::sleep(Duration::from_millis(150));
+    client.send("message").unwrap();
+    assert!(matches!(within("the message", || server.recv_event()).unwrap(), Some(Event::Text(_))));
+    assert_eq!(within("a pong", || server.recv_event()).unwrap(), Some(Event::Pong(b"there?"[..].into())));
+    server.start_close(1000, "enough").unwrap();
+    server.flush().unwrap();
+    let closed = within("the close", || {
+        loop {
+            if let Err(error) = client.send("more") {
+                break error;
+            }
+        }
+    });
+    assert!(matches!(&closed, Error::Closed(close) if close.reason == "enough"), "{closed:?}");
 }
