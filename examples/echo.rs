@@ -4,17 +4,15 @@
 //! cargo run --release --example echo
 //! ```
 //!
-//! It shows the whole loop of a blocking driver, in `Session::turn`: tell the time, write what is outbound, do what
-//! `wants` says of the transport, read, answer the events. Deadlines are the core's: all timeouts of the socket come
-//! from `poll_timeout`, so a silent peer is pinged, and one that neither answers nor reads is dropped. It also shows how
-//! plain HTTP requests are answered, how a large binary message is read straight to where it belongs (`tail`), and how a
-//! spent buffer serves again (`recycle`).
+//! It shows the whole loop of a blocking server, in `serve_one`: what comes next, reading, the answers to events, writing.
+//! Deadlines are the core's, so a silent peer is pinged, and one that neither answers nor reads is dropped. It also shows how
+//! plain HTTP requests are answered, and how a spent buffer serves again (`recycle`).
 
-use bytes::Buf;
-use sockless::{Config, Connection, Event, Origins, ProtocolError, Request, SendError, SharedConfig, Transport};
+use sockless::driver::{Driver, Storage};
+use sockless::{Config, Connection, Event, Origins, Request, SendError, SharedConfig};
 use std::borrow::Cow;
 use std::error::Error;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -135,7 +133,7 @@ fn accept(listener: &TcpListener, config: &Arc<Config>) {
             let config = config.clone();
             let name = peer.to_string();
             thread::Builder::new().spawn(move || {
-                if let Err(error) = Session::new(stream, config).run() {
+                if let Err(error) = serve_one(&stream, config) {
                     eprintln!("{name}: {error}");
                 }
             })
@@ -148,134 +146,59 @@ fn accept(listener: &TcpListener, config: &Arc<Config>) {
     }
 }
 
-/// A connection, the socket it goes over, and the clock it goes by.
-struct Session {
-    connection: Connection,
-    stream: TcpStream,
-    started: Instant,
-}
-
-impl Session {
-    fn new(stream: TcpStream, config: impl Into<SharedConfig>) -> Self {
-        Self { connection: Connection::server(config), stream, started: Instant::now() }
-    }
-
-    /// Serves the connection to its end.
-    fn run(mut self) -> Result<(), Box<dyn Error>> {
-        // Each write is all that there is to say, so nothing is won by holding it back.
-        self.stream.set_nodelay(true)?;
-        let mut buffer = vec![0; 64 << 10];
-        let mut result = Ok(());
-        loop {
-            match self.turn(&mut buffer) {
-                Ok(true) => {}
-                Ok(false) => return result,
-                // The end has begun, not come: a close frame is to be written, and the peer may have one on its way.
-                Err(error) if error.is::<ProtocolError>() => result = result.and(Err(error)),
-                Err(error) => return result.and(Err(error)),
-            }
-        }
-    }
-
-    /// One turn of the loop; false when the transport is to be closed.
-    fn turn(&mut self, buffer: &mut [u8]) -> Result<bool, Box<dyn Error>> {
-        self.connection.handle_timeout(self.started.elapsed())?;
-        self.flush()?;
-        match self.connection.wants().transport {
-            Transport::Open => {}
+/// Serves a connection to its end.
+fn serve_one(stream: &TcpStream, config: impl Into<SharedConfig>) -> Result<(), Box<dyn Error>> {
+    // Each write is all that there is to say, so nothing is won by holding it back.
+    stream.set_nodelay(true)?;
+    let (mut driver, mut storage) = (Driver::new(Connection::server(config)), Storage::new(64 << 10));
+    let (clock, mut result) = (Instant::now(), Ok(()));
+    loop {
+        let next = driver.next(&mut storage, clock.elapsed());
+        if next.shutdown {
             // If it fails, the peer is gone already, which reading will tell.
-            Transport::Shutdown => _ = self.stream.shutdown(Shutdown::Write),
-            Transport::Close => return Ok(false),
+            _ = stream.shutdown(Shutdown::Write);
         }
-        self.stream.set_read_timeout(self.patience())?;
-        self.read(buffer)?;
-        Ok(true)
-    }
-
-    /// Writes all that is outbound. A peer that does not read is waited for until a deadline ends the connection.
-    fn flush(&mut self) -> Result<(), Box<dyn Error>> {
-        while self.connection.wants().write {
-            self.stream.set_write_timeout(self.patience())?;
-            match self.stream.write(self.connection.outbound().chunk()) {
-                Ok(n) => self.connection.outbound().advance(n),
-                Err(error) if is_timeout(&error) => {
-                    self.connection.handle_timeout(self.started.elapsed())?;
-                }
-                Err(error) => return Err(error.into()),
-            }
+        if next.close {
+            return result;
         }
-        Ok(())
-    }
-
-    /// Reads once, and answers what came.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Box<dyn Error>> {
-        // While a large message is under way, the socket fills it where it lies.
-        let tail = self.connection.tail();
-        let is_tail = tail.is_some();
-        let Some(n) = read(&self.stream, tail.unwrap_or(buffer))? else { return Ok(()) };
-        if n == 0 {
-            self.connection.receive_eof()?;
-        } else if is_tail {
-            if let Some(event) = self.connection.receive_tail(n)? {
-                self.answer(event)?;
+        let wait = next.wait(clock.elapsed());
+        stream.set_read_timeout(wait)?;
+        stream.set_write_timeout(wait)?;
+        driver.read(&mut storage, stream, || clock.elapsed())?;
+        let mut answered = Ok(());
+        let told = driver.each(&mut storage, clock.elapsed(), |connection, event| {
+            if answered.is_ok() {
+                answered = answer(connection, event);
             }
-        } else {
-            let mut input = &mut buffer[..n];
-            while let Some(event) = self.connection.receive(&mut input)? {
-                self.answer(event)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn answer(&mut self, event: Event<'_>) -> Result<(), Box<dyn Error>> {
-        let connection = &mut self.connection;
-        match event {
-            // A bad request for a WebSocket is refused here too, with the status that fits.
-            Event::Request(request) if request.is_upgrade() => connection.accept(request.accept_first_subprotocol())?,
-            Event::Request(request) => answer_http(connection, &request)?,
-            Event::Text(text) => {
-                connection.send_text(&text)?;
-                if let Cow::Owned(text) = text {
-                    connection.recycle(text.into_bytes());
-                }
-            }
-            Event::Binary(bytes) => {
-                connection.send_binary(&bytes)?;
-                if let Cow::Owned(bytes) = bytes {
-                    connection.recycle(bytes);
-                }
-            }
-            // The pong is outbound already. It goes out at once: the next ping's would take its place.
-            Event::Ping(_) => return self.flush(),
-            // The answer to a close is outbound too.
-            _ => {}
-        }
-        // One read may bring many messages: their echoes go out as soon as they are too many to keep.
-        if self.connection.is_high() { self.flush() } else { Ok(()) }
-    }
-
-    /// How long the socket may block: until the next deadline.
-    fn patience(&self) -> Option<Duration> {
-        let left = self.connection.poll_timeout()?.saturating_sub(self.started.elapsed());
-        // To a socket, no time at all means forever.
-        Some(left.max(Duration::from_millis(1)))
+        });
+        // The end has begun, not come: a close frame is to be written, and the peer may have one on its way.
+        result = result.and(told.map_err(Into::into));
+        answered?;
+        driver.write(&mut storage, stream)?;
     }
 }
 
-/// Reads once; `None` if nothing came in time.
-fn read(mut stream: &TcpStream, into: &mut [u8]) -> io::Result<Option<usize>> {
-    match stream.read(into) {
-        Ok(n) => Ok(Some(n)),
-        Err(error) if is_timeout(&error) => Ok(None),
-        Err(error) => Err(error),
+fn answer(connection: &mut Connection, event: Event<'_>) -> Result<(), SendError> {
+    match event {
+        // A bad request for a WebSocket is refused here too, with the status that fits.
+        Event::Request(request) if request.is_upgrade() => connection.accept(request.accept_first_subprotocol())?,
+        Event::Request(request) => answer_http(connection, &request)?,
+        Event::Text(text) => {
+            connection.send_text(&text)?;
+            if let Cow::Owned(text) = text {
+                connection.recycle(text.into_bytes());
+            }
+        }
+        Event::Binary(bytes) => {
+            connection.send_binary(&bytes)?;
+            if let Cow::Owned(bytes) = bytes {
+                connection.recycle(bytes);
+            }
+        }
+        // The answers to pings and closes are outbound already.
+        _ => {}
     }
-}
-
-/// Whether it is time to look at the clock, and then to try again.
-fn is_timeout(error: &io::Error) -> bool {
-    // Systems differ in what they call a timeout of a socket.
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+    Ok(())
 }
 
 /// Answers a request that asks for no WebSocket.
