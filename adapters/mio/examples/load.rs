@@ -5,7 +5,7 @@
 //! ```
 
 use hdrhistogram::Histogram;
-use sockless_mio::{ClientRequest, Closed, Conn, Error, Handler, Message, Prepared, Server, tls};
+use sockless_mio::{ClientRequest, Closed, Conn, Error, Handler, Message, Prepared, Server, Tls};
 use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -160,7 +160,7 @@ fn run(options: &Options) -> Result<bool, Error> {
     config.limits.message = config.limits.message.max(options.size);
     let mut builder = Server::builder().workers(options.workers).config(config);
     if let Some(file) = &options.trust {
-        builder = builder.client_tls(tls::client_trusting(file)?);
+        builder = builder.client_tls(Tls::trusting(file)?);
     }
     let clients = builder.bind(Shared(load.clone()))?.start()?;
     let request = ClientRequest::new(&options.url)?;

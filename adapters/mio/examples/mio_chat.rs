@@ -9,7 +9,7 @@
 
 use sockless_mio::sockless::Origins;
 use sockless_mio::{
-    Answer, Builder, Closed, Code, Config, Conn, Error, Handler, Message, Prepared, Reject, Request, Server, tls,
+    Answer, Builder, Closed, Code, Config, Conn, Error, Handler, Message, Prepared, Reject, Request, Server, Tls,
 };
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -212,7 +212,7 @@ fn options() -> Result<Option<Builder>, Error> {
         }
     }
     if let (Some(certificate), Some(key)) = (certificate, key) {
-        builder = builder.tls(tls::server(certificate, key)?);
+        builder = builder.tls(Tls::server(certificate, key)?);
     }
     if !listens {
         builder = builder.listen("127.0.0.1:9001");

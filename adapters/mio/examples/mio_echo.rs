@@ -7,7 +7,7 @@
 //! A signal ends it at once: to handle one gracefully, as `mio_chat` does, takes a thread, and a process that has only one
 //! (`--workers 1`) pays less for each system call.
 
-use sockless_mio::{Answer, Builder, Config, Conn, Error, Handler, Message, Request, Server, tls};
+use sockless_mio::{Answer, Builder, Config, Conn, Error, Handler, Message, Request, Server, Tls};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -132,7 +132,7 @@ fn options() -> Result<Option<Builder>, Error> {
     // One read may bring more messages behind the longest: their echoes have to wait, not to be refused.
     config.outbound.hard = config.outbound.hard.max(config.limits.message);
     if let (Some(certificate), Some(key)) = (certificate, key) {
-        builder = builder.tls(tls::server(certificate, key)?);
+        builder = builder.tls(Tls::server(certificate, key)?);
     }
     if !listens {
         builder = builder.listen("127.0.0.1:9001");

@@ -3,8 +3,9 @@
 use crate::handler::Handler;
 use crate::server::Server;
 use crate::settings::Settings;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::ServerConfig;
 use sockless::Config;
+use sockless_tls::Tls;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -39,16 +40,16 @@ impl Builder {
         self
     }
 
-    /// The certificate and the key, or any other setting of TLS: see [`tls::server`](crate::tls::server).
-    pub fn tls(mut self, config: Arc<ServerConfig>) -> Self {
-        self.settings.tls = Some(config);
+    /// The certificate and the key, or any other setting of TLS: see [`Tls::server`](crate::Tls::server).
+    pub fn tls(mut self, config: impl Into<Arc<ServerConfig>>) -> Self {
+        self.settings.tls = Some(config.into());
         self
     }
 
     /// The TLS of connections that [`Handle::connect`](crate::Handle::connect) makes; by default it trusts whom Mozilla
     /// trusts.
-    pub fn client_tls(mut self, config: Arc<ClientConfig>) -> Self {
-        self.settings.client_tls = Some(config);
+    pub fn client_tls(mut self, tls: impl Into<Tls>) -> Self {
+        self.settings.client_tls = Some(tls.into().into());
         self
     }
 

@@ -24,7 +24,6 @@ mod stats;
 mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
-pub mod tls;
 mod topics;
 mod transport;
 mod wheel;
@@ -40,12 +39,12 @@ pub use handle::Handle;
 pub use handler::Handler;
 pub use listener::Address;
 pub use report::Report;
-pub use rustls;
 pub use server::{Running, Server};
 pub use sockless;
 pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Kind, Limits, Message, Prepared, ProtocolError, Reject,
     Request, Response, SendError, State,
 };
+pub use sockless_tls::{Roots, Tls, TlsError, rustls};
 pub use stats::Stats;
 pub use transport::TlsInfo;

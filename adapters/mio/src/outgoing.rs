@@ -7,6 +7,7 @@ use crate::handle::Handle;
 use crate::stats::Stats;
 use rustls::ClientConfig;
 use sockless::{ClientRequest, SendError};
+use sockless_tls::{Roots, Tls};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -61,7 +62,7 @@ fn client_tls(made: &OnceLock<Arc<ClientConfig>>) -> io::Result<Arc<ClientConfig
     if let Some(config) = made.get() {
         return Ok(config.clone());
     }
-    let config = crate::tls::client()?;
+    let config = Tls::new(Roots::Webpki)?.into();
     Ok(made.get_or_init(|| config).clone())
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::{dial, eventually, start, text, within};
 use sockless_mio::{
-    Client, ClientError, ClientRequest, Closed, Code, Config, Conn, Error, Handler, Message, Server, rustls, tls,
+    Client, ClientError, ClientRequest, Closed, Code, Config, Conn, Error, Handler, Message, Server, Tls, rustls,
 };
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -29,11 +29,11 @@ impl Certificate {
     }
 
     fn server(&self) -> Arc<rustls::ServerConfig> {
-        tls::server(self.folder.join("certificate.pem"), self.folder.join("key.pem")).unwrap()
+        Tls::server(self.folder.join("certificate.pem"), self.folder.join("key.pem")).unwrap()
     }
 
-    fn client(&self) -> Arc<rustls::ClientConfig> {
-        tls::client_trusting(self.folder.join("certificate.pem")).unwrap()
+    fn client(&self) -> Tls {
+        Tls::trusting(self.folder.join("certificate.pem")).unwrap()
     }
 }
 
@@ -265,7 +265,7 @@ fn records_that_say_little() {
     );
     let [mut busy, mut other, mut third] = std::array::from_fn(|_| {
         let name = "localhost".try_into().unwrap();
-        let session = rustls::ClientConnection::new(certificate.client(), name).unwrap();
+        let session = rustls::ClientConnection::new(certificate.client().into(), name).unwrap();
         let mut stream = rustls::StreamOwned::new(session, dial(server.address()));
         stream.write_all(common::REQUEST).unwrap();
         common::skip_head(&mut stream);

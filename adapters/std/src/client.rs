@@ -7,13 +7,13 @@ use crate::mode::Mode;
 use crate::net_stream::NetStream;
 use crate::stream::Stream;
 #[cfg(feature = "tls")]
-use crate::tls::Tls;
-#[cfg(feature = "tls")]
 use crate::tls_stream::TlsStream;
 use crate::websocket::WebSocket;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sockless::handshake::SubprotocolPolicy;
 use sockless::{ClientRequest, Connection, Event, ProtocolError, Response, Seed, SharedConfig};
+#[cfg(feature = "tls")]
+use sockless_tls::Tls;
 use std::fmt;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -248,7 +248,7 @@ impl Client {
 
     #[cfg(feature = "tls")]
     fn secure(&self, host: &str, stream: TcpStream, deadline: Option<Instant>) -> Result<NetStream, ConnectError> {
-        let tls = self.tls.clone().or_else(Tls::default).ok_or(ConnectError::NoTls)?;
+        let tls = self.tls.clone().or_else(Tls::usual).ok_or(ConnectError::NoTls)?;
         let mut stream = TlsStream::connect(&tls, host, stream)?;
         stream.handshake(deadline).map_err(|error| match left(deadline) {
             Err(late) => late,

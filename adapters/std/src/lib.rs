@@ -17,8 +17,6 @@ mod server;
 mod split;
 mod stream;
 #[cfg(feature = "tls")]
-mod tls;
-#[cfg(feature = "tls")]
 mod tls_stream;
 mod transport;
 mod waits;
@@ -32,8 +30,6 @@ pub use closer::Closer;
 pub use error::{ConnectError, Error};
 pub use net_stream::NetStream;
 pub use replies::Replies;
-#[cfg(feature = "tls")]
-pub use rustls;
 pub use server::{Running, Server};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
@@ -41,10 +37,10 @@ pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Event, Kind, Limits, Message, Piece, Prepared, ProtocolError,
     Reject, Request, Response, SendError, State,
 };
+#[cfg(feature = "tls")]
+pub use sockless_tls::{Roots, Tls, TlsError, rustls};
 pub use split::{Receiver, Sender};
 pub use stream::{NoTimeouts, Stream};
-#[cfg(feature = "tls")]
-pub use tls::{Roots, Tls};
 #[cfg(feature = "tls")]
 pub use tls_stream::TlsStream;
 pub use websocket::WebSocket;

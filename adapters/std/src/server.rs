@@ -48,7 +48,7 @@ pub struct Server {
     nodelay: bool,
     grace: Duration,
     #[cfg(feature = "tls")]
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<Arc<sockless_tls::rustls::ServerConfig>>,
 }
 
 type Answer = dyn Fn(&Request<'_>, SocketAddr) -> Result<Accept, Reject> + Send + Sync;
@@ -109,7 +109,7 @@ impl Server {
     /// Speaks TLS.
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn tls(mut self, config: impl Into<Arc<rustls::ServerConfig>>) -> Self {
+    pub fn tls(mut self, config: impl Into<Arc<sockless_tls::rustls::ServerConfig>>) -> Self {
         self.tls = Some(config.into());
         self
     }

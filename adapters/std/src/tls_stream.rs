@@ -2,9 +2,9 @@
 
 use crate::error::ConnectError;
 use crate::stream::Stream;
-use crate::tls::{Tls, settings};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, CommonState, Connection, ServerConfig, ServerConnection};
+use sockless_tls::rustls::pki_types::ServerName;
+use sockless_tls::rustls::{ClientConnection, CommonState, Connection, ServerConfig, ServerConnection};
+use sockless_tls::{Tls, TlsError};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,8 +34,8 @@ impl<S: Stream> TlsStream<S> {
     /// # Errors
     /// [`ConnectError::TlsSettings`] for a host that no certificate can name.
     pub fn connect(tls: &Tls, host: &str, stream: S) -> Result<Self, ConnectError> {
-        let name = ServerName::try_from(host.to_owned()).map_err(settings)?;
-        let session = ClientConnection::new(tls.0.clone(), name).map_err(settings)?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| ConnectError::TlsSettings(error.into()))?;
+        let session = ClientConnection::new(tls.clone().into(), name).map_err(TlsError::from)?;
         Ok(Self::new(session.into(), stream))
     }
 

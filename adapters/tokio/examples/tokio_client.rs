@@ -9,8 +9,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sockless_tokio::sockless::{Close, Code, Config, Kind, SendError};
-use sockless_tokio::tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
-use sockless_tokio::{Client, ConnectError, Error, Event, Message, NetStream, Proxy, Roots, Tls, WebSocket};
+use sockless_tokio::{Client, ConnectError, Error, Event, Message, NetStream, Proxy, Tls, WebSocket};
 use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
@@ -146,7 +145,7 @@ impl Options {
                 }
                 Long("subprotocol") => client = client.subprotocol(&arguments.value()?.string()?),
                 Long("proxy") => client = client.proxy(Proxy::new(&arguments.value()?.string()?)?),
-                Long("root") => client = client.tls(roots(arguments.value()?.into())?),
+                Long("root") => client = client.tls(Tls::trusting(arguments.value()?)?),
                 Long("redirects") => client = client.redirects(arguments.value()?.parse()?),
                 Long("binary") => binary = true,
                 Long("ping") => ping = true,
@@ -169,11 +168,6 @@ impl Options {
         let client = client.config(Arc::new(config)).url(&url);
         Ok(Some(Self { url, client, task }))
     }
-}
-
-fn roots(file: PathBuf) -> Result<Tls, Box<dyn std::error::Error>> {
-    let roots = CertificateDer::pem_file_iter(file)?.collect::<Result<Vec<_>, _>>()?;
-    Ok(Tls::new(Roots::Own(roots))?)
 }
 
 /// Turns compression on, with or without context takeover.

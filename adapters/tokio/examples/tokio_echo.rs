@@ -8,12 +8,9 @@
 //! the echoes of messages that came together go out together. `serve` is all that there is to a server: it keeps the
 //! deadlines of the handshakes, that of TLS too, and outlives a want of descriptors.
 
+use sockless_tokio::rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use sockless_tokio::sockless::{Config, Origins};
-use sockless_tokio::tokio_rustls::TlsAcceptor;
-use sockless_tokio::tokio_rustls::rustls::ServerConfig;
-use sockless_tokio::tokio_rustls::rustls::crypto::ring;
-use sockless_tokio::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use sockless_tokio::{Error, NetStream, Peer, Reject, Server, WebSocket, listen};
+use sockless_tokio::{Error, NetStream, Peer, Reject, Server, Tls, WebSocket, listen};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -44,7 +41,7 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 struct Options {
     listen: String,
     config: Config,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<ServerConfig>>,
     threads: Option<usize>,
 }
 
@@ -87,7 +84,7 @@ impl Options {
                 Long("max-fragments") => options.config.limits.fragments = arguments.value()?.parse()?,
                 Long("deflate") => deflate(&mut options.config, false)?,
                 Long("deflate-takeover") => deflate(&mut options.config, true)?,
-                Long("tls") => options.tls = Some(tls(arguments.value()?.into(), arguments.value()?.into())?),
+                Long("tls") => options.tls = Some(Tls::server(arguments.value()?, arguments.value()?)?),
                 Long("tls-made") => options.tls = Some(tls_made(arguments.value()?.into())?),
                 Long("threads") => options.threads = Some(arguments.value()?.parse()?),
                 Long("help") | Short('h') => return Ok(None),
@@ -112,24 +109,11 @@ fn deflate(_: &mut Config, _: bool) -> Result<(), AnyError> {
     Err("built without compression; it needs `--features deflate`".into())
 }
 
-fn tls(chain: PathBuf, key: PathBuf) -> Result<TlsAcceptor, AnyError> {
-    let chain = CertificateDer::pem_file_iter(chain)?.collect::<Result<Vec<_>, _>>()?;
-    acceptor(chain, PrivateKeyDer::from_pem_file(key)?)
-}
-
-fn tls_made(file: PathBuf) -> Result<TlsAcceptor, AnyError> {
+fn tls_made(file: PathBuf) -> Result<Arc<ServerConfig>, AnyError> {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".into(), "localhost".into()])?;
     std::fs::write(file, made.cert.pem())?;
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())?;
-    acceptor(vec![made.cert.into()], key)
-}
-
-fn acceptor(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<TlsAcceptor, AnyError> {
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Tls::server_with(vec![made.cert.into()], key)?)
 }
 
 async fn serve(options: Options) -> Result<(), AnyError> {

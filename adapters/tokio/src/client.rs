@@ -6,12 +6,14 @@ use crate::opening::Opening;
 use crate::proxy::Proxy;
 use crate::stream::NetStream;
 #[cfg(feature = "tls")]
-use crate::tls::{self, Tls};
+use crate::tls;
 use crate::trace;
 use crate::websocket::WebSocket;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sockless::handshake::SubprotocolPolicy;
 use sockless::{ClientRequest, Connection, Event, Response, Seed, SharedConfig};
+#[cfg(feature = "tls")]
+use sockless_tls::Tls;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -93,6 +93,13 @@ fn without_secrets(location: &str) -> &str {
     location.rsplit('@').next().unwrap_or_default()
 }
 
+#[cfg(feature = "tls")]
+impl From<sockless_tls::TlsError> for ConnectError {
+    fn from(error: sockless_tls::TlsError) -> Self {
+        Self::TlsSettings(error.into())
+    }
+}
+
 impl From<Error> for ConnectError {
     fn from(error: Error) -> Self {
         match error {

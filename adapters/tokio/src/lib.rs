@@ -62,10 +62,8 @@ pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Kind, Limits, Prepared, ProtocolError, Reject, Request,
     Response, SendError, State,
 };
+#[cfg(feature = "tls")]
+pub use sockless_tls::{Roots, Tls, TlsError, rustls};
 pub use stream::NetStream;
-#[cfg(feature = "tls")]
-pub use tls::{Roots, Tls};
-#[cfg(feature = "tls")]
-pub use tokio_rustls;
 pub use websocket::{Closing, Flush, WebSocket};
 pub use writer::Writer;

@@ -172,11 +172,11 @@ impl<D> Server<D> {
         self
     }
 
-    /// Speaks TLS.
+    /// Speaks TLS, by settings such as those of [`Tls::server`](crate::Tls::server).
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn tls(mut self, tls: tokio_rustls::TlsAcceptor) -> Self {
-        self.shared.tls = Some(tls);
+    pub fn tls(mut self, tls: impl Into<Arc<sockless_tls::rustls::ServerConfig>>) -> Self {
+        self.shared.tls = Some(tls.into().into());
         self
     }
 

@@ -210,7 +210,7 @@ async fn tls_handshakes_have_a_deadline() {
     let config = tls_server().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = Server::new().tls(TlsAcceptor::from(Arc::new(config)));
+    let server = Server::new().tls(config);
     tokio::spawn(server.serve(listener, |_, _| async { Ok::<_, Error>(()) }));
     let mut silent = TcpStream::connect(address).soon().await.unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(3600), silent.read_u8()).await;
@@ -226,8 +226,7 @@ async fn a_page_of_http_is_of_another_origin_than_a_server_over_tls() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         // Who serves without TLS may be behind a proxy that ends it.
-        let server =
-            if over_tls { Server::new().tls(TlsAcceptor::from(Arc::new(config.clone()))) } else { Server::new() };
+        let server = if over_tls { Server::new().tls(config.clone()) } else { Server::new() };
         tokio::spawn(server.serve(listener, |_, _| async { Ok::<_, Error>(()) }));
         for scheme in ["http", "https"] {
             let url = format!("{}://{address}/", if over_tls { "wss" } else { "ws" });

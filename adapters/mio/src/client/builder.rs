@@ -6,6 +6,7 @@ use crate::stream::{Socket, Stream};
 use mio::Poll;
 use rustls::ClientConfig;
 use sockless::{ClientRequest, Config, ProtocolError, Response, SendError};
+use sockless_tls::{Roots, Tls};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -81,9 +82,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Another TLS than [`tls::client`](crate::tls::client).
-    pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
-        self.tls = Some(config);
+    /// The TLS of a `wss` URL; by default it trusts whom Mozilla trusts.
+    pub fn tls(mut self, tls: impl Into<Tls>) -> Self {
+        self.tls = Some(tls.into().into());
         self
     }
 
@@ -121,7 +122,7 @@ impl ClientBuilder {
         let tls = match (request.is_secure(), &self.tls) {
             (false, _) => None,
             (true, Some(config)) => Some(session(config.clone(), request)?),
-            (true, None) => Some(session(crate::tls::client()?, request)?),
+            (true, None) => Some(session(Tls::new(Roots::Webpki).map_err(io::Error::from)?.into(), request)?),
         };
         let mut poll = Poll::new()?;
         let socket = dial(addresses, deadline, &mut poll, TOKEN).map_err(told)?;
