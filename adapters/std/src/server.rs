@@ -199,12 +199,12 @@ where
     E: Display,
 {
     fn accept_all(self: Arc<Self>, listener: &TcpListener) {
-        while let Some(place) = Place::wait(&self.places, self.server.most) {
+        while self.places.wait(self.server.most) {
             let spawned = listener.accept().and_then(|(stream, peer)| {
                 if self.places.all.is_asked() {
                     return Ok(());
                 }
-                let this = self.clone();
+                let (this, place) = (self.clone(), Place::take(&self.places));
                 thread::Builder::new().spawn(move || this.serve(stream, peer, place)).map(drop)
             });
             if spawned.is_err() {
@@ -264,21 +264,22 @@ impl Places {
     fn taken(&self) -> MutexGuard<'_, usize> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Waits until there is room for one more; false when the server shuts down.
+    fn wait(&self, most: usize) -> bool {
+        let is_full = |taken: &mut usize| *taken >= most && !self.all.is_asked();
+        drop(self.changed.wait_while(self.taken(), is_full).unwrap_or_else(PoisonError::into_inner));
+        !self.all.is_asked()
+    }
 }
 
 /// A connection's place among those that there may be.
 struct Place(Arc<Places>);
 
 impl Place {
-    /// One, as soon as there is one; `None` when the server shuts down.
-    fn wait(places: &Arc<Places>, most: usize) -> Option<Self> {
-        let full = |taken: &mut usize| *taken >= most && !places.all.is_asked();
-        let mut taken = places.changed.wait_while(places.taken(), full).unwrap_or_else(PoisonError::into_inner);
-        if places.all.is_asked() {
-            return None;
-        }
-        *taken += 1;
-        Some(Self(places.clone()))
+    fn take(places: &Arc<Places>) -> Self {
+        *places.taken() += 1;
+        Self(places.clone())
     }
 }
 
@@ -305,8 +306,7 @@ impl Running {
 
     /// How many connections there are, those in their opening handshake too.
     pub fn count(&self) -> usize {
-        // One place waits for whoever is next.
-        self.places.taken().saturating_sub(1)
+        *self.places.taken()
     }
 
     /// Waits for the end, which is that of the process unless another thread brings it about.

@@ -91,7 +91,7 @@ impl<S: Stream> WebSocket<S> {
         self.recv_until(self.recv_deadline())
     }
 
-    /// The next message if it has come: from a stream that does not block, or else within a millisecond.
+    /// The next message if it has come: from a stream that does not block, or else within a few milliseconds.
     ///
     /// What is due is done all the same: pings are answered, and deadlines kept. A loop of many such sockets calls it when
     /// one can be read, when it can be written to and [wants that](Self::wants_write), and at its

@@ -67,6 +67,7 @@ fn requests_are_answered_as_the_server_likes() {
 fn there_are_no_more_connections_than_there_may_be() {
     let running = Server::new().connections(2).start(listener(), |socket, _| echo(socket)).unwrap();
     let (mut first, second) = (connected(&running), connected(&running));
+    assert_eq!(running.count(), 2);
     let third = thread::spawn({
         let url = url(&running);
         move || connect(&url).map(drop)
