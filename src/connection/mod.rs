@@ -129,7 +129,8 @@ impl Connection {
     /// Swaps the storage of the outbox with `buffer`, which is cleared; what waits is moved along.
     ///
     /// So a loop lends one buffer to whichever connection is busy: swap before, write what is outbound, swap back: a
-    /// connection from which all has gone out then holds nothing. Such a loop sets [`Outbound::retain`] to [`usize::MAX`].
+    /// connection from which all has gone out then holds nothing.
+    #[doc(hidden)] // The driver's, and for tests, benchmarks and fuzzing.
     #[inline]
     pub fn swap_outbox(&mut self, buffer: &mut Vec<u8>) {
         self.sender.swap_outbox(buffer);
@@ -150,7 +151,7 @@ impl Connection {
     /// Whether more than [`Outbound::soft`] bytes wait to go out: time to write them before more is made.
     ///
     /// It is no reason not to read, or two ends that both send much wait for each other for ever. Only a server that answers
-    /// from within reading may wait with reading on, while its answers wait: [`Answers`](crate::driver::Answers).
+    /// from within reading may wait with reading on, while its answers wait, as a [`Driver`](crate::driver::Driver) has it do.
     #[inline]
     pub fn is_high(&self) -> bool {
         self.sender.is_high()

@@ -91,66 +91,14 @@ impl Connection {
     }
 
     /// How many more bytes, read behind `input`, would make the frame at its front whole, so far as its header says; 0 if
-    /// it is whole, or nothing is gained by waiting.
+    /// it is whole, or nothing is gained by waiting: in the opening handshake, of a fragment or a frame of which a part was
+    /// received, of what breaks a rule or a limit, and behind the end.
     ///
     /// [`receive`](Self::receive) takes all of its input, so a message that a read cuts off is moved to a buffer of its
     /// own, a part at a time. A driver that has room behind `input` may keep it instead, read on, and get the message
-    /// borrowed:
-    ///
-    /// ```
-    /// # use sockless::{Config, Connection, Event, Negotiated, Role, Seed};
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let mut connection = Connection::open(Role::Client, Negotiated::default(), Config::default(), Seed::new([0; 16]));
-    /// # let stream = b"\x81\x05Hello\x89\0\x82\x7e\x03\xe8".iter().copied().chain([7; 1000]).collect::<Vec<u8>>();
-    /// # struct Socket<'a>(&'a [u8]);
-    /// # impl std::io::Read for Socket<'_> {
-    /// #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-    /// #         let len = buffer.len().min(100);
-    /// #         self.0.read(&mut buffer[..len])
-    /// #     }
-    /// # }
-    /// # let mut socket = Socket(&stream);
-    /// # let mut events = 0;
-    /// use std::borrow::Cow;
-    /// use std::io::Read;
-    ///
-    /// let mut buffer = vec![0; 4096];
-    /// let room = buffer.len();
-    /// let mut kept = 0;
-    /// loop {
-    ///     let n = socket.read(&mut buffer[kept..])?;
-    ///     if n == 0 {
-    ///         // ... receive_eof()
-    ///         break;
-    ///     }
-    ///     let end = kept + n;
-    ///     let mut input = &mut buffer[..end];
-    ///     loop {
-    ///         let missing = connection.missing(input);
-    ///         if missing > 0 && input.len() + missing <= room {
-    ///             break;
-    ///         }
-    ///         match connection.receive(&mut input)? {
-    ///             Some(Event::Binary(message)) => assert!(matches!(message, Cow::Borrowed(_))),
-    ///             Some(_) => {} // ...
-    ///             None => break,
-    ///         }
-    /// #       events += 1;
-    ///     }
-    ///     kept = input.len();
-    ///     buffer.copy_within(end - kept..end, 0);
-    /// }
-    /// # assert_eq!((events, kept), (3, 0));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// Never make room by what it says: a peer announces what it likes, up to its limits. And do not wait for bytes that
-    /// may not come, for what is kept has not been received: it does not count as a sign of life, and text is checked when
-    /// its frame is whole. Give it to [`receive`](Self::receive) when the transport has no more for now.
-    ///
-    /// Nothing is gained in the opening handshake, of a fragment or a frame of which a part was received, of what breaks a
-    /// rule or a limit, and behind the end.
+    /// borrowed. No room is made by it, for a peer announces what it likes; and what is kept has not been received: it is no sign
+    /// of life, and text is checked when its frame is whole.
+    #[doc(hidden)] // The driver's, and for tests, benchmarks and fuzzing.
     #[inline]
     pub fn missing(&self, input: &[u8]) -> usize {
         match frame::is_whole(input) || self.opening.is_some() {
@@ -163,36 +111,7 @@ impl Connection {
     /// straight into it; `None` while the driver's own buffer serves better.
     ///
     /// Text goes through the driver's buffer: it is checked there, and moved once.
-    ///
-    /// ```
-    /// # use sockless::{Config, Connection, Event, Negotiated, Role, Seed};
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let mut connection = Connection::open(Role::Client, Negotiated::default(), Config::default(), Seed::new([0; 16]));
-    /// # let message = [&b"\x82\x7f\0\0\0\0\0\x04\0\0"[..], &[7; 0x40000]].concat();
-    /// # let mut socket = &message[..];
-    /// # let mut buffer = [0; 4096];
-    /// # let mut done = false;
-    /// # while !done {
-    /// use std::io::Read;
-    ///
-    /// if let Some(tail) = connection.tail() {
-    ///     let n = socket.read(tail)?;
-    ///     if let Some(Event::Binary(message)) = connection.receive_tail(n)? {
-    ///         assert_eq!(message.len(), 256 * 1024);
-    /// #       done = true;
-    ///     }
-    /// } else {
-    ///     let n = socket.read(&mut buffer)?;
-    ///     let mut input = &mut buffer[..n];
-    ///     while let Some(event) = connection.receive(&mut input)? {
-    ///         // ...
-    /// #       if let Event::Binary(message) = event { assert_eq!(message.len(), 256 * 1024); done = true }
-    ///     }
-    /// }
-    /// # }
-    /// # Ok(())
-    /// # }
-    /// ```
+    #[doc(hidden)] // As `missing`.
     #[inline]
     pub fn tail(&mut self) -> Option<&mut [u8]> {
         self.receiver.tail()
@@ -202,6 +121,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`receive`](Self::receive).
+    #[doc(hidden)] // As `missing`.
     pub fn receive_tail(&mut self, len: usize) -> Result<Option<Event<'static>>, ProtocolError> {
         let result = self.receiver.receive_tail(len);
         self.settle(result)

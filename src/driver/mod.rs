@@ -23,6 +23,7 @@ use crate::wire::error::{ProtocolError, RelayError, SendError};
 use core::fmt;
 use core::time::Duration;
 
+#[doc(hidden)] // For the pair in memory, and tests of a connection alone.
 pub use answers::Answers;
 pub use attempts::{Attempt, Attempts};
 pub use halves::{Reading, Writing};
@@ -190,7 +191,7 @@ impl Driver {
     /// The next event; `None` when it is time to write: all input is taken, or this turn has done its part.
     ///
     /// The event borrows `storage`, never the driver. What the loop sends before the next call counts as answered from
-    /// within reading, for which a server may stop reading ([`Answers`]).
+    /// within reading, for which a server may stop reading until they have gone.
     ///
     /// # Errors
     /// The [`ProtocolError`] that ends the connection, once: the peer's fault, or a deadline. The loop goes on until

@@ -115,6 +115,7 @@ impl Receiver {
     }
 
     /// As [`Connection::missing`](crate::Connection::missing).
+    #[doc(hidden)]
     #[inline]
     pub fn missing(&self, input: &[u8]) -> usize {
         match frame::is_whole(input) || self.discarding {
@@ -359,6 +360,7 @@ impl Receiver {
     }
 
     /// As [`Connection::tail`](crate::Connection::tail).
+    #[doc(hidden)]
     #[inline]
     pub fn tail(&mut self) -> Option<&mut [u8]> {
         let (filled, left, most) = self.under_way()?;
@@ -382,6 +384,7 @@ impl Receiver {
     ///
     /// # Errors
     /// The [`ProtocolError`] that ends the connection; once.
+    #[doc(hidden)]
     pub fn receive_tail(&mut self, len: usize) -> Result<Option<Event<'static>>, ProtocolError> {
         let mut none: &mut [u8] = &mut [];
         self.watched(&mut none, |receiver, _| {

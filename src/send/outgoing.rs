@@ -21,22 +21,8 @@ impl<'a> Outgoing<'a> {
     }
 
     /// The same, but when all is sent, so many bytes of capacity are kept, whatever
-    /// [`Outbound::retain`](crate::Outbound::retain) says: for a driver that then takes them with
-    /// [`swap_outbox`](crate::Connection::swap_outbox).
-    ///
-    /// ```
-    /// # use sockless::{Config, Connection, Negotiated, Role, Seed};
-    /// use sockless::bytes::Buf;
-    ///
-    /// # let mut connection = Connection::open(Role::Server, Negotiated::default(), Config::default(), Seed::new([0; 16]));
-    /// let mut lent = Vec::with_capacity(1024);
-    /// connection.swap_outbox(&mut lent);
-    /// connection.send_text("Hello")?;
-    /// connection.outbound().retaining(usize::MAX).advance(7);
-    /// connection.swap_outbox(&mut lent);
-    /// assert!(lent.capacity() >= 1024);
-    /// # Ok::<(), sockless::SendError>(())
-    /// ```
+    /// [`Outbound::retain`](crate::Outbound::retain) says: for a driver that then takes them back.
+    #[doc(hidden)] // The driver's, and for tests.
     #[inline]
     #[must_use]
     pub fn retaining(self, bytes: usize) -> Self {

@@ -27,6 +27,7 @@ impl<'a> Through<'a> {
     }
 
     /// As [`Outgoing::retaining`].
+    #[doc(hidden)]
     #[inline]
     #[must_use]
     pub fn retaining(mut self, bytes: usize) -> Self {

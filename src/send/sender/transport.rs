@@ -95,6 +95,7 @@ impl Sender {
     }
 
     /// As [`Connection::swap_outbox`](crate::Connection::swap_outbox).
+    #[doc(hidden)]
     #[inline]
     pub fn swap_outbox(&mut self, buffer: &mut Vec<u8>) {
         self.outbox.swap(buffer);
