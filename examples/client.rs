@@ -384,7 +384,7 @@ impl Session {
         let mut connection = Connection::client(&request, options.config.clone(), Seed::random())
             .map_err(|error| Failure::new(2, error))?;
         let rest = handshake(&mut connection, &stream, started)?;
-        let (receiver, sender) = connection.split().map_err(|_| Failure::new(1, "connection not open"))?;
+        let (sender, receiver) = connection.split().map_err(|_| Failure::new(1, "connection not open"))?;
 
         let (news, inbox) = mpsc::sync_channel(16);
         let heard = Arc::new(AtomicU64::new(0));

@@ -332,7 +332,7 @@ fn a_failed_connection_stays_failed() {
 fn a_receiving_half_ends_by_itself() {
     for role in BOTH {
         for (end, result) in [(0x83, Err(ReservedOpcode(3))), (0x88, Ok(Some(closed(1005, ""))))] {
-            let (mut receiver, _) = open(role).split().ok().unwrap();
+            let (_, mut receiver) = open(role).split().ok().unwrap();
             let mut bytes = frames_to(role, &[(end, b""), (0x81, b"lost"), (0x89, b"lost")]);
             let mut input = &mut bytes[..];
             assert_eq!(receiver.receive(&mut input), result);

@@ -263,7 +263,7 @@ fn text_that_is_kept_is_judged_when_it_is_whole() {
 
 #[test]
 fn a_receiver_says_the_same() {
-    let Ok((mut receiver, _)) = open(Role::Server).split() else { panic!("it is open") };
+    let Ok((_, mut receiver)) = open(Role::Server).split() else { panic!("it is open") };
     assert_eq!(receiver.missing(&header_to(Role::Server, 0x81, 5)), 5);
     receiver.end();
     assert_eq!(receiver.missing(&header_to(Role::Server, 0x81, 5)), 0);

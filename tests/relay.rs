@@ -322,8 +322,8 @@ fn a_request_comes_to_a_proxy_as_to_any_server() {
 
 #[test]
 fn halves_relay_like_whole_connections() {
-    let (mut receiver, _) = open(Role::Server).split().ok().unwrap();
-    let (_, mut sender) = open(Role::Client).split().ok().unwrap();
+    let (_, mut receiver) = open(Role::Server).split().ok().unwrap();
+    let (mut sender, _) = open(Role::Client).split().ok().unwrap();
     let (mut from, mut to) = (open(Role::Server), open(Role::Client));
     let mut stream = [client_frame(0x01, b"a"), client_frame(0x89, b"p"), client_frame(0x80, b"b")].concat();
     relay(&mut from, &mut to, &stream, 100).unwrap();

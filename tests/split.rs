@@ -16,7 +16,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-fn halves(role: Role) -> (Receiver, Sender) {
+fn halves(role: Role) -> (Sender, Receiver) {
     open(role).split().expect("it is open")
 }
 
@@ -88,7 +88,7 @@ fn write(mut sender: Sender, work: &mpsc::Receiver<ToWriter>, pipe: mpsc::Sender
 /// Runs an echo server of two threads against what a client sends: what came back until the server hung up, what its
 /// reader was told, and its sender.
 fn serve(from_client: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, Vec<String>, Sender) {
-    let (receiver, sender) = halves(Role::Server);
+    let (sender, receiver) = halves(Role::Server);
     let (to_server, server_pipe) = mpsc::channel();
     let (to_client, client_pipe) = mpsc::channel();
     let (to_writer, work) = mpsc::channel();
@@ -176,7 +176,7 @@ fn only_what_the_sender_must_know_is_a_fact() {
 #[test]
 fn each_fact_has_its_answer() {
     let after = |facts: &[Fact]| {
-        let (_, mut sender) = halves(Role::Server);
+        let (mut sender, _) = halves(Role::Server);
         facts.iter().for_each(|fact| sender.handle_fact(*fact));
         let out = unframe(&drain(&mut sender));
         let state = sender.state();
@@ -207,7 +207,7 @@ fn what_waits_and_what_is_under_way_survives_the_parting() {
     whole.send_fragment(Kind::Text, b"caf\xc3", false).unwrap();
     whole.outbound().advance(3);
     feed(&mut whole, &client_frame(0x01, b"hel"), 5);
-    let (mut receiver, mut sender) = whole.split().unwrap();
+    let (mut sender, mut receiver) = whole.split().unwrap();
     assert_eq!(sender.send_text("no"), Err(SendError::FragmentUnderWay));
     sender.send_fragment(Kind::Text, b"\xa9", true).unwrap();
     assert_eq!(drain(&mut sender), b"aits\x01\x04caf\xc3\x80\x01\xa9");
@@ -219,7 +219,7 @@ fn what_waits_and_what_is_under_way_survives_the_parting() {
 fn a_closing_connection_can_be_parted() {
     let mut whole = open(Role::Client);
     whole.close(Code::NORMAL, "").unwrap();
-    let (mut receiver, mut sender) = whole.split().unwrap();
+    let (mut sender, mut receiver) = whole.split().unwrap();
     let mut close = server_frame(0x88, b"");
     let event = receiver.receive(&mut &mut close[..]).unwrap().unwrap();
     sender.handle_fact(event.fact().unwrap());
@@ -255,7 +255,7 @@ fn a_connection_that_is_not_open_comes_back_as_it_was() {
 
 #[test]
 fn the_sender_keeps_the_time_with_what_the_receiver_has_heard() {
-    let (mut receiver, mut sender) = halves(Role::Server);
+    let (mut sender, mut receiver) = halves(Role::Server);
     let s = Duration::from_secs;
     assert_eq!(sender.handle_timeout(s(0), receiver.traffic().frames), Ok(()));
     let mut text = client_frame(0x81, b"x");
@@ -297,7 +297,7 @@ proptest! {
         let mut whole = open(role);
         let expected = feed(&mut whole, &bytes, cut);
 
-        let (mut receiver, mut sender) = halves(role);
+        let (mut sender, mut receiver) = halves(role);
         let (mut events, mut error) = (vec![], None);
         for part in bytes.chunks(cut) {
             let mut part = part.to_vec();
@@ -327,7 +327,7 @@ proptest! {
 
 #[test]
 fn halves_tell_their_driver_what_the_whole_does() {
-    let (mut receiver, mut sender) = halves(Role::Server);
+    let (mut sender, mut receiver) = halves(Role::Server);
     let mut input: &mut [u8] = &mut b"\x81\x81\0\0\0\0a".clone();
     assert!(matches!(receiver.receive(&mut input), Ok(Some(Event::Text(_)))));
     sender.send_text("ab").unwrap();

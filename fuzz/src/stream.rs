@@ -141,7 +141,7 @@ pub fn cuts(input: &Input<'_>) {
 
 /// What the two halves of a connection say, which exchange facts and nothing else.
 fn halves(input: &Input<'_>, role: Role, stream: &[u8]) -> Said {
-    let Ok((mut receiver, mut sender)) = input.settings.open(role).split() else { panic!("it is open") };
+    let Ok((mut sender, mut receiver)) = input.settings.open(role).split() else { panic!("it is open") };
     let mut said = Said::default();
     for part in input.others.parts(stream) {
         let mut part = part.to_vec();

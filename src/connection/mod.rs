@@ -82,7 +82,7 @@ impl Connection {
     /// # use sockless::{Config, Connection, Event, Fact, Negotiated, Role, Seed};
     /// # use bytes::Buf;
     /// # let connection = Connection::open(Role::Server, Negotiated::default(), Config::default(), Seed::new([0; 16]));
-    /// let Ok((mut receiver, mut sender)) = connection.split() else { panic!("not open") };
+    /// let Ok((mut sender, mut receiver)) = connection.split() else { panic!("not open") };
     /// let (facts, of_receiver) = std::sync::mpsc::channel();
     /// let reader = std::thread::spawn(move || {
     ///     let mut input: &mut [u8] = &mut b"\x89\x82\0\0\0\0hi".clone(); // a ping, read from somewhere
@@ -101,7 +101,7 @@ impl Connection {
     /// # reader.join().unwrap();
     /// ```
     #[allow(clippy::result_large_err)] // The error is the connection, given back.
-    pub fn split(self) -> Result<(Receiver, Sender), Self> {
+    pub fn split(self) -> Result<(Sender, Receiver), Self> {
         match self.state() {
             State::Closed => Err(self),
             _ => self.into_halves(),
@@ -110,10 +110,10 @@ impl Connection {
 
     /// The same, also where it has ended.
     #[allow(clippy::result_large_err)] // The error is the connection, given back.
-    pub(crate) fn into_halves(self) -> Result<(Receiver, Sender), Self> {
+    pub(crate) fn into_halves(self) -> Result<(Sender, Receiver), Self> {
         match (self.state(), &self.opening) {
             (State::Connecting, _) | (_, Some(_)) => Err(self),
-            _ => Ok((self.receiver, self.sender)),
+            _ => Ok((self.sender, self.receiver)),
         }
     }
 }

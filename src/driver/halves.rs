@@ -101,7 +101,7 @@ impl Driver {
     pub fn split(self) -> Result<(Reading, Writing), Self> {
         let Self { connection, progress } = self;
         match connection.into_halves() {
-            Ok((receiver, sender)) => {
+            Ok((sender, receiver)) => {
                 let (progress, of_writing) = progress.split();
                 let heard = receiver.traffic().bytes;
                 Ok((Reading { receiver, progress }, Writing { sender, progress: of_writing, heard }))
