@@ -4,7 +4,7 @@ use crate::handler::Handler;
 use crate::server::Server;
 use crate::settings::Settings;
 use rustls::ServerConfig;
-use sockless::Config;
+use sockless::SharedConfig;
 use sockless_tls::Tls;
 use std::fmt;
 use std::io;
@@ -62,8 +62,8 @@ impl Builder {
     /// The settings of every connection: limits, timers, what may wait to go out, origins, compression.
     ///
     /// [`Outbound::retain`](sockless::Outbound::retain) is the adapter's own matter: it lends one outbox to all.
-    pub fn config(mut self, config: Config) -> Self {
-        self.settings.config = config;
+    pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
+        self.settings.config = config.into();
         self
     }
 

@@ -9,7 +9,7 @@ use crate::transport::{self, Transport, is_eof};
 use mio::{Events, Poll, Token};
 use sockless::driver::{Driver, Storage, Turn};
 use sockless::{
-    ClientRequest, Close, Code, Config, Connection, Event, Kind, Message, Response, Seed, SendError, State,
+    ClientRequest, Close, Code, Connection, Event, Kind, Message, Response, Seed, SendError, SharedConfig, State,
 };
 use std::collections::VecDeque;
 use std::fmt;
@@ -96,7 +96,7 @@ impl Client {
     /// Opens a connection over a stream that is connected, and perhaps watched already.
     fn open(
         request: &ClientRequest,
-        config: Config,
+        config: SharedConfig,
         stream: Stream,
         poll: Poll,
         inbox: usize,

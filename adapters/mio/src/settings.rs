@@ -1,7 +1,7 @@
 //! What a server is made with.
 
 use rustls::{ClientConfig, ServerConfig};
-use sockless::Config;
+use sockless::{Config, SharedConfig};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -11,7 +11,7 @@ pub(crate) struct Settings {
     /// Where to listen, and whether with TLS.
     pub(crate) listen: Vec<(String, bool)>,
     pub(crate) workers: usize,
-    pub(crate) config: Config,
+    pub(crate) config: SharedConfig,
     pub(crate) max_connections: usize,
     pub(crate) max_handshakes: usize,
     pub(crate) per_address: Option<u32>,
@@ -29,7 +29,7 @@ impl Default for Settings {
         Self {
             listen: Vec::new(),
             workers: thread::available_parallelism().map_or(1, usize::from),
-            config: Config::default(),
+            config: Config::default().into(),
             max_connections: usize::MAX,
             max_handshakes: 1024,
             per_address: None,

@@ -25,7 +25,7 @@ use mio::{Events, Poll, Token};
 use rustls::ServerConfig;
 use slab::Slab;
 use sockless::driver::{Next, Storage};
-use sockless::{Config, Role, SharedConfig};
+use sockless::{Role, SharedConfig};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::Arc;
@@ -434,14 +434,16 @@ impl<H: Handler> Worker<H> {
 }
 
 /// The configuration of a worker's connections: it has its own pool of codecs.
-fn own_config(config: &Config) -> SharedConfig {
+fn own_config(config: &SharedConfig) -> SharedConfig {
     #[allow(unused_mut)]
     let mut config = config.clone();
     #[cfg(feature = "deflate")]
-    if let Some(deflate) = &mut config.deflate {
+    if config.deflate.is_some()
+        && let Some(deflate) = &mut config.to_mut().deflate
+    {
         deflate.pool = sockless::Pool::default();
     }
-    config.into()
+    config
 }
 
 /// The same for connections over TLS, which the core is told, unless the settings say otherwise.

@@ -5,7 +5,7 @@ use crate::dial::{TIMEOUT, after, dial, resolve, session};
 use crate::stream::{Socket, Stream};
 use mio::Poll;
 use rustls::ClientConfig;
-use sockless::{ClientRequest, Config, ProtocolError, Response, SendError};
+use sockless::{ClientRequest, Config, ProtocolError, Response, SendError, SharedConfig};
 use sockless_tls::{Roots, Tls};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -52,7 +52,7 @@ impl ClientError {
 #[must_use]
 pub struct ClientBuilder {
     request: Result<ClientRequest, SendError>,
-    config: Config,
+    config: SharedConfig,
     tls: Option<Arc<ClientConfig>>,
     timeout: Duration,
     inbox: usize,
@@ -61,7 +61,7 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     pub(super) fn new(url: &str) -> Self {
         let request = ClientRequest::new(url);
-        Self { request, config: Config::default(), tls: None, timeout: TIMEOUT, inbox: INBOX }
+        Self { request, config: Config::default().into(), tls: None, timeout: TIMEOUT, inbox: INBOX }
     }
 
     /// Adds a field to the request.
@@ -77,8 +77,8 @@ impl ClientBuilder {
     }
 
     /// Limits, timers, compression.
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
+    pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
+        self.config = config.into();
         self
     }
 
