@@ -183,6 +183,17 @@ impl Client {
         self.follow(self.deadline())
     }
 
+    /// Opens a connection over a TCP connection that is there already, dialled as the caller likes: from an address of its own,
+    /// through a proxy, to a name that it has looked up. A URL of `wss` adds TLS to the URL's host; no redirect is followed.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), but for those of dialling.
+    pub fn connect_by(&self, stream: TcpStream) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
+        let (request, deadline) = (self.request()?, self.deadline());
+        let stream = self.secured(&request, stream, deadline)?;
+        self.open(&request, stream, deadline)
+    }
+
     /// Opens a connection over a stream that is there already; nothing is dialled, no TLS is added, and no redirect is
     /// followed.
     ///
@@ -238,7 +249,16 @@ impl Client {
     }
 
     fn dial(&self, request: &ClientRequest, deadline: Option<Instant>) -> Result<NetStream, ConnectError> {
-        let stream = dial(request.host(), request.port(), deadline)?;
+        self.secured(request, dial(request.host(), request.port(), deadline)?, deadline)
+    }
+
+    /// The stream as it is, or with TLS.
+    fn secured(
+        &self,
+        request: &ClientRequest,
+        stream: TcpStream,
+        deadline: Option<Instant>,
+    ) -> Result<NetStream, ConnectError> {
         stream.set_nodelay(self.nodelay).map_err(ConnectError::Tcp)?;
         match request.is_secure() {
             true => self.secure(request.host(), stream, deadline),

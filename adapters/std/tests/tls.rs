@@ -266,3 +266,26 @@ fn bytes_keep_their_order_however_seldom_a_call_gets_through() {
         within("an end", || end.join()).unwrap();
     }
 }
+
+#[test]
+fn a_connection_of_the_callers_and_its_two_halves() {
+    let certificate = Certificate::new("halves");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let running = Server::new().tls(certificate.server()).start(listener, |socket, _| echo(socket)).unwrap();
+    let stream = TcpStream::connect(running.address()).unwrap();
+    let client = Client::new("wss://localhost/").tls(certificate.client());
+    let (socket, _) = within("a connection", || client.connect_by(stream)).unwrap();
+    let (sender, mut receiver) = socket.split().unwrap();
+    let sending = thread::spawn(move || {
+        for len in (0..60).map(|number| number * 5000) {
+            sender.send(&bytes(len)[..]).unwrap();
+        }
+        sender
+    });
+    for len in (0..60).map(|number| number * 5000) {
+        assert_eq!(within("an echo", || receiver.recv()).unwrap().unwrap().as_bytes(), bytes(len), "{len} bytes");
+    }
+    within("all sent", || sending.join()).unwrap().close(1000, "").unwrap();
+    assert_eq!(within("the end", || receiver.recv()).unwrap(), None);
+    assert_eq!(within("all gone", || running.shutdown()), 0);
+}
