@@ -77,7 +77,8 @@ impl<S: Stream> Incoming<S> {
     /// # Errors
     /// As [`accept`].
     pub fn read(stream: S, config: impl Into<SharedConfig>) -> Result<Self, Error> {
-        Self::read_by(Drive::new(Connection::server(config), stream))
+        let config = config.into();
+        Self::read_by(Drive::new(Connection::server(config.clone()), stream, &config))
     }
 
     pub(crate) fn read_by(mut drive: Drive<S>) -> Result<Self, Error> {

@@ -292,7 +292,8 @@ impl Client {
         S: Stream,
     {
         left(deadline)?;
-        let mut drive = Drive::new(Connection::client(request, self.config.clone(), Seed::random())?, stream);
+        let connection = Connection::client(request, self.config.clone(), Seed::random())?;
+        let mut drive = Drive::new(connection, stream, &self.config);
         let event = match drive.recv(Mode::Message, deadline) {
             // A refusal that is known is told, be its body whole or not.
             Err(Error::TimedOut) => drive.driver.connection().receive_eof().ok().flatten(),

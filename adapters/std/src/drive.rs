@@ -10,18 +10,15 @@ use crate::stream::Stream;
 use crate::transport::{Got, SLICE, Transport, Wrote};
 use crate::waits::SHORTEST;
 use sockless::driver::{Driver, Next};
-use sockless::{Close, Code, Connection, Event, Message, ProtocolError, Role, SendError, State};
+use sockless::{Close, Code, Connection, Event, Message, ProtocolError, Role, SendError, SharedConfig, State};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often in a row is read, at most, behind a write that the peer did not take.
 const READS: u32 = 64;
 
-/// How long a peer may take nothing while it is not read itself, there being no room.
-const STALL: Duration = Duration::from_secs(20);
-
-/// How long a caller may send without a look at what has come: pings want to be answered, and a close to be seen.
-const BLIND: Duration = Duration::from_millis(100);
+/// Milliseconds; how long a caller may send without a look at what has come: pings want to be answered, and a close to be seen.
+const BLIND: u32 = 100;
 
 /// How long a client that is refused has to take the answer and hang up: hung up on before, it might not see it.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -46,8 +43,10 @@ pub(crate) struct Drive<S> {
     pub(crate) transport: Transport<S>,
     pub(crate) lent: Lent,
     started: Instant,
-    /// When something was last asked for, since then.
-    looked: Duration,
+    /// When something was last asked for, in milliseconds since then, which wrap.
+    looked: u32,
+    /// How long a peer may take nothing while it is not read itself, there being no room: as long as for a pong.
+    stall: Option<Duration>,
     /// How messages were last asked for.
     mode: Mode,
     /// What has come while something else was waited for.
@@ -67,13 +66,14 @@ pub(crate) struct Drive<S> {
 }
 
 impl<S: Stream> Drive<S> {
-    pub(crate) fn new(connection: Connection, stream: S) -> Self {
+    pub(crate) fn new(connection: Connection, stream: S, config: &SharedConfig) -> Self {
         Self {
+            stall: config.keepalive.pong,
             driver: Driver::new(connection),
             transport: Transport::new(stream),
             lent: Lent::default(),
             started: Instant::now(),
-            looked: Duration::ZERO,
+            looked: 0,
             mode: Mode::Message,
             inbox: Inbox::default(),
             close: None,
@@ -195,7 +195,7 @@ impl<S: Stream> Drive<S> {
 
     /// Keeps what has come, if nobody has asked for it for a while.
     fn glance(&mut self) -> Result<(), Error> {
-        if self.now().saturating_sub(self.looked) < BLIND || !self.has_room() {
+        if self.millis().wrapping_sub(self.looked) < BLIND || !self.has_room() {
             self.put_back();
             return Ok(());
         }
@@ -243,7 +243,10 @@ impl<S: Stream> Drive<S> {
             *stalled = (queued, Instant::now());
         }
         // A peer that waits to be read itself is not waited for without end.
-        if stalled.1.elapsed() < STALL { Ok(Step::Hold) } else { Err(Error::TimedOut) }
+        match self.stall {
+            Some(stall) if stalled.1.elapsed() >= stall => Err(Error::TimedOut),
+            _ => Ok(Step::Hold),
+        }
     }
 
     /// Reads and writes until `goal` is reached; `None` at the connection's end.
@@ -336,7 +339,7 @@ impl<S: Stream> Drive<S> {
 
     /// Reads once.
     fn read(&mut self, patience: Option<Duration>) -> Got {
-        self.looked = self.now();
+        self.looked = self.millis();
         let Self { driver, transport, lent, started, .. } = self;
         transport.read(driver, lent.storage(), patience, || started.elapsed())
     }
@@ -444,5 +447,9 @@ impl<S: Stream> Drive<S> {
 
     fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    fn millis(&self) -> u32 {
+        self.now().as_millis() as u32
     }
 }

@@ -65,7 +65,9 @@ impl<S: Stream> WebSocket<S> {
         seed: Seed,
         rest: &[u8],
     ) -> Self {
-        let mut drive = Drive::new(Connection::open(role, negotiated, config, seed), stream);
+        let config = config.into();
+        let connection = Connection::open(role, negotiated, config.clone(), seed);
+        let mut drive = Drive::new(connection, stream, &config);
         if !rest.is_empty() {
             drive.lent = Lent::with_room_for(rest.len());
             drive.receive(rest);
@@ -186,8 +188,8 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     /// [`Error::Send`] for what cannot be sent, and then nothing happens; [`Error::Closed`] if the peer has closed;
     /// [`Error::Io`] or [`Error::Protocol`] if the connection has failed. [`Error::TimedOut`] where it took longer than
-    /// [it may](Self::set_send_timeout), or a peer takes nothing for 20 s while more waits to be received than is kept; the
-    /// message is sent all the same, and goes out with the next calls.
+    /// [it may](Self::set_send_timeout), or where more waits to be received than is kept and the peer takes nothing for
+    /// [`Keepalive::pong`](sockless::Keepalive::pong); the message is sent all the same, and goes out with the next calls.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), Error> {
         self.push(|connection| connection.send(message))?;
         self.written()

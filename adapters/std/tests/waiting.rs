@@ -233,3 +233,44 @@ fn who_only_sends_answers_pings_and_sees_a_close() {
     });
     assert!(matches!(&closed, Error::Closed(close) if close.reason == "enough"), "{closed:?}");
 }
+
+#[test]
+fn a_peer_that_waits_to_be_read_is_not_waited_for_without_end() {
+    let small = config(|config| {
+        config.outbound.hard = 10_000;
+        config.keepalive.pong = Some(SHORT);
+    });
+    let (mut client, server) = pair_with(small, Default::default());
+    let (sender, mut receiver) = server.split().unwrap();
+    // More than the transport holds, to a client that receives nothing for now.
+    let sending = thread::spawn(move || {
+        for _ in 0..40 {
+            sender.send(&bytes(1 << 19)[..]).unwrap();
+        }
+        sender
+    });
+    let long = bytes(1 << 20);
+    let late = within("an end", || {
+        loop {
+            if let Err(error) = client.send(&long) {
+                break error;
+            }
+        }
+    });
+    assert!(matches!(late, Error::TimedOut), "{late:?}");
+    // Once the client receives, and the server too, all goes on.
+    let receiving = thread::spawn(move || {
+        let mut count = 0;
+        while let Some(message) = receiver.recv().unwrap() {
+            assert_eq!(message.as_bytes().len(), 1 << 20);
+            count += 1;
+        }
+        count
+    });
+    for _ in 0..40 {
+        assert_eq!(within("a message", || client.recv()).unwrap().unwrap().as_bytes(), bytes(1 << 19));
+    }
+    within("all sent", || sending.join()).unwrap();
+    within("the end", || client.close(1000, "")).unwrap();
+    assert!(within("its end", || receiving.join()).unwrap() > 1);
+}
