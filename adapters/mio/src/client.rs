@@ -90,7 +90,7 @@ impl Client {
         let poll = Poll::new()?;
         let mut stream = Stream::new(Socket::Unix(mio::net::UnixStream::connect(path)?), None);
         stream.register(poll.registry(), TOKEN)?;
-        Self::open(&ClientRequest::new(url)?, Config::default(), stream, poll, INBOX, after(TIMEOUT))
+        Self::open(&ClientRequest::new(url)?, SharedConfig::default(), stream, poll, INBOX, after(TIMEOUT))
     }
 
     /// Opens a connection over a stream that is connected, and perhaps watched already.
