@@ -2,7 +2,7 @@
 
 use super::ends::{Connection, Opening};
 use crate::event::{Event, Fact};
-use crate::receive::receiver::Receiver;
+use crate::receive::receiver::{Lent, Receiver};
 use crate::wire::error::{HandshakeError, ProtocolError, RelayError};
 use crate::wire::frame;
 use alloc::vec::Vec;
@@ -21,7 +21,7 @@ impl Connection {
     #[inline]
     pub fn receive<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         match self.whole_message(input) {
-            Some(result) => result.map(Some),
+            Some(result) => result.map(|message| Some(message.into())),
             None if self.opening.is_none() && self.receiver.is_done(input) => Ok(None),
             None => self.receive_rest(input),
         }
@@ -29,7 +29,7 @@ impl Connection {
 
     /// The common case of [`receive`](Self::receive): a message that came whole. Nothing follows from it.
     #[inline(always)]
-    pub(crate) fn whole_message<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<Result<Event<'a>, ProtocolError>> {
+    pub(crate) fn whole_message<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<Result<Lent<'a>, ProtocolError>> {
         if self.opening.is_some() {
             return None;
         }

@@ -204,7 +204,7 @@ impl Progress {
             && let Some(message) = connection.whole_message(&mut input)
         {
             match message {
-                Ok(event) => take(&mut Turn::new(connection, self, &mut work, input.is_empty()), event),
+                Ok(message) => take(&mut Turn::new(connection, self, &mut work, input.is_empty()), message.into()),
                 Err(error) => {
                     self.set(Self::TIMED, false);
                     result = Err(error);

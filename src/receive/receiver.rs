@@ -87,7 +87,7 @@ impl Receiver {
     #[inline(always)]
     pub fn receive<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         match self.whole_message(input) {
-            Some(result) => result.map(Some),
+            Some(result) => result.map(|message| Some(message.into())),
             None if self.is_done(input) => Ok(None),
             None => self.receive_rest(input),
         }
@@ -95,7 +95,7 @@ impl Receiver {
 
     /// The common case of [`receive`](Self::receive): a message in one frame that came whole, and nothing to inflate.
     #[inline(always)]
-    pub(crate) fn whole_message<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<Result<Event<'a>, ProtocolError>> {
+    pub(crate) fn whole_message<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<Result<Lent<'a>, ProtocolError>> {
         #[cfg(feature = "deflate")]
         if self.inflater.is_some() {
             return None;
@@ -106,12 +106,12 @@ impl Receiver {
         let before = input.len();
         let (kind, payload, _) = self.decoder.whole_message(input, &self.config, false)?;
         self.bytes += (before - input.len()) as u64;
-        let event = message(kind, payload, self.config.check_utf8);
-        if event.is_err() {
+        let message = message(kind, payload, self.config.check_utf8);
+        if message.is_err() {
             *input = &mut [];
             self.end();
         }
-        Some(event)
+        Some(message)
     }
 
     /// As [`Connection::missing`](crate::Connection::missing).
@@ -245,7 +245,7 @@ impl Receiver {
                 self.mode = mode;
                 return match compressed {
                     true => Ok(Some(self.inflate_whole(kind, payload)?.into())),
-                    false => message(kind, payload, self.config.check_utf8).map(Some),
+                    false => message(kind, payload, self.config.check_utf8).map(|message| Some(message.into())),
                 };
             }
             match self.decode(input, mode)? {
@@ -294,7 +294,7 @@ impl Receiver {
             return Ok(self.piece(chunk, check_utf8)?.map(Event::Piece));
         }
         if chunk.first && chunk.last {
-            return message(chunk.kind, chunk.unmasked(), check_utf8).map(Some);
+            return message(chunk.kind, chunk.unmasked(), check_utf8).map(|message| Some(message.into()));
         }
         Ok(self.put_together(chunk)?.map(Event::from))
     }
@@ -466,13 +466,33 @@ impl Receiver {
     }
 }
 
+/// A message that is lent as it lies. An event has many more words: made late, it is not moved, which would read back from
+/// memory at once what was just written there.
+#[derive(Clone, Copy)]
+pub(crate) enum Lent<'a> {
+    Text(&'a str),
+    Binary(&'a [u8]),
+    Unchecked(&'a [u8]),
+}
+
+impl<'a> From<Lent<'a>> for Event<'a> {
+    #[inline(always)]
+    fn from(lent: Lent<'a>) -> Self {
+        match lent {
+            Lent::Text(text) => Self::Text(Cow::Borrowed(text)),
+            Lent::Binary(bytes) => Self::Binary(Cow::Borrowed(bytes)),
+            Lent::Unchecked(bytes) => Self::Unchecked(Cow::Borrowed(bytes)),
+        }
+    }
+}
+
 /// The message that came as one slice, borrowed from it.
 #[inline(always)]
-fn message(kind: Kind, payload: &[u8], check_utf8: bool) -> Result<Event<'_>, ProtocolError> {
+fn message(kind: Kind, payload: &[u8], check_utf8: bool) -> Result<Lent<'_>, ProtocolError> {
     Ok(match kind {
-        Kind::Binary => Event::Binary(Cow::Borrowed(payload)),
-        Kind::Text if check_utf8 => Event::Text(Cow::Borrowed(utf8::whole_text(payload)?)),
-        Kind::Text => Event::Unchecked(Cow::Borrowed(payload)),
+        Kind::Binary => Lent::Binary(payload),
+        Kind::Text if check_utf8 => Lent::Text(utf8::whole_text(payload)?),
+        Kind::Text => Lent::Unchecked(payload),
     })
 }
 
