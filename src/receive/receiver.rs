@@ -2,6 +2,7 @@
 
 #[cfg(feature = "deflate")]
 mod compressed;
+mod lent;
 
 use crate::config::{Config, Limits, Negotiated, SharedConfig};
 use crate::counters::Traffic;
@@ -17,12 +18,13 @@ use crate::send::sender::Sender;
 use crate::wire::close;
 use crate::wire::error::{ProtocolError, RelayError, SendError};
 use crate::wire::frame::{self, OpCode};
-use crate::wire::utf8;
 #[cfg(feature = "deflate")]
 use alloc::boxed::Box;
 use alloc::{borrow::Cow, vec::Vec};
 use core::mem;
 use core::num::NonZero;
+pub(crate) use lent::Lent;
+use lent::message;
 
 /// The receiving half of an open connection: input to events, as in [`Connection`](crate::Connection).
 ///
@@ -464,36 +466,6 @@ impl Receiver {
         self.discard();
         self.ended = true;
     }
-}
-
-/// A message that is lent as it lies. An event has many more words: made late, it is not moved, which would read back from
-/// memory at once what was just written there.
-#[derive(Clone, Copy)]
-pub(crate) enum Lent<'a> {
-    Text(&'a str),
-    Binary(&'a [u8]),
-    Unchecked(&'a [u8]),
-}
-
-impl<'a> From<Lent<'a>> for Event<'a> {
-    #[inline(always)]
-    fn from(lent: Lent<'a>) -> Self {
-        match lent {
-            Lent::Text(text) => Self::Text(Cow::Borrowed(text)),
-            Lent::Binary(bytes) => Self::Binary(Cow::Borrowed(bytes)),
-            Lent::Unchecked(bytes) => Self::Unchecked(Cow::Borrowed(bytes)),
-        }
-    }
-}
-
-/// The message that came as one slice, borrowed from it.
-#[inline(always)]
-fn message(kind: Kind, payload: &[u8], check_utf8: bool) -> Result<Lent<'_>, ProtocolError> {
-    Ok(match kind {
-        Kind::Binary => Lent::Binary(payload),
-        Kind::Text if check_utf8 => Lent::Text(utf8::whole_text(payload)?),
-        Kind::Text => Lent::Unchecked(payload),
-    })
 }
 
 /// Whether an error ends the connection it came from.
