@@ -15,6 +15,9 @@ use core::time::Duration;
 /// Bytes; a longer queue takes the lent outbox along instead of being copied out of it.
 const MOST_MOVED: usize = 64 << 10;
 
+/// Bytes; a lent outbox that has room for no more is left to the connection that has to wait, which costs less than a copy.
+const MOST_GIVEN: usize = 8 << 10;
+
 /// Outboxes of at most as many bytes as are moved that are kept for the next connections that have to wait.
 const MOST_SPARE: usize = 8;
 
@@ -243,6 +246,9 @@ impl Progress {
                 if (1..=MOST_MOVED).contains(&spent.capacity()) && storage.outboxes.len() < MOST_SPARE {
                     storage.outboxes.push(spent);
                 }
+            }
+            (true, _) if sender.outbox_capacity() <= MOST_GIVEN => {
+                storage.outbox = storage.outboxes.pop().unwrap_or_default();
             }
             (true, ..=MOST_MOVED) => {
                 let mut own = storage.outboxes.pop().unwrap_or_default();

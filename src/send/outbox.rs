@@ -88,6 +88,12 @@ impl Outbox {
         }
     }
 
+    /// Bytes that its buffer has room for.
+    #[inline]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Bytes of control frames among them that overtake, or have begun to.
     pub(crate) fn overtaking(&self) -> usize {
         let Some(backlog) = &self.backlog else { return 0 };

@@ -36,7 +36,7 @@ const STALL: Duration = Duration::from_secs(1);
 ///
 /// It reads, answers pings and keeps its deadlines while it waits in one of its methods, and only there. Messages that come
 /// while it waits for something else are kept for [`receive`](Self::receive), as far as [`ClientBuilder::inbox`] lets it.
-/// Compression is as in `Config`.
+/// Compression is as in the configuration.
 pub struct Client {
     driver: Driver,
     storage: Storage,

@@ -13,6 +13,7 @@ use sockless::{Code, Connection, Prepared};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use here::message;
 pub(crate) use here::{Calls, Here, Lent, Remote};
 pub(crate) use local::Local;
 pub(crate) use seat::{Job, Phase, Place, Seat};
@@ -98,7 +99,16 @@ impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> 
         // Once for all that was read, not for each message: it costs more than it seems.
         let told = catch_unwind(AssertUnwindSafe(|| {
             driver.each(self.storage, now, |turn, event| {
-                Here { turn: turn.reborrow(), seat, local, transport }.event(calls, event);
+                match message(&event, &seat.place) {
+                    Some(message) => {
+                        // There is nothing to drop, which is not seen here.
+                        std::mem::forget(event);
+                        local.stats.messages_received += 1;
+                        let here = Here { turn: turn.reborrow(), seat, local, transport };
+                        calls.message(Lent::Here(here), message);
+                    }
+                    None => Here { turn: turn.reborrow(), seat, local, transport }.event(calls, event),
+                }
             })
         }));
         match told {

@@ -158,6 +158,12 @@ impl Sender {
         self.config.outbound
     }
 
+    /// Bytes that the outbox's buffer has room for.
+    #[inline]
+    pub(crate) fn outbox_capacity(&self) -> usize {
+        self.outbox.capacity()
+    }
+
     /// How long a closing handshake may take.
     pub(crate) fn close_timeout(&self) -> Option<Duration> {
         self.config.keepalive.close

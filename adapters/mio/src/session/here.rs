@@ -173,26 +173,23 @@ impl<S, T> Here<'_, S, T> {
     }
 }
 
+/// What most events are, and goes straight to the application: a message that lies where it was read.
+#[inline(always)]
+pub(super) fn message<'a, S, T>(event: &Event<'a>, place: &Place<S, T>) -> Option<Message<'a>> {
+    // Taken apart and put together: moved, it would be read back from memory before it is written there.
+    match (place, event) {
+        (Place::Here(_), Event::Text(Cow::Borrowed(text))) => Some(Message::from(*text)),
+        (Place::Here(_), Event::Binary(Cow::Borrowed(bytes))) => Some(Message::from(*bytes)),
+        _ => None,
+    }
+}
+
 /// What the application is told.
 impl<S: Send + 'static, T> Here<'_, S, T> {
-    /// What most events are goes straight to the application: a message that lies where it was read.
-    #[inline(always)]
-    pub(super) fn event<C: Calls<S, T>>(self, calls: &C, event: Event<'_>) {
-        // Taken apart and put together: moved, it would be read back from memory before it is written there.
-        let message = match (&self.seat.place, &event) {
-            (Place::Here(_), Event::Text(Cow::Borrowed(text))) => Message::from(*text),
-            (Place::Here(_), Event::Binary(Cow::Borrowed(bytes))) => Message::from(*bytes),
-            _ => return self.any_event(calls, event),
-        };
-        // There is nothing to drop, which is not seen here.
-        std::mem::forget(event);
-        self.local.stats.messages_received += 1;
-        calls.message(Lent::Here(self), message);
-    }
-
+    /// Anything but what [`message`] finds.
     #[cold]
     #[inline(never)]
-    fn any_event<C: Calls<S, T>>(mut self, calls: &C, event: Event<'_>) {
+    pub(super) fn event<C: Calls<S, T>>(mut self, calls: &C, event: Event<'_>) {
         match event {
             Event::Request(request) => {
                 self.seat.phase = Phase::Asked;
