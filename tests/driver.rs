@@ -568,6 +568,73 @@ fn messages_alone_leave_it_settled() {
 }
 
 #[test]
+fn silence_counts_from_when_something_was_heard_not_from_when_the_time_was_told() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Server, keepalive()));
+    driver.received_nothing(&mut storage);
+    assert_eq!(driver.event(&mut storage, ms(0)), Ok(None));
+    driver.next(&mut storage, ms(0));
+    let hello = frame_to(Role::Server, 0x82, b"hello");
+    driver.space(&mut storage)[..hello.len()].copy_from_slice(&hello);
+    driver.received(&mut storage, hello.len(), ms(900));
+    assert!(driver.event(&mut storage, ms(900)).unwrap().is_some());
+    assert_eq!(driver.event(&mut storage, ms(900)), Ok(None));
+    assert_eq!(driver.next(&mut storage, ms(900)).deadline, Some(ms(1000)), "messages move no deadline");
+    driver.leave(&mut storage);
+    driver.received_nothing(&mut storage);
+    assert_eq!(driver.event(&mut storage, ms(1000)), Ok(None));
+    assert_eq!(driver.next(&mut storage, ms(1000)).deadline, Some(ms(1900)));
+}
+
+#[test]
+fn what_is_left_of_what_was_read_is_told_later_and_is_not_settled() {
+    let large = frame_to(Role::Client, 0x82, &[7; 300_000]);
+    let frames = frames_to(Role::Client, &[(0x82, b"one"), (0x82, b"two")]);
+    // What is read and told at first, what is read then, or the end, and the event that it makes.
+    for (first, then, event) in [
+        (&b""[..], &frames[..], Some(binary(b"one"))),
+        (&frames[..5], &frames[5..], Some(binary(b"two"))),
+        // A part of a large one, where it lies.
+        (&large[..4096], &large[4096..5096], None),
+        (b"", b"", None),
+    ] {
+        let mut storage = Storage::new(4096);
+        let mut driver = Driver::new(open_with(Role::Client, quiet()));
+        driver.received_nothing(&mut storage);
+        assert_eq!(driver.event(&mut storage, ms(1)), Ok(None));
+        driver.next(&mut storage, ms(1));
+        if !first.is_empty() {
+            read(&mut driver, &mut storage, first);
+            while driver.event(&mut storage, ms(1)).unwrap().is_some() {}
+            driver.next(&mut storage, ms(1));
+        }
+        assert!(driver.is_settled(&storage), "{event:?}");
+        let is_end = then.is_empty();
+        match is_end {
+            true => driver.received(&mut storage, 0, ms(1)),
+            false => read(&mut driver, &mut storage, then),
+        }
+        assert!(!driver.is_settled(&storage), "{event:?}");
+        assert!(driver.has_more(&storage));
+        let next = driver.next(&mut storage, ms(1));
+        assert_eq!((next.again, next.read), (true, false), "{event:?}");
+        driver.leave(&mut storage);
+        // Another has the storage meanwhile.
+        let mut other = End::open(Role::Server, quiet());
+        other.take(&mut storage, &frame_to(Role::Server, 0x81, b"mine"), ms(1));
+        assert_eq!(other.events(), [Ok(Event::Text("mine".into()))]);
+        assert!(!driver.is_settled(&storage), "{event:?}");
+        let next = driver.next(&mut storage, ms(1));
+        assert_eq!((next.again, next.read), (true, false), "{event:?}");
+        driver.leave(&mut storage);
+        match is_end {
+            true => assert_eq!(driver.event(&mut storage, ms(1)), Err(ProtocolError::UnexpectedEof)),
+            false => assert!(driver.event(&mut storage, ms(1)).unwrap() == event),
+        }
+    }
+}
+
+#[test]
 fn who_pauses_and_then_closes_sees_the_end() {
     for abort in [false, true] {
         let mut storage = Storage::new(4096);
