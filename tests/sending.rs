@@ -590,3 +590,11 @@ fn a_long_message_that_is_nobody_elses_goes_out_from_where_it_lies() {
         assert_eq!(arrived(&mut server), arrives);
     }
 }
+
+#[test]
+fn an_end_is_told_from_a_mistake() {
+    let mut server = open(Role::Server);
+    server.close(1000, "").unwrap();
+    assert!(server.send("late").unwrap_err().is_closing());
+    assert!(!server.ping(&[0; 126]).unwrap_err().is_closing());
+}

@@ -29,6 +29,18 @@ pub enum Error {
     TimedOut,
 }
 
+impl Error {
+    /// Whether the connection is closing, so that nothing more can be sent: it is nobody's mistake, for the peer may close at any
+    /// time.
+    pub const fn is_closing(&self) -> bool {
+        match self {
+            Self::Closed(_) => true,
+            Self::Send(error) => error.is_closing(),
+            _ => false,
+        }
+    }
+}
+
 impl From<HandshakeError> for Error {
     fn from(error: HandshakeError) -> Self {
         Self::Protocol(error.into())
