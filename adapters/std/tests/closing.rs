@@ -31,6 +31,7 @@ fn either_end_closes_and_is_told_what_the_other_said() {
         assert_eq!(again, close);
         let refused = other.send("too late");
         assert!(matches!(&refused, Err(Error::Closed(close)) if close.reason == "bye"), "{refused:?}");
+        assert!(refused.is_err_and(|error| error.is_closing()));
     }
 }
 

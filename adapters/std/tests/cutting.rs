@@ -13,9 +13,10 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-/// A socket that cuts what goes through it by chance.
+/// A socket that cuts what goes through it by chance, and holds back what it was given until it is flushed.
 struct Cutting {
     stream: TcpStream,
+    held: Vec<u8>,
     random: Random,
     most: usize,
 }
@@ -23,7 +24,7 @@ struct Cutting {
 impl Cutting {
     fn pair(seed: u64, most: usize) -> (Self, Self) {
         let (client, server) = sockets();
-        let cutting = |stream, seed| Self { stream, random: Random(seed), most };
+        let cutting = |stream, seed| Self { stream, held: Vec::new(), random: Random(seed), most };
         (cutting(client, seed), cutting(server, !seed))
     }
 
@@ -46,7 +47,11 @@ impl Read for Cutting {
 impl Write for Cutting {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let len = self.cut(buf.len())?;
-        self.stream.write(&buf[..len])
+        if self.held.len() > self.most {
+            self.flush()?;
+        }
+        self.held.extend_from_slice(&buf[..len]);
+        Ok(len)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -55,8 +60,14 @@ impl Write for Cutting {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        // As a stream that holds something back for a while.
-        if self.random.below(4) == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        if self.random.below(4) == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        while !self.held.is_empty() {
+            let len = self.stream.write(&self.held)?;
+            self.held.drain(..len);
+        }
+        Ok(())
     }
 }
 
@@ -74,10 +85,9 @@ impl Stream for Cutting {
     }
 
     fn split(self) -> io::Result<(Self, Self)> {
-        let Self { stream, mut random, most } = self;
-        let seed = random.next();
-        let reader = Self { stream: stream.try_clone()?, random: Random(seed), most };
-        Ok((reader, Self { stream, random, most }))
+        let Self { stream, held, mut random, most } = self;
+        let reader = Self { stream: stream.try_clone()?, held: Vec::new(), random: Random(random.next()), most };
+        Ok((reader, Self { stream, held, random, most }))
     }
 }
 
