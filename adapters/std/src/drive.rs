@@ -59,7 +59,7 @@ pub(crate) struct Drive<S> {
     opening: bool,
     /// When the end of the peer's bytes is not waited for any longer, if it was refused.
     farewell: Option<Instant>,
-    /// The stream did not let the last write wait.
+    /// The stream did not let the last call wait.
     at_once: bool,
     /// Set by others who want the connection closed.
     pub(crate) closer: Option<Closer>,
@@ -299,7 +299,8 @@ impl<S: Stream> Drive<S> {
             if next.again && reads || writes && wrote == Wrote::All && self.is_sound() {
                 continue;
             }
-            if got == Got::NothingAtOnce || asked && deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.at_once = got == Got::NothingAtOnce;
+            if self.at_once || asked && deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(Error::TimedOut);
             }
             let mut patience = self.patience(&next, now, deadline);
@@ -402,7 +403,7 @@ impl<S: Stream> Drive<S> {
         self.put_back();
     }
 
-    /// Whether the stream did not let the last write wait.
+    /// Whether the stream did not let the last call wait.
     pub(crate) fn is_at_once(&self) -> bool {
         self.at_once
     }
