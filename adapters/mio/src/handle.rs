@@ -49,11 +49,7 @@ impl<S> Handle<S> {
     /// [`Full`](SendError::Full) if the peer is too slow: more than [`Outbound::hard`](sockless::Outbound::hard) bytes
     /// wait for it. [`Closing`](SendError::Closing) if the connection is gone, or the server shuts down.
     pub fn send_text(&self, to: Id, text: &str) -> Result<Sent, SendError> {
-        self.shared.act(
-            to,
-            Act::Send(Parcel::Shared(Kind::Text, Bytes::copy_from_slice(text.as_bytes())), Cause::Own),
-            Teller::Other,
-        )
+        self.send(to, Parcel::Shared(Kind::Text, Bytes::copy_from_slice(text.as_bytes())))
     }
 
     /// Sends a binary message.
@@ -61,11 +57,7 @@ impl<S> Handle<S> {
     /// # Errors
     /// As [`send_text`](Self::send_text).
     pub fn send_binary(&self, to: Id, bytes: &[u8]) -> Result<Sent, SendError> {
-        self.shared.act(
-            to,
-            Act::Send(Parcel::Shared(Kind::Binary, Bytes::copy_from_slice(bytes)), Cause::Own),
-            Teller::Other,
-        )
+        self.send(to, Parcel::Shared(Kind::Binary, Bytes::copy_from_slice(bytes)))
     }
 
     /// Sends a message without copying it.
@@ -76,7 +68,7 @@ impl<S> Handle<S> {
         if !is_valid(kind, &bytes) {
             return Err(SendError::InvalidUtf8);
         }
-        self.shared.act(to, Act::Send(Parcel::Shared(kind, bytes), Cause::Own), Teller::Other)
+        self.send(to, Parcel::Shared(kind, bytes))
     }
 
     /// Sends a message that was framed before.
@@ -84,7 +76,11 @@ impl<S> Handle<S> {
     /// # Errors
     /// As [`send_text`](Self::send_text).
     pub fn send_prepared(&self, to: Id, message: &Prepared) -> Result<Sent, SendError> {
-        self.shared.act(to, Act::Send(Parcel::Prepared(message.clone()), Cause::Own), Teller::Other)
+        self.send(to, Parcel::Prepared(message.clone()))
+    }
+
+    fn send(&self, to: Id, parcel: Parcel) -> Result<Sent, SendError> {
+        self.shared.act(to, Act::Send(parcel, Cause::Own), Teller::Other)
     }
 
     /// Starts the closing handshake.
@@ -128,7 +124,7 @@ impl<S> Handle<S> {
     /// [`Closing`](SendError::Closing) if the server shuts down; [`Full`](SendError::Full) if a worker is far behind,
     /// whose connections are left out.
     pub fn broadcast(&self, message: &Prepared) -> Result<(), SendError> {
-        self.shared.publish(&Audience { topic: None, except: None }, message, None, Teller::Other)
+        self.spread(None, None, message)
     }
 
     /// Sends to all that are open but one.
@@ -136,7 +132,7 @@ impl<S> Handle<S> {
     /// # Errors
     /// As [`broadcast`](Self::broadcast).
     pub fn broadcast_except(&self, except: Id, message: &Prepared) -> Result<(), SendError> {
-        self.shared.publish(&Audience { topic: None, except: Some(except) }, message, None, Teller::Other)
+        self.spread(None, Some(except), message)
     }
 
     /// Sends to all that have subscribed to a topic.
@@ -144,7 +140,7 @@ impl<S> Handle<S> {
     /// # Errors
     /// As [`broadcast`](Self::broadcast).
     pub fn publish(&self, topic: &str, message: &Prepared) -> Result<(), SendError> {
-        self.shared.publish(&Audience { topic: Some(topic.into()), except: None }, message, None, Teller::Other)
+        self.spread(Some(topic), None, message)
     }
 
     /// Sends to all that have subscribed to a topic but one.
@@ -152,7 +148,11 @@ impl<S> Handle<S> {
     /// # Errors
     /// As [`broadcast`](Self::broadcast).
     pub fn publish_except(&self, topic: &str, except: Id, message: &Prepared) -> Result<(), SendError> {
-        self.shared.publish(&Audience { topic: Some(topic.into()), except: Some(except) }, message, None, Teller::Other)
+        self.spread(Some(topic), Some(except), message)
+    }
+
+    fn spread(&self, topic: Option<&str>, except: Option<Id>, message: &Prepared) -> Result<(), SendError> {
+        self.shared.publish(&Audience { topic: topic.map(Into::into), except }, message, None, Teller::Other)
     }
 
     /// Calls `task` for each open connection, where its handler is called, and `finish` after the last.
