@@ -3,6 +3,8 @@
 
 mod answers;
 mod attempts;
+#[cfg(feature = "std")]
+mod error;
 mod halves;
 mod incoming;
 mod next;
@@ -26,6 +28,8 @@ use core::time::Duration;
 #[doc(hidden)] // For the pair in memory, and tests of a connection alone.
 pub use answers::Answers;
 pub use attempts::{Attempt, Attempts};
+#[cfg(feature = "std")]
+pub use error::{ConnectError, Error, ProxyError};
 pub use halves::{Reading, Writing};
 pub use next::Next;
 pub use storage::Storage;

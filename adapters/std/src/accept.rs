@@ -1,10 +1,10 @@
 //! The server's side of the opening handshake.
 
 use crate::drive::Drive;
-use crate::error::Error;
 use crate::mode::Mode;
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
+use sockless::driver::Error;
 use sockless::{Accept, Config, Connection, Event, ProtocolError, Reject, Request, SharedConfig, State};
 use std::fmt;
 

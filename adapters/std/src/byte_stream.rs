@@ -1,8 +1,8 @@
 //! A stream of bytes over binary messages.
 
-use crate::error::Error;
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
+use sockless::driver::Error;
 use sockless::{Code, Message, SendError};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};

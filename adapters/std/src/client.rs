@@ -2,7 +2,6 @@
 
 use crate::dial::{dial, left};
 use crate::drive::Drive;
-use crate::error::{ConnectError, Error};
 use crate::mode::Mode;
 use crate::net_stream::NetStream;
 use crate::stream::Stream;
@@ -10,6 +9,7 @@ use crate::stream::Stream;
 use crate::tls_stream::TlsStream;
 use crate::websocket::WebSocket;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use sockless::driver::{ConnectError, Error};
 use sockless::handshake::SubprotocolPolicy;
 use sockless::{ClientRequest, Connection, Event, ProtocolError, Response, Seed, SharedConfig};
 #[cfg(feature = "tls")]

@@ -1,6 +1,6 @@
 //! TCP connections to hosts with several addresses.
 
-use crate::error::ConnectError;
+use sockless::driver::ConnectError;
 use sockless::driver::{Attempt, Attempts};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};

@@ -1,7 +1,6 @@
 //! From the reads and writes of a blocking stream to events, and to the connection's end.
 
 use crate::closer::Closer;
-use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::lent::Lent;
 use crate::mode::Mode;
@@ -9,6 +8,7 @@ use crate::split::{self, Receiver, Sender};
 use crate::stream::Stream;
 use crate::transport::{Got, SLICE, Transport, Wrote};
 use crate::waits::SHORTEST;
+use sockless::driver::Error;
 use sockless::driver::{Driver, Next};
 use sockless::{Close, Code, Connection, Event, Message, ProtocolError, Role, SendError, SharedConfig, State};
 use std::thread;

@@ -7,7 +7,6 @@ mod client;
 mod closer;
 mod dial;
 mod drive;
-mod error;
 mod inbox;
 mod lent;
 mod mode;
@@ -27,12 +26,12 @@ pub use accept::{Incoming, accept, accept_with};
 pub use byte_stream::ByteStream;
 pub use client::{Client, connect};
 pub use closer::Closer;
-pub use error::{ConnectError, Error};
 pub use net_stream::NetStream;
 pub use replies::Replies;
 pub use server::{Running, Server};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
+pub use sockless::driver::{ConnectError, Error};
 pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Event, Kind, Limits, Message, Piece, Prepared, ProtocolError,
     Reject, Request, Response, SendError, State,

@@ -1,6 +1,6 @@
 //! Answers to a message, left while it lies in the read buffer.
 
-use crate::error::Error;
+use sockless::driver::Error;
 use sockless::{Connection, Message, Prepared};
 use std::fmt;
 

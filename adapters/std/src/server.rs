@@ -3,9 +3,9 @@
 use crate::accept::Incoming;
 use crate::closer::Closer;
 use crate::drive::Drive;
-use crate::error::Error;
 use crate::net_stream::NetStream;
 use crate::websocket::WebSocket;
+use sockless::driver::Error;
 use sockless::{Accept, Connection, Reject, Request, SharedConfig};
 use std::fmt::{self, Display};
 use std::io;

@@ -1,7 +1,6 @@
 //! A connection in two halves, for a thread that receives and others that send.
 
 use crate::closer::Closer;
-use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::lent::Lent;
 use crate::mode::Mode;
@@ -9,6 +8,7 @@ use crate::stream::Stream;
 use crate::transport::SLICE;
 use crate::waits::{SHORTEST, Waits};
 use crate::writer::Writer;
+use sockless::driver::Error;
 use sockless::driver::{Next, Reading, Writing};
 use sockless::{
     Close, Code, Event, Fact, Kind, Limits, Message, Piece, Prepared, ProtocolError, SendError, Sender as Core, State,

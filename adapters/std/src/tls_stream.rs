@@ -1,7 +1,7 @@
 //! TLS over another stream.
 
-use crate::error::ConnectError;
 use crate::stream::Stream;
+use sockless::driver::ConnectError;
 use sockless_tls::rustls::pki_types::ServerName;
 use sockless_tls::rustls::{ClientConnection, CommonState, Connection, ServerConfig, ServerConnection};
 use sockless_tls::{Tls, TlsError};

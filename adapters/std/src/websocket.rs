@@ -2,12 +2,12 @@
 
 use crate::closer::Closer;
 use crate::drive::Drive;
-use crate::error::Error;
 use crate::lent::Lent;
 use crate::mode::Mode;
 use crate::replies::Replies;
 use crate::split::{Receiver, Sender};
 use crate::stream::Stream;
+use sockless::driver::Error;
 use sockless::{
     Close, Code, Connection, Counters, Event, Kind, Limits, Message, Negotiated, Piece, Prepared, Role, Seed,
     SendError, SharedConfig, State,

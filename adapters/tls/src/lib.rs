@@ -7,6 +7,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use sockless::driver::ConnectError;
 use std::error::Error;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -154,6 +155,12 @@ impl From<rustls::Error> for TlsError {
 impl From<rustls::pki_types::pem::Error> for TlsError {
     fn from(error: rustls::pki_types::pem::Error) -> Self {
         Self(error.into())
+    }
+}
+
+impl From<TlsError> for ConnectError {
+    fn from(error: TlsError) -> Self {
+        Self::TlsSettings(error.into())
     }
 }
 

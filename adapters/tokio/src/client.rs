@@ -1,7 +1,6 @@
 //! The client: from a URL to an open connection.
 
 use crate::dial::dial;
-use crate::error::ConnectError;
 use crate::opening::Opening;
 use crate::proxy::Proxy;
 use crate::stream::NetStream;
@@ -10,6 +9,7 @@ use crate::tls;
 use crate::trace;
 use crate::websocket::WebSocket;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use sockless::driver::ConnectError;
 use sockless::handshake::SubprotocolPolicy;
 use sockless::{ClientRequest, Connection, Event, Response, Seed, SharedConfig};
 #[cfg(feature = "tls")]

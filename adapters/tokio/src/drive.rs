@@ -2,9 +2,9 @@
 
 use crate::alarm::Alarm;
 use crate::buffer::lent;
-use crate::error::Error;
 use crate::message::{Event, Piece, Told};
 use crate::reading::{Mode, Reading};
+use sockless::driver::Error;
 use sockless::driver::{Next, Storage};
 use sockless::{Close, Message, RelayError};
 use std::borrow::Cow;

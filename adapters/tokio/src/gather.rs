@@ -1,8 +1,8 @@
 //! Small parts of a message, until they are worth a fragment.
 
-use crate::error::Error;
 use crate::writing::Writing;
 use sockless::driver::Driver;
+use sockless::driver::Error;
 use sockless::utf8::Utf8;
 use sockless::{Kind, Outbound, SendError};
 

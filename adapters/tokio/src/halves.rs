@@ -4,13 +4,13 @@ mod shared;
 
 use crate::alarm::{Alarm, Closer, Place};
 use crate::drive::Drive;
-use crate::error::Error;
 use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Reading};
 use crate::writing::{Side, Writing};
 use futures_core::Stream;
 use futures_sink::Sink;
 use shared::{Shared, Turn};
+use sockless::driver::Error;
 use sockless::driver::{self, Next, Storage};
 use sockless::{Close, Code, Counters, Kind, Limits, Prepared, RelayError, SendError, Traffic};
 use std::fmt;

@@ -1,12 +1,12 @@
 //! Upgrades from hyper 1 and what is built on it, over HTTP/1.1 and HTTP/2.
 
-use crate::error::Error;
 use crate::websocket::WebSocket;
 use http::{Extensions, Request, Response, StatusCode, Version};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use sockless::driver::Driver;
+use sockless::driver::Error;
 use sockless::handshake::http::{accept, accept_extended, accept_response, choose_extensions, refusal};
 use sockless::{Accept, Config, Connection, HandshakeError, Negotiated, Origins, Role, Seed, SendError, SharedConfig};
 use std::fmt;

@@ -9,7 +9,6 @@ mod buffer;
 mod client;
 mod dial;
 mod drive;
-mod error;
 mod gather;
 mod halves;
 mod handshakes;
@@ -41,7 +40,6 @@ pub use alarm::Closer;
 pub use backoff::Backoff;
 pub use bytestring::ByteString;
 pub use client::{Client, connect};
-pub use error::{ConnectError, Error, ProxyError};
 pub use halves::{Halves, Receiver, Sender, Sent};
 pub use hub::{Bounds, Delivery, Hub, HubCounts, Member, Slow};
 #[cfg(feature = "hyper")]
@@ -58,6 +56,7 @@ pub use serve::{Open, Peer, Server};
 pub use server::{Incoming, accept, accept_with};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
+pub use sockless::driver::{ConnectError, Error, ProxyError};
 pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Kind, Limits, Prepared, ProtocolError, Reject, Request,
     Response, SendError, State,

@@ -1,10 +1,10 @@
 //! The opening handshake over a stream, in both roles.
 
 use crate::buffer::lent;
-use crate::error::Error;
 use crate::trace;
 use crate::websocket::WebSocket;
 use bytes::Buf;
+use sockless::driver::Error;
 use sockless::driver::{Driver, Storage};
 use sockless::{Connection, Event, ProtocolError, Role, bytes};
 use std::future::poll_fn;

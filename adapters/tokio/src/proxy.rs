@@ -1,9 +1,9 @@
 //! Connections through a proxy: HTTP CONNECT (RFC 9110 §9.3.6) and SOCKS5 (RFC 1928).
 
 use crate::dial::dial;
-use crate::error::{ConnectError, ProxyError};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use fluent_uri::Uri;
+use sockless::driver::{ConnectError, ProxyError};
 use sockless::{Limits, Response};
 use std::fmt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -97,13 +97,14 @@ impl Proxy {
     #[cfg(feature = "socks")]
     async fn socks(&self, stream: TcpStream, host: &str, port: u16) -> Result<TcpStream, ProxyError> {
         use tokio_socks::tcp::Socks5Stream;
+        let target = (host, port);
         let stream = match &self.credentials {
-            None => Socks5Stream::connect_with_socket(stream, (host, port)).await?,
+            None => Socks5Stream::connect_with_socket(stream, target).await,
             Some((user, password)) => {
-                Socks5Stream::connect_with_password_and_socket(stream, (host, port), user, password).await?
+                Socks5Stream::connect_with_password_and_socket(stream, target, user, password).await
             }
         };
-        Ok(stream.into_inner())
+        Ok(stream.map_err(|error| ProxyError::Socks(error.into()))?.into_inner())
     }
 }
 

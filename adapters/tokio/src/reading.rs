@@ -1,9 +1,9 @@
 //! The reading side: what was received and is not told, whose turn it is, and the end.
 
-use crate::error::Error;
 use crate::kept::Kept;
 use crate::message::{Event, Told};
 use crate::trace;
+use sockless::driver::Error;
 use sockless::driver::Storage;
 use sockless::{Close, Connection, Message, ProtocolError};
 use std::io::{self, ErrorKind};
@@ -179,7 +179,7 @@ impl Reading {
 
     /// Why it ended, if it has failed, for who is told besides.
     pub(crate) fn failure(&self) -> Option<Error> {
-        self.failed.as_ref().map(|failure| copy(&failure.error))
+        self.failed.as_ref().map(|failure| failure.error.copied())
     }
 
     /// How the connection ended; an error is told once.
@@ -187,20 +187,10 @@ impl Reading {
         match &mut self.failed {
             Some(failure) if !failure.told => {
                 failure.told = true;
-                let known = copy(&failure.error);
+                let known = failure.error.copied();
                 Err(mem::replace(&mut failure.error, known))
             }
             _ => Ok(()),
         }
-    }
-}
-
-fn copy(error: &Error) -> Error {
-    match error {
-        Error::Io(error) => Error::Io(error.kind().into()),
-        Error::Protocol(error) => Error::Protocol(*error),
-        Error::Closed(close) => Error::Closed(close.clone()),
-        Error::Send(error) => Error::Send(*error),
-        Error::Refused(status) => Error::Refused(*status),
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::backoff::{Backoff, Failures};
 use crate::client::Client;
-use crate::error::{ConnectError, Error};
 use crate::message::Message;
 use crate::stream::NetStream;
 use crate::trace;
 use crate::websocket::WebSocket;
+use sockless::driver::{ConnectError, Error};
 use sockless::{Close, Code, SendError};
 use std::collections::VecDeque;
 use std::mem;

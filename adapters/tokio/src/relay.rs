@@ -1,10 +1,10 @@
 //! Two connections joined, for a proxy.
 
 use crate::drive::Drive;
-use crate::error::Error;
 use crate::message::Event;
 use crate::reading::Mode;
 use crate::websocket::WebSocket;
+use sockless::driver::Error;
 use sockless::{Code, State};
 use std::future::poll_fn;
 use std::task::{Context, Poll};

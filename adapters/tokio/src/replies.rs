@@ -1,8 +1,8 @@
 //! Answers to a message, left while it lies in the read buffer.
 
-use crate::error::Error;
 use crate::writing::{Side, Writing};
 use sockless::driver::Driver;
+use sockless::driver::Error;
 use sockless::{Message, Prepared};
 use std::fmt;
 use tokio::io::AsyncWrite;

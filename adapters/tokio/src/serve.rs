@@ -1,12 +1,12 @@
 //! A server over TCP: limits, TLS, and an end in which nothing is lost.
 
 use crate::alarm::Closer;
-use crate::error::Error;
 use crate::handshakes::{Handshakes, Place};
 use crate::server::Incoming;
 use crate::stream::NetStream;
 use crate::trace;
 use crate::websocket::WebSocket;
+use sockless::driver::Error;
 use sockless::{Accept, Reject, Request, SharedConfig};
 use std::collections::HashMap;
 use std::future::{self, poll_fn};

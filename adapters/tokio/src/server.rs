@@ -1,8 +1,8 @@
 //! The server's side of the opening handshake.
 
-use crate::error::Error;
 use crate::opening::Opening;
 use crate::websocket::WebSocket;
+use sockless::driver::Error;
 use sockless::{Accept, Config, Connection, Event, Reject, Request, SharedConfig};
 use std::fmt;
 use tokio::io::{AsyncRead, AsyncWrite};

@@ -1,7 +1,7 @@
 //! TLS over a connection, as a client.
 
-use crate::error::ConnectError;
 use crate::stream::NetStream;
+use sockless::driver::ConnectError;
 use sockless_tls::Tls;
 use sockless_tls::rustls::pki_types::ServerName;
 use std::sync::Arc;

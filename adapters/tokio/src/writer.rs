@@ -1,8 +1,8 @@
 //! A message sent in parts.
 
-use crate::error::Error;
 use crate::websocket::{Flush, WebSocket};
 use sockless::Kind;
+use sockless::driver::Error;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

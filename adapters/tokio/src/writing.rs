@@ -2,9 +2,9 @@
 
 use crate::alarm::Alarm;
 use crate::buffer::lent;
-use crate::error::Error;
 use crate::message::Message;
 use bytes::Buf;
+use sockless::driver::Error;
 use sockless::driver::{self, Driver, Next, Storage};
 use sockless::{Code, Kind, SendError, Sender, bytes};
 use std::io::{self, ErrorKind, IoSlice};

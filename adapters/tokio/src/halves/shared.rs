@@ -2,9 +2,9 @@
 
 use crate::alarm::{Alarm, Place};
 use crate::buffer::lent;
-use crate::error::Error;
 use crate::reading::Reading;
 use crate::writing::{Side, Writing};
+use sockless::driver::Error;
 use sockless::driver::{self, Next, Storage};
 use sockless::{Close, Code, Fact, ProtocolError};
 use std::collections::VecDeque;

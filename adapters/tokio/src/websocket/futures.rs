@@ -1,11 +1,11 @@
 //! A connection as the traits of `futures`, and the futures of its own.
 
 use super::WebSocket;
-use crate::error::Error;
 use crate::message::Message;
 use futures_core::Stream;
 use futures_sink::Sink;
 use sockless::Code;
+use sockless::driver::Error;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -4,10 +4,10 @@
 use super::WebSocket;
 use crate::buffer::lent;
 use crate::drive::Drive;
-use crate::error::Error;
 use crate::gather;
 use crate::reading::Mode;
 use crate::writing::Writing;
+use sockless::driver::Error;
 use sockless::driver::{Driver, Storage};
 use sockless::{Kind, ProtocolError, SendError, State};
 use std::task::{Context, Poll, ready};

@@ -1,7 +1,11 @@
-//! Why an open connection, or its opening handshake, failed.
+//! Why an adapter's connection, or its opening handshake, failed.
 
-use sockless::{Close, HandshakeError, ProtocolError, Response, SendError};
+use crate::handshake::Response;
+use crate::wire::close::Close;
+use crate::wire::error::{HandshakeError, ProtocolError, SendError};
+use std::boxed::Box;
 use std::io;
+use std::string::String;
 use thiserror::Error;
 
 /// Why a connection failed, told apart by who is to blame.
@@ -24,6 +28,9 @@ pub enum Error {
     /// Server: the request was refused with this status, or answered as plain HTTP.
     #[error("request answered with status {0}")]
     Refused(u16),
+    /// Blocking: the time that the caller gives has passed, or the stream does not block and has nothing. The connection goes on.
+    #[error("nothing in the time given")]
+    TimedOut,
 }
 
 impl Error {
@@ -34,6 +41,18 @@ impl Error {
             Self::Closed(_) => true,
             Self::Send(error) => error.is_closing(),
             _ => false,
+        }
+    }
+
+    /// The same once more; of the transport's error, its kind.
+    pub fn copied(&self) -> Self {
+        match self {
+            Self::Io(error) => Self::Io(error.kind().into()),
+            Self::Protocol(error) => Self::Protocol(*error),
+            Self::Closed(close) => Self::Closed(close.clone()),
+            Self::Send(error) => Self::Send(*error),
+            Self::Refused(status) => Self::Refused(*status),
+            Self::TimedOut => Self::TimedOut,
         }
     }
 }
@@ -79,10 +98,10 @@ pub enum ConnectError {
     /// The opening handshake failed.
     #[error(transparent)]
     Handshake(Error),
-    /// Connections are made and lost again before they have lived for [`Backoff::settled`](crate::Backoff::settled).
+    /// Connections are made and lost again before they have lived for a while.
     #[error("the connection is lost again and again")]
     ShortLived,
-    /// [`Client::timeout`](crate::Client::timeout) has passed.
+    /// The client's time for all of it has passed.
     #[error("not connected in time")]
     Timeout,
 }
@@ -93,17 +112,11 @@ fn without_secrets(location: &str) -> &str {
     location.rsplit('@').next().unwrap_or_default()
 }
 
-#[cfg(feature = "tls")]
-impl From<sockless_tls::TlsError> for ConnectError {
-    fn from(error: sockless_tls::TlsError) -> Self {
-        Self::TlsSettings(error.into())
-    }
-}
-
 impl From<Error> for ConnectError {
     fn from(error: Error) -> Self {
         match error {
             Error::Send(error) => Self::Request(error),
+            Error::TimedOut => Self::Timeout,
             error => Self::Handshake(error),
         }
     }
@@ -126,7 +139,6 @@ pub enum ProxyError {
     #[error("bad answer to CONNECT")]
     Answer,
     /// SOCKS5 failed.
-    #[cfg(feature = "socks")]
     #[error(transparent)]
-    Socks(#[from] tokio_socks::Error),
+    Socks(Box<dyn std::error::Error + Send + Sync>),
 }
