@@ -1178,3 +1178,33 @@ fn a_closing_handshake_has_all_of_its_time_though_nothing_was_heard_for_long() {
     assert_eq!(end.events(), []);
     assert_eq!(end.driver.next(&mut storage, ms(9000)).deadline, Some(ms(9700)));
 }
+
+#[test]
+fn messages_are_taken_one_by_one_and_what_is_left_follows() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Server, quiet()));
+    let frames = frames_to(Role::Server, &[(0x81, b"a"), (0x82, b"b"), (0x89, b"?"), (0x81, b"c"), (0x81, b"\xff")]);
+    driver.space(&mut storage)[..frames.len()].copy_from_slice(&frames);
+    driver.received(&mut storage, frames.len(), ms(1));
+    let mut messages = driver.messages(&mut storage);
+    assert_eq!(messages.next(), Some(Ok(text("a"))));
+    messages.turn().send_text("answer").unwrap();
+    // Whoever stops here goes on later, also where others had their turn meanwhile.
+    drop(messages);
+    driver.write(&mut storage, std::io::sink()).unwrap();
+    driver.leave(&mut storage);
+    assert!(driver.next(&mut storage, ms(1)).again);
+    let mut messages = driver.messages(&mut storage);
+    assert_eq!(messages.next(), Some(Ok(binary(b"b"))));
+    assert_eq!(messages.next(), None, "a ping is no message");
+    drop(messages);
+    assert!(!driver.is_dry(&storage));
+    let ping = driver.event_with(&mut storage, ms(1), |_, event| event.into_owned());
+    assert!(matches!(ping, Ok(Some(Event::Ping(_)))), "{ping:?}");
+    assert_eq!(driver.messages(&mut storage).next(), None, "its answer is written first");
+    driver.write(&mut storage, std::io::sink()).unwrap();
+    let is_last = driver.event_with(&mut storage, ms(1), |turn, event| (turn.is_last(), event.into_owned()));
+    assert_eq!(is_last, Ok(Some((false, text("c")))));
+    assert_eq!(driver.messages(&mut storage).next(), Some(Err(ProtocolError::InvalidUtf8)));
+    assert_eq!(driver.messages(&mut storage).next(), None);
+}

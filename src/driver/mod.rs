@@ -7,6 +7,7 @@ mod attempts;
 mod error;
 mod halves;
 mod incoming;
+mod messages;
 mod next;
 mod progress;
 mod reading;
@@ -31,6 +32,7 @@ pub use attempts::{Attempt, Attempts};
 #[cfg(feature = "std")]
 pub use error::{ConnectError, Error, ProxyError};
 pub use halves::{Reading, Writing};
+pub use messages::Messages;
 pub use next::Next;
 pub use storage::Storage;
 pub use turn::Turn;
@@ -220,7 +222,34 @@ impl Driver {
         self.progress.each(&mut self.connection, storage, now, take)
     }
 
-    /// The same, but messages come in [`Piece`](crate::Piece)s as they arrive.
+    /// Whether all input is taken and no deadline has come nearer, so that there is no [`event`](Self::event): mostly so behind the
+    /// messages of a read, and quicker to ask.
+    #[inline]
+    pub fn is_dry(&self, storage: &Storage) -> bool {
+        self.progress.is_dry(storage)
+    }
+
+    /// What `take` makes of the next [`event`](Self::event), which it gets with its [`Turn`].
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
+    #[inline]
+    pub fn event_with<T>(
+        &mut self,
+        storage: &mut Storage,
+        now: Duration,
+        take: impl FnOnce(&mut Turn<'_>, Event<'_>) -> T,
+    ) -> Result<Option<T>, ProtocolError> {
+        self.progress.event_with(&mut self.connection, storage, now, take)
+    }
+
+    /// The messages that lie whole where they were read, for a loop that may stop behind any of them.
+    #[inline]
+    pub fn messages<'a>(&'a mut self, storage: &'a mut Storage) -> Messages<'a> {
+        self.progress.messages(&mut self.connection, storage)
+    }
+
+    /// As [`event`](Self::event), but messages come in [`Piece`](crate::Piece)s as they arrive.
     ///
     /// # Errors
     /// As [`event`](Self::event).

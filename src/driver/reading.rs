@@ -1,6 +1,7 @@
 //! Reading: where bytes go, which events they make, and when it is others' turn.
 
 use super::incoming::Incoming;
+use super::messages::Messages;
 use super::{Progress, Storage, Turn, work};
 use crate::connection::Connection;
 use crate::event::Event;
@@ -131,7 +132,7 @@ impl Progress {
 
     /// Whether all input is taken, and no deadline has come nearer.
     #[inline]
-    fn is_dry(&self, storage: &Storage) -> bool {
+    pub(super) fn is_dry(&self, storage: &Storage) -> bool {
         let input = if self.has(Self::HERE) { storage.at < storage.end || storage.tail > 0 } else { self.has_kept() };
         self.flags() & (Self::TIMED | Self::EOF | Self::OWED | Self::STOPPED) == Self::TIMED && !input && !storage.idle
     }
@@ -180,12 +181,7 @@ impl Progress {
         now: Duration,
         take: &mut dyn FnMut(&mut Turn<'_>, Event<'_>),
     ) -> Result<bool, ProtocolError> {
-        let is_tail = storage.tail > 0;
-        let Some(event) = self.event(connection, storage, now)? else { return Ok(false) };
-        let mut work = 0;
-        take(&mut Turn::new(connection, self, &mut work, is_tail), event);
-        storage.work = storage.work.saturating_add(work);
-        Ok(true)
+        Ok(self.event_with(connection, storage, now, take)?.is_some())
     }
 
     /// Takes messages that lie where they were read, up to the first event that is something else.
@@ -216,6 +212,52 @@ impl Progress {
         storage.work = work + at - storage.at;
         storage.at = at;
         result
+    }
+
+    /// What `take` makes of the next event, which it gets with its turn.
+    #[inline]
+    pub(super) fn event_with<T>(
+        &mut self,
+        connection: &mut Connection,
+        storage: &mut Storage,
+        now: Duration,
+        take: impl FnOnce(&mut Turn<'_>, Event<'_>) -> T,
+    ) -> Result<Option<T>, ProtocolError> {
+        self.enter(connection, storage);
+        let end = storage.input().as_ptr_range().end;
+        let Some(event) = self.event(connection, storage, now)? else { return Ok(None) };
+        let is_last = match &event {
+            Event::Text(Cow::Borrowed(text)) => text.as_bytes().as_ptr_range().end == end,
+            Event::Binary(Cow::Borrowed(bytes)) | Event::Unchecked(Cow::Borrowed(bytes)) => {
+                bytes.as_ptr_range().end == end
+            }
+            // One that was put together is worth a write of its own, whatever lies behind it.
+            Event::Text(_) | Event::Binary(_) | Event::Unchecked(_) => true,
+            _ => false,
+        };
+        let mut work = 0;
+        let made = take(&mut Turn::new(connection, self, &mut work, is_last), event);
+        storage.work = storage.work.saturating_add(work);
+        Ok(Some(made))
+    }
+
+    /// The messages that lie where they were read, up to the first event that is something else.
+    #[inline]
+    pub(super) fn messages<'a>(&'a mut self, connection: &'a mut Connection, storage: &'a mut Storage) -> Messages<'a> {
+        let most = if self.goes_on(connection, storage) { work::MOST } else { 0 };
+        let input = if storage.is_kept { &mut storage.kept[..] } else { &mut storage.buffer[..] };
+        let input = &mut input[storage.at..storage.end];
+        let rest = input.len();
+        Messages {
+            connection,
+            progress: self,
+            input,
+            rest,
+            at: &mut storage.at,
+            work: &mut storage.work,
+            most,
+            stop_at: storage.stop_at,
+        }
     }
 
     #[inline(never)]

@@ -31,7 +31,7 @@ impl<'a> Turn<'a> {
         Self { connection, progress, work, is_last }
     }
 
-    /// Whether the event is the last of what was read: nothing lies behind it, as far as is known.
+    /// Whether the event is the last of what was read, as far as is known, or was put together: its answer waits for no other.
     #[inline]
     pub fn is_last(&self) -> bool {
         self.is_last

@@ -104,7 +104,7 @@ impl Header {
     }
 
     /// The header's bytes, with the length in its shortest form.
-    #[inline]
+    #[inline(always)]
     pub const fn encode(&self) -> HeaderBytes {
         let first = (self.fin as u8) << 7 | self.rsv << 4 | self.opcode as u8;
         let (second, extended, mut len) = match self.length {

@@ -7,20 +7,16 @@ use crate::reading::{Mode, Reading};
 use sockless::driver::Error;
 use sockless::driver::{Next, Storage};
 use sockless::{Close, Message, RelayError};
-use std::borrow::Cow;
 use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, ready};
 
 /// The reading side of a connection, and its way to the writing side.
 pub(crate) trait Drive {
-    /// The writing side, as far as what is made of a message may leave an answer to it there.
-    type Side;
+    /// Where what is made of a message may leave an answer to it.
+    type Side<'a>;
 
     fn reading(&mut self) -> &mut Reading;
-
-    /// Where answers are left.
-    fn side(&mut self) -> &mut Self::Side;
 
     fn alarm(&self) -> &Arc<Alarm>;
 
@@ -30,18 +26,28 @@ pub(crate) trait Drive {
     /// Somebody begins to receive.
     fn begin(&mut self, storage: &mut Storage);
 
-    /// The next event; `None` when it is time to write.
-    fn event<'a>(
+    /// Gives `take` messages until it makes something of one, or tells another event before that; `None` when it is time to
+    /// write.
+    fn tell<T>(
         &mut self,
-        storage: &'a mut Storage,
+        storage: &mut Storage,
         mode: &mut Mode<'_>,
-    ) -> Result<Option<sockless::Event<'a>>, RelayError>;
+        take: &mut impl FnMut(Message<'_>, &mut Self::Side<'_>) -> Option<T>,
+    ) -> Result<Option<Told<T>>, RelayError>;
+
+    /// Gives `take` a message that was kept.
+    fn give<T>(
+        &mut self,
+        storage: &mut Storage,
+        message: Message<'static>,
+        take: &mut impl FnMut(Message<'_>, &mut Self::Side<'_>) -> Option<T>,
+    ) -> Option<T>;
 
     /// Reads once.
     fn poll_read(&mut self, cx: &mut Context<'_>, storage: &mut Storage) -> Poll<()>;
 
-    /// Does the work of the writing side; what is to be done next.
-    fn turn(&mut self, storage: &mut Storage) -> Next;
+    /// Does the work of the writing side; what is to be done next, unless that is but to read on.
+    fn turn(&mut self, storage: &mut Storage) -> Option<Next>;
 
     /// Whether there is nothing to do but reading on.
     fn is_settled(&self, storage: &Storage) -> bool;
@@ -68,7 +74,7 @@ pub(crate) trait Drive {
         &mut self,
         cx: &mut Context<'_>,
         mut mode: Mode<'_>,
-        take: &mut impl FnMut(Message<'_>, &mut Self::Side) -> Option<T>,
+        take: &mut impl FnMut(Message<'_>, &mut Self::Side<'_>) -> Option<T>,
     ) -> Poll<Result<Option<Told<T>>, Error>> {
         self.reading().pieces = matches!(mode, Mode::Piece);
         let poll = lent(|storage| {
@@ -98,52 +104,34 @@ pub(crate) trait Drive {
         cx: &mut Context<'_>,
         storage: &mut Storage,
         mode: &mut Mode<'_>,
-        take: &mut impl FnMut(Message<'_>, &mut Self::Side) -> Option<T>,
+        take: &mut impl FnMut(Message<'_>, &mut Self::Side<'_>) -> Option<T>,
     ) -> Poll<Result<Option<Told<T>>, Error>> {
         let mut asked = false;
         ready!(self.reading().poll_turn(cx));
-        'next: loop {
-            let message = 'message: {
-                match self.reading().next_kept(mode) {
-                    None => {}
-                    Some(Told::Message(message)) => break 'message message,
-                    Some(Told::Event(event)) => return Poll::Ready(Ok(Some(Told::Event(event)))),
-                }
-                let result = match self.event(storage, mode) {
-                    // The common ones, of which nothing but a pointer and a length is moved, not even through memory.
-                    Ok(Some(sockless::Event::Binary(bytes))) => match bytes {
-                        Cow::Borrowed(bytes) => break 'message Message::Binary(Cow::Borrowed(bytes)),
-                        own => Ok(Some(Sorted::Message(Message::Binary(own)))),
-                    },
-                    Ok(Some(sockless::Event::Text(text))) => match text {
-                        Cow::Borrowed(text) => break 'message Message::Text(Cow::Borrowed(text)),
-                        own => Ok(Some(Sorted::Message(Message::Text(own)))),
-                    },
-                    Ok(Some(event)) => Ok(Some(sort(event))),
-                    Ok(None) => Ok(None),
-                    Err(error) => Err(error),
-                };
-                match result {
-                    Ok(Some(Sorted::Message(message))) => break 'message message,
-                    Ok(Some(Sorted::Event(event))) => {
-                        let Some(event) = self.reading().join_later(event, mode) else { continue 'next };
-                        self.handle_event(&event, storage);
-                        return Poll::Ready(Ok(Some(Told::Event(event))));
-                    }
-                    Ok(Some(Sorted::Nothing)) => {}
-                    Ok(None) => {
-                        ready!(self.step(cx, storage, &mut asked));
-                        if self.reading().is_over() {
-                            return Poll::Ready(Ok(None));
-                        }
-                    }
-                    Err(RelayError::Peer(error)) => self.reading().fail(error),
-                    Err(RelayError::Send(error)) => return Poll::Ready(Err(error.into())),
-                }
-                continue 'next;
+        loop {
+            let told = match self.reading().next_kept(mode) {
+                None => self.tell(storage, mode, take),
+                Some(Told::Message(message)) => match self.give(storage, message, take) {
+                    Some(made) => return Poll::Ready(Ok(Some(Told::Message(made)))),
+                    None => continue,
+                },
+                Some(Told::Event(event)) => return Poll::Ready(Ok(Some(Told::Event(event)))),
             };
-            if let Some(made) = take(message, self.side()) {
-                return Poll::Ready(Ok(Some(Told::Message(made))));
+            match told {
+                Ok(Some(Told::Event(event))) => {
+                    let Some(event) = self.reading().join_later(event, mode) else { continue };
+                    self.handle_event(&event, storage);
+                    return Poll::Ready(Ok(Some(Told::Event(event))));
+                }
+                Ok(Some(made)) => return Poll::Ready(Ok(Some(made))),
+                Ok(None) => {
+                    ready!(self.step(cx, storage, &mut asked));
+                    if self.reading().is_over() {
+                        return Poll::Ready(Ok(None));
+                    }
+                }
+                Err(RelayError::Peer(error)) => self.reading().fail(error),
+                Err(RelayError::Send(error)) => return Poll::Ready(Err(error.into())),
             }
         }
     }
@@ -155,7 +143,12 @@ pub(crate) trait Drive {
             return Poll::Ready(());
         }
         self.reading().count(storage);
-        let next = self.turn(storage);
+        let Some(next) = self.turn(storage) else {
+            ready!(self.reading().poll_turn(cx));
+            ready!(self.poll_read(cx, storage));
+            *asked = false;
+            return Poll::Ready(());
+        };
         self.reading().note_turn(storage);
         if next.close {
             self.end();
@@ -202,7 +195,7 @@ pub(crate) trait Drive {
     fn drive_out(&mut self, storage: &mut Storage) {
         if !self.reading().is_over() {
             self.reading().count(storage);
-            if self.turn(storage).close {
+            if self.turn(storage).is_some_and(|next| next.close) {
                 self.end();
             }
             self.reading().note_turn(storage);
@@ -231,7 +224,7 @@ pub(crate) trait Drive {
     fn poll_made<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut take: impl FnMut(Message<'_>, &mut Self::Side) -> Option<T>,
+        mut take: impl FnMut(Message<'_>, &mut Self::Side<'_>) -> Option<T>,
     ) -> Poll<Result<Option<T>, Error>> {
         loop {
             match ready!(self.poll_told(cx, Mode::Message, &mut take))? {
@@ -257,21 +250,21 @@ pub(crate) trait Drive {
     }
 }
 
-/// An event, as the caller needs it.
-enum Sorted<'a> {
-    Message(Message<'a>),
-    /// Another.
-    Event(Box<Event>),
-    /// One that an open connection does not have.
-    Nothing,
+/// What becomes of an event: of a message what `take` makes of it, if anything.
+#[inline(always)]
+pub(crate) fn told<'e, T>(event: sockless::Event<'e>, take: impl FnOnce(Message<'e>) -> Option<T>) -> Option<Told<T>> {
+    let message = match event {
+        sockless::Event::Binary(bytes) => Message::Binary(bytes),
+        sockless::Event::Text(text) => Message::Text(text),
+        sockless::Event::Unchecked(bytes) => Message::Unchecked(bytes),
+        event => return other(event).map(Told::Event),
+    };
+    take(message).map(Told::Message)
 }
 
+/// Another event, if an open connection has it.
+#[cold]
 #[inline(never)]
-fn sort(event: sockless::Event<'_>) -> Sorted<'_> {
-    match event {
-        sockless::Event::Binary(bytes) => Sorted::Message(Message::Binary(bytes)),
-        sockless::Event::Text(text) => Sorted::Message(Message::Text(text)),
-        sockless::Event::Unchecked(bytes) => Sorted::Message(Message::Unchecked(bytes)),
-        event => Event::from_core(event).map_or(Sorted::Nothing, |event| Sorted::Event(Box::new(event))),
-    }
+fn other(event: sockless::Event<'_>) -> Option<Box<Event>> {
+    Event::from_core(event).map(Box::new)
 }

@@ -57,7 +57,7 @@ pub(crate) fn send_part(
                 }
             } else {
                 // It is refused now, not when it goes out.
-                writing.check()?;
+                writing.out.check()?;
                 message.bytes.extend_from_slice(part);
             }
             message.utf8 = utf8;

@@ -3,8 +3,8 @@
 mod shared;
 
 use crate::alarm::{Alarm, Closer, Place};
-use crate::drive::Drive;
-use crate::message::{Event, Message, Piece};
+use crate::drive::{Drive, told};
+use crate::message::{Event, Message, Piece, Told};
 use crate::reading::{Mode, Reading};
 use crate::writing::{Side, Writing};
 use futures_core::Stream;
@@ -29,8 +29,6 @@ pub struct Receiver<R, W> {
     half: driver::Reading,
     reading: Reading,
     shared: Arc<Shared<W>>,
-    /// Answers are the sender's.
-    side: (),
 }
 
 /// The half that sends.
@@ -59,7 +57,7 @@ pub(crate) fn new<R, W>(
     reading: Reading,
 ) -> (Receiver<R, W>, Sender<W>) {
     let shared = Arc::new(Shared::new(side, &reading, half.heard()));
-    (Receiver { io, half, reading, shared: shared.clone(), side: () }, Sender { shared, place: Place::default() })
+    (Receiver { io, half, reading, shared: shared.clone() }, Sender { shared, place: Place::default() })
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
@@ -238,14 +236,10 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
-    type Side = ();
+    type Side<'a> = ();
 
     fn reading(&mut self) -> &mut Reading {
         &mut self.reading
-    }
-
-    fn side(&mut self) -> &mut () {
-        &mut self.side
     }
 
     fn alarm(&self) -> &Arc<Alarm> {
@@ -258,16 +252,32 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
 
     fn begin(&mut self, _: &mut Storage) {}
 
-    fn event<'a>(
+    fn tell<T>(
         &mut self,
-        storage: &'a mut Storage,
+        storage: &mut Storage,
         mode: &mut Mode<'_>,
-    ) -> Result<Option<sockless::Event<'a>>, RelayError> {
+        take: &mut impl FnMut(sockless::Message<'_>, &mut ()) -> Option<T>,
+    ) -> Result<Option<Told<T>>, RelayError> {
         let tell = |fact| self.shared.tell(fact);
-        Ok(match mode {
-            Mode::Piece => self.half.piece(storage, tell)?,
-            _ => self.half.event(storage, tell)?,
-        })
+        loop {
+            let event = match mode {
+                Mode::Piece => self.half.piece(storage, tell)?,
+                _ => self.half.event(storage, tell)?,
+            };
+            let Some(event) = event else { return Ok(None) };
+            if let Some(told) = told(event, |message| take(message, &mut ())) {
+                return Ok(Some(told));
+            }
+        }
+    }
+
+    fn give<T>(
+        &mut self,
+        _: &mut Storage,
+        message: sockless::Message<'static>,
+        take: &mut impl FnMut(sockless::Message<'_>, &mut ()) -> Option<T>,
+    ) -> Option<T> {
+        take(message, &mut ())
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, storage: &mut Storage) -> Poll<()> {
@@ -278,13 +288,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         Poll::Ready(())
     }
 
-    fn turn(&mut self, storage: &mut Storage) -> Next {
+    fn turn(&mut self, storage: &mut Storage) -> Option<Next> {
         let turn = self.shared.receiver_turn(self.half.heard(), storage);
         if turn == Turn::Over {
             self.shared.failure().into_iter().for_each(|error| self.reading.fail(error));
             self.half.end();
         }
-        Next { close: turn == Turn::Over, ..self.half.next(storage, turn == Turn::Read) }
+        Some(Next { close: turn == Turn::Over, ..self.half.next(storage, turn == Turn::Read) })
     }
 
     fn is_settled(&self, storage: &Storage) -> bool {

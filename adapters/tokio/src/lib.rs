@@ -29,6 +29,8 @@ mod replies;
 mod serve;
 mod server;
 mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "tls")]
 mod tls;
 mod trace;

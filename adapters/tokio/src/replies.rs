@@ -1,32 +1,45 @@
 //! Answers to a message, left while it lies in the read buffer.
 
-use crate::writing::{Side, Writing};
-use sockless::driver::Driver;
-use sockless::driver::Error;
+use crate::writing::{AtOnce, Out};
+use sockless::driver::{Error, Turn};
 use sockless::{Message, Prepared};
+use std::borrow::Cow;
 use std::fmt;
 use tokio::io::AsyncWrite;
 
 /// Where answers to a message are left; see [`WebSocket::recv_with`](crate::WebSocket::recv_with).
 pub struct Replies<'a> {
-    writing: &'a mut Writing<Driver>,
-    io: &'a mut (dyn AsyncWrite + Unpin + 'a),
+    pub(crate) turn: Turn<'a>,
+    pub(crate) out: &'a mut Out,
+    pub(crate) io: &'a mut (dyn AsyncWrite + Unpin + 'a),
 }
 
-impl<'a> Replies<'a> {
-    #[inline(always)]
-    pub(crate) fn new<W: AsyncWrite + Unpin>(side: &'a mut Side<Driver, W>) -> Self {
-        Self { writing: &mut side.writing, io: &mut side.io }
-    }
-
-    /// Sends a message, as [`WebSocket::feed`](crate::WebSocket::feed), but never waits. A long one that is borrowed goes out
-    /// at once, from where it lies, as far as the stream takes it and nothing waits ahead of it; the rest is copied.
+impl Replies<'_> {
+    /// Sends a message, as [`WebSocket::feed`](crate::WebSocket::feed), but never waits. A long one goes out at once, from where
+    /// it lies, as far as the stream takes it, if it answers the last of what one read brought; else it is copied.
     ///
     /// # Errors
     /// As [`WebSocket::send`](crate::WebSocket::send).
-    #[inline]
+    #[inline(always)]
     pub fn feed(&mut self, message: Message<'_>) -> Result<(), Error> {
-        self.writing.push_borrowed(message, self.io)
+        self.out.check()?;
+        match message {
+            // Most are so, and nothing of them is moved or dropped.
+            Message::Binary(Cow::Borrowed(bytes)) if bytes.len() < Turn::LEAST_THROUGH => {
+                Ok(self.turn.send_binary(bytes)?)
+            }
+            Message::Text(Cow::Borrowed(text)) if text.len() < Turn::LEAST_THROUGH => Ok(self.turn.send_text(text)?),
+            message => self.feed_any(message),
+        }
+    }
+
+    #[inline(never)]
+    fn feed_any(&mut self, message: Message<'_>) -> Result<(), Error> {
+        if !message.is_borrowed() || !self.io.is_write_vectored() {
+            return Ok(self.turn.send(message)?);
+        }
+        self.out.unflushed = true;
+        Ok(self.turn.send_through(&message, AtOnce::new(self.io, &self.out.waker))?)
     }
 
     /// Sends a message that was framed before, by reference.
@@ -34,7 +47,8 @@ impl<'a> Replies<'a> {
     /// # Errors
     /// As [`WebSocket::send`](crate::WebSocket::send).
     pub fn feed_prepared(&mut self, message: &Prepared) -> Result<(), Error> {
-        self.writing.with(|sender| sender.send_prepared(message))
+        self.out.check()?;
+        Ok(self.turn.send_prepared(message)?)
     }
 }
 

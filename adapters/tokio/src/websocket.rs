@@ -169,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         &mut self,
         mut take: impl FnMut(sockless::Message<'_>, &mut Replies<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let made = poll_fn(|cx| self.poll_made(cx, |message, side| take(message, &mut Replies::new(side)).err()));
+        let made = poll_fn(|cx| self.poll_made(cx, |message, replies| take(message, replies).err()));
         made.await?.map_or(Ok(()), Err)
     }
 
@@ -197,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         &mut self,
         mut take: impl FnMut(sockless::Message<'_>, &mut Replies<'_>) -> T,
     ) -> Result<Option<T>, Error> {
-        poll_fn(|cx| self.poll_made(cx, |message, side| Some(take(message, &mut Replies::new(side))))).await
+        poll_fn(|cx| self.poll_made(cx, |message, replies| Some(take(message, replies)))).await
     }
 
     /// [`recv`](Self::recv), polled.
@@ -440,14 +440,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         _ = self.release();
         let Side { io, writing } = self.side;
         let (read, write) = split(io);
-        let mut half = None;
-        let writing = writing.map(|driver| {
-            let Ok((reading, writing)) = driver.split() else { unreachable!("it was open") };
-            half = Some(reading);
-            writing
-        });
-        let Some(half) = half else { unreachable!("it was parted") };
-        halves::new(read, half, Side { io: write, writing }, self.reading)
+        let Writing { driver, out } = writing;
+        let Ok((half, driver)) = driver.split() else { unreachable!("it was open") };
+        halves::new(read, half, Side { io: write, writing: Writing { driver, out } }, self.reading)
     }
 }
 

@@ -3,10 +3,8 @@
 use crate::alarm::Alarm;
 use crate::buffer::lent;
 use crate::message::Message;
-use bytes::Buf;
-use sockless::driver::Error;
-use sockless::driver::{self, Driver, Next, Storage};
-use sockless::{Code, Kind, SendError, Sender, bytes};
+use sockless::driver::{self, Driver, Error, Next, Storage};
+use sockless::{Code, Kind, SendError, Sender};
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,13 +16,6 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Bytes; a longer binary message goes out from where it lies. Below, a copy costs less than a reference.
 const LEAST_SHARED: usize = 4 << 10;
-
-/// Bytes; a longer message that is borrowed is written from where it lies. Below, a copy costs less than a system call for
-/// each message.
-const LEAST_THROUGH: usize = 32 << 10;
-
-/// Frames and payloads written by one call, where a message goes out from where it lies.
-const SLICES: usize = 32;
 
 /// What writes: the driver of a whole connection, or its writing half.
 pub(crate) trait Writes {
@@ -133,13 +124,18 @@ impl<D: Writes, W: AsyncWrite + Unpin> Side<D, W> {
     }
 
     #[inline]
-    pub(crate) fn turn(&mut self, storage: &mut Storage) -> Next {
+    pub(crate) fn turn(&mut self, storage: &mut Storage) -> Option<Next> {
         self.writing.turn(&mut self.io, storage)
     }
 }
 
 pub(crate) struct Writing<D> {
     pub(crate) driver: D,
+    pub(crate) out: Out,
+}
+
+/// What is known of the writing side, but for the driver.
+pub(crate) struct Out {
     /// The moment that the driver's times count from.
     started: Instant,
     /// When the time was looked at last.
@@ -156,20 +152,19 @@ pub(crate) struct Writing<D> {
     /// Bytes of messages that were given up.
     lost: usize,
     /// The transport may hold back what was written.
-    unflushed: bool,
+    pub(crate) unflushed: bool,
     /// The transport's write side is being shut down.
     shutting: bool,
     alarm: Arc<Alarm>,
     /// The alarm's.
-    waker: Waker,
+    pub(crate) waker: Waker,
 }
 
 impl<D> Writing<D> {
     pub(crate) fn new(driver: D, started: Instant) -> Self {
         let alarm = Arc::new(Alarm::default());
         let waker = alarm.clone().into();
-        Self {
-            driver,
+        let out = Out {
             started,
             now: Duration::ZERO,
             sleep: None,
@@ -182,31 +177,33 @@ impl<D> Writing<D> {
             shutting: false,
             alarm,
             waker,
-        }
-    }
-
-    /// The same, of what the driver is parted to.
-    pub(crate) fn map<E>(self, driver: impl FnOnce(D) -> E) -> Writing<E> {
-        let Self { started, now, sleep, armed, due, closes, broken, lost, unflushed, shutting, alarm, waker, .. } =
-            self;
-        let driver = driver(self.driver);
-        Writing { driver, started, now, sleep, armed, due, closes, broken, lost, unflushed, shutting, alarm, waker }
+        };
+        Self { driver, out }
     }
 
     pub(crate) fn alarm(&self) -> &Arc<Alarm> {
-        &self.alarm
+        &self.out.alarm
     }
 
     /// The alarm's.
     pub(crate) fn waker(&self) -> &Waker {
-        &self.waker
+        &self.out.waker
     }
 
     /// Whether this end began to close, before the peer did.
     pub(crate) fn closes(&self) -> bool {
-        self.closes
+        self.out.closes
     }
 
+    /// Whether the time is to be judged. Whoever finds it so reads what is there, and then has it judged: a pong that waits to
+    /// be read is not missing.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        self.out.due
+    }
+}
+
+impl Out {
     /// Whether anything can be written.
     ///
     /// # Errors
@@ -226,13 +223,6 @@ impl<D> Writing<D> {
     pub(crate) fn look_at_the_time(&mut self) -> Duration {
         self.now = self.started.elapsed();
         self.now
-    }
-
-    /// Whether the time is to be judged. Whoever finds it so reads what is there, and then has it judged: a pong that waits to
-    /// be read is not missing.
-    #[inline]
-    pub(crate) fn is_due(&self) -> bool {
-        self.due
     }
 
     fn poll_sleep(&mut self) -> Poll<()> {
@@ -283,7 +273,7 @@ impl<D: Writes> Writing<D> {
     /// As [`push`](Self::push).
     #[inline]
     pub(crate) fn with<T>(&mut self, command: impl FnOnce(&mut Sender) -> Result<T, SendError>) -> Result<T, Error> {
-        self.check()?;
+        self.out.check()?;
         Ok(command(self.driver.sender())?)
     }
 
@@ -294,7 +284,7 @@ impl<D: Writes> Writing<D> {
     pub(crate) fn close(&mut self, code: Code, reason: &str) -> Result<(), Error> {
         match self.driver.sender().close(code, reason) {
             Ok(()) => {
-                self.closes = true;
+                self.out.closes = true;
                 Ok(())
             }
             Err(SendError::Closing) => Ok(()),
@@ -306,13 +296,13 @@ impl<D: Writes> Writing<D> {
     pub(crate) fn abort(&mut self, code: Code) {
         let before = self.driver.peek().queued_messages();
         self.driver.abort(code);
-        self.closes = true;
-        self.lost += before.saturating_sub(self.driver.peek().queued_messages());
+        self.out.closes = true;
+        self.out.lost += before.saturating_sub(self.driver.peek().queued_messages());
     }
 
     /// Bytes of messages that were taken and are not written.
     pub(crate) fn unwritten(&self) -> usize {
-        self.lost + self.driver.peek().queued_messages()
+        self.out.lost + self.driver.peek().queued_messages()
     }
 
     /// Whether so much waits that whoever sends should wait too.
@@ -330,137 +320,96 @@ impl<D: Writes> Writing<D> {
         io: &mut W,
         storage: &mut Storage,
     ) -> Poll<Result<(), Error>> {
-        match self.driver.peek().queued() > 0 || self.unflushed {
+        match self.driver.peek().queued() > 0 || self.out.unflushed {
             true => self.poll_flush_some(io, storage),
-            false => Poll::Ready(self.check()),
+            false => Poll::Ready(self.out.check()),
         }
     }
 
     #[inline(never)]
     fn poll_flush_some<W: AsyncWrite + Unpin>(&mut self, io: &mut W, storage: &mut Storage) -> Poll<Result<(), Error>> {
-        if self.broken.is_none()
+        if self.out.broken.is_none()
             && let Err(error) = ready!(self.poll_write(io, storage))
         {
-            self.broken = Some(error.kind());
+            self.out.broken = Some(error.kind());
         }
-        if self.broken.is_some() {
+        if self.out.broken.is_some() {
             // Nobody reads what is said here. What was said by the peer may still come, and then the end of it.
-            self.lost += self.driver.peek().queued_messages();
+            self.out.lost += self.driver.peek().queued_messages();
             self.driver.write_failed();
-            self.unflushed = false;
+            self.out.unflushed = false;
         }
-        Poll::Ready(self.check())
+        Poll::Ready(self.out.check())
     }
 
     fn poll_write<W: AsyncWrite + Unpin>(&mut self, io: &mut W, storage: &mut Storage) -> Poll<io::Result<()>> {
-        let mut at_once = AtOnce { io, waker: &self.waker, poll: None };
+        let mut at_once = AtOnce::new(io, &self.out.waker);
         while self.driver.peek().queued() > 0 {
             _ = self.driver.write(storage, &mut at_once);
-            self.unflushed = true;
+            self.out.unflushed = true;
             if let Some(poll) = at_once.poll.take() {
                 ready!(poll)?;
             }
         }
-        ready!(Pin::new(io).poll_flush(&mut Context::from_waker(&self.waker)))?;
-        self.unflushed = false;
+        ready!(Pin::new(io).poll_flush(&mut Context::from_waker(&self.out.waker)))?;
+        self.out.unflushed = false;
         Poll::Ready(Ok(()))
     }
 
-    /// Writes, ends the transport as far as it is wanted, and has the alarm ring in time; what is to be done next.
+    /// Writes, ends the transport as far as it is wanted, and has the alarm ring in time; what is to be done next, unless that is
+    /// but to read on.
     #[inline]
-    pub(crate) fn turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, storage: &mut Storage) -> Next {
-        // Most that is received leaves nothing to do but reading on.
-        if !self.due
-            && !self.alarm.rings()
+    pub(crate) fn turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, storage: &mut Storage) -> Option<Next> {
+        let is_settled = !self.out.due
+            && !self.out.alarm.rings()
             && self.poll_flush(io, storage).is_ready()
-            && self.driver.is_settled(storage)
-        {
-            return Next { read: true, ..Next::default() };
-        }
-        self.whole_turn(io, storage)
+            && self.driver.is_settled(storage);
+        if is_settled { None } else { Some(self.whole_turn(io, storage)) }
     }
 
     #[inline(never)]
     fn whole_turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, storage: &mut Storage) -> Next {
         // What rings from here on is for the next turn, which whoever was polled asks for. No turn waits for silence: a
         // transport may ring the waker that it has just been given, as tokio's do where a task's budget is used up.
-        if self.alarm.take() && self.alarm.must_go_away() {
+        if self.out.alarm.take() && self.out.alarm.must_go_away() {
             _ = self.close(Code::AWAY, "");
         }
         _ = self.poll_flush(io, storage);
         self.shut_down(io);
-        let now = self.look_at_the_time();
+        let now = self.out.look_at_the_time();
         let mut next = self.driver.next(storage, now);
         if next.shutdown {
-            self.shutting = true;
+            self.out.shutting = true;
             self.shut_down(io);
             next = self.driver.next(storage, now);
         }
-        self.arm(next.deadline);
+        self.out.arm(next.deadline);
         next
     }
 
     /// Shuts the transport down as far as it goes now, if that has begun.
     fn shut_down<W: AsyncWrite + Unpin>(&mut self, io: &mut W) {
         // If it fails, the peer is gone already, which reading will tell.
-        if self.shutting && Pin::new(io).poll_shutdown(&mut Context::from_waker(&self.waker)).is_ready() {
-            self.shutting = false;
+        if self.out.shutting && Pin::new(io).poll_shutdown(&mut Context::from_waker(&self.out.waker)).is_ready() {
+            self.out.shutting = false;
         }
-        self.driver.set_held_back(self.shutting || self.unflushed);
-    }
-}
-
-impl Writing<Driver> {
-    /// Takes a message that is lent; a long one goes out from where it lies, if it can at once.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
-    #[inline]
-    pub(crate) fn push_borrowed<W: AsyncWrite + Unpin + ?Sized>(
-        &mut self,
-        message: sockless::Message<'_>,
-        io: &mut W,
-    ) -> Result<(), Error> {
-        // What is its own needs no copy.
-        match message.len() < LEAST_THROUGH || !message.is_borrowed() || !io.is_write_vectored() {
-            true => self.with(|sender| sender.send(message)),
-            false => self.push_through(message, io),
-        }
-    }
-
-    #[inline(never)]
-    fn push_through<W: AsyncWrite + Unpin + ?Sized>(
-        &mut self,
-        message: sockless::Message<'_>,
-        io: &mut W,
-    ) -> Result<(), Error> {
-        self.check()?;
-        let mut through = self.driver.send_through(&message)?;
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let count = through.chunks_vectored(&mut slices);
-        let cx = &mut Context::from_waker(&self.waker);
-        // What does not go out now waits as if it had been copied.
-        match Pin::new(io).poll_write_vectored(cx, &slices[..count]) {
-            Poll::Ready(Ok(written)) => {
-                through.advance(written);
-                self.unflushed = true;
-            }
-            Poll::Ready(Err(error)) => self.broken = Some(error.kind()),
-            Poll::Pending => {}
-        }
-        Ok(())
+        self.driver.set_held_back(self.out.shutting || self.out.unflushed);
     }
 }
 
 /// A stream to which is written what it takes at once; for the rest, it rings the alarm.
-struct AtOnce<'a, W> {
+pub(crate) struct AtOnce<'a, W: ?Sized> {
     io: &'a mut W,
     waker: &'a Waker,
     /// Why it takes no more, now or for good.
     poll: Option<Poll<io::Result<()>>>,
 }
 
-impl<W> AtOnce<'_, W> {
+impl<'a, W: ?Sized> AtOnce<'a, W> {
+    pub(crate) fn new(io: &'a mut W, waker: &'a Waker) -> Self {
+        Self { io, waker, poll: None }
+    }
+
     fn note(&mut self, poll: Poll<io::Result<usize>>) -> io::Result<usize> {
         self.poll = Some(match poll {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(ErrorKind::WriteZero.into())),
@@ -473,7 +422,7 @@ impl<W> AtOnce<'_, W> {
     }
 }
 
-impl<W: AsyncWrite + Unpin> io::Write for AtOnce<'_, W> {
+impl<W: AsyncWrite + Unpin + ?Sized> io::Write for AtOnce<'_, W> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let poll = Pin::new(&mut *self.io).poll_write(&mut Context::from_waker(self.waker), bytes);

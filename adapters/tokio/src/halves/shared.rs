@@ -102,8 +102,8 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         side.writing.driver.leave(storage);
         self.due.store(side.writing.is_due(), Ordering::Release);
         let turn = match next {
-            Next { close: true, .. } => Turn::Over,
-            Next { read: true, .. } => Turn::Read,
+            Some(Next { close: true, .. }) => Turn::Over,
+            None | Some(Next { read: true, .. }) => Turn::Read,
             _ => Turn::Wait,
         };
         self.leave(side, turn);
@@ -189,7 +189,7 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         let mut side = lock(&self.side);
         self.hand_over(&mut side.writing);
         if side.writing.is_due() {
-            let now = side.writing.now();
+            let now = side.writing.out.now();
             if let Err(error) = side.writing.driver.judge(heard, now) {
                 _ = self.failed.set(error);
             }

@@ -2,27 +2,64 @@
 
 use super::WebSocket;
 use crate::alarm::Alarm;
-use crate::drive::Drive;
+use crate::drive::{Drive, told};
+use crate::message::Told;
 use crate::reading::{Mode, Reading};
-use crate::writing::Side;
-use sockless::driver::{Driver, Next, Storage};
-use sockless::{Close, Event, RelayError};
+use crate::replies::Replies;
+use crate::writing::{Side, Writing};
+use sockless::driver::{Next, Storage};
+use sockless::{Close, Message, RelayError};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// What any event becomes, until there is something of one.
+    #[inline(never)]
+    fn tell_any<T>(
+        &mut self,
+        storage: &mut Storage,
+        mode: &mut Mode<'_>,
+        take: &mut dyn FnMut(Message<'_>, &mut Replies<'_>) -> Option<T>,
+    ) -> Result<Option<Told<T>>, RelayError> {
+        loop {
+            let Side { io, writing: Writing { driver, out } } = &mut self.side;
+            let now = out.now();
+            let event = match mode {
+                Mode::Message | Mode::Nothing => {
+                    let made = driver.event_with(storage, now, |turn, event| {
+                        told(event, |message| take(message, &mut Replies { turn: turn.reborrow(), out, io }))
+                    });
+                    match made? {
+                        Some(None) => continue,
+                        made => return Ok(made.flatten()),
+                    }
+                }
+                Mode::Piece => driver.piece(storage, now)?,
+                Mode::Relay(to) => driver.relay(storage, to, now)?,
+            };
+            let Some(event) = event else { return Ok(None) };
+            match told(event, |message| Some(message.into_owned())) {
+                None => {}
+                Some(Told::Event(event)) => return Ok(Some(Told::Event(event))),
+                // It was begun by who wants it whole.
+                Some(Told::Message(message)) => {
+                    if let Some(made) = take(message, &mut Replies { turn: driver.turn(storage), out, io }) {
+                        return Ok(Some(Told::Message(made)));
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
-    type Side = Side<Driver, S>;
+    type Side<'a> = Replies<'a>;
 
     #[inline]
     fn reading(&mut self) -> &mut Reading {
         &mut self.reading
-    }
-
-    #[inline]
-    fn side(&mut self) -> &mut Side<Driver, S> {
-        &mut self.side
     }
 
     fn alarm(&self) -> &Arc<Alarm> {
@@ -43,14 +80,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
     }
 
     #[inline(always)]
-    fn event<'a>(&mut self, storage: &'a mut Storage, mode: &mut Mode<'_>) -> Result<Option<Event<'a>>, RelayError> {
-        let now = self.side.writing.now();
-        let driver = &mut self.side.writing.driver;
-        Ok(match mode {
-            Mode::Message | Mode::Nothing => driver.event(storage, now)?,
-            Mode::Piece => driver.piece(storage, now)?,
-            Mode::Relay(to) => driver.relay(storage, to, now)?,
-        })
+    fn tell<T>(
+        &mut self,
+        storage: &mut Storage,
+        mode: &mut Mode<'_>,
+        take: &mut impl FnMut(Message<'_>, &mut Replies<'_>) -> Option<T>,
+    ) -> Result<Option<Told<T>>, RelayError> {
+        let Side { io, writing: Writing { driver, out } } = &mut self.side;
+        if driver.is_dry(storage) {
+            return Ok(None);
+        }
+        if let Mode::Message = mode {
+            let mut messages = driver.messages(storage);
+            while let Some(message) = messages.next() {
+                let take = |message| take(message, &mut Replies { turn: messages.turn(), out, io });
+                if let Some(told) = told(message?, take) {
+                    return Ok(Some(told));
+                }
+            }
+            drop(messages);
+            if driver.is_dry(storage) {
+                return Ok(None);
+            }
+        }
+        self.tell_any(storage, mode, take)
+    }
+
+    #[cold]
+    fn give<T>(
+        &mut self,
+        storage: &mut Storage,
+        message: Message<'static>,
+        take: &mut impl FnMut(Message<'_>, &mut Replies<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let Side { io, writing: Writing { driver, out } } = &mut self.side;
+        take(message, &mut Replies { turn: driver.turn(storage), out, io })
     }
 
     #[inline(always)]
@@ -68,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
     }
 
     #[inline]
-    fn turn(&mut self, storage: &mut Storage) -> Next {
+    fn turn(&mut self, storage: &mut Storage) -> Option<Next> {
         self.side.turn(storage)
     }
 
@@ -94,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
     }
 
     fn handle_rare(&mut self) {
-        self.side.writing.look_at_the_time();
+        self.side.writing.out.look_at_the_time();
     }
 
     fn handle_close(&mut self, close: &Close<'static>) {

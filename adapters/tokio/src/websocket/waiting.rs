@@ -212,7 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Judges the time, though there may be more to read: nobody waits for ever for a peer that takes nothing.
     fn judge_unread(&mut self, storage: &mut Storage) {
         if self.is_due() && !self.reading.is_over() {
-            let now = self.side.writing.now();
+            let now = self.side.writing.out.now();
             if let Err(error) = self.side.writing.driver.judge(now) {
                 self.reading.fail(error);
             }
