@@ -61,6 +61,16 @@ fn lines_and_an_answer_behind_the_end_of_what_was_asked() {
 }
 
 #[test]
+fn the_end_of_what_is_written_is_told_at_once() {
+    let (client, mut server) = pair();
+    let mut stream = ByteStream::new(client);
+    stream.write_all(b"all").unwrap();
+    stream.close().unwrap();
+    assert_eq!(within("the bytes", || server.recv()).unwrap().unwrap().as_bytes(), b"all");
+    assert_eq!(within("the end", || server.recv()).unwrap(), None);
+}
+
+#[test]
 fn an_end_without_a_closing_handshake_is_an_error() {
     let (client, server) = pair();
     drop(client);

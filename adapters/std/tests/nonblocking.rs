@@ -91,3 +91,22 @@ fn deadlines_are_told_and_kept() {
     assert!(matches!(given_up, Err(Error::Protocol(_))), "{given_up:?}");
     assert!(client.deadline().is_none());
 }
+
+#[test]
+fn what_a_server_sends_of_its_own_accord_never_stops_its_reading() {
+    let (mut client, mut server) = pair();
+    server.get_ref().set_nonblocking(true).unwrap();
+    let long = bytes(1 << 18);
+    let refused = within("a refusal", || {
+        loop {
+            if let Err(error) = server.send(&long) {
+                break error;
+            }
+        }
+    });
+    assert!(matches!(refused, Error::Send(SendError::Full)), "{refused:?}");
+    for number in 0..100 {
+        client.send(number.to_string()).unwrap();
+        assert_eq!(poll(&mut server), Some(number.to_string().into()));
+    }
+}

@@ -3,9 +3,12 @@
 mod common;
 
 use common::{PATIENCE, bytes, config, echo, pair, pair_with, sockets, within};
-use sockless_std::sockless::{Code, Kind, Prepared, ProtocolError, SendError};
+use sockless_std::sockless::{Code, Kind, Prepared, ProtocolError, Role, SendError};
 use sockless_std::{Error, Event, NoTimeouts, Stream, WebSocket};
-use std::io::Write;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -62,7 +65,6 @@ fn over_tcp() {
 #[cfg(unix)]
 #[test]
 fn over_unix_sockets() {
-    use sockless_std::sockless::Role;
     let (client, server) = std::os::unix::net::UnixStream::pair().unwrap();
     let open = common::open;
     talk((open(client, Role::Client, Default::default()), common::open(server, Role::Server, Default::default())));
@@ -166,7 +168,7 @@ fn a_peer_that_goes_is_told_to_both() {
 #[test]
 fn a_breach_of_the_protocol_is_told_to_the_peer() {
     let (stream, served) = sockets();
-    let server = common::open(served, sockless_std::sockless::Role::Server, Default::default());
+    let server = common::open(served, Role::Server, Default::default());
     let (_sender, mut receiver) = server.split().unwrap();
     (&stream).write_all(b"\x83\x80\0\0\0\0").unwrap();
     let telling = thread::spawn(move || {
@@ -177,6 +179,88 @@ fn a_breach_of_the_protocol_is_told_to_the_peer() {
     let failed = within("the end", || receiver.recv());
     assert!(matches!(failed, Err(Error::Protocol(ProtocolError::ReservedOpcode(3)))), "{failed:?}");
     assert_eq!(within("what was said", || telling.join()).unwrap()[..4], [0x88, 2, 3, 0xEA]);
+}
+
+#[test]
+fn another_thread_has_both_closed() {
+    let (mut client, mut server) = pair();
+    let closer = client.closer();
+    let (sender, mut receiver) = client.split().unwrap();
+    sender.send("first").unwrap();
+    let receiving = thread::spawn(move || receiver.recv().unwrap());
+    closer.go_away();
+    assert_eq!(within("what was sent", || server.recv()).unwrap(), Some("first".into()));
+    assert_eq!(within("the end", || server.recv()).unwrap(), None);
+    assert_eq!(server.peer_close().unwrap().code, Code::AWAY);
+    assert_eq!(within("its end", || receiving.join()).unwrap(), None);
+}
+
+/// A socket that lets nothing out before a gate is open.
+struct Gated {
+    stream: TcpStream,
+    held: Vec<u8>,
+    is_open: Arc<AtomicBool>,
+}
+
+impl Read for Gated {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buf)
+    }
+}
+
+impl Write for Gated {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.held.extend_from_slice(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.is_open.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(5));
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.stream.write_all(&std::mem::take(&mut self.held))
+    }
+}
+
+impl Stream for Gated {
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        self.stream.shutdown(std::net::Shutdown::Write)
+    }
+
+    fn split(self) -> io::Result<(Self, Self)> {
+        let reader = Self { stream: self.stream.try_clone()?, held: Vec::new(), is_open: self.is_open.clone() };
+        Ok((reader, self))
+    }
+}
+
+#[test]
+fn the_end_waits_for_what_the_stream_holds_back() {
+    let (stream, served) = sockets();
+    let mut client = common::open(stream, Role::Client, Default::default());
+    let is_open = Arc::new(AtomicBool::new(false));
+    let gated = Gated { stream: served, held: Vec::new(), is_open: is_open.clone() };
+    let (sender, mut receiver) = common::open(gated, Role::Server, Default::default()).split().unwrap();
+    let sending = thread::spawn(move || sender.send("on its way"));
+    let receiving = thread::spawn(move || receiver.recv());
+    client.start_close(1000, "").unwrap();
+    client.flush().unwrap();
+    client.set_recv_timeout(Duration::from_millis(100));
+    assert!(matches!(within("nothing", || client.recv()), Err(Error::TimedOut)));
+    is_open.store(true, Ordering::SeqCst);
+    client.set_recv_timeout(None);
+    assert_eq!(within("a message", || client.recv()).unwrap(), Some("on its way".into()));
+    assert_eq!(within("the end", || client.recv()).unwrap(), None);
+    assert_eq!(within("its end", || receiving.join()).unwrap().unwrap(), None);
+    _ = within("the sender", || sending.join()).unwrap();
 }
 
 #[test]
@@ -207,7 +291,7 @@ fn what_was_read_before_they_were_parted_is_received_behind() {
 #[test]
 fn what_cannot_be_parted_is_refused() {
     let (stream, _served) = sockets();
-    let socket = common::open(NoTimeouts(stream), sockless_std::sockless::Role::Client, Default::default());
+    let socket = common::open(NoTimeouts(stream), Role::Client, Default::default());
     assert!(matches!(socket.split().map(drop), Err(Error::Io(_))));
     let (mut client, server) = pair();
     client.start_close(1000, "").unwrap();

@@ -274,3 +274,21 @@ fn a_peer_that_waits_to_be_read_is_not_waited_for_without_end() {
     within("the end", || client.close(1000, "")).unwrap();
     assert!(within("its end", || receiving.join()).unwrap() > 1);
 }
+
+#[test]
+fn sending_ends_when_all_is_written_though_the_peer_says_nothing() {
+    let quiet = || config(|config| config.keepalive.ping = None);
+    let (mut client, mut server) = pair_with(quiet(), quiet());
+    let sending = thread::spawn(move || {
+        // More than the transport holds, so that it waits.
+        for _ in 0..20 {
+            client.send(bytes(1 << 20)).unwrap();
+        }
+        client
+    });
+    for _ in 0..20 {
+        thread::sleep(Duration::from_millis(10));
+        assert_eq!(within("a message", || server.recv()).unwrap().unwrap().as_bytes().len(), 1 << 20);
+    }
+    drop(within("all sent", || sending.join()).unwrap());
+}
