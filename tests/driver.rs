@@ -1074,6 +1074,43 @@ fn answers_that_wait_for_others_to_be_read_allocate_nothing() {
 }
 
 #[test]
+fn an_outbox_that_is_lent_twice_keeps_its_room() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Server, quiet()));
+    let mut round = || {
+        driver.lend(&mut storage);
+        driver.lend(&mut storage);
+        driver.connection().send_binary(&[7; 5000]).unwrap();
+        driver.lend(&mut storage);
+        driver.write(&mut storage, io::sink()).unwrap();
+        driver.leave(&mut storage);
+    };
+    round();
+    let ((), heap) = used(round);
+    assert_eq!(heap.calls, 0);
+}
+
+#[test]
+fn what_is_kept_for_the_next_turn_lies_in_a_buffer_that_serves_again() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Server, quiet()));
+    let messages = frame_to(Role::Server, 0x82, &[7; 100]).repeat(10);
+    let mut round = || {
+        read(&mut driver, &mut storage, &messages);
+        for _ in 0..10 {
+            let mut told = 0;
+            driver.each(&mut storage, ms(1), |turn, _| (told, _) = (told + 1, turn.end())).unwrap();
+            assert_eq!(told, 1);
+            driver.next(&mut storage, ms(1));
+            driver.leave(&mut storage);
+        }
+    };
+    round();
+    let ((), heap) = used(round);
+    assert_eq!(heap.calls, 1, "what says where the buffer is: {heap:?}");
+}
+
+#[test]
 fn pieces_come_as_they_arrive() {
     let mut storage = Storage::new(4096);
     let mut driver = Driver::new(open_with(Role::Server, quiet()));
