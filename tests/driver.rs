@@ -1074,6 +1074,37 @@ fn answers_that_wait_for_others_to_be_read_allocate_nothing() {
 }
 
 #[test]
+fn answers_are_written_before_there_are_too_many_to_send() {
+    for each in [false, true] {
+        let mut storage = Storage::new(1 << 20);
+        let mut config = quiet();
+        (config.outbound.soft, config.outbound.hard) = (16 << 10, 64 << 10);
+        let mut end = End::open(Role::Server, config);
+        end.each = each;
+        let (mut from, mut to) = (Wire::new(usize::MAX), Wire::new(usize::MAX));
+        from.bytes.extend(frame_to(Role::Server, 0x82, &[7; 2000]).repeat(200));
+        while end.turn(&mut storage, [&mut from, &mut to], ms(1), echo) {}
+        assert_eq!(end.events().len(), 200);
+        assert_eq!(to.bytes.len(), 200 * 2004);
+    }
+}
+
+#[test]
+fn what_a_transport_holds_back_for_a_dead_peer_is_not_waited_for() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Server, keepalive()));
+    driver.set_held_back(true);
+    let mut told = vec![];
+    for now in [0, 1000, 1500] {
+        driver.received_nothing(&mut storage);
+        told.extend(driver.event(&mut storage, ms(now)).err());
+        driver.write(&mut storage, io::sink()).unwrap();
+        assert_eq!(driver.next(&mut storage, ms(now)).close, now == 1500);
+    }
+    assert_eq!(told, [ProtocolError::PongTimeout]);
+}
+
+#[test]
 fn an_outbox_that_is_lent_twice_keeps_its_room() {
     let mut storage = Storage::new(4096);
     let mut driver = Driver::new(open_with(Role::Server, quiet()));
