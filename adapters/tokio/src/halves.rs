@@ -42,7 +42,7 @@ pub struct Sender<W> {
 }
 
 /// The halves of a connection whose stream [`tokio::io::split`] has parted.
-pub type Halves<S> = (Receiver<ReadHalf<S>, WriteHalf<S>>, Sender<WriteHalf<S>>);
+pub type Halves<S> = (Sender<WriteHalf<S>>, Receiver<ReadHalf<S>, WriteHalf<S>>);
 
 impl<W> Clone for Sender<W> {
     fn clone(&self) -> Self {
@@ -55,9 +55,9 @@ pub(crate) fn new<R, W>(
     half: driver::Reading,
     side: Side<driver::Writing, W>,
     reading: Reading,
-) -> (Receiver<R, W>, Sender<W>) {
+) -> (Sender<W>, Receiver<R, W>) {
     let shared = Arc::new(Shared::new(side, &reading, half.heard()));
-    (Receiver { io, half, reading, shared: shared.clone() }, Sender { shared, place: Place::default() })
+    (Sender { shared: shared.clone(), place: Place::default() }, Receiver { io, half, reading, shared })
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {

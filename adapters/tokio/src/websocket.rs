@@ -431,7 +431,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// The same with a stream that `split` parts.
-    pub fn split_with<R, W>(mut self, split: impl FnOnce(S) -> (R, W)) -> (Receiver<R, W>, Sender<W>)
+    pub fn split_with<R, W>(mut self, split: impl FnOnce(S) -> (R, W)) -> (Sender<W>, Receiver<R, W>)
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,

@@ -115,7 +115,7 @@ async fn connections_of_a_thread_share_its_buffers() {
     // Each takes so little at once that all have something waiting while the others are at work.
     let echo = |number: usize| async move {
         let (client, mut server) = pair(64);
-        let (mut receiver, sender) = client.split();
+        let (sender, mut receiver) = client.split();
         let served = async { server.recv_each(|message, replies| replies.feed(message)).await };
         let asked = async {
             for len in 0..100 {

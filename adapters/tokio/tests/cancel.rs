@@ -129,7 +129,7 @@ impl Side {
         let choppy = Choppy { stream, random: Random(random.next()), vectored: random.percent(50) };
         let socket = open(choppy, role, Config::default());
         let end = if halves {
-            let (receiver, sender) = socket.split();
+            let (sender, receiver) = socket.split();
             End::Halves(receiver, sender)
         } else {
             End::Whole(socket)

@@ -110,7 +110,7 @@ fn parted(stream: DuplexStream, role: Role, parted: Parted) -> (Sending, Receivi
             (Box::pin(sink), Box::pin(stream))
         }
         Parted::Halves => {
-            let (receiver, sender) = socket.split();
+            let (sender, receiver) = socket.split();
             (Box::pin(sender), Box::pin(receiver))
         }
     }

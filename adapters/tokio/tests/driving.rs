@@ -26,7 +26,7 @@ fn reader(config: Config, halves: bool) -> (DuplexStream, JoinHandle<Ended>) {
     let mut socket = open(server, Role::Server, config);
     let task = tokio::spawn(async move {
         if halves {
-            let (mut receiver, sender) = socket.split();
+            let (sender, mut receiver) = socket.split();
             while receiver.recv().await?.is_some() {}
             drop(sender);
         } else {
@@ -116,7 +116,7 @@ async fn a_peer_that_takes_nothing_does_not_block_a_sender_for_ever() {
         let started = Instant::now();
         let ended = if halves {
             // Nobody receives.
-            let (_receiver, sender) = client.split();
+            let (sender, _receiver) = client.split();
             sender.send(vec![0; 1 << 20]).soon().await
         } else {
             client.send(vec![0; 1 << 20]).soon().await
@@ -147,7 +147,7 @@ async fn a_dead_peer_that_takes_nothing_is_told_at_once() {
         let (server, wire) = duplex(2);
         let mut socket = open(server, Role::Server, Config::default());
         let ended = if halves {
-            let (mut receiver, sender) = socket.split();
+            let (sender, mut receiver) = socket.split();
             sender.feed("What does not fit").soon().await.unwrap();
             receiver.recv().soon().await
         } else {
@@ -190,7 +190,7 @@ async fn a_pong_that_waits_to_be_read_is_not_missing() {
 #[tokio::test(start_paused = true)]
 async fn a_pong_that_waits_to_be_read_is_not_missing_where_a_sender_is_at_work() {
     let (server, mut wire) = duplex(1 << 10);
-    let (mut receiver, sender) = open(server, Role::Server, quick()).split();
+    let (sender, mut receiver) = open(server, Role::Server, quick()).split();
     for number in 1..10 {
         while let Ok(event) = timeout(SECOND * 3 / 2, receiver.recv_event()).await {
             assert!(matches!(event, Ok(Some(Event::Pong(_)))), "{event:?}");
@@ -206,14 +206,14 @@ async fn a_pong_that_waits_to_be_read_is_not_missing_where_a_sender_is_at_work()
 async fn halves_in_two_tasks_echo_while_pings_fly() {
     const MESSAGES: usize = 20_000;
     let (client, server) = pair(1 << 12);
-    let (mut server_receiver, server_sender) = server.split();
+    let (server_sender, mut server_receiver) = server.split();
     let served = tokio::spawn(async move {
         while let Some(message) = server_receiver.recv().await? {
             server_sender.feed(message).soon().await?;
         }
         Ok::<_, Error>(())
     });
-    let (mut receiver, sender) = client.split();
+    let (sender, mut receiver) = client.split();
     let others = [0, 1].map(|_| {
         let sender = sender.clone();
         tokio::spawn(async move {
@@ -245,7 +245,7 @@ async fn halves_in_two_tasks_echo_while_pings_fly() {
 #[tokio::test]
 async fn messages_of_several_senders_stay_whole() {
     let (client, mut server) = pair(100);
-    let (mut receiver, sender) = client.split();
+    let (sender, mut receiver) = client.split();
     tokio::spawn(async move { while let Ok(Some(_)) = receiver.recv().soon().await {} });
     for letter in ["a", "b", "c"] {
         let sender = sender.clone();
@@ -268,7 +268,7 @@ async fn messages_of_several_senders_stay_whole() {
 #[tokio::test(start_paused = true)]
 async fn a_sender_alone_is_told_when_the_other_half_is_gone() {
     let (client, mut wire) = duplex(1 << 10);
-    let (receiver, sender) = open(client, Role::Server, Config::default()).split();
+    let (sender, receiver) = open(client, Role::Server, Config::default()).split();
     drop(receiver);
     sender.send("still").soon().await.unwrap();
     expect(&mut wire, b"\x81\x05still").await;
@@ -279,7 +279,7 @@ async fn a_sender_alone_is_told_when_the_other_half_is_gone() {
 #[tokio::test]
 async fn an_abort_of_a_sender_ends_the_receiver() {
     let (client, mut server) = pair(1 << 10);
-    let (mut receiver, sender) = client.split();
+    let (sender, mut receiver) = client.split();
     let receiving = tokio::spawn(async move { receiver.recv().soon().await });
     tokio::task::yield_now().await;
     sender.abort(1011);
@@ -316,7 +316,7 @@ async fn who_gave_up_waiting_to_write_is_forgotten() {
     let known = known_of_who_gave_up(|cx| assert!(pin!(socket.flush()).poll(cx).is_pending()));
     assert!(known <= 1, "whole: {known}");
 
-    let (mut receiver, sender) = socket.split();
+    let (sender, mut receiver) = socket.split();
     let known = known_of_who_gave_up(|cx| assert!(pin!(sender.flush()).poll(cx).is_pending()));
     assert_eq!(known, 0, "halves");
     // As a `Sink` it has one future for all of its time.

@@ -134,7 +134,7 @@ async fn pieces_stay_pieces_and_are_put_together_for_who_wants_the_whole() {
 async fn it_goes_along_when_the_connection_is_parted() {
     let (mut server, mut wire) = server(1000);
     send_meanwhile(&mut server, &mut wire, &frame(0x81, b"kept")).await;
-    let (mut receiver, _sender) = server.split();
+    let (_sender, mut receiver) = server.split();
     assert_eq!(receiver.recv().await.unwrap(), Some("kept".into()));
 }
 
@@ -259,7 +259,7 @@ async fn who_has_closed_is_told_apart() {
         let (mut server, mut wire) = server(1000);
         wire.write_all(&frame(0x88, b"\x0f\xa0enough")).await.unwrap();
         let refused = if halves {
-            let (mut receiver, sender) = server.split();
+            let (sender, mut receiver) = server.split();
             assert!(matches!(receiver.recv_event().await, Ok(Some(Event::Close(_)))));
             sender.send("late").await
         } else {
@@ -273,7 +273,7 @@ async fn who_has_closed_is_told_apart() {
     for halves in [false, true] {
         let (mut server, _wire) = server(1000);
         let refused = if halves {
-            let (_receiver, sender) = server.split();
+            let (sender, _receiver) = server.split();
             sender.close(4000, "enough").await.unwrap();
             sender.send("late").await
         } else {
@@ -332,7 +332,7 @@ async fn parts_that_were_gathered_go_out_when_they_are_flushed_or_something_is_r
     assert!(matches!(server.writer(Kind::Binary).write(b"e").await, Err(Error::Send(SendError::FragmentUnderWay))));
     server.writer(Kind::Text).write(b"\xA9").await.unwrap();
     // Whoever parts the connection goes on with it by fragments.
-    let (_receiver, sender) = server.split();
+    let (sender, _receiver) = server.split();
     sender.send_fragment(Kind::Text, b"f", true).await.unwrap();
     let read = wire.read(&mut bytes).await.unwrap();
     assert_eq!(&bytes[..read], b"\0\x03e\xC3\xA9\x80\x01f");

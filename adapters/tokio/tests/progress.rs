@@ -65,7 +65,7 @@ async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocket<S>, echo:
         Echo::Each => socket.recv_each(|message, replies| replies.feed(message)).await?,
         Echo::With => while socket.recv_with(|message, replies| replies.feed(message)).await?.transpose()?.is_some() {},
         Echo::HalvesInOneTask => {
-            let (mut receiver, sender) = socket.split();
+            let (sender, mut receiver) = socket.split();
             while let Some(message) = receiver.recv().await? {
                 sender.send(message).soon().await?;
             }
@@ -80,7 +80,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let served = tokio::spawn(echo(open(server, Role::Server, Config::default()), kind));
-    let (mut receiver, sender) = open(client, Role::Client, Config::default()).split();
+    let (sender, mut receiver) = open(client, Role::Client, Config::default()).split();
     let sending = tokio::spawn(async move {
         for number in 0..MESSAGES {
             sender.send(vec![number as u8; LEN]).soon().await?;

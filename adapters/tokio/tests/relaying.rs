@@ -50,7 +50,7 @@ async fn messages_pings_and_the_close_go_through() {
 async fn many_messages_go_both_ways_at_once() {
     let (client, server, proxy) = proxied(700);
     let ends = [client, server].map(|socket| {
-        let (mut receiver, sender) = socket.split();
+        let (sender, mut receiver) = socket.split();
         let sending = tokio::spawn(async move {
             for number in 0..500 {
                 sender.send(vec![number as u8; number]).soon().await.unwrap();

@@ -109,7 +109,7 @@ async fn talk(talk: Talk, wire: Wire) -> Result<(), Error> {
         }
         Talk::RecvEachAndFeed => {
             // The one that is looked at is the server here.
-            let (mut receiver, sender) = client.split();
+            let (sender, mut receiver) = client.split();
             let sending = tokio::spawn(async move {
                 for number in 0..MESSAGES {
                     sender.send(number.to_string()).soon().await?;
@@ -183,7 +183,7 @@ async fn talk(talk: Talk, wire: Wire) -> Result<(), Error> {
         }
         Talk::Halves => {
             let served = tokio::spawn(echo(server));
-            let (mut receiver, sender) = client.split();
+            let (sender, mut receiver) = client.split();
             let other = sender.clone();
             let send = |sender: sockless_tokio::Sender<_>| async move {
                 for _ in 0..MESSAGES {
