@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, ready};
 
 /// The reading side of a connection, and its way to the writing side.
-pub(crate) trait Drive {
+pub(crate) trait Drive: Sized {
     /// Where what is made of a message may leave an answer to it.
     type Side<'a>;
 
@@ -79,9 +79,8 @@ pub(crate) trait Drive {
         self.reading().pieces = matches!(mode, Mode::Piece);
         let poll = lent(|storage| {
             self.begin(storage);
-            let poll = self.poll_decoded(cx, storage, &mut mode, take);
-            self.leave(storage);
-            poll
+            let lent = Lent { drive: self, storage };
+            lent.drive.poll_decoded(cx, lent.storage, &mut mode, take)
         });
         if poll.is_pending() {
             if self.reading().waits_anew(cx.waker()) {
@@ -247,6 +246,20 @@ pub(crate) trait Drive {
                 None => return Poll::Ready(Ok(None)),
             }
         }
+    }
+}
+
+/// What is lent to who is polled, and given back in any case: what was read behind a message on which its taker panics is the
+/// connection's still.
+struct Lent<'a, D: Drive> {
+    drive: &'a mut D,
+    storage: &'a mut Storage,
+}
+
+impl<D: Drive> Drop for Lent<'_, D> {
+    #[inline]
+    fn drop(&mut self) {
+        self.drive.leave(self.storage);
     }
 }
 

@@ -300,3 +300,23 @@ fn ten_thousand_schedules_of_a_whole_connection() {
 fn ten_thousand_schedules_of_halves() {
     run_all(true);
 }
+
+#[tokio::test]
+async fn whoever_panics_on_a_message_loses_no_other() {
+    let (mut client, mut server) = pair(1 << 10);
+    for number in 0..5 {
+        client.feed(number.to_string()).await.unwrap();
+    }
+    client.flush().await.unwrap();
+    let mut taken = vec![];
+    for _ in 0..5 {
+        let receive = server.recv_with(|message, _| {
+            taken.push(Message::from(message));
+            assert!(taken.len() % 2 == 0, "every other one is too much");
+        });
+        let mut receive = pin!(receive);
+        let poll = || receive.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll));
+    }
+    assert_eq!(taken, ["0", "1", "2", "3", "4"].map(Message::from));
+}
