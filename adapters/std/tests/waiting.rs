@@ -287,7 +287,7 @@ fn sending_ends_when_all_is_written_though_the_peer_says_nothing() {
         client
     });
     for _ in 0..20 {
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(40));
         assert_eq!(within("a message", || server.recv()).unwrap().unwrap().as_bytes().len(), 1 << 20);
     }
     drop(within("all sent", || sending.join()).unwrap());
