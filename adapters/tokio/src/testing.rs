@@ -9,7 +9,7 @@ const CAPACITY: usize = 64 << 10;
 
 /// A client and a server, open and joined in memory, with default settings.
 ///
-/// On tokio's paused clock ([`tokio::time::pause`], of its feature `test-util`), deadlines of minutes pass at once, as soon as
+/// On tokio's paused clock (`tokio::time::pause`, of its feature `test-util`), deadlines of minutes pass at once, as soon as
 /// no task has anything else to do. Masking keys are the same in each run.
 ///
 /// ```
