@@ -15,7 +15,6 @@ fn main() -> io::Result<()> {
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(1024));
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("listening on {}", listener.local_addr()?);
-    // All peers are read with one buffer, and written from another.
     let (mut peers, mut storage, started) = (slab::Slab::new(), Storage::default(), Instant::now());
     let (mut ready, mut deadlines) = (VecDeque::new(), BTreeSet::new());
     for round in 1u64.. {
@@ -31,9 +30,9 @@ fn main() -> io::Result<()> {
             {
                 let entry = peers.vacant_entry();
                 poll.registry().register(&mut stream, Token(entry.key()), Interest::READABLE | Interest::WRITABLE)?;
-                entry.insert((Driver::new(Connection::server(Config::default())), stream, None, 0));
+                entry.insert((Driver::new(Connection::server(Config::default())), stream, None, 0, true));
             }
-            let Some((driver, stream, due, turn)) = peers.get_mut(key) else { continue };
+            let Some((driver, stream, due, turn, reads)) = peers.get_mut(key) else { continue };
             // One turn in each round, for whatever reasons it is ready.
             if mem::replace(turn, round) == round {
                 continue;
@@ -51,7 +50,8 @@ fn main() -> io::Result<()> {
                 deadlines.extend(next.deadline.map(|at| (at, key)));
                 _ = mem::replace(due, next.deadline).map(|at| deadlines.remove(&(at, key)));
             }
-            ready.extend((more || next.again).then_some(key));
+            let resumed = !mem::replace(reads, next.read) && next.read; // nobody tells again of what came meanwhile
+            ready.extend((more || next.again || resumed).then_some(key));
             _ = next.shutdown.then(|| stream.shutdown(Shutdown::Write));
             _ = next.close.then(|| peers.remove(key));
         }
