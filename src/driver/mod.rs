@@ -11,6 +11,8 @@ mod messages;
 mod next;
 mod progress;
 mod reading;
+#[cfg(feature = "std")]
+mod redirects;
 mod storage;
 mod turn;
 mod work;
@@ -34,6 +36,8 @@ pub use error::{ConnectError, Error, ProxyError};
 pub use halves::{Reading, Writing};
 pub use messages::Messages;
 pub use next::Next;
+#[cfg(feature = "std")]
+pub use redirects::Redirects;
 pub use storage::Storage;
 pub use turn::Turn;
 

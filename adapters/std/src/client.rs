@@ -9,7 +9,7 @@ use crate::stream::Stream;
 use crate::tls_stream::TlsStream;
 use crate::websocket::WebSocket;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sockless::driver::{ConnectError, Error};
+use sockless::driver::{ConnectError, Error, Redirects};
 use sockless::handshake::SubprotocolPolicy;
 use sockless::{ClientRequest, Connection, Event, ProtocolError, Response, Seed, SharedConfig};
 #[cfg(feature = "tls")]
@@ -214,21 +214,13 @@ impl Client {
     /// Connects, and follows redirects.
     fn follow(&self, deadline: Option<Instant>) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
         let mut request = self.request()?;
-        let mut most = self.redirects;
+        let mut redirects = Redirects::new(self.redirects, self.trust_redirects);
         loop {
             let stream = self.dial(&request, deadline)?;
-            let response = match self.open(&request, stream, deadline) {
-                Err(ConnectError::Rejected(response)) if self.redirects > 0 => response,
-                result => return result,
+            request = match self.open(&request, stream, deadline) {
+                Err(refused) => redirects.follow(&request, refused)?,
+                opened => return opened,
             };
-            let Some(location) = response.redirect() else { return Err(ConnectError::Rejected(response)) };
-            let lost = || ConnectError::Redirect(String::from_utf8_lossy(location).into_owned());
-            most = most.checked_sub(1).ok_or_else(lost)?;
-            request = match self.trust_redirects {
-                true => request.redirected_with_all(location),
-                false => request.redirected(location),
-            }
-            .ok_or_else(lost)?;
         }
     }
 

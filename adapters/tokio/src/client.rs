@@ -9,7 +9,7 @@ use crate::tls;
 use crate::trace;
 use crate::websocket::WebSocket;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sockless::driver::ConnectError;
+use sockless::driver::{ConnectError, Redirects};
 use sockless::handshake::SubprotocolPolicy;
 use sockless::{ClientRequest, Connection, Event, Response, Seed, SharedConfig};
 #[cfg(feature = "tls")]
@@ -241,21 +241,13 @@ impl Client {
         mut request: ClientRequest,
         deadline: Option<Instant>,
     ) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
-        let mut left = self.redirects;
+        let mut redirects = Redirects::new(self.redirects, self.trust_redirects);
         loop {
             let stream = in_time(deadline, self.dial(&request)).await?;
-            let response = match self.open(&request, stream, deadline).await {
-                Err(ConnectError::Rejected(response)) if self.redirects > 0 => response,
-                result => return result,
+            request = match self.open(&request, stream, deadline).await {
+                Err(refused) => redirects.follow(&request, refused)?,
+                opened => return opened,
             };
-            let Some(location) = response.redirect() else { return Err(ConnectError::Rejected(response)) };
-            let lost = || ConnectError::Redirect(String::from_utf8_lossy(location).into_owned());
-            left = left.checked_sub(1).ok_or_else(lost)?;
-            request = match self.trust_redirects {
-                true => request.redirected_with_all(location),
-                false => request.redirected(location),
-            }
-            .ok_or_else(lost)?;
             // Without path and query, which may carry what a log must not.
             trace::event!(DEBUG, host = request.host(), port = request.port(), "redirected");
         }
