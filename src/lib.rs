@@ -11,6 +11,7 @@ mod connection;
 mod counters;
 #[cfg(feature = "deflate")]
 mod deflate;
+mod drain;
 pub mod driver;
 mod event;
 pub mod handshake;
@@ -33,6 +34,7 @@ pub use connection::Connection;
 pub use counters::{Counters, Traffic};
 #[cfg(feature = "deflate")]
 pub use deflate::{Compress, Compressed, Deflate, DeflateParams, Pool};
+pub use drain::Drain;
 pub use driver::Driver;
 pub use event::{Event, Fact};
 pub use handshake::{Accept, Answer, ClientRequest, Reject, Request, Response};

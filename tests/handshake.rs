@@ -473,6 +473,39 @@ fn a_page_of_http_is_of_another_origin_than_a_server_over_tls() {
     }
 }
 
+/// A server that has to read a request to know whose settings count.
+#[test]
+fn a_request_is_judged_anew_by_settings_of_its_own() {
+    let listed = |origin: &'static str| with_origins(Origins::List(vec![origin.into()]));
+    let strict = |limits| Config { limits, ..any_origin() };
+    let cases = [
+        (listed("http://example.com"), Ok(())),
+        (listed("https://example.com"), Err(HandshakeError::Origin)),
+        (strict(Limits { fields: 6, ..Limits::default() }), Err(HandshakeError::TooManyFields { limit: 6 })),
+        (strict(Limits { head: 60, ..Limits::default() }), Err(HandshakeError::HeadTooLong { limit: 60 })),
+    ];
+    for (config, verdict) in cases {
+        for first in [any_origin(), listed("http://other.example")] {
+            let (mut server, request) = asked(first, REQUEST);
+            let request = server.reconfigure(request, config.clone()).unwrap();
+            assert_eq!(request.check(), verdict);
+            server.accept(request.accept()).unwrap();
+            let told = server.receive(&mut &mut [][..]);
+            assert_eq!(told, verdict.map(|()| None).map_err(ProtocolError::from));
+            assert_eq!(server.state() == State::Open, verdict.is_ok());
+        }
+    }
+    // And so is what follows.
+    let (mut server, request) = asked(Config::default(), REQUEST.replace("http://", "https://server."));
+    let limits = Limits { message: 3, ..Limits::default() };
+    let request = server.reconfigure(request, strict(limits)).unwrap();
+    server.accept(request.accept()).unwrap();
+    assert_eq!(server.reconfigure(request, any_origin()), Err(SendError::NoRequest));
+    let (events, error) = feed(&mut server, b"\x82\x83\0\0\0\0abc\x82\x84\0\0\0\0abcd", usize::MAX);
+    assert_eq!(events, [Event::Binary(b"abc".into())]);
+    assert_eq!(error, Some(ProtocolError::MessageTooLong { len: 4, limit: 3 }));
+}
+
 #[test]
 fn a_head_that_is_none_or_too_large_is_refused_at_once() {
     let small = Config { limits: Limits { head: 300, fields: 8, ..Limits::default() }, ..any_origin() };

@@ -1,6 +1,7 @@
 //! The opening handshake of a connection: from nothing received to open, or to an end.
 
 use super::ends::{Answer, Connection, Opening};
+use crate::config::SharedConfig;
 use crate::event::Event;
 use crate::handshake::{self, Accept, BODY_TIME, Outcome, Request, write_accept, write_refusal, write_reject};
 use crate::receive::receiver::Receiver;
@@ -157,6 +158,25 @@ impl Connection {
         self.opening = None;
         self.receiver.end();
         self.sender.fail(None);
+    }
+
+    /// Replaces the settings while `request`, the latest event, waits for its answer, and gives the request as these judge it:
+    /// for a server whose routes have settings of their own. How long the handshake may take is counted on.
+    ///
+    /// # Errors
+    /// [`NoRequest`](SendError::NoRequest), and then nothing has changed.
+    pub fn reconfigure<'a>(
+        &mut self,
+        request: Request<'a>,
+        config: impl Into<SharedConfig>,
+    ) -> Result<Request<'a>, SendError> {
+        let Some(Opening::Answer(answer)) = self.opening.as_deref_mut() else { return Err(SendError::NoRequest) };
+        let config = config.into();
+        let request = request.judged(&config);
+        (answer.negotiated, answer.extensions) = handshake::choose(&request, &config);
+        self.sender.set_config(config.clone());
+        self.receiver.set_config(config);
+        Ok(request)
     }
 
     /// Accepts the request: the response is outbound, and messages may follow.

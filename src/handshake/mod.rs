@@ -6,6 +6,7 @@
 //! same for HTTP/2 and HTTP/3.
 
 mod answer;
+mod asked;
 mod body;
 mod client;
 #[cfg(feature = "deflate")]
@@ -20,6 +21,8 @@ mod opening;
 mod redirect;
 mod reject;
 mod response;
+#[cfg(feature = "routes")]
+mod routes;
 mod server;
 
 pub use answer::{Accept, write_accept, write_refusal, write_reject};
@@ -28,6 +31,8 @@ pub use client::{ClientRequest, write_request};
 pub(crate) use head::HeadReader;
 pub use reject::{Answer, Reject};
 pub use response::{ClientHandshake, Outcome, Response};
+#[cfg(feature = "routes")]
+pub use routes::{RouteError, Routes};
 pub use server::Request;
 
 use crate::config::{Config, Negotiated, Origins, SharedConfig};

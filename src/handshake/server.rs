@@ -4,8 +4,9 @@ use super::head::{self, Head};
 use super::opening::Opening;
 use super::{Accept, SubprotocolPolicy, extension};
 use crate::config::{Config, Limits};
-use crate::wire::error::HandshakeError;
+use crate::wire::error::{HandshakeError, said};
 use alloc::borrow::Cow;
+use alloc::{string::String, vec::Vec};
 use core::fmt;
 use extension::Extension;
 
@@ -34,6 +35,8 @@ pub struct Request<'a> {
     subprotocols: bool,
     /// Where in the head the key is, if the request may be accepted.
     verdict: Result<usize, HandshakeError>,
+    /// What a route names of the path.
+    pub(super) params: Vec<(String, String)>,
 }
 
 /// What one pass over a head finds.
@@ -105,7 +108,20 @@ impl<'a> Request<'a> {
 
     fn found(bytes: Cow<'a, [u8]>, found: Found) -> Self {
         let Found { upgrade, body, subprotocols, verdict, .. } = found;
-        Self { head: Head { bytes }, upgrade, body, subprotocols, verdict }
+        Self { head: Head { bytes }, upgrade, body, subprotocols, verdict, params: Vec::new() }
+    }
+
+    /// The same, judged by other settings.
+    pub(crate) fn judged(mut self, config: &Config) -> Self {
+        self.verdict = match Found::read(&self.head.bytes, config) {
+            _ if self.head.bytes.len() > config.limits.head => {
+                Err(HandshakeError::HeadTooLong { limit: said(config.limits.head) })
+            }
+            Ok(Some(found)) => found.verdict,
+            Ok(None) => Err(HandshakeError::Malformed),
+            Err(error) => Err(error),
+        };
+        self
     }
 
     /// Whether this is a handshake that a server may accept (RFC 6455 §4.2.1).
@@ -242,8 +258,8 @@ impl<'a> Request<'a> {
 
     /// The same, borrowing nothing.
     pub fn into_owned(self) -> Request<'static> {
-        let Self { head, upgrade, body, subprotocols, verdict } = self;
-        Request { head: head.into_owned(), upgrade, body, subprotocols, verdict }
+        let Self { head, upgrade, body, subprotocols, verdict, params } = self;
+        Request { head: head.into_owned(), upgrade, body, subprotocols, verdict, params }
     }
 }
 
@@ -275,7 +291,7 @@ fn split_target(target: &str) -> (Option<&str>, &str, Option<&str>) {
 mod tests {
     use super::*;
     use crate::config::Origins;
-    use alloc::{format, string::String, vec::Vec};
+    use alloc::format;
 
     const SAMPLE: &str = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
         Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://example.com\r\n\

@@ -82,6 +82,11 @@ impl Receiver {
         self.negotiated = negotiated;
     }
 
+    /// Replaces the settings, before the opening handshake is done.
+    pub(crate) fn set_config(&mut self, config: SharedConfig) {
+        self.config = config;
+    }
+
     /// As [`Connection::receive`](crate::Connection::receive).
     ///
     /// # Errors

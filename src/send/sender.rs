@@ -95,6 +95,11 @@ impl Sender {
         self.note_plain();
     }
 
+    /// Replaces the settings, before the opening handshake is done.
+    pub(crate) fn set_config(&mut self, config: SharedConfig) {
+        self.config = config;
+    }
+
     fn note_plain(&mut self) {
         self.plain = !self.negotiated.is_compressed() && self.config.outbound.fragment == 0;
     }
