@@ -20,6 +20,7 @@ pub mod handshake;
 pub mod limits {}
 mod message;
 mod receive;
+pub mod seen;
 mod send;
 mod state;
 #[cfg(feature = "testing")]

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::message::chunk::Chunk;
 use crate::message::{Kind, LONGEST, Role};
+use crate::seen::{self, Way};
 use crate::wire::error::{ProtocolError, said};
 use crate::wire::frame::{ControlPayload, Extent, Header, MAX_HEADER, OpCode, RSV1, Start};
 use crate::wire::mask::Mask;
@@ -97,8 +98,14 @@ impl Decoder {
         if let Some(key) = mask {
             Mask::new(key).apply(payload);
         }
-        self.frames += 1;
+        self.note_frame(true, kind.opcode(), length);
         Some((kind, payload, compressed))
+    }
+
+    #[inline(always)]
+    fn note_frame(&mut self, fin: bool, opcode: OpCode, len: u64) {
+        self.frames += 1;
+        seen::frame(Way::Received, fin, opcode, len);
     }
 
     /// How many bytes behind `input` the frame at its front lacks, as far as is known, if whole it could be lent as it
@@ -161,7 +168,7 @@ impl Decoder {
         }
         take(input, header);
         let payload = take(input, length as usize);
-        self.frames += 1;
+        self.note_frame(last, OpCode::Continuation, length);
         self.fragments += 1;
         self.announced += payload.len();
         if last {
@@ -182,8 +189,8 @@ impl Decoder {
         if let State::Header { .. } = self.state {
             let Some(header) = self.header(input, config, compressed)? else { return Ok(None) };
             let remaining = self.begin(&header, config)?;
-            self.frames += 1;
-            let Header { opcode, fin, mask, .. } = header;
+            let Header { opcode, fin, mask, length, .. } = header;
+            self.note_frame(fin, opcode, length);
             let mask = Mask::new(mask.unwrap_or_default());
             self.state = State::Payload { opcode, fin, started: false, mask, remaining };
         }

@@ -10,6 +10,7 @@ use crate::config::{Negotiated, SharedConfig};
 use crate::deflate::{Compress, Deflater};
 use crate::message::chunk::Chunk;
 use crate::message::{Kind, Message, Role};
+use crate::seen::{self, Way};
 use crate::send::outbox::{Outbox, Part, control_frame};
 use crate::state::{Facts, Happened, Transport};
 use crate::timer::Timer;
@@ -280,7 +281,7 @@ impl Sender {
         self.note_queued(0);
         let frame = control_frame(opcode, payload, self.mask());
         self.outbox.push_control(frame, part);
-        self.frames += 1;
+        self.note_frame(true, opcode, payload.len());
     }
 
     /// As [`Connection::close`](crate::Connection::close).
@@ -345,7 +346,13 @@ impl Sender {
     fn append_as(&mut self, role: Role, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
         let mask = (role == Role::Client).then(|| self.keys.mask(self.frames));
         self.outbox.append(Header { fin, rsv, opcode, mask, length: payload.len() as u64 }, payload);
+        self.note_frame(fin, opcode, payload.len());
+    }
+
+    #[inline(always)]
+    fn note_frame(&mut self, fin: bool, opcode: OpCode, len: usize) {
         self.frames += 1;
+        seen::frame(Way::Sent, fin, opcode, len as u64);
     }
 
     /// Notes how much waits, and that `lent` bytes do that are not in the outbox. Whatever takes from the outbox calls it

@@ -3,6 +3,7 @@
 use super::Sender;
 use crate::message::Role;
 use crate::message::{Kind, Message};
+use crate::seen;
 use crate::send::prepared::{self, Prepared};
 use crate::send::through::Through;
 use crate::wire::error::SendError;
@@ -69,7 +70,7 @@ impl Sender {
         let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask, length: len as u64 }.encode();
         header.append(self.outbox.tail(MAX_HEADER));
         self.outbox.push_payload(payload);
-        self.frames += 1;
+        self.note_frame(true, kind.opcode(), len);
     }
 
     /// As [`Connection::send_through`](crate::Connection::send_through).
@@ -85,7 +86,7 @@ impl Sender {
         self.check_new()?;
         let length = payload.len() as u64;
         let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask: None, length }.encode();
-        self.frames += 1;
+        self.note_frame(true, kind.opcode(), payload.len());
         self.note_queued(header.len() + payload.len());
         Ok(Through::new(self.outbound(), header, payload))
     }
@@ -120,16 +121,26 @@ impl Sender {
         match (self.role, self.config.outbound.fragment) {
             (Role::Server, 0) if frame.len() < LEAST_SHARED => {
                 self.outbox.tail(frame.len()).extend_from_slice(frame);
-                self.frames += 1;
+                self.note_prepared(frame);
             }
             (Role::Server, 0) => {
                 self.outbox.push_frame(frame.clone());
-                self.frames += 1;
+                self.note_prepared(frame);
             }
             _ => {
                 let (kind, rsv, payload) = prepared::parts(frame);
                 self.frames_of(kind, rsv, payload);
             }
+        }
+    }
+
+    #[inline]
+    fn note_prepared(&mut self, frame: &[u8]) {
+        if seen::IS_SEEN {
+            let (kind, _, payload) = prepared::parts(frame);
+            self.note_frame(true, kind.opcode(), payload.len());
+        } else {
+            self.frames += 1;
         }
     }
 }
