@@ -4,68 +4,7 @@ use sockless::seen::{Ended, Life, Refused, Span, refused};
 use sockless::{
     Close, Code, Config, Connection, Event, HandshakeError, Negotiated, Prepared, ProtocolError, Role, Seed, bytes::Buf,
 };
-use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event as Told, Level, Metadata, Subscriber};
-
-/// Writes down all that it is told, up to a level.
-#[derive(Clone)]
-struct Log(Arc<Mutex<Vec<String>>>, Level);
-
-impl Log {
-    fn new(level: Level) -> Self {
-        Self(Arc::default(), level)
-    }
-
-    fn write(&self, metadata: &Metadata<'_>, record: impl FnOnce(&mut Fields)) {
-        let mut fields = Fields(format!("{} {}:", metadata.level(), metadata.target()));
-        record(&mut fields);
-        self.0.lock().unwrap().push(fields.0);
-    }
-
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= self.1
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        self.write(span.metadata(), |fields| span.record(fields));
-        Id::from_u64(1)
-    }
-
-    fn event(&self, event: &Told<'_>) {
-        self.write(event.metadata(), |fields| event.record(fields));
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        let mut fields = Fields("record:".into());
-        values.record(&mut fields);
-        self.0.lock().unwrap().push(fields.0);
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {
-        self.0.lock().unwrap().push("enter".into());
-    }
-    fn exit(&self, _: &Id) {
-        self.0.lock().unwrap().push("exit".into());
-    }
-}
-
-struct Fields(String);
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        _ = write!(self.0, " {}={value:?}", field.name());
-    }
-}
+use sockless_test_support::{Level, Log};
 
 fn open(role: Role) -> Connection {
     Connection::open(role, Negotiated::default(), Config::default(), Seed::new([7; 16]))
@@ -108,7 +47,7 @@ fn each_frame_is_told_at_trace_and_nothing_of_it_but_its_length() {
     tracing::subscriber::with_default(log.clone(), talk);
     let told = log.take();
     let frame = |way: &str, opcode: &str, fin: bool, len: usize| {
-        format!("TRACE sockless: message=frame {way} opcode={opcode} fin={fin} len={len}")
+        format!("TRACE frame {way} opcode={opcode} fin={fin} len={len}")
     };
     let of_client = [("Text", true, 6), ("Text", false, 6), ("Continuation", true, 7), ("Ping", true, 11)];
     let of_server = [
@@ -160,12 +99,12 @@ fn a_life_is_told_once_whatever_ends_it() {
     assert_eq!(
         log.take(),
         [
-            "DEBUG sockless: message=open role=Server",
-            "DEBUG sockless: message=closed role=Server code=4001 cause=\"closing\"",
-            "DEBUG sockless: message=open role=Client",
-            "DEBUG sockless: message=closed role=Client code=1011 cause=\"pong_timeout\" error=no answer to a ping in time",
-            "DEBUG sockless: message=open role=Client",
-            "DEBUG sockless: message=closed role=Client code=1006 cause=\"dropped\"",
+            "DEBUG open role=Server",
+            "DEBUG closed role=Server code=4001 cause=\"closing\"",
+            "DEBUG open role=Client",
+            "DEBUG closed role=Client code=1011 cause=\"pong_timeout\" error=no answer to a ping in time",
+            "DEBUG open role=Client",
+            "DEBUG closed role=Client code=1006 cause=\"dropped\"",
         ]
     );
 }
@@ -182,9 +121,9 @@ fn refusals_say_why_and_plain_answers_are_none() {
     assert_eq!(
         log.take(),
         [
-            "DEBUG sockless: message=refused reason=\"full\"",
-            "DEBUG sockless: message=refused reason=\"status\" status=403",
-            &format!("DEBUG sockless: message=refused reason=\"handshake\" error={error}"),
+            "DEBUG refused reason=\"full\"",
+            "DEBUG refused reason=\"status\" status=403",
+            &format!("DEBUG refused reason=\"handshake\" error={error}"),
         ]
     );
 }
@@ -199,7 +138,7 @@ fn a_span_has_an_id_an_address_and_a_path() {
     });
     assert_eq!(
         log.take(),
-        ["INFO sockless: id=7", "record: peer=192.0.2.1:80", "enter", "exit", "record: path=\"/chat\""]
+        ["SPAN connection id=7", "record peer=192.0.2.1:80", "enter", "exit", "record path=\"/chat\""]
     );
 }
 

@@ -64,4 +64,10 @@ impl Span {
             self.0.clone().entered(),
         )
     }
+
+    /// As `tracing` knows it, for what has no calls but futures.
+    #[cfg(feature = "tracing")]
+    pub fn into_tracing(self) -> tracing::Span {
+        self.0
+    }
 }

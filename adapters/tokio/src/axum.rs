@@ -54,7 +54,7 @@ impl WebSocketUpgrade {
                 tokio::spawn(async move {
                     match upgrading.await {
                         Ok(socket) => work(socket).await,
-                        Err(_error) => trace::event!(DEBUG, error = %_error, "not upgraded"),
+                        Err(error) => trace::not_opened(&error),
                     }
                 });
                 response.map(|()| Body::empty())

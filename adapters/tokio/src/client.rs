@@ -11,6 +11,7 @@ use crate::websocket::WebSocket;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sockless::driver::{ConnectError, Redirects};
 use sockless::handshake::SubprotocolPolicy;
+use sockless::seen::Span;
 use sockless::{ClientRequest, Connection, Event, Response, Seed, SharedConfig};
 #[cfg(feature = "tls")]
 use sockless_tls::Tls;
@@ -233,7 +234,7 @@ impl Client {
     ) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
         let first = self.request()?;
         let (host, port) = (first.host().to_owned(), first.port());
-        trace::connect(self.follow_from(first, deadline), &host, port).await
+        trace::within(self.follow_from(first, deadline), Span::connect(&host, port)).await
     }
 
     async fn follow_from(

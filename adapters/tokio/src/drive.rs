@@ -6,6 +6,7 @@ use crate::message::{Event, Piece, Told};
 use crate::reading::{Mode, Reading};
 use sockless::driver::Error;
 use sockless::driver::{Next, Storage};
+use sockless::seen::Since;
 use sockless::{Close, Message, RelayError};
 use std::mem;
 use std::sync::Arc;
@@ -77,11 +78,23 @@ pub(crate) trait Drive: Sized {
         take: &mut impl FnMut(Message<'_>, &mut Self::Side<'_>) -> Option<T>,
     ) -> Poll<Result<Option<Told<T>>, Error>> {
         self.reading().pieces = matches!(mode, Mode::Piece);
+        // Whoever asks for more has done with the last.
+        self.reading().since.take().handled();
+        let mut since = Since::default();
+        let take = &mut |message: Message<'_>, side: &mut Self::Side<'_>| {
+            since = Since::now();
+            let made = take(message, side);
+            if made.is_none() {
+                since.take().handled();
+            }
+            made
+        };
         let poll = lent(|storage| {
             self.begin(storage);
             let lent = Lent { drive: self, storage };
             lent.drive.poll_decoded(cx, lent.storage, &mut mode, take)
         });
+        self.reading().since = since;
         if poll.is_pending() {
             if self.reading().waits_anew(cx.waker()) {
                 self.alarm().wait_to_read(cx.waker());

@@ -8,6 +8,7 @@ use hyper_util::rt::TokioIo;
 use sockless::driver::Driver;
 use sockless::driver::Error;
 use sockless::handshake::http::{accept, accept_extended, accept_response, choose_extensions, refusal};
+use sockless::seen::{Refused, refused};
 use sockless::{Accept, Config, Connection, HandshakeError, Negotiated, Origins, Role, Seed, SendError, SharedConfig};
 use std::fmt;
 use std::io;
@@ -143,7 +144,10 @@ fn check(head: &Request<()>, protocol: Option<&Protocol>, config: &Config) -> Re
     } else {
         accept(head, config)
     };
-    checked.map_err(|error| Refusal::Handshake { error, version })
+    checked.map_err(|error| {
+        refused(Refused::Handshake(&error.into()));
+        Refusal::Handshake { error, version }
+    })
 }
 
 /// Why a request was not upgraded. It turns into the response that says so.

@@ -1,7 +1,6 @@
 //! The opening handshake over a stream, in both roles.
 
 use crate::buffer::lent;
-use crate::trace;
 use crate::websocket::WebSocket;
 use bytes::Buf;
 use sockless::driver::Error;
@@ -154,8 +153,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
     /// The connection, once it is open.
     pub(crate) fn open(self, subprotocol: Option<&str>) -> WebSocket<S> {
         let Self { driver, stream, started, .. } = self;
-        // Not which subprotocol: some are credentials.
-        trace::event!(DEBUG, role = ?driver.peek().role(), subprotocol = subprotocol.is_some(), "open");
         WebSocket::from_driver(stream, driver, started, subprotocol)
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::kept::Kept;
 use crate::message::{Event, Told};
-use crate::trace;
 use sockless::driver::Error;
 use sockless::driver::Storage;
-use sockless::{Close, Connection, Message, ProtocolError};
+use sockless::seen::{Ended, Life, Since};
+use sockless::{Close, Code, Connection, Message, ProtocolError, Role};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::task::{Context, Poll, Waker, ready};
@@ -54,6 +54,10 @@ pub(crate) struct Reading {
     pub(crate) attended: bool,
     /// How much had been sent when somebody last read, in blocks; it wraps.
     pub(crate) looked: u8,
+    /// Tells of the connection.
+    life: Life,
+    /// When the application was told the message that it is at.
+    pub(crate) since: Since,
 }
 
 /// Why a connection failed.
@@ -64,6 +68,13 @@ struct Failure {
 }
 
 impl Reading {
+    /// That of a connection that is open.
+    pub(crate) fn new(role: Role) -> Self {
+        let mut reading = Self::default();
+        reading.life.open(role);
+        reading
+    }
+
     pub(crate) fn close(&self) -> Option<&Close<'static>> {
         self.close.as_deref()
     }
@@ -153,14 +164,11 @@ impl Reading {
             _ => error.into(),
         };
         if self.failed.is_none() {
-            trace::event!(DEBUG, %error, "failed");
             self.failed = Some(Box::new(Failure { error, told: false }));
         }
     }
 
     pub(crate) fn handle_close(&mut self, close: &Close<'static>) {
-        // The reason is the peer's own text, of which a log has no need.
-        trace::event!(DEBUG, code = %close.code, reason_len = close.reason.len(), "peer closes");
         self.close = Some(Box::new(close.clone()));
     }
 
@@ -168,9 +176,19 @@ impl Reading {
     pub(crate) fn set_over(&mut self) -> bool {
         let new = !mem::replace(&mut self.over, true);
         if new {
-            trace::event!(DEBUG, "over");
+            self.tell_end();
         }
         new
+    }
+
+    fn tell_end(&mut self) {
+        let said = self.close.as_ref().map(|close| close.code);
+        let (code, ended) = match self.failed.as_ref().map(|failure| &failure.error) {
+            Some(Error::Protocol(error)) => (said.or(error.close_code()), Ended::Protocol(error)),
+            Some(_) => (said, Ended::Transport),
+            None => (said, if said.is_some() { Ended::Closing } else { Ended::Dropped }),
+        };
+        self.life.end(code.unwrap_or(Code::ABNORMAL), ended);
     }
 
     pub(crate) fn is_over(&self) -> bool {

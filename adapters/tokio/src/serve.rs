@@ -7,6 +7,7 @@ use crate::stream::NetStream;
 use crate::trace;
 use crate::websocket::WebSocket;
 use sockless::driver::Error;
+use sockless::seen::{self, Refused, Span};
 use sockless::{Accept, Reject, Request, SharedConfig};
 use std::collections::HashMap;
 use std::future::{self, poll_fn};
@@ -250,24 +251,26 @@ impl<D> Server<D> {
             let is_admitted =
                 |admit: &mut Box<Admit>| catch_unwind(AssertUnwindSafe(|| admit(address))).unwrap_or(false);
             if !admit.as_mut().is_none_or(is_admitted) {
-                trace::event!(DEBUG, peer = %address, "not admitted");
+                seen::refused(Refused::Unwanted);
                 continue;
             }
             let peer = Peer { address, id: shared.registry.0.next.fetch_add(1, Ordering::Relaxed) };
             let Some(place) = or_done(handshakes.place(peer.id), shutdown.as_mut()).await else { break };
             let (shared, handle, room) = (shared.clone(), handle.clone(), room.clone());
+            let span = Span::connection(peer.id, Some(address));
+            let own = span.clone();
             let work = async move {
                 // Apart from the task, which lives as long as the connection and would have room for all of it.
-                match Box::pin(shared.open(stream, peer, place, room)).await {
+                match Box::pin(shared.open(stream, peer, place, room, &own)).await {
                     Ok((socket, _registered, _permit)) => {
-                        if let Err(_error) = Box::pin(handle(socket, peer)).await {
-                            trace::event!(INFO, error = %_error, "handler failed");
+                        if let Err(error) = Box::pin(handle(socket, peer)).await {
+                            seen::handler_failed(Some(&error));
                         }
                     }
-                    Err(_error) => trace::event!(DEBUG, error = %_error, "not opened"),
+                    Err(error) => trace::not_opened(&error),
                 }
             };
-            tasks.spawn(trace::connection(work, address, peer.id));
+            tasks.spawn(trace::within(work, span));
         }
         drop(listeners);
         handshakes.end_all();
@@ -312,8 +315,15 @@ impl Shared {
     }
 
     /// Opens a WebSocket, unless the `place` of the handshake is to be another's.
-    async fn open(&self, stream: TcpStream, peer: Peer, place: Place, room: Arc<Semaphore>) -> Result<Opened, Error> {
-        let opened = or_done(self.accept(stream, peer, &place, room), pin!(place.given_up())).await;
+    async fn open(
+        &self,
+        stream: TcpStream,
+        peer: Peer,
+        place: Place,
+        room: Arc<Semaphore>,
+        span: &Span,
+    ) -> Result<Opened, Error> {
+        let opened = or_done(self.accept(stream, peer, &place, room, span), pin!(place.given_up())).await;
         opened.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     }
 
@@ -323,12 +333,14 @@ impl Shared {
         peer: Peer,
         place: &Place,
         room: Arc<Semaphore>,
+        span: &Span,
     ) -> Result<Opened, Error> {
         stream.set_nodelay(self.nodelay)?;
         let stream = self.secure(stream).await?;
         let started = Instant::now();
         let incoming = Incoming::read(stream, self.config.clone()).await?;
         place.set_asked(true);
+        span.path(incoming.request().path());
         let permit = match (self.answer)(incoming.request(), peer.address) {
             Err(reject) => Err(reject),
             Ok(accept) => self.permit(room, started).await.map(|permit| (permit, accept)).ok_or(Reject::new(503)),

@@ -1,13 +1,14 @@
-//! Spans and events of `tracing`; nothing at all without the feature.
+//! Spans and events of `tracing`; nothing at all without the feature. Their vocabulary is the core's: [`sockless::seen`].
 //!
-//! What may be secret is in none of them, at any level: of URLs there are hosts and ports, of texts of the peer's their lengths.
+//! What may be secret is in none of them, at any level: of URLs there are hosts and ports, of texts of the peer's nothing.
 
-use std::net::SocketAddr;
+use sockless::driver::Error;
+use sockless::seen::{Refused, Span, refused};
 
 /// An event of this crate.
 #[cfg(feature = "tracing")]
 macro_rules! event {
-    ($level:ident, $($rest:tt)*) => { tracing::event!(target: "sockless_tokio", tracing::Level::$level, $($rest)*) };
+    ($level:ident, $($rest:tt)*) => { tracing::event!(target: "sockless", tracing::Level::$level, $($rest)*) };
 }
 
 /// What would be said is not even computed.
@@ -18,26 +19,24 @@ macro_rules! event {
 
 pub(crate) use event;
 
-/// The work for one connection of a server, in a span of its own.
+/// The work for one connection, in a span of its own.
 #[cfg(feature = "tracing")]
-pub(crate) fn connection<F: Future>(work: F, peer: SocketAddr, id: u64) -> impl Future<Output = F::Output> {
-    use tracing::Instrument;
-    work.instrument(tracing::info_span!(target: "sockless_tokio", "connection", %peer, id))
+pub(crate) fn within<F: Future>(work: F, span: Span) -> impl Future<Output = F::Output> {
+    tracing::Instrument::instrument(work, span.into_tracing())
 }
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) fn connection<F: Future>(work: F, _: SocketAddr, _: u64) -> F {
+pub(crate) fn within<F: Future>(work: F, _: Span) -> F {
     work
 }
 
-/// The work for one connection of a client, in a span of its own.
-#[cfg(feature = "tracing")]
-pub(crate) fn connect<F: Future>(work: F, host: &str, port: u16) -> impl Future<Output = F::Output> {
-    use tracing::Instrument;
-    work.instrument(tracing::info_span!(target: "sockless_tokio", "connect", host, port))
-}
-
-#[cfg(not(feature = "tracing"))]
-pub(crate) fn connect<F: Future>(work: F, _: &str, _: u16) -> F {
-    work
+/// A server's connection did not open.
+pub(crate) fn not_opened(error: &Error) {
+    refused(match error {
+        Error::Refused(status) => Refused::Status(*status),
+        Error::Protocol(error) => Refused::Handshake(error),
+        Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => Refused::Slow,
+        Error::Send(_) => Refused::Status(500),
+        _ => Refused::Transport,
+    });
 }

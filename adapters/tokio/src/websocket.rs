@@ -88,7 +88,7 @@ impl<S> WebSocket<S> {
 
     pub(crate) fn from_driver(stream: S, driver: Driver, started: Instant, subprotocol: Option<&str>) -> Self {
         Self {
-            reading: Reading::default(),
+            reading: Reading::new(driver.peek().role()),
             side: Side { io: stream, writing: Writing::new(driver, started) },
             subprotocol: subprotocol.map(Box::from),
             gathered: None,

@@ -5,6 +5,7 @@
 //! way with [`watch`]. Where one of them stands still for [`STILL`], nothing can be done for its thread any more: the
 //! watchdog writes who waits for what, since when, and where, and ends the process.
 
+mod log;
 mod watchdog;
 
 use std::any;
@@ -14,6 +15,8 @@ use std::panic::Location;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use log::Log;
+pub use tracing::Level;
 pub use watchdog::STILL;
 
 /// How long something is waited for that has a limit of its own: longer than any machine needs, however busy.
