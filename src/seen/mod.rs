@@ -112,6 +112,14 @@ pub fn refused(why: Refused<'_>) {
     _ = why;
 }
 
+/// A listener has failed, for want of descriptors perhaps, and is tried again.
+#[inline]
+pub fn not_accepted(error: &dyn core::fmt::Display) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: "sockless", %error, "not accepted");
+    _ = error;
+}
+
 /// Messages were not taken for a peer that is too slow, or closing.
 #[inline]
 pub fn dropped(messages: u64) {

@@ -4,6 +4,7 @@ use crate::call::{Call, Error};
 use crate::closed::Closed;
 use crate::conn::{Conn, Task};
 use crate::session::{Calls, Lent};
+use sockless::seen::{self, Since};
 use sockless::{Answer, Code, Message, Request, Response};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -154,7 +155,10 @@ impl<H: Handler> Calls<H::State, Task<H::State>> for H {
 
 #[inline]
 fn deliver<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, message: Message<'_>) {
-    if let Err(error) = handler.on_message(conn, message) {
+    let since = Since::now();
+    let done = handler.on_message(conn, message);
+    since.handled();
+    if let Err(error) = done {
         blame(handler, conn, error);
     }
 }
@@ -162,6 +166,7 @@ fn deliver<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, message: Mess
 #[cold]
 #[inline(never)]
 fn blame<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, error: Error) {
+    seen::handler_failed(Some(&error));
     handler.on_error(conn, &error);
     _ = conn.close(Code::INTERNAL_ERROR, "");
 }

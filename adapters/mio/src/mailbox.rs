@@ -4,7 +4,7 @@ use crate::command::{Act, Audience, Command, Id, Sent, Tasks};
 use crate::stats::{Published, Stats};
 use mio::Waker;
 use rustls::ClientConfig;
-use sockless::{Prepared, SendError};
+use sockless::{Prepared, SendError, seen};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -277,6 +277,7 @@ impl<T> Shared<T> {
 
     pub(crate) fn count_panic(&self) {
         self.panics.fetch_add(1, Ordering::Relaxed);
+        seen::handler_failed(None);
     }
 
     pub(crate) fn stats(&self) -> Stats {

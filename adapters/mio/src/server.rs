@@ -138,6 +138,7 @@ fn call_all<H: Handler>(pool: &Calling<H>, handler: &H, shared: &Arc<Shared<Task
             let id = queue.id();
             let has_caught_up = queue.step(|state, (call, snapshot)| {
                 let cause = call.cause();
+                let _entered = snapshot.span.enter();
                 handler.call(Lent::Remote(Remote { id, state, snapshot: &snapshot, shared, cause }), call);
             });
             if has_caught_up {

@@ -46,6 +46,7 @@ impl<S, T> Session<S, T> {
 
     /// Sends one of many their message.
     pub(crate) fn deliver(&mut self, local: &mut Local<T>, message: &Prepared) {
+        let _entered = self.seat.span.enter();
         match self.driver.connection().send_prepared(message) {
             Ok(()) => local.stats.messages_sent += 1,
             Err(_) => local.stats.dropped += 1,
@@ -66,6 +67,7 @@ impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> 
     /// Reads once if there may be something, and tells the application what came, and what it is time for if a deadline `is_due`.
     #[inline]
     pub(crate) fn read(&mut self, is_due: bool) {
+        let _entered = self.session.seat.span.enter();
         self.local.pooled = 0;
         if self.transport.is_readable() {
             let (now, counted) = (self.local.now, Counted::new(self.transport, &mut self.local.stats));
@@ -85,6 +87,7 @@ impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> 
 
     /// The transport has failed before there was one.
     pub(crate) fn fail(&mut self, error: io::Error) {
+        let _entered = self.session.seat.span.enter();
         self.session.seat.failure = Some(Box::new(error));
         self.session.driver.write_failed();
         self.session.driver.received(self.storage, 0, self.local.now);
@@ -125,6 +128,7 @@ impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> 
 
     /// Does what another thread has asked for.
     pub(crate) fn act(&mut self, act: Act<T>) {
+        let _entered = self.session.seat.span.enter();
         match act {
             Act::Run(task) => self.call(Call::Task(task)),
             Act::Send(_, Cause::Heard) => {
@@ -144,6 +148,7 @@ impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> 
 
     /// Calls the application, for what is no event of the peer's.
     pub(crate) fn call(&mut self, call: Call<'_, T>) {
+        let _entered = self.session.seat.span.enter();
         let calls = self.calls;
         let mut here = self.here();
         here.call(calls, call);
@@ -180,6 +185,7 @@ impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> 
 
     /// What is to be done with the transport now; the application is told if that takes less than it is given.
     pub(crate) fn next(&mut self) -> Next {
+        let _entered = self.session.seat.span.enter();
         let next = self.session.driver.next(self.storage, self.local.now);
         // What the application sends then is no answer to the peer.
         self.leave();
@@ -196,6 +202,7 @@ impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> 
 
     /// The transport is closed: the application is told, if it was not.
     pub(crate) fn close(&mut self) {
+        let _entered = self.session.seat.span.enter();
         let calls = self.calls;
         self.here().end(calls, Closed::abnormal(None));
         self.leave();

@@ -1,5 +1,6 @@
 //! What a server has done so far.
 
+use sockless::seen;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Plain counters, of all workers together.
@@ -72,6 +73,11 @@ pub(crate) struct Published([AtomicU64; FIELDS]);
 impl Published {
     /// Only its own worker stores.
     pub(crate) fn store(&self, mut stats: Stats) {
+        if cfg!(feature = "metrics") {
+            let mut before = Stats::default();
+            self.add_to(&mut before);
+            seen::dropped(stats.dropped.saturating_sub(before.dropped));
+        }
         for (published, value) in self.0.iter().zip(stats.fields()) {
             published.store(*value, Ordering::Relaxed);
         }

@@ -240,8 +240,8 @@ impl<D> Server<D> {
             let next = next(&mut listeners, &room);
             let (stream, address) = match or_done(next, shutdown.as_mut()).await {
                 Some(Ok(next)) => next,
-                Some(Err(_error)) => {
-                    trace::event!(WARN, error = %_error, "not accepted");
+                Some(Err(error)) => {
+                    seen::not_accepted(&error);
                     sleep(PAUSE).await;
                     continue;
                 }

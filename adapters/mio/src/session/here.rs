@@ -8,7 +8,8 @@ use crate::command::{Act, Audience, Cause, Id, Parcel, Sent};
 use crate::mailbox::{Shared, Teller};
 use crate::transport::{Counted, Transport, is_eof};
 use sockless::driver::Turn;
-use sockless::{Answer, Event, Message, Prepared, ProtocolError, Role, SendError, State};
+use sockless::seen::{Ended, Refused, refused};
+use sockless::{Answer, Code, Event, Message, Prepared, ProtocolError, Role, SendError, State};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -156,9 +157,15 @@ impl<S, T> Here<'_, S, T> {
         let written = match answer {
             Answer::Accept(_) if self.local.websockets >= self.local.max_websockets => {
                 self.local.stats.refused += 1;
+                refused(Refused::Full);
                 self.turn.reject(503, &[("Content-Type", "text/plain")], b"no room for another connection\n")
             }
-            answer => self.turn.answer(answer),
+            answer => {
+                if let Answer::Reject(reject) = &answer {
+                    refused(Refused::Status(reject.status()));
+                }
+                self.turn.answer(answer)
+            }
         };
         if let Err(error) = written {
             self.local.mistake = Some(error);
@@ -193,6 +200,7 @@ impl<S: Send + 'static, T> Here<'_, S, T> {
         match event {
             Event::Request(request) => {
                 self.seat.phase = Phase::Asked;
+                self.seat.span.path(request.path());
                 self.call(calls, Call::Request(request));
                 self.answered(calls);
             }
@@ -228,6 +236,7 @@ impl<S: Send + 'static, T> Here<'_, S, T> {
                 (self.local.handshakes, self.local.websockets) = (self.local.handshakes - 1, self.local.websockets + 1);
             }
             self.local.stats.open += 1;
+            self.seat.life.open(self.turn.role());
             self.local.stats.opened += 1;
             self.call(calls, Call::Open);
         }
@@ -253,8 +262,22 @@ impl<S: Send + 'static, T> Here<'_, S, T> {
         let Seat { id, subscriptions, .. } = &mut *self.seat;
         self.local.topics.remove(id.key, subscriptions);
         self.local.stats.open -= u64::from(was_open);
+        self.tell_end(was_open, &closed);
         if was_open || self.turn.role() == Role::Client {
             self.call(calls, Call::Close(closed));
+        }
+    }
+
+    /// Tells the log of an end.
+    fn tell_end(&mut self, was_open: bool, closed: &Closed) {
+        match &closed.error {
+            Some(CloseError::Protocol(error)) if !was_open && self.turn.role() == Role::Server => {
+                refused(Refused::Handshake(error));
+            }
+            Some(CloseError::Protocol(error)) => self.seat.life.end(closed.code, Ended::Protocol(error)),
+            Some(_) => self.seat.life.end(closed.code, Ended::Transport),
+            None if closed.code == Code::ABNORMAL => self.seat.life.end(closed.code, Ended::Dropped),
+            None => self.seat.life.end(closed.code, Ended::Closing),
         }
     }
 
@@ -267,6 +290,7 @@ impl<S: Send + 'static, T> Here<'_, S, T> {
             tls: self.transport.tls(),
             ready_state: self.turn.state(),
             counters: self.turn.counters(),
+            span: self.seat.span.clone(),
         };
         let certificates = snapshot.tls.iter().flat_map(|tls| &tls.certificates).map(Vec::len).sum::<usize>();
         let len = call.len();

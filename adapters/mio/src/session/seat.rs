@@ -6,6 +6,7 @@ use crate::command::Id;
 use crate::pool::Queue;
 use crate::topics::Subscriptions;
 use crate::transport::TlsInfo;
+use sockless::seen::{Life, Span};
 use sockless::{Counters, State};
 use std::io;
 use std::net::SocketAddr;
@@ -42,6 +43,7 @@ pub(crate) struct Snapshot {
     pub(crate) tls: Option<TlsInfo>,
     pub(crate) ready_state: State,
     pub(crate) counters: Counters,
+    pub(crate) span: Span,
 }
 
 pub(crate) struct Seat<S, T> {
@@ -62,6 +64,9 @@ pub(crate) struct Seat<S, T> {
     pub(crate) dirty: bool,
     /// Why the transport has failed.
     pub(crate) failure: Option<Box<io::Error>>,
+    /// What is told of it is told within.
+    pub(crate) span: Span,
+    pub(crate) life: Life,
 }
 
 impl<S, T> Seat<S, T> {
@@ -78,6 +83,8 @@ impl<S, T> Seat<S, T> {
             published: false,
             dirty: false,
             failure: None,
+            span: Span::connection(id, peer),
+            life: Life::default(),
         }
     }
 

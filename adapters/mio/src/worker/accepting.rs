@@ -11,6 +11,7 @@ use mio::Token;
 use rustls::ServerConnection;
 use slab::Slab;
 use sockless::Connection;
+use sockless::seen::{self, Refused, refused};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -42,6 +43,7 @@ impl<H: Handler> Worker<H> {
         let entries = &self.entries;
         if let Some((id, _)) = self.handshakes.oldest(|id| stage(entries, id)) {
             self.local.stats.refused += 1;
+            refused(Refused::Slow);
             self.close(id.key as usize);
         }
     }
@@ -66,7 +68,10 @@ impl<H: Handler> Worker<H> {
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
                             return self.listeners[index].ready = false;
                         }
-                        Err(_) => return self.accept_at = Some(self.local.now + ACCEPT_PAUSE),
+                        Err(error) => {
+                            seen::not_accepted(&error);
+                            return self.accept_at = Some(self.local.now + ACCEPT_PAUSE);
+                        }
                     },
                 },
             }
@@ -83,19 +88,28 @@ impl<H: Handler> Worker<H> {
             }
         }
         let turned_away = self.listeners[index].accept().map(drop);
-        self.local.stats.refused += u64::from(turned_away.is_ok());
+        if turned_away.is_ok() {
+            self.local.stats.refused += 1;
+            refused(Refused::Descriptors);
+        }
         self.spare = spare();
         turned_away
     }
 
     fn admit(&mut self, index: usize, socket: Socket, peer: Option<SocketAddr>) {
         let shared = &self.local.shared;
-        let admitted = self.local.websockets < self.local.max_websockets
-            && shared.caught(|| self.handler.on_accept(peer)).unwrap_or(false)
-            && self.admission.enter(peer, self.local.now);
-        if !admitted {
+        let why = if self.local.websockets >= self.local.max_websockets {
+            Some(Refused::Full)
+        } else if !shared.caught(|| self.handler.on_accept(peer)).unwrap_or(false) {
+            Some(Refused::Unwanted)
+        } else if !self.admission.enter(peer, self.local.now) {
+            Some(Refused::Address)
+        } else {
+            None
+        };
+        if let Some(why) = why {
             self.local.stats.refused += 1;
-            return;
+            return refused(why);
         }
         let (tls, config) = match self.tls.as_ref().filter(|_| self.listeners[index].tls) {
             None => (None, &self.config),
