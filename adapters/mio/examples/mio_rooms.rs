@@ -1,0 +1,82 @@
+//! A chat to begin with: users by their cookie, a room at each path, slow peers sent away, a goodbye at the end, and numbers for
+//! Prometheus at `/metrics`, on the same port.
+//!
+//! ```text
+//! cargo run --release -p sockless-mio --features metrics --example mio_rooms -- 127.0.0.1:9001
+//! ```
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use sockless_mio::sockless::seen::names;
+use sockless_mio::{Answer, Closed, Code, Config, Conn, Error, Handler, Message, Prepared, Reject, Request, Server};
+use std::time::Duration;
+
+struct Rooms {
+    numbers: PrometheusHandle,
+}
+
+#[derive(Default)]
+struct Guest {
+    user: String,
+    room: String,
+}
+
+impl Handler for Rooms {
+    type State = Guest;
+
+    fn on_request(&self, conn: &mut Conn<'_, Guest>, request: &Request<'_>) -> Answer {
+        if request.path() == "/metrics" {
+            return Reject::page("text/plain; version=0.0.4", self.numbers.render()).into();
+        }
+        let is_word = |word: &&str| (1..=20).contains(&word.len()) && word.bytes().all(|it| it.is_ascii_alphanumeric());
+        let Some(room) = request.path().strip_prefix('/').filter(is_word) else { return Reject::new(404).into() };
+        let Some(user) = request.cookie("user").filter(is_word) else { return Reject::new(401).into() };
+        *conn.state_mut() = Guest { user: user.into(), room: room.into() };
+        request.accept().into()
+    }
+
+    fn on_open(&self, conn: &mut Conn<'_, Guest>) {
+        let room = conn.state().room.clone();
+        conn.subscribe(&room);
+        say(conn, "is here");
+    }
+
+    fn on_message(&self, conn: &mut Conn<'_, Guest>, message: Message<'_>) -> Result<(), Error> {
+        match message.as_text() {
+            Some(text) => say(conn, text),
+            None => conn.close(Code::UNSUPPORTED, "text only")?,
+        }
+        Ok(())
+    }
+
+    fn on_backpressure(&self, conn: &mut Conn<'_, Guest>) {
+        _ = conn.close(Code::TRY_LATER, "too slow");
+    }
+
+    fn on_close(&self, conn: &mut Conn<'_, Guest>, _: Closed) {
+        say(conn, "has gone");
+    }
+}
+
+/// To all in the room: framed once.
+fn say(conn: &mut Conn<'_, Guest>, text: &str) {
+    let line = Prepared::text(&format!("{}: {text}", conn.state().user));
+    let room = conn.state().room.clone();
+    conn.publish(&room, &line);
+    _ = conn.send_prepared(&line); // which fails if it has gone itself
+}
+
+fn main() -> Result<(), Error> {
+    let mut config = Config::default();
+    config.limits.message = 1 << 10;
+    config.outbound.soft = 64 << 10;
+    let buckets = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(names::HANDLER_SECONDS.into()), names::BUCKETS)?;
+    let rooms = Rooms { numbers: buckets.install_recorder()? };
+    let listen = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
+    let server = Server::builder().listen(listen).config(config).bind(rooms)?;
+    println!("listening on {}", server.addresses()[0]);
+    let handle = server.handle();
+    ctrlc::set_handler(move || handle.shutdown(Duration::from_secs(10)))?;
+    println!("{:?}", server.run()?);
+    Ok(())
+}
