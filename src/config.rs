@@ -2,6 +2,7 @@
 
 #[cfg(feature = "deflate")]
 use crate::deflate::{Deflate, DeflateParams};
+use crate::wire::code::Code;
 #[cfg(feature = "deflate")]
 use crate::wire::error::SendError;
 use alloc::sync::Arc;
@@ -37,6 +38,10 @@ pub struct Config {
     /// Answer pings with pongs (§5.5.3). Where it is off, that is the caller's to do. On by default: it is easily
     /// forgotten, and the peer then hangs up.
     pub answer_pings: bool,
+    /// Answer the peer's close frame with one of the same code (§5.5.1). Where it is off, [`Event::Close`](crate::Event::Close) is
+    /// for the caller to answer, by [`close`](crate::Connection::close) with a code and a reason of its choice, in as much time as
+    /// [`Keepalive::close`] gives; behind that the transport is closed without. On by default: a peer that gets no answer waits.
+    pub answer_close: bool,
     /// Refuse a client's frames that are not masked (§5.1). On by default; off, both kinds are taken.
     pub require_masks: bool,
     /// The origins a server takes requests from (§10.2).
@@ -151,6 +156,11 @@ pub struct Keepalive {
     pub ping: Option<Duration>,
     /// Time for the peer to send anything after that ping.
     pub pong: Option<Duration>,
+    /// The code of the close frame that a peer is sent which has not answered a ping.
+    pub pong_code: Code,
+    /// Time for a message to come whole that has begun to come, from when the time is first told behind that, in seconds
+    /// rounded up; more is refused with 1008. It bounds how long a peer may keep memory busy with a message that it does not finish.
+    pub message: Option<Duration>,
     /// Time without a frame of the peer's other than pongs after which the connection ends.
     pub idle: Option<Duration>,
     /// Time for the closing handshake, and for the transport to end after it.
@@ -164,6 +174,10 @@ impl Keepalive {
     pub const PING: Option<Duration> = Some(Duration::from_secs(20));
     /// 20 s: a peer that takes longer is gone, or of no use.
     pub const PONG: Option<Duration> = Some(Duration::from_secs(20));
+    /// 1011, as most do: nothing that the peer has said is wrong.
+    pub const PONG_CODE: Code = Code::INTERNAL_ERROR;
+    /// Never: how long a message takes depends on its size and on the peer's network, which only you know.
+    pub const MESSAGE: Option<Duration> = None;
     /// Never: a quiet peer that answers pings does no harm.
     pub const IDLE: Option<Duration> = None;
     /// 10 s, as for the opening.
@@ -172,7 +186,7 @@ impl Keepalive {
 
 impl Default for Keepalive {
     fn default() -> Self {
-        Self { handshake: Self::HANDSHAKE, ping: Self::PING, pong: Self::PONG, idle: Self::IDLE, close: Self::CLOSE }
+        Config::DEFAULT.keepalive
     }
 }
 
@@ -217,11 +231,14 @@ impl Config {
             handshake: Keepalive::HANDSHAKE,
             ping: Keepalive::PING,
             pong: Keepalive::PONG,
+            pong_code: Keepalive::PONG_CODE,
+            message: Keepalive::MESSAGE,
             idle: Keepalive::IDLE,
             close: Keepalive::CLOSE,
         },
         check_utf8: true,
         answer_pings: true,
+        answer_close: true,
         require_masks: true,
         origins: Origins::SameHost,
         secure: None,

@@ -25,7 +25,8 @@ pub enum Event<'a> {
     Ping(Cow<'a, [u8]>),
     /// A pong.
     Pong(Cow<'a, [u8]>),
-    /// The peer's close frame, the last event of a connection; its answer is outbound already.
+    /// The peer's close frame, the last event of a connection; unless
+    /// [`Config::answer_close`](crate::Config::answer_close) is off, its answer is outbound already.
     Close(Close<'a>),
     /// Server: a request, which waits for [`accept`](crate::Connection::accept) or
     /// [`reject`](crate::Connection::reject).
@@ -103,6 +104,10 @@ pub enum Fact {
     Close(crate::wire::close::Code),
     /// The connection failed; a close frame with this code, if any, is owed.
     Failed(Option<crate::wire::close::Code>),
+    /// A message has begun to come, and has not come whole; see [`Receiver::message_fact`](crate::Receiver::message_fact).
+    MessageBegun,
+    /// No message is under way any more.
+    MessageEnded,
     /// The transport has no more to read.
     Eof,
 }

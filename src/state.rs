@@ -113,6 +113,15 @@ impl Facts {
         }
     }
 
+    /// Whether a close frame may be sent of the caller's own accord, or to answer the peer's.
+    ///
+    /// # Errors
+    /// As [`check_open`](Self::check_open).
+    #[inline]
+    pub(crate) fn check_close(self) -> Result<(), SendError> {
+        Self(self.0 & !(Happened::CloseReceived as u8)).check_open()
+    }
+
     /// What to do with the transport while `queued` bytes wait to go out.
     #[inline]
     pub(crate) fn transport(self, role: Role, queued: usize) -> Transport {

@@ -1,4 +1,4 @@
-//! Deadlines: handshake, ping, pong, idle, close; on the caller's clock.
+//! Deadlines: handshake, ping, pong, idle, message, close; on the caller's clock.
 
 use crate::config::Keepalive;
 use core::time::Duration;
@@ -19,6 +19,7 @@ pub(crate) enum Due {
     Ping,
     Pong,
     Idle,
+    Message,
     Close,
 }
 
@@ -46,8 +47,10 @@ pub(crate) struct Timer {
     pinged: u32,
     /// The bytes heard by the last call; they wrap, and only differences count.
     heard: u32,
-    /// How many of those since were of pongs.
-    pongs: u32,
+    /// How many of those since were of pongs, up to 64 KiB: a peer that sends more of them is not idle.
+    pongs: u16,
+    /// When the message under way began, in seconds, rounded up; they wrap, and it was not long before the peer was last active.
+    begun: u16,
     /// The latest round trip of a ping, in microseconds; 0 before there is one.
     round_trip: u32,
     /// Pings sent; they wrap.
@@ -55,9 +58,18 @@ pub(crate) struct Timer {
     /// `None` before the first time is told.
     phase: Option<Phase>,
     ping: Ping,
-    /// The peer has taken some of what waits for it since the last call.
-    taken: bool,
+    /// What else is known, a bit each.
+    flags: u8,
 }
+
+/// The peer has taken some of what waits for it since the last call.
+const TAKEN: u8 = 1;
+
+/// A message is under way.
+const MESSAGE: u8 = 2;
+
+/// It began at a time that has not been told yet.
+const UNTOLD: u8 = 4;
 
 impl Timer {
     pub(crate) fn new() -> Self {
@@ -71,7 +83,8 @@ impl Timer {
             pings: 0,
             phase: None,
             ping: Ping::Done,
-            taken: false,
+            begun: 0,
+            flags: 0,
         }
     }
 
@@ -86,8 +99,8 @@ impl Timer {
     }
 
     /// A pong of `len` bytes came; `answers` says whether to the latest ping of ours.
-    pub(crate) fn handle_pong(&mut self, len: u32, answers: bool) {
-        self.pongs = self.pongs.wrapping_add(len);
+    pub(crate) fn handle_pong(&mut self, len: u16, answers: bool) {
+        self.pongs = self.pongs.saturating_add(len);
         if answers && self.ping != Ping::Done {
             self.ping = Ping::Answered;
         }
@@ -95,19 +108,36 @@ impl Timer {
 
     /// The peer takes what waits for it, so it is there, although its pong, behind all that, is not.
     pub(crate) fn handle_taken(&mut self) {
-        self.taken = true;
+        self.flags |= TAKEN;
+    }
+
+    /// A message has begun to come, and has not come whole; or none is under way.
+    pub(crate) fn handle_message(&mut self, begun: bool) {
+        self.flags = self.flags & TAKEN | if begun { MESSAGE | UNTOLD } else { 0 };
+    }
+
+    /// Whether that was at a time that has not been told yet.
+    #[inline]
+    pub(crate) fn is_untimed(&self) -> bool {
+        self.flags & UNTOLD != 0
     }
 
     /// Tells the time, the phase and how many bytes have been heard; says what is due.
     pub(crate) fn handle(&mut self, now: Duration, phase: Phase, heard: u64, keepalive: &Keepalive) -> Option<Due> {
         let now = micros(now);
         let bytes = (heard as u32).wrapping_sub(self.heard);
+        let taken = self.flags & TAKEN != 0;
         if self.phase != Some(phase) {
             (self.phase, self.since, self.active, self.ping) = (Some(phase), now, seconds(now), Ping::Done);
         } else if phase == Phase::Open {
-            self.hear(now, bytes);
+            self.hear(now, bytes, taken);
         }
-        (self.heard, self.pongs, self.taken) = (heard as u32, 0, false);
+        if self.is_untimed() {
+            // Its bytes are those of an active peer.
+            self.active = self.active.max(seconds(now));
+            self.begun = self.active as u16;
+        }
+        (self.heard, self.pongs, self.flags) = (heard as u32, 0, self.flags & MESSAGE);
         let (due, deadline) = self.next(keepalive)?;
         if deadline > now {
             return None;
@@ -125,19 +155,19 @@ impl Timer {
     }
 
     /// Counts anew if any of the `bytes` heard since the last call says so.
-    fn hear(&mut self, now: u64, bytes: u32) {
+    fn hear(&mut self, now: u64, bytes: u32, taken: bool) {
         if self.ping == Ping::Answered {
             // A round trip that no clock has seen is still one.
             self.round_trip = (now as u32).wrapping_sub(self.pinged).max(1);
             self.ping = Ping::Done;
         }
-        if bytes > 0 || self.taken {
+        if bytes > 0 || taken {
             self.since = now;
             if self.ping == Ping::Sent {
                 self.ping = Ping::Alive;
             }
         }
-        if bytes > self.pongs || self.taken {
+        if bytes > u32::from(self.pongs) || taken {
             self.active = seconds(now);
         }
     }
@@ -147,7 +177,7 @@ impl Timer {
         if phase == Phase::Closed {
             return None;
         }
-        if self.phase != Some(phase) || self.ping == Ping::Answered {
+        if self.phase != Some(phase) || self.ping == Ping::Answered || self.is_untimed() && phase == Phase::Open {
             return Some(Duration::ZERO);
         }
         self.next(keepalive).map(|(_, deadline)| Duration::from_micros(deadline))
@@ -163,7 +193,10 @@ impl Timer {
                     Ping::Sent | Ping::Answered => after(Due::Pong, self.since, keepalive.pong),
                 };
                 let idle = after(Due::Idle, u64::from(self.active) * SECOND, keepalive.idle);
-                [idle, peer].into_iter().flatten().min_by_key(|(_, deadline)| *deadline)
+                let begun = self.active.wrapping_sub((self.active as u16).wrapping_sub(self.begun).into());
+                let message = keepalive.message.filter(|_| self.flags & MESSAGE != 0);
+                let message = after(Due::Message, u64::from(begun) * SECOND, message);
+                [idle, message, peer].into_iter().flatten().min_by_key(|(_, deadline)| *deadline)
             }
             Phase::Closing => after(Due::Close, self.since, keepalive.close),
             Phase::Closed => None,
@@ -193,6 +226,8 @@ mod tests {
         handshake: Some(s(10)),
         ping: Some(s(20)),
         pong: Some(s(5)),
+        pong_code: Keepalive::PONG_CODE,
+        message: Some(s(60)),
         idle: Some(s(100)),
         close: Some(s(3)),
     };
@@ -274,6 +309,27 @@ mod tests {
         assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(s(100)));
         assert_eq!(timer.handle(s(100), Phase::Open, heard, &KEEPALIVE), Some(Due::Idle));
         assert_eq!(timer.handle(s(100), Phase::Open, heard, &KEEPALIVE), None, "not twice");
+    }
+
+    #[test]
+    fn a_message_has_its_time_from_when_that_is_told() {
+        let mut timer = Timer::new();
+        timer.handle(s(0), Phase::Open, 0, &KEEPALIVE);
+        timer.handle_message(true);
+        assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(Duration::ZERO));
+        assert_eq!(timer.poll(Phase::Closing, &KEEPALIVE), Some(Duration::ZERO));
+        // Bytes put off the ping, but not the end of the message.
+        for (heard, now) in (1..=12).map(|step| (step, 5 * step)) {
+            assert_eq!(timer.handle(s(now), Phase::Open, heard, &KEEPALIVE), None);
+        }
+        assert_eq!(timer.poll(Phase::Open, &KEEPALIVE), Some(s(65)));
+        timer.handle_message(false);
+        assert_eq!(timer.handle(s(65), Phase::Open, 13, &KEEPALIVE), None);
+        timer.handle_message(true);
+        assert_eq!(timer.handle(s(70), Phase::Open, 14, &KEEPALIVE), None);
+        assert_eq!(timer.handle(s(130), Phase::Open, 15, &KEEPALIVE), Some(Due::Message));
+        let never = Keepalive { message: None, ..KEEPALIVE };
+        assert_eq!(timer.handle(s(149), Phase::Open, 15, &never), None);
     }
 
     #[test]

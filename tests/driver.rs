@@ -185,7 +185,8 @@ fn ms(time: u64) -> Duration {
 
 fn quiet() -> Config {
     let mut config = Config::default();
-    config.keepalive = Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None };
+    config.keepalive =
+        Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None, ..Keepalive::default() };
     config
 }
 
@@ -506,6 +507,7 @@ fn keepalive() -> Config {
         pong: Some(ms(500)),
         idle: None,
         close: Some(ms(700)),
+        ..Keepalive::default()
     };
     config
 }

@@ -17,7 +17,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn quiet() -> Config {
     let mut config = Config::default();
-    config.keepalive = Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None };
+    config.keepalive =
+        Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None, ..Keepalive::default() };
     config
 }
 

@@ -23,7 +23,8 @@ const NOW: Duration = Duration::from_millis(1);
 
 fn quiet() -> Config {
     let mut config = Config::default();
-    config.keepalive = Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None };
+    config.keepalive =
+        Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None, ..Keepalive::default() };
     config
 }
 

@@ -242,8 +242,10 @@ fn a_config(random: &mut Random, most: usize, fragments: u32, compressed: bool) 
         handshake: seconds(random, 10),
         ping: seconds(random, 30),
         pong: seconds(random, 20),
+        message: seconds(random, 60).filter(|_| random.percent(10)),
         idle: seconds(random, 60).filter(|_| random.percent(10)),
         close: seconds(random, 10),
+        ..Keepalive::default()
     };
     config.check_utf8 = random.percent(80);
     if compressed {

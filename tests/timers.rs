@@ -14,7 +14,8 @@ use std::time::Duration;
 
 const TIMEOUT: ProtocolError = ProtocolError::Handshake(HandshakeError::Timeout);
 
-const OFF: Keepalive = Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None };
+const OFF: Keepalive =
+    Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None, ..Config::DEFAULT.keepalive };
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -139,5 +139,5 @@ pub fn keepalive(choice: [u8; 5]) -> Keepalive {
     // A few choices stand for never, where another deadline is left.
     let ping = ping.filter(|_| choice[1] < 0xF0);
     let idle = idle.filter(|_| choice[3] < 0x80 || ping.is_none());
-    Keepalive { handshake, ping, pong, idle, close }
+    Keepalive { handshake, ping, pong, idle, close, ..Keepalive::default() }
 }

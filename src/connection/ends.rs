@@ -79,6 +79,9 @@ impl Connection {
         &mut self,
         result: Result<Option<Event<'a>>, ProtocolError>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
+        if let Some(fact) = self.receiver.message_fact() {
+            self.sender.handle_fact(fact);
+        }
         match &result {
             Ok(None) => {}
             Ok(Some(event)) => {

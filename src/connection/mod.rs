@@ -5,7 +5,7 @@ mod opening;
 mod receiving;
 mod sending;
 
-use crate::config::{Limits, Negotiated, Outbound, SharedConfig};
+use crate::config::{Keepalive, Limits, Negotiated, Outbound, SharedConfig};
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::handshake::{self, ClientHandshake, ClientRequest, HeadReader};
@@ -180,8 +180,8 @@ impl Connection {
     ///
     /// # Errors
     /// A deadline that ends the connection: [`PongTimeout`](ProtocolError::PongTimeout),
-    /// [`IdleTimeout`](ProtocolError::IdleTimeout), [`CloseTimeout`](ProtocolError::CloseTimeout) or
-    /// [`HandshakeError::Timeout`](crate::HandshakeError::Timeout).
+    /// [`IdleTimeout`](ProtocolError::IdleTimeout), [`MessageTimeout`](ProtocolError::MessageTimeout),
+    /// [`CloseTimeout`](ProtocolError::CloseTimeout) or [`HandshakeError::Timeout`](crate::HandshakeError::Timeout).
     pub fn handle_timeout(&mut self, now: Duration) -> Result<Option<Event<'static>>, ProtocolError> {
         if let Some(event) = self.refusal_in_time(now) {
             return Ok(Some(event));
@@ -246,6 +246,12 @@ impl Connection {
     /// Changes what the peer may send, from the next frame on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.receiver.set_limits(limits);
+    }
+
+    /// Changes the deadlines; they count from what has happened already.
+    pub fn set_keepalive(&mut self, keepalive: Keepalive) {
+        self.receiver.set_keepalive(keepalive);
+        self.sender.set_keepalive(keepalive);
     }
 
     /// Changes what may wait to go out, from the next message on.

@@ -162,7 +162,8 @@ impl Connection {
     /// fragments of a message under way may still be sent.
     ///
     /// [`Code::NO_STATUS`] sends a close frame without a code; a reason has at most 123 bytes. Messages of the peer's
-    /// may still come before its [`Close`](crate::Event::Close).
+    /// may still come before its [`Close`](crate::Event::Close). Behind that it is the answer, if
+    /// [`Config::answer_close`](crate::Config::answer_close) is off.
     ///
     /// # Errors
     /// [`CloseCode`](SendError::CloseCode) or [`LongControl`](SendError::LongControl) for what cannot be said,

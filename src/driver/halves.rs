@@ -182,8 +182,8 @@ impl Reading {
     fn tell(&mut self, ends: bool, result: &Result<Option<Event<'_>>, ProtocolError>, mut tell: impl FnMut(Fact)) {
         match result {
             Ok(Some(Event::Text(_) | Event::Binary(_))) => {}
-            Ok(Some(event)) => event.fact().into_iter().for_each(tell),
-            Ok(None) if !ends => {}
+            Ok(Some(event)) => self.receiver.message_fact().into_iter().chain(event.fact()).for_each(tell),
+            Ok(None) if !ends => self.receiver.message_fact().into_iter().for_each(tell),
             _ => {
                 if ends && !self.progress.has(Progress::EOF) {
                     tell(Fact::Eof);

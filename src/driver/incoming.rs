@@ -22,6 +22,8 @@ pub(super) trait Incoming {
     /// Whether the closing handshake has begun, or the end has come.
     fn is_closing(&self) -> bool;
     fn is_compressed(&self) -> bool;
+    /// Whether a deadline has come nearer, from a time that has not been told.
+    fn is_untimed(&self) -> bool;
     /// Frames that have come.
     fn frames(&self) -> u64;
     /// Whether a request waits to be answered, behind which the connection may hold input.
@@ -74,6 +76,11 @@ impl Incoming for Connection {
     #[inline]
     fn is_compressed(&self) -> bool {
         self.negotiated().is_compressed()
+    }
+
+    #[inline]
+    fn is_untimed(&self) -> bool {
+        self.sender().is_untimed()
     }
 
     #[inline]
@@ -142,6 +149,11 @@ impl Incoming for Receiver {
     #[inline]
     fn is_compressed(&self) -> bool {
         self.negotiated().is_compressed()
+    }
+
+    #[inline]
+    fn is_untimed(&self) -> bool {
+        false
     }
 
     #[inline]

@@ -320,6 +320,7 @@ impl Progress {
             }
             Ok(None) => {
                 self.set(Self::OWED, connection.awaits_answer());
+                self.set(Self::TIMED, self.has(Self::TIMED) && !connection.is_untimed());
                 storage.work += work::inflating(connection, taken) + work::fragments(connection, frames);
                 if at < storage.end {
                     // The rest of what is compressed comes when it was the others' turn.
@@ -343,6 +344,7 @@ impl Progress {
             Event::Binary(bytes) | Event::Unchecked(bytes) => bytes.len(),
             Event::Piece(piece) => {
                 self.set(Self::OWED, true);
+                self.set(Self::TIMED, self.has(Self::TIMED) && !connection.is_untimed());
                 piece.data.as_bytes().len()
             }
             event => {

@@ -56,13 +56,15 @@ pub(crate) struct Decoder {
     /// A control payload that did not come whole.
     control: Option<Box<ControlPayload>>,
     pub(crate) frames: u64,
+    /// The number of the latest message that did not come whole in one frame; it wraps, and is never 0.
+    number: u8,
 }
 
 const START: State = State::Header { spill: [0; MAX_HEADER], len: 0 };
 
 impl Decoder {
     pub(crate) fn new(role: Role) -> Self {
-        Self { state: START, role, message: None, fragments: 0, announced: 0, control: None, frames: 0 }
+        Self { state: START, role, message: None, fragments: 0, announced: 0, control: None, frames: 0, number: 0 }
     }
 
     pub(crate) fn role(&self) -> Role {
@@ -266,6 +268,7 @@ impl Decoder {
         }
         let message = self.message.unwrap_or_else(|| {
             (self.fragments, self.announced) = (0, 0);
+            self.number = self.number.wrapping_add(1).max(1);
             let kind = if header.opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
             Message { kind, compressed: header.rsv != 0 }
         });
@@ -349,6 +352,11 @@ impl Decoder {
     /// Whether a message has begun and not ended.
     pub(crate) fn in_message(&self) -> bool {
         self.message.is_some()
+    }
+
+    /// Its number, which its neighbours do not have; 0 where none is under way.
+    pub(crate) fn number(&self) -> u8 {
+        if self.in_message() { self.number } else { 0 }
     }
 
     /// What that message is.

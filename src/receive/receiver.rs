@@ -3,20 +3,20 @@
 #[cfg(feature = "deflate")]
 mod compressed;
 mod lent;
+mod relay;
 
-use crate::config::{Config, Limits, Negotiated, SharedConfig};
+use crate::config::{Config, Keepalive, Limits, Negotiated, SharedConfig};
 use crate::counters::Traffic;
 #[cfg(feature = "deflate")]
 use crate::deflate::Inflater;
-use crate::event::Event;
+use crate::event::{Event, Fact};
 use crate::message::Role;
 use crate::message::assemble::{Announced, Assembler};
 use crate::message::chunk::Chunk;
 use crate::message::{Kind, Message, Piece};
 use crate::receive::decode::{Decoded, Decoder, Most};
-use crate::send::sender::Sender;
 use crate::wire::close;
-use crate::wire::error::{ProtocolError, RelayError, SendError};
+use crate::wire::error::{ProtocolError, RelayError};
 use crate::wire::frame::{self, OpCode};
 #[cfg(feature = "deflate")]
 use alloc::boxed::Box;
@@ -39,10 +39,10 @@ pub struct Receiver {
     mode: Mode,
     /// Whether the message under way has had its first piece.
     started: bool,
-    /// Input is discarded.
-    discarding: bool,
-    /// The event or error that ends the connection has been told.
-    ended: bool,
+    /// The number of the message of which it was last told that it is under way; 0 for none.
+    told: u8,
+    /// What becomes of input.
+    input: Input,
     bytes: u64,
     /// While a compressed message is under way, and all the time with context takeover.
     #[cfg(feature = "deflate")]
@@ -60,6 +60,14 @@ enum Mode {
     Relay,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    Decoded,
+    Discarded,
+    /// The same, and the event or error that ends the connection has been told.
+    Ended,
+}
+
 impl Receiver {
     pub(crate) fn new(role: Role, config: SharedConfig) -> Self {
         Self {
@@ -69,8 +77,8 @@ impl Receiver {
             negotiated: Negotiated::default(),
             mode: Mode::Message,
             started: false,
-            discarding: false,
-            ended: false,
+            told: 0,
+            input: Input::Decoded,
             bytes: 0,
             #[cfg(feature = "deflate")]
             inflater: None,
@@ -107,7 +115,7 @@ impl Receiver {
         if self.inflater.is_some() {
             return None;
         }
-        if self.discarding {
+        if self.input != Input::Decoded {
             return None;
         }
         let before = input.len();
@@ -125,7 +133,7 @@ impl Receiver {
     #[doc(hidden)]
     #[inline]
     pub fn missing(&self, input: &[u8]) -> usize {
-        match frame::is_whole(input) || self.discarding {
+        match frame::is_whole(input) || self.input != Input::Decoded {
             true => 0,
             false => self.decoder.missing(input, &self.config, self.negotiated.is_compressed()),
         }
@@ -150,7 +158,7 @@ impl Receiver {
     /// An `input` within a message that is put together. Whether it was that.
     #[inline(always)]
     fn within(&mut self, input: &mut &mut [u8]) -> Option<Result<(), ProtocolError>> {
-        if self.mode != Mode::Message || self.discarding {
+        if self.mode != Mode::Message || self.input != Input::Decoded {
             return None;
         }
         let chunk = self.decoder.within(input)?;
@@ -170,49 +178,13 @@ impl Receiver {
         self.watched(input, |receiver, input| receiver.next(input, Mode::Piece))
     }
 
-    /// As [`Connection::relay`](crate::Connection::relay).
-    ///
-    /// # Errors
-    /// [`RelayError::Peer`], once, or [`RelayError::Send`], which takes nothing from `input`.
-    pub fn relay<'a>(&mut self, input: &mut &'a mut [u8], to: &mut Sender) -> Result<Option<Event<'a>>, RelayError> {
-        self.watched(input, |receiver, input| {
-            while !input.is_empty() {
-                receiver.check_relay()?;
-                to.check_relay(&receiver.negotiated)?;
-                match receiver.decode(input, Mode::Relay)? {
-                    None => return Ok(None),
-                    Some(Decoded::Control(opcode, payload)) => return Ok(Some(receiver.control(opcode, payload)?)),
-                    Some(Decoded::Data(mut chunk)) if receiver.mode == Mode::Relay => {
-                        chunk.unmask();
-                        to.relay(&chunk)?;
-                    }
-                    Some(Decoded::Data(chunk)) => {
-                        if let Some(event) = receiver.data(chunk)? {
-                            return Ok(Some(event));
-                        }
-                    }
-                }
-            }
-            Ok(None)
-        })
-    }
-
-    /// Refuses to pass on messages that may refer to such as were inflated here.
-    fn check_relay(&self) -> Result<(), SendError> {
-        #[cfg(feature = "deflate")]
-        if self.inflater.is_some() && self.negotiated.deflate.is_some_and(|params| params.peer_takeover) {
-            return Err(SendError::Extension);
-        }
-        Ok(())
-    }
-
     /// Discards the input of an ended connection, counts the rest, and ends with an error of the peer's.
     fn watched<'a, T, E: IsFatal>(
         &mut self,
         input: &mut &'a mut [u8],
         receive: impl FnOnce(&mut Self, &mut &'a mut [u8]) -> Result<Option<T>, E>,
     ) -> Result<Option<T>, E> {
-        if self.discarding {
+        if self.input != Input::Decoded {
             *input = &mut [];
             return Ok(None);
         }
@@ -381,7 +353,7 @@ impl Receiver {
         let (left, fin) = self.decoder.under_way()?;
         let filled = self.decoder.arrived();
         // Before its first byte, it is not known whose the message is, nor does the assembler know whether it is text.
-        if self.discarding || self.mode != Mode::Message || self.decoder.in_compressed() || filled == 0 {
+        if self.input != Input::Decoded || self.mode != Mode::Message || self.decoder.in_compressed() || filled == 0 {
             return None;
         }
         Some((filled, left, if fin { filled + left } else { self.config.limits.message }))
@@ -414,14 +386,14 @@ impl Receiver {
     /// # Errors
     /// [`UnexpectedEof`](ProtocolError::UnexpectedEof) if the connection had not ended.
     pub fn receive_eof(&mut self) -> Result<(), ProtocolError> {
-        let ended = self.ended;
+        let ended = self.input == Input::Ended;
         self.end();
         if ended { Ok(()) } else { Err(ProtocolError::UnexpectedEof) }
     }
 
     /// As [`Connection::recycle`](crate::Connection::recycle).
     pub fn recycle(&mut self, spent: Vec<u8>) {
-        if !self.decoder.in_message() && !self.discarding {
+        if !self.decoder.in_message() && self.input == Input::Decoded {
             self.assembler.recycle(spent);
         }
     }
@@ -429,6 +401,24 @@ impl Receiver {
     /// The limits; they count from the next frame on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.config.to_mut().limits = limits;
+    }
+
+    /// The deadlines, of which this half keeps none, but says what they count from.
+    pub fn set_keepalive(&mut self, keepalive: Keepalive) {
+        self.config.to_mut().keepalive = keepalive;
+    }
+
+    /// What the [`Sender`](crate::Sender) has to know besides of the message under way, behind whatever was received: whether one
+    /// has begun, or ended, that did not come at once. It is only told where [`Keepalive::message`](crate::Keepalive::message) bounds its
+    /// time.
+    pub fn message_fact(&mut self) -> Option<Fact> {
+        self.config.keepalive.message?;
+        let number = self.decoder.number();
+        match (mem::replace(&mut self.told, number), number) {
+            (told, number) if told == number => None,
+            (_, 0) => Some(Fact::MessageEnded),
+            _ => Some(Fact::MessageBegun),
+        }
     }
 
     /// What has been received.
@@ -457,7 +447,9 @@ impl Receiver {
 
     /// Nothing but the end is told from now on, and nothing is kept.
     pub(crate) fn discard(&mut self) {
-        self.discarding = true;
+        if self.input == Input::Decoded {
+            self.input = Input::Discarded;
+        }
         self.assembler = Assembler::new();
         #[cfg(feature = "deflate")]
         {
@@ -469,7 +461,7 @@ impl Receiver {
     /// no event or error follows.
     pub fn end(&mut self) {
         self.discard();
-        self.ended = true;
+        self.input = Input::Ended;
     }
 }
 

@@ -291,7 +291,7 @@ impl Sender {
     /// [`NotOpen`](SendError::NotOpen) or [`Closing`](SendError::Closing).
     pub fn close(&mut self, code: impl Into<Code>, reason: &str) -> Result<(), SendError> {
         let payload = close::payload(code.into(), reason)?;
-        self.facts.check_open()?;
+        self.facts.check_close()?;
         match &mut self.fragmented {
             Some(message) => {
                 message.close = Some(payload);

@@ -92,6 +92,9 @@ pub enum ProtocolError {
     /// The peer has said nothing but pongs for as long as [`Keepalive::idle`](crate::Keepalive::idle) allows.
     #[error("idle for too long")]
     IdleTimeout,
+    /// A message that had begun did not come whole in the time of [`Keepalive::message`](crate::Keepalive::message).
+    #[error("message not finished in time")]
+    MessageTimeout,
     /// The peer did not finish the closing handshake in time.
     #[error("closing handshake not finished in time")]
     CloseTimeout,
@@ -101,14 +104,15 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The status code of the close frame this error sends, if it sends one (RFC 6455 §7.4.1).
+    /// The status code of the close frame this error sends, if it sends one (RFC 6455 §7.4.1); for a pong that is missing, the one
+    /// that [`Keepalive::pong_code`](crate::Keepalive::pong_code) has by default.
     ///
     /// `None` for an opening handshake, which is answered by an HTTP status, and where nobody is left to read one.
     pub const fn close_code(&self) -> Option<Code> {
         match self {
             Self::InvalidUtf8 | Self::CorruptDeflate => Some(Code::INVALID_PAYLOAD),
             Self::FrameTooLong { .. } | Self::MessageTooLong { .. } => Some(Code::TOO_BIG),
-            Self::TooManyFragments { .. } => Some(Code::POLICY),
+            Self::TooManyFragments { .. } | Self::MessageTimeout => Some(Code::POLICY),
             Self::PongTimeout => Some(Code::INTERNAL_ERROR),
             Self::IdleTimeout => Some(Code::AWAY),
             Self::UnexpectedEof | Self::CloseTimeout | Self::Handshake(_) => None,

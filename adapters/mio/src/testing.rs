@@ -109,7 +109,8 @@ impl<H: Handler> Peer<H> {
     /// If the request cannot be written ([`ClientRequest::check`]).
     pub fn request(handler: H, request: &ClientRequest, config: Config) -> Self {
         let mut own = config.clone();
-        own.keepalive = Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None };
+        own.keepalive =
+            Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None, ..Keepalive::default() };
         let client = Connection::client(request, own, Seed::new([7; 16])).expect("a request that can be written");
         let mailbox = Mailbox::new(None);
         mailbox.open(ID.key);

@@ -71,7 +71,7 @@ struct Test {
 /// Closing handshakes have so much time, and nothing else has any.
 fn test(close: Option<Duration>, builder: impl Fn(Builder) -> Builder) -> Test {
     let mut config = Config::default();
-    config.keepalive = Keepalive { handshake: None, ping: None, pong: None, idle: None, close };
+    config.keepalive = Keepalive { handshake: None, ping: None, pong: None, idle: None, close, ..Keepalive::default() };
     let ((told_by, told), (gate, opens)) = (channel(), channel());
     let builder = builder(Server::builder().listen("127.0.0.1:0").workers(1).config(config));
     Test { server: start(builder, Obey { told: told_by, gate: Mutex::new(opens) }), told, gate }

@@ -4,7 +4,7 @@ use crate::alarm::Alarm;
 use crate::buffer::lent;
 use crate::message::Message;
 use sockless::driver::{self, Driver, Error, Next, Storage};
-use sockless::{Code, Kind, SendError, Sender};
+use sockless::{Code, Kind, SendError, Sender, State};
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -282,9 +282,10 @@ impl<D: Writes> Writing<D> {
     /// # Errors
     /// [`Error::Send`] for what cannot be said.
     pub(crate) fn close(&mut self, code: Code, reason: &str) -> Result<(), Error> {
+        let is_first = self.driver.peek().state() == State::Open;
         match self.driver.sender().close(code, reason) {
             Ok(()) => {
-                self.out.closes = true;
+                self.out.closes |= is_first;
                 Ok(())
             }
             Err(SendError::Closing) => Ok(()),

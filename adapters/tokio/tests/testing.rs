@@ -30,7 +30,7 @@ async fn both_ends_talk_and_close() {
 async fn a_deadline_passes_when_the_clock_is_advanced() {
     let second = Duration::from_secs(1);
     let keepalive = Keepalive { ping: Some(second * 3600), pong: Some(second * 60), ..Keepalive::default() };
-    let quiet = Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None };
+    let quiet = Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None, ..Keepalive::default() };
     let config = |keepalive| Config { keepalive, ..Config::default() };
     let (mut client, mut server) = testing::pair_with(config(quiet), config(keepalive));
     let served = tokio::spawn(async move { server.recv().await });

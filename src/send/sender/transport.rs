@@ -1,7 +1,7 @@
 //! What the other half has found, the clock and the transport mean to the sending half.
 
 use super::{Sender, to_u32};
-use crate::config::Outbound;
+use crate::config::{Keepalive, Outbound};
 use crate::counters::{Counters, Traffic};
 use crate::event::Fact;
 use crate::message::Role;
@@ -28,12 +28,16 @@ impl Sender {
             Fact::Pong(payload) => {
                 let answers = payload[..] == self.timer.ping_payload();
                 let header = if self.role == Role::Server { 6 } else { 2 };
-                self.timer.handle_pong(header + payload.len() as u32, answers);
+                self.timer.handle_pong(header + payload.len() as u16, answers);
             }
             Fact::Close(code) => {
                 self.facts.set(Happened::CloseReceived);
-                self.reply_close(code);
+                if self.config.answer_close {
+                    self.reply_close(code);
+                }
             }
+            Fact::MessageBegun => self.timer.handle_message(true),
+            Fact::MessageEnded => self.timer.handle_message(false),
             Fact::Failed(code) => self.fail(code),
             Fact::Eof => {
                 self.facts.set(Happened::Eof);
@@ -54,8 +58,8 @@ impl Sender {
     /// bytes, as its [`traffic`](crate::Receiver::traffic) says.
     ///
     /// # Errors
-    /// [`PongTimeout`](ProtocolError::PongTimeout), [`IdleTimeout`](ProtocolError::IdleTimeout) or
-    /// [`CloseTimeout`](ProtocolError::CloseTimeout); the receiving half's connection ends with it.
+    /// [`PongTimeout`](ProtocolError::PongTimeout), [`IdleTimeout`](ProtocolError::IdleTimeout),
+    /// [`MessageTimeout`](ProtocolError::MessageTimeout) or [`CloseTimeout`](ProtocolError::CloseTimeout); the receiving half's connection ends with it.
     pub fn handle_timeout(&mut self, now: Duration, heard: u64) -> Result<(), ProtocolError> {
         if self.outbox.watch() {
             self.timer.handle_taken();
@@ -77,9 +81,20 @@ impl Sender {
             Some(Due::Handshake) => ProtocolError::Handshake(HandshakeError::Timeout),
             Some(Due::Pong) => ProtocolError::PongTimeout,
             Some(Due::Idle) => ProtocolError::IdleTimeout,
+            Some(Due::Message) => ProtocolError::MessageTimeout,
         };
-        self.fail(error.close_code());
+        let code = match error {
+            ProtocolError::PongTimeout => Some(self.config.keepalive.pong_code),
+            error => error.close_code(),
+        };
+        self.fail(code);
         Err(error)
+    }
+
+    /// Whether something has happened that a deadline counts from, at a time that has not been told.
+    #[inline]
+    pub(crate) fn is_untimed(&self) -> bool {
+        self.timer.is_untimed()
     }
 
     /// As [`Connection::poll_timeout`](crate::Connection::poll_timeout).
@@ -162,6 +177,11 @@ impl Sender {
     #[inline]
     pub(crate) fn outbox_capacity(&self) -> usize {
         self.outbox.capacity()
+    }
+
+    /// Changes the deadlines; they count from what has happened already.
+    pub fn set_keepalive(&mut self, keepalive: Keepalive) {
+        self.config.to_mut().keepalive = keepalive;
     }
 
     /// How long a closing handshake may take.
