@@ -2,6 +2,7 @@
 
 #[cfg(feature = "deflate")]
 use crate::deflate::{Deflate, DeflateParams};
+use crate::rates::Rates;
 use crate::wire::code::Code;
 #[cfg(feature = "deflate")]
 use crate::wire::error::SendError;
@@ -32,6 +33,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// When to ping, and how long to wait for a peer.
     pub keepalive: Keepalive,
+    /// How much a peer may send in a time.
+    pub rates: Rates,
     /// Check that text is UTF-8 (RFC 6455 §8.1). Where it is off, text comes as
     /// [`Event::Unchecked`](crate::Event::Unchecked). On by default: the RFC asks for it.
     pub check_utf8: bool,
@@ -236,6 +239,7 @@ impl Config {
             idle: Keepalive::IDLE,
             close: Keepalive::CLOSE,
         },
+        rates: Rates::NONE,
         check_utf8: true,
         answer_pings: true,
         answer_close: true,

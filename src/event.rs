@@ -108,6 +108,9 @@ pub enum Fact {
     MessageBegun,
     /// No message is under way any more.
     MessageEnded,
+    /// The peer is not read until this time, for it has sent more than its [`Rates`](crate::Rates) allow; told to
+    /// [`Writing`](crate::driver::Writing).
+    Limited(core::time::Duration),
     /// The transport has no more to read.
     Eof,
 }

@@ -19,6 +19,7 @@ pub mod handshake;
 #[doc = include_str!("../docs/limits.md")]
 pub mod limits {}
 mod message;
+mod rates;
 mod receive;
 pub mod seen;
 mod send;
@@ -40,6 +41,7 @@ pub use driver::Driver;
 pub use event::{Event, Fact};
 pub use handshake::{Accept, Answer, ClientRequest, Reject, Request, Response};
 pub use message::{Kind, Message, Piece, Role};
+pub use rates::{Bucket, Excess, Rate, Rates};
 pub use receive::receiver::Receiver;
 pub use send::outgoing::Outgoing;
 pub use send::prepared::Prepared;

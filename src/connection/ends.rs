@@ -74,6 +74,12 @@ impl Connection {
         self.sender.open(negotiated);
     }
 
+    /// Ends the connection for a fault that was found outside of it.
+    pub(crate) fn break_off(&mut self, error: ProtocolError) {
+        self.receiver.end();
+        self.sender.handle_fact(error.into());
+    }
+
     /// Tells the sending half of what the receiving half has found.
     pub(super) fn settle<'a>(
         &mut self,
@@ -89,10 +95,7 @@ impl Connection {
                     self.sender.handle_fact(fact);
                 }
             }
-            Err(error) => {
-                self.receiver.end();
-                self.sender.handle_fact((*error).into());
-            }
+            Err(error) => self.break_off(*error),
         }
         result
     }

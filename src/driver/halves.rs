@@ -2,6 +2,7 @@
 
 use super::{Driver, Next, Progress, Storage};
 use crate::event::{Event, Fact};
+use crate::rates::Rates;
 use crate::receive::receiver::Receiver;
 use crate::send::outgoing::Outgoing;
 use crate::send::sender::Sender;
@@ -104,7 +105,7 @@ impl Driver {
             Ok((sender, receiver)) => {
                 let (progress, of_writing) = progress.split();
                 let heard = receiver.traffic().bytes;
-                Ok((Reading { receiver, progress }, Writing { sender, progress: of_writing, heard }))
+                Ok((Reading { receiver, progress }, Writing { sender, progress: of_writing, heard, limited: None }))
             }
             Err(connection) => Err(Self { connection, progress }),
         }
@@ -156,9 +157,9 @@ impl Reading {
         storage: &'a mut Storage,
         tell: impl FnMut(Fact),
     ) -> Result<Option<Event<'a>>, ProtocolError> {
-        let ends = self.progress.has(Progress::EOF);
+        let before = self.before();
         let result = self.progress.event(&mut self.receiver, storage, Duration::ZERO);
-        self.tell(ends, &result, tell);
+        self.tell(before, &result, tell);
         result
     }
 
@@ -171,15 +172,30 @@ impl Reading {
         storage: &'a mut Storage,
         tell: impl FnMut(Fact),
     ) -> Result<Option<Event<'a>>, ProtocolError> {
-        let ends = self.progress.has(Progress::EOF);
+        let before = self.before();
         let receive = Receiver::receive_piece;
         let result = self.progress.event_by(&mut self.receiver, storage, Duration::ZERO, false, receive);
-        self.tell(ends, &result, tell);
+        self.tell(before, &result, tell);
         result
     }
 
+    /// What is looked at before an event, for what is to be told behind it: whether the transport ends, and whether the peer is
+    /// read.
     #[inline]
-    fn tell(&mut self, ends: bool, result: &Result<Option<Event<'_>>, ProtocolError>, mut tell: impl FnMut(Fact)) {
+    fn before(&self) -> (bool, bool) {
+        (self.progress.has(Progress::EOF), !self.progress.has(Progress::LIMITED))
+    }
+
+    #[inline]
+    fn tell(
+        &mut self,
+        (ends, read): (bool, bool),
+        result: &Result<Option<Event<'_>>, ProtocolError>,
+        mut tell: impl FnMut(Fact),
+    ) {
+        if read && self.progress.has(Progress::LIMITED) {
+            self.progress.limited_until().map(Fact::Limited).into_iter().for_each(&mut tell);
+        }
         match result {
             Ok(Some(Event::Text(_) | Event::Binary(_))) => {}
             Ok(Some(event)) => self.receiver.message_fact().into_iter().chain(event.fact()).for_each(tell),
@@ -202,6 +218,24 @@ impl Reading {
         !self.progress.has_left(storage)
     }
 
+    /// Tells the time, on the clock of [`Writing::judge`], which [rates](crate::Rates) count from: before events, where there are
+    /// [any](Self::is_rated). Without, they count for nothing.
+    #[inline]
+    pub fn tell_time(&mut self, now: Duration) {
+        self.progress.tell_limiter(now);
+    }
+
+    /// Whether it is limited how much the peer may send in a time.
+    #[inline]
+    pub fn is_rated(&self) -> bool {
+        self.progress.has(Progress::RATED)
+    }
+
+    /// As [`Driver::set_rates`].
+    pub fn set_rates(&mut self, rates: Rates) {
+        self.progress.set_rates(rates);
+    }
+
     /// Bytes that have been heard, for [`Writing::judge`].
     #[inline]
     pub fn heard(&self) -> u64 {
@@ -214,7 +248,7 @@ impl Reading {
     pub fn next(&mut self, storage: &mut Storage, read: bool) -> Next {
         self.progress.enter(&self.receiver, storage);
         storage.end_turn();
-        let again = self.progress.has_input(storage);
+        let again = self.progress.has_input(storage) && !self.progress.has_any(Progress::STOPPED);
         Next { again, read: read && self.progress.reads(&self.receiver, storage), ..Next::default() }
     }
 
@@ -241,6 +275,8 @@ pub struct Writing {
     sender: Sender,
     progress: Progress,
     heard: u64,
+    /// Until then the reading half does not read, for the peer has sent too much.
+    limited: Option<Duration>,
 }
 
 impl Writing {
@@ -259,7 +295,10 @@ impl Writing {
     /// The reading half has found something.
     pub fn handle_fact(&mut self, fact: Fact) {
         self.progress.set(Progress::TIMED, false);
-        self.sender.handle_fact(fact);
+        match fact {
+            Fact::Limited(until) => self.limited = Some(until),
+            fact => self.sender.handle_fact(fact),
+        }
     }
 
     /// Tells the time, on a monotonic clock of the caller's. By then the reading half has [heard](Reading::heard) so many bytes,
@@ -269,9 +308,18 @@ impl Writing {
     /// A deadline that ends the connection; the reading half is to [end](Reading::end).
     pub fn judge(&mut self, heard: u64, now: Duration) -> Result<(), ProtocolError> {
         self.heard = heard;
+        if self.is_limited(now) {
+            return Ok(());
+        }
         let result = self.sender.handle_timeout(now, heard);
         self.progress.judged(self.sender.state() == State::Open, result.err());
         result
+    }
+
+    /// Whether the peer is not read for a while, and the connection goes on.
+    fn is_limited(&mut self, now: Duration) -> bool {
+        self.limited = self.limited.filter(|until| *until > now);
+        self.limited.is_some() && self.sender.state() == State::Open
     }
 
     /// Bytes that the reading half had heard when the time was last judged.
@@ -326,6 +374,9 @@ impl Writing {
     pub fn next(&mut self, now: Duration) -> Next {
         let wants = self.sender.wants();
         let mut next = Next { read: wants.read, ..self.progress.next_out(wants) };
+        if self.is_limited(now) {
+            next.deadline = self.limited;
+        }
         self.progress.end_transport(&self.sender, wants.transport, now, &mut next);
         next
     }

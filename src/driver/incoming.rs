@@ -19,6 +19,10 @@ pub(super) trait Incoming {
     fn missing(&self, input: &[u8]) -> usize;
     fn wants_read(&self) -> bool;
     fn is_open(&self) -> bool;
+    /// Whether the opening handshake is under way.
+    fn is_opening(&self) -> bool;
+    /// Ends the connection, for the peer has broken a rule of the driver's.
+    fn fail(&mut self, error: ProtocolError);
     /// Whether the closing handshake has begun, or the end has come.
     fn is_closing(&self) -> bool;
     fn is_compressed(&self) -> bool;
@@ -67,6 +71,14 @@ impl Incoming for Connection {
     #[inline]
     fn is_open(&self) -> bool {
         self.state() == State::Open
+    }
+
+    fn is_opening(&self) -> bool {
+        self.state() == State::Connecting
+    }
+
+    fn fail(&mut self, error: ProtocolError) {
+        self.break_off(error);
     }
 
     fn is_closing(&self) -> bool {
@@ -140,6 +152,15 @@ impl Incoming for Receiver {
     #[inline]
     fn is_open(&self) -> bool {
         true
+    }
+
+    fn is_opening(&self) -> bool {
+        false
+    }
+
+    fn fail(&mut self, _: ProtocolError) {
+        // The sending half is told.
+        self.end();
     }
 
     fn is_closing(&self) -> bool {

@@ -7,6 +7,8 @@ mod attempts;
 mod error;
 mod halves;
 mod incoming;
+mod judging;
+mod limiter;
 mod messages;
 mod next;
 mod progress;
@@ -21,6 +23,7 @@ mod writing;
 use crate::connection::Connection;
 use crate::event::Event;
 use crate::message::Message;
+use crate::rates::Rates;
 use crate::send::outgoing::Outgoing;
 use crate::send::sender::Sender;
 use crate::send::through::Through;
@@ -102,7 +105,12 @@ pub struct Driver {
 impl Driver {
     /// Drives a connection of either role, from any point of it on.
     pub fn new(connection: Connection) -> Self {
-        Self { connection, progress: Progress::default() }
+        let mut progress = Progress::default();
+        let rates = connection.receiver().config().rates;
+        if !rates.is_off() {
+            progress.set_rates(rates);
+        }
+        Self { connection, progress }
     }
 
     /// The connection, to send, to close, or to answer a request.
@@ -296,6 +304,12 @@ impl Driver {
     /// Goes on reading.
     pub fn release(&mut self) {
         self.progress.set(Progress::HELD, false);
+    }
+
+    /// Changes how much the peer may send in a time, which [`Config::rates`](crate::Config::rates) say at first; what it owes it still
+    /// does.
+    pub fn set_rates(&mut self, rates: Rates) {
+        self.progress.set_rates(rates);
     }
 
     /// Whether it is [held](Self::hold).

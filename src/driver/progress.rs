@@ -1,6 +1,8 @@
 //! What a driver knows besides its connection: small while all goes well.
 
 use super::Answers;
+use super::limiter::Limiter;
+use crate::rates::Rates;
 use crate::send::sender::Sender;
 use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
@@ -10,7 +12,7 @@ use core::time::Duration;
 pub(crate) struct Progress {
     /// When something was last read, in milliseconds of the caller's clock, which wrap.
     heard: u32,
-    flags: u16,
+    flags: u32,
     rare: Option<Box<Rare>>,
 }
 
@@ -26,65 +28,112 @@ pub(super) struct Rare {
     pub(super) answers: Answers,
     /// When the end of the transport, or the end of a pause, is not waited for any longer.
     pub(super) linger: Option<Duration>,
+    /// What the peer may still send, if that is limited.
+    pub(super) limiter: Option<Limiter>,
 }
 
 /// Facts, a bit each.
 impl Progress {
     /// The outbox is the loop's.
-    pub(super) const LENT: u16 = 1;
+    pub(super) const LENT: u32 = 1;
     /// The connection was open when it was told the time, and nothing but messages has come since.
-    pub(super) const TIMED: u16 = 2;
+    pub(super) const TIMED: u32 = 2;
     /// The transport's write side was shut down.
-    pub(super) const SHUT: u16 = 4;
+    pub(super) const SHUT: u32 = 4;
     /// The application has stopped reading.
-    pub(super) const PAUSED: u16 = 8;
+    pub(super) const PAUSED: u32 = 8;
     /// Reading waits for answers to go out.
-    pub(super) const WAITS: u16 = 16;
+    pub(super) const WAITS: u32 = 16;
     /// The transport has ended, which the connection has not been told.
-    pub(super) const EOF: u16 = 32;
+    pub(super) const EOF: u32 = 32;
     /// Something was read that the connection has not been told the time of.
-    pub(super) const HEARD: u16 = 64;
+    pub(super) const HEARD: u32 = 64;
     /// What is left of the input has been waited for once.
-    pub(super) const WAITED: u16 = 128;
+    pub(super) const WAITED: u32 = 128;
     /// The transport holds bytes back that it was given.
-    pub(super) const HELD_BACK: u16 = 256;
+    pub(super) const HELD_BACK: u32 = 256;
     /// Nothing can be written any more.
-    pub(super) const BROKEN: u16 = 512;
+    pub(super) const BROKEN: u32 = 512;
     /// The connection may have events though all input is taken.
-    pub(super) const OWED: u16 = 1024;
+    pub(super) const OWED: u32 = 1024;
     /// The peer is not there any more.
-    pub(super) const DEAD: u16 = 2048;
+    pub(super) const DEAD: u32 = 2048;
     /// The storage is this connection's, until it leaves.
-    pub(super) const HERE: u16 = 4096;
+    pub(super) const HERE: u32 = 4096;
     /// Who has taken its events has to catch up before there are more.
-    pub(super) const HELD: u16 = 8192;
+    pub(super) const HELD: u32 = 8192;
     /// The peer has hung up.
-    pub(super) const HUNG_UP: u16 = 16384;
+    pub(super) const HUNG_UP: u32 = 16384;
     /// The deadline has been told since the time was.
-    pub(super) const ARMED: u16 = 32768;
+    pub(super) const ARMED: u32 = 32768;
+
+    /// What the peer may send is limited, so that every event is looked at.
+    pub(super) const RATED: u32 = 1 << 16;
+    /// The peer has sent more than it may, and is not read for a while.
+    pub(super) const LIMITED: u32 = 1 << 17;
 
     /// While there is any of these, no event of the input comes.
-    pub(super) const STOPPED: u16 = Self::PAUSED | Self::WAITS | Self::HELD;
+    pub(super) const STOPPED: u32 = Self::PAUSED | Self::WAITS | Self::HELD | Self::LIMITED;
 
     #[inline]
-    pub(super) fn flags(&self) -> u16 {
+    pub(super) fn flags(&self) -> u32 {
         self.flags
     }
 
     #[inline]
-    pub(super) fn has(&self, flag: u16) -> bool {
+    pub(super) fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
     }
 
     /// Whether it has any of these.
     #[inline]
-    pub(super) fn has_any(&self, flags: u16) -> bool {
+    pub(super) fn has_any(&self, flags: u32) -> bool {
         self.flags & flags != 0
     }
 
     #[inline]
-    pub(super) fn set(&mut self, flag: u16, value: bool) {
+    pub(super) fn set(&mut self, flag: u32, value: bool) {
         if value { self.flags |= flag } else { self.flags &= !flag }
+    }
+
+    /// What the peer may send from now on.
+    pub(super) fn set_rates(&mut self, rates: Rates) {
+        self.set(Self::RATED, !rates.is_off());
+        self.set(Self::LIMITED, false);
+        if rates.is_off() {
+            if let Some(rare) = &mut self.rare {
+                rare.limiter = None;
+            }
+            return;
+        }
+        match &mut self.rare_mut().limiter {
+            Some(limiter) => limiter.set(rates),
+            limiter => *limiter = Some(Limiter::new(rates)),
+        }
+    }
+
+    /// The limit of what the peer may send, if there is one.
+    #[inline]
+    pub(super) fn limiter(&mut self) -> Option<&mut Limiter> {
+        match self.has(Self::RATED) {
+            true => self.rare.as_mut()?.limiter.as_mut(),
+            false => None,
+        }
+    }
+
+    /// Tells the time to the limit of what the peer may send, which may end a wait.
+    #[inline]
+    pub(super) fn tell_limiter(&mut self, now: Duration) {
+        let Some(limiter) = self.limiter() else { return };
+        if limiter.tell(now) {
+            self.set(Self::LIMITED, false);
+        }
+    }
+
+    /// When a peer that has sent too much is read again.
+    pub(super) fn limited_until(&self) -> Option<Duration> {
+        let limiter = self.rare().and_then(|rare| rare.limiter.as_ref());
+        limiter.filter(|_| self.has(Self::LIMITED)).map(Limiter::ready_at)
     }
 
     pub(super) fn resume(&mut self) {
@@ -137,8 +186,9 @@ impl Progress {
 
     /// What each half knows on: what is of reading, and what is of writing.
     pub(super) fn split(self) -> (Self, Self) {
-        const WRITING: u16 = Progress::LENT | Progress::SHUT | Progress::HELD_BACK | Progress::BROKEN | Progress::DEAD;
-        const READING: u16 = Progress::EOF | Progress::WAITED | Progress::OWED | Progress::HERE;
+        const WRITING: u32 = Progress::LENT | Progress::SHUT | Progress::HELD_BACK | Progress::BROKEN | Progress::DEAD;
+        const READING: u32 =
+            Progress::EOF | Progress::WAITED | Progress::OWED | Progress::HERE | Progress::RATED | Progress::LIMITED;
         let writing = Self { flags: self.flags & WRITING, ..Self::default() };
         (Self { flags: self.flags & READING, ..self }, writing)
     }
@@ -149,7 +199,13 @@ impl Progress {
         let waits = self.has(Self::WAITS);
         let Some(rare) = &mut self.rare else { return };
         rare.answers.add(sender, 0);
-        if !waits && rare.answers.is_empty() && rare.kept.is_empty() && rare.tail == 0 && rare.linger.is_none() {
+        if !waits
+            && rare.limiter.is_none()
+            && rare.answers.is_empty()
+            && rare.kept.is_empty()
+            && rare.tail == 0
+            && rare.linger.is_none()
+        {
             self.rare = None;
         }
     }

@@ -5,6 +5,7 @@ use super::messages::Messages;
 use super::{Progress, Storage, Turn, work};
 use crate::connection::Connection;
 use crate::event::Event;
+use crate::rates::Excess;
 use crate::wire::error::ProtocolError;
 use alloc::borrow::Cow;
 use core::mem;
@@ -20,9 +21,16 @@ impl Progress {
     pub(super) fn space<'a>(&mut self, connection: &'a mut impl Incoming, storage: &'a mut Storage) -> &'a mut [u8] {
         self.enter(connection, storage);
         storage.is_tail = storage.len() == 0 && connection.tail().is_some();
-        match storage.is_tail {
+        let space = match storage.is_tail {
             true => connection.tail().unwrap_or_default(),
             false => storage.space(),
+        };
+        match self.limiter() {
+            None => space,
+            Some(limiter) => {
+                let most = limiter.space().min(space.len());
+                &mut space[..most]
+            }
         }
     }
 
@@ -140,7 +148,7 @@ impl Progress {
     /// Whether there is input to decode, and nothing else to mind.
     #[inline]
     fn goes_on(&self, connection: &impl Incoming, storage: &Storage) -> bool {
-        self.flags() & (Self::HERE | Self::STOPPED | Self::OWED) == Self::HERE
+        self.flags() & (Self::HERE | Self::STOPPED | Self::OWED | Self::RATED) == Self::HERE
             && !storage.is_special
             && storage.at < storage.end
             && storage.work <= work::MOST
@@ -270,6 +278,7 @@ impl Progress {
         receive: impl FnOnce(&mut C, &mut &'a mut [u8]) -> Result<Option<Event<'a>>, E>,
     ) -> Result<Option<Event<'a>>, E> {
         self.enter(connection, storage);
+        self.tell_limiter(now);
         storage.must_write |= connection.queued() > storage.stop_at;
         if self.has_any(Self::STOPPED) || storage.must_write || storage.work > work::MOST {
             return Ok(self.stopped(connection, storage, now)?);
@@ -278,7 +287,8 @@ impl Progress {
             let len = mem::take(&mut storage.tail);
             storage.work += work::EVENT + len;
             let result = connection.receive_tail(len);
-            if !matches!(result, Ok(None)) {
+            let result = self.limit(connection, (0, len), result);
+            if !matches!(result, Ok(None)) || self.has(Self::LIMITED) {
                 self.set(Self::TIMED, self.has(Self::TIMED) && result.is_ok());
                 return Ok(result?);
             }
@@ -304,9 +314,13 @@ impl Progress {
         let end = storage.at + work::portion(connection, storage.end - storage.at);
         let mut input = &mut input[storage.at..end];
         let frames = connection.frames();
-        let result = receive(connection, &mut input);
+        let is_opening = self.has(Self::RATED) && connection.is_opening();
+        let mut result = receive(connection, &mut input);
         let at = end - input.len();
         let taken = at - mem::replace(&mut storage.at, at);
+        if self.has(Self::RATED) && !is_opening {
+            result = self.limit(connection, (connection.frames() - frames, taken), result);
+        }
         storage.work += taken + work::EVENT;
         match &result {
             Ok(Some(
@@ -331,6 +345,30 @@ impl Progress {
                 return Ok(self.dry(connection, storage.asked, &mut storage.idle, now)?);
             }
             Err(_) => self.set(Self::TIMED, false),
+        }
+        result
+    }
+
+    /// Counts so many frames and bytes against what the peer may send: what then becomes of what they made.
+    #[cold]
+    fn limit<'a, E: From<ProtocolError>>(
+        &mut self,
+        connection: &mut impl Incoming,
+        (frames, bytes): (u64, usize),
+        result: Result<Option<Event<'a>>, E>,
+    ) -> Result<Option<Event<'a>>, E> {
+        let Some(limiter) = self.limiter() else { return result };
+        let fits = limiter.charge(frames, bytes);
+        match limiter.excess {
+            Excess::Close if fits || result.is_err() => {}
+            Excess::Close => {
+                connection.fail(ProtocolError::RateExceeded);
+                return Err(ProtocolError::RateExceeded.into());
+            }
+            Excess::Wait => {
+                let waits = !limiter.is_ready();
+                self.set(Self::LIMITED, waits);
+            }
         }
         result
     }
@@ -367,97 +405,6 @@ impl Progress {
         let missing = connection.missing(storage.input());
         storage.cut = missing > 0 && storage.can_wait_for(storage.len() + missing);
         storage.cut
-    }
-
-    /// No event of the input comes in this turn, or at all for now.
-    #[cold]
-    fn stopped(
-        &mut self,
-        connection: &mut impl Incoming,
-        storage: &mut Storage,
-        now: Duration,
-    ) -> Result<Option<Event<'static>>, ProtocolError> {
-        if self.has(Self::PAUSED) {
-            return self.end_of_pause(connection, storage, now);
-        }
-        // A peer that takes nothing is given up. One that is not read cannot answer a ping, but nobody waits for ever for its end.
-        let counts = if self.has(Self::HELD) { connection.is_closing() } else { self.has(Self::WAITS) };
-        match counts && !storage.must_write {
-            true => self.judge(connection, now),
-            false => Ok(None),
-        }
-    }
-
-    /// A peer that has hung up is waited for as long as a closing handshake may take; then what it has left is dropped.
-    fn end_of_pause(
-        &mut self,
-        connection: &mut impl Incoming,
-        storage: &mut Storage,
-        now: Duration,
-    ) -> Result<Option<Event<'static>>, ProtocolError> {
-        let until = self.rare().and_then(|rare| rare.linger).filter(|_| self.has(Self::HUNG_UP));
-        if until.is_none_or(|until| until > now) {
-            return Ok(None);
-        }
-        self.take_kept();
-        storage.abandon();
-        self.resume();
-        self.set(Self::TIMED, false);
-        connection.receive_eof()
-    }
-
-    /// All input is taken: judges the end of the transport, and the time.
-    #[inline]
-    fn dry(
-        &mut self,
-        connection: &mut impl Incoming,
-        asked: bool,
-        idle: &mut bool,
-        now: Duration,
-    ) -> Result<Option<Event<'static>>, ProtocolError> {
-        // Messages bring no deadline nearer.
-        let idle = mem::take(idle);
-        if !idle && self.has(Self::TIMED) && !self.has(Self::EOF) {
-            return Ok(None);
-        }
-        if self.has(Self::EOF) {
-            self.set(Self::EOF, false);
-            self.set(Self::TIMED, false);
-            return connection.receive_eof();
-        }
-        // What is to be read first is read first.
-        match asked || idle || !connection.wants_read() {
-            true => self.judge(connection, now),
-            false => Ok(None),
-        }
-    }
-
-    #[inline(never)]
-    pub(super) fn judge(
-        &mut self,
-        connection: &mut impl Incoming,
-        now: Duration,
-    ) -> Result<Option<Event<'static>>, ProtocolError> {
-        // A closing handshake begins after all that was heard before.
-        let result = match self.take_heard(now).filter(|_| connection.is_open()) {
-            Some(heard) => connection.handle_timeout(heard),
-            None => Ok(None),
-        };
-        let result = match result {
-            Ok(None) => connection.handle_timeout(now),
-            told => told,
-        };
-        self.judged(connection.is_open(), result.as_ref().err().copied());
-        result
-    }
-
-    /// The connection was told the time, and is open then, or was ended by it.
-    pub(super) fn judged(&mut self, open: bool, ended: Option<ProtocolError>) {
-        self.set(Self::TIMED, open);
-        self.set(Self::ARMED, false);
-        // A peer that is silent is not waited for.
-        let dead = matches!(ended, Some(ProtocolError::PongTimeout | ProtocolError::IdleTimeout));
-        self.set(Self::DEAD, self.has(Self::DEAD) || dead);
     }
 }
 

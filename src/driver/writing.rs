@@ -96,7 +96,9 @@ impl Progress {
 
     #[inline]
     pub(super) fn is_settled(&self, connection: &Connection, storage: &Storage) -> bool {
-        !self.has_any(Self::STOPPED) && !self.has_left(storage) && self.is_settled_out(connection.sender())
+        !self.has_any(Self::STOPPED | Self::RATED)
+            && !self.has_left(storage)
+            && self.is_settled_out(connection.sender())
     }
 
     /// The part of it that is of writing, time and the end.
@@ -126,6 +128,7 @@ impl Progress {
         if self.has(Self::PAUSED) && !matches!(connection.state(), State::Connecting | State::Open) {
             self.resume();
         }
+        self.tell_limiter(now);
         let wants = connection.wants();
         let mut next = Next {
             again: !self.has_any(Self::STOPPED) && (self.has(Self::EOF) || wants.read && self.has_input(storage)),
@@ -134,6 +137,10 @@ impl Progress {
         };
         if self.has_any(Self::PAUSED | Self::HELD) {
             next.deadline = self.deadline_unread(connection, now, next.deadline);
+        } else if let Some(until) = self.limited_until() {
+            // As above, but that it is read again.
+            let own = next.deadline.filter(|_| connection.is_closing());
+            next.deadline = Some(own.map_or(until, |own| own.min(until)));
         }
         self.end_transport(connection.sender(), wants.transport, now, &mut next);
         next

@@ -95,6 +95,10 @@ pub enum ProtocolError {
     /// A message that had begun did not come whole in the time of [`Keepalive::message`](crate::Keepalive::message).
     #[error("message not finished in time")]
     MessageTimeout,
+    /// The peer sends more than [`Config::rates`](crate::Config::rates) allow, which are to be kept by
+    /// [`Excess::Close`](crate::Excess::Close).
+    #[error("more sent than the rate allows")]
+    RateExceeded,
     /// The peer did not finish the closing handshake in time.
     #[error("closing handshake not finished in time")]
     CloseTimeout,
@@ -112,7 +116,7 @@ impl ProtocolError {
         match self {
             Self::InvalidUtf8 | Self::CorruptDeflate => Some(Code::INVALID_PAYLOAD),
             Self::FrameTooLong { .. } | Self::MessageTooLong { .. } => Some(Code::TOO_BIG),
-            Self::TooManyFragments { .. } | Self::MessageTimeout => Some(Code::POLICY),
+            Self::TooManyFragments { .. } | Self::MessageTimeout | Self::RateExceeded => Some(Code::POLICY),
             Self::PongTimeout => Some(Code::INTERNAL_ERROR),
             Self::IdleTimeout => Some(Code::AWAY),
             Self::UnexpectedEof | Self::CloseTimeout | Self::Handshake(_) => None,

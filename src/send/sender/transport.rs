@@ -37,6 +37,8 @@ impl Sender {
                 }
             }
             Fact::MessageBegun => self.timer.handle_message(true),
+            // Of no more concern to who keeps no loop.
+            Fact::Limited(_) => {}
             Fact::MessageEnded => self.timer.handle_message(false),
             Fact::Failed(code) => self.fail(code),
             Fact::Eof => {
