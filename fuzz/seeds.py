@@ -208,6 +208,22 @@ RESPONSES = {
 }
 
 
+PROXIES = {
+    "tcp4": b"PROXY TCP4 192.0.2.7 10.0.0.1 4000 443\r\n",
+    "tcp6": b"PROXY TCP6 2001:db8::7 ::1 4000 443\r\n",
+    "unknown": b"PROXY UNKNOWN\r\n",
+    "second": b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes([192, 0, 2, 7, 10, 0, 0, 1, 15, 160, 1, 187]),
+    "local": b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    "tls": b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x14" + bytes([192, 0, 2, 7, 10, 0, 0, 1, 15, 160, 1, 187, 32, 0, 5, 1, 0, 0, 0, 0]),
+    "fields": b"for=192.0.2.7;proto=https, for=10.0.0.2" + b"6.6.6.6, 192.0.2.7, 10.0.0.2" + b"https",
+}
+
+
+def write_proxies():
+    for name, data in PROXIES.items():
+        write("proxy_header", name, b"\5" + data)
+
+
 def write_responses():
     for name, head in RESPONSES.items():
         ways = 7 if "deflate" in name else 1
@@ -312,6 +328,7 @@ if __name__ == "__main__":
         write_streams,
         write_headers,
         write_requests,
+        write_proxies,
         write_responses,
         write_extensions,
         write_compressed,

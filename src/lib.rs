@@ -6,6 +6,8 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "addresses")]
+pub mod addresses;
 mod config;
 mod connection;
 mod counters;

@@ -218,7 +218,7 @@ impl Side {
                 assert!(gone(self) || gone(peer), "nobody has left");
             }
             Some(Err(ProtocolError::CloseTimeout)) => assert!(!self.codes.is_empty()),
-            Some(Err(ProtocolError::PongTimeout | ProtocolError::IdleTimeout)) => {}
+            Some(Err(ProtocolError::PongTimeout | ProtocolError::IdleTimeout | ProtocolError::MessageTimeout)) => {}
             Some(Err(ProtocolError::Handshake(HandshakeError::Timeout))) => {}
             Some(Err(error)) => panic!("{error}"),
         }
@@ -242,11 +242,12 @@ fn a_config(random: &mut Random, most: usize, fragments: u32, compressed: bool) 
         handshake: seconds(random, 10),
         ping: seconds(random, 30),
         pong: seconds(random, 20),
-        message: seconds(random, 60).filter(|_| random.percent(10)),
         idle: seconds(random, 60).filter(|_| random.percent(10)),
         close: seconds(random, 10),
         ..Keepalive::default()
     };
+    // Of what is random already, so that the runs stay as they were.
+    config.keepalive.message = config.keepalive.idle.or(config.keepalive.ping.filter(|ping| ping.as_secs() % 5 == 4));
     config.check_utf8 = random.percent(80);
     if compressed {
         compress(random, &mut config);
@@ -612,6 +613,7 @@ fn run(usual: u64, compressed: bool) {
             "UnexpectedEof",
             "PongTimeout",
             "IdleTimeout",
+            "MessageTimeout",
             "CloseTimeout",
             "Handshake(UnexpectedEof)",
         ] {

@@ -10,6 +10,7 @@ pub mod heads;
 pub mod inflate;
 pub mod messages;
 pub mod pair;
+pub mod proxies;
 pub mod relay;
 pub mod settings;
 pub mod stream;

@@ -5,7 +5,7 @@ mod opening;
 mod receiving;
 mod sending;
 
-use crate::config::{Keepalive, Limits, Negotiated, Outbound, SharedConfig};
+use crate::config::{Config, Keepalive, Limits, Negotiated, Outbound, SharedConfig};
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::handshake::{self, ClientHandshake, ClientRequest, HeadReader};
@@ -218,6 +218,11 @@ impl Connection {
     /// Which end of the connection this is.
     pub fn role(&self) -> Role {
         self.receiver.role()
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        self.receiver.config()
     }
 
     /// What the opening handshake agreed on.

@@ -275,6 +275,10 @@ pub enum HandshakeError {
     /// The origin is not one that [`Origins`](crate::Origins) allows (§10.2).
     #[error("origin not allowed")]
     Origin,
+    /// What trusted proxies say of the client (`Forwarded`, `X-Forwarded-For`, `X-Forwarded-Proto`) cannot be read, or contradicts
+    /// itself.
+    #[error("forwarding headers that contradict each other, or cannot be read")]
+    Forwarded,
     /// The response's `Upgrade` or `Connection` does not say that it switched to WebSocket (§4.1).
     #[error("response does not upgrade to WebSocket")]
     Upgrade,
@@ -333,7 +337,13 @@ impl HandshakeError {
     /// read it.
     pub const fn status(&self) -> Option<u16> {
         match self {
-            Self::Malformed | Self::Body | Self::Host | Self::Key | Self::Subprotocol | Self::Extensions => Some(400),
+            Self::Malformed
+            | Self::Body
+            | Self::Host
+            | Self::Key
+            | Self::Subprotocol
+            | Self::Extensions
+            | Self::Forwarded => Some(400),
             Self::Origin => Some(403),
             Self::Method => Some(405),
             Self::Timeout => Some(408),
