@@ -27,7 +27,7 @@ fn main() -> Result<(), AnyError> {
 async fn serve() -> Result<(), AnyError> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?.port());
-    tokio::spawn(Server::new().serve(listener, |mut socket, _| async move {
+    tokio::spawn(Server::new().serve(listener, |mut socket, _, _| async move {
         while let Some(message) = socket.recv().await? {
             socket.feed(message).await?;
         }

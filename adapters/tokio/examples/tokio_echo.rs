@@ -121,10 +121,10 @@ async fn serve(options: Options) -> Result<(), AnyError> {
     for listener in &listeners {
         println!("listening on {}", listener.local_addr()?);
     }
-    let mut server = Server::new().config(options.config).answer(|request, _| {
+    let mut server = Server::new().config(options.config).answer(async |request, _| {
         // A bad request for a WebSocket is accepted too, and then refused with the status that fits.
         if request.is_upgrade() {
-            Ok(request.accept_first_subprotocol())
+            Ok((request.accept_first_subprotocol(), ()))
         } else {
             Err(Reject::new(200).header("Content-Type", "text/plain").body("An echo server for WebSockets.\n"))
         }
@@ -132,11 +132,11 @@ async fn serve(options: Options) -> Result<(), AnyError> {
     if let Some(tls) = options.tls {
         server = server.tls(tls);
     }
-    server.serve_all(listeners, echo).await;
+    server.serve(listeners, echo).await;
     Ok(())
 }
 
-async fn echo(mut socket: WebSocket<NetStream>, peer: Peer) -> Result<(), Error> {
+async fn echo(mut socket: WebSocket<NetStream>, peer: Peer, (): ()) -> Result<(), Error> {
     let ended = socket.recv_each(|message, replies| replies.feed(message)).await;
-    ended.inspect_err(|error| eprintln!("{}: {error}", peer.address))
+    ended.inspect_err(|error| eprintln!("{peer}: {error}"))
 }

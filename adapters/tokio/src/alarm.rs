@@ -1,8 +1,9 @@
 //! Who is woken when the transport takes bytes again, a deadline passes, or somebody asks for the end.
 
+use sockless::{Code, SendError, close};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
 
 /// The waker that the writing side of a connection waits with: it wakes the task that reads and those that write, be
@@ -11,7 +12,10 @@ use std::task::{Wake, Waker};
 pub(crate) struct Alarm {
     /// It rang since anybody looked.
     rang: AtomicBool,
-    go_away: AtomicBool,
+    /// What is to be said at the end that somebody has asked for; the first to ask is heard.
+    asked: OnceLock<Box<(Code, String)>>,
+    /// And that nobody waits for the peer any longer.
+    cut_off: AtomicBool,
     reader: Mutex<Option<Waker>>,
     /// Who writes to a whole connection, one at a time.
     writer: Mutex<Option<Waker>>,
@@ -113,13 +117,19 @@ impl Alarm {
     }
 
     /// Asks for the end of the connection.
-    pub(crate) fn go_away(self: &Arc<Self>) {
-        self.go_away.store(true, Ordering::Release);
-        self.wake_by_ref();
+    fn ask(self: &Arc<Self>, code: Code, reason: &str) {
+        if self.asked.set(Box::new((code, reason.into()))).is_ok() {
+            self.wake_by_ref();
+        }
     }
 
-    pub(crate) fn must_go_away(&self) -> bool {
-        self.go_away.load(Ordering::Acquire)
+    /// What is to be said at the end that somebody has asked for.
+    pub(crate) fn asked(&self) -> Option<(Code, &str)> {
+        self.asked.get().map(|asked| (asked.0, &*asked.1))
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::Acquire)
     }
 }
 
@@ -152,9 +162,27 @@ impl Wake for Alarm {
 pub struct Closer(pub(crate) Arc<Alarm>);
 
 impl Closer {
-    /// Asks the connection to close with 1001 (going away). It does so as soon as whoever drives it is polled.
+    /// Asks the connection to close with this code, such as 4003, and a reason of at most 123 bytes, behind all that was sent
+    /// on it before. It does so as soon as whoever drives it is polled. The first to ask is heard.
+    ///
+    /// # Errors
+    /// [`CloseCode`](SendError::CloseCode) or [`LongControl`](SendError::LongControl) for what cannot be said.
+    pub fn close(&self, code: impl Into<Code>, reason: &str) -> Result<(), SendError> {
+        let code = code.into();
+        close::payload(code, reason)?;
+        self.0.ask(code, reason);
+        Ok(())
+    }
+
+    /// The same with 1001 (going away).
     pub fn go_away(&self) {
-        self.0.go_away();
+        self.0.ask(Code::AWAY, "");
+    }
+
+    /// Has nobody wait for the peer any longer.
+    pub(crate) fn cut_off(&self) {
+        self.0.cut_off.store(true, Ordering::Release);
+        self.0.wake_by_ref();
     }
 }
 

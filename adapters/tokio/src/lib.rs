@@ -9,23 +9,28 @@ mod buffer;
 mod client;
 mod dial;
 mod drive;
+mod failure;
 mod gather;
 mod halves;
 mod handshakes;
+mod home;
 mod hub;
 #[cfg(feature = "hyper")]
 mod hyper;
 mod kept;
 mod listen;
+mod listener;
 mod message;
 #[cfg(feature = "nats")]
 mod nats;
+mod open;
 mod opening;
 mod proxy;
 mod reading;
 mod reconnect;
 mod relay;
 mod replies;
+mod route;
 mod serve;
 mod server;
 mod stream;
@@ -42,29 +47,34 @@ pub use alarm::Closer;
 pub use backoff::Backoff;
 pub use bytestring::ByteString;
 pub use client::{Client, connect};
+pub use failure::Failure;
 pub use halves::{Halves, Receiver, Sender, Sent};
 pub use hub::{Bounds, Delivery, Hub, HubCounts, Member, Slow};
 #[cfg(feature = "hyper")]
 pub use hyper::{Refusal, Upgraded, Upgrading, WebSocketUpgrade};
 pub use listen::listen;
+pub use listener::{Listener, Listeners};
 pub use message::{Event, Message, Piece};
 #[cfg(feature = "nats")]
 pub use nats::NatsError;
+pub use open::{Open, Peer, Report, Tracked};
 pub use proxy::Proxy;
 pub use reconnect::{Change, Reconnecting, Unsent};
 pub use relay::relay;
 pub use replies::Replies;
-pub use serve::{Open, Peer, Server};
+pub use route::Route;
+pub use serve::Server;
 pub use server::{Incoming, accept, accept_with};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
 pub use sockless::driver::{ConnectError, Error, ProxyError};
+pub use sockless::handshake::RouteError;
 pub use sockless::{
-    Accept, Answer, ClientRequest, Close, Code, Config, Kind, Limits, Prepared, ProtocolError, Reject, Request,
+    Accept, Answer, ClientRequest, Close, Code, Config, Drain, Kind, Limits, Prepared, ProtocolError, Reject, Request,
     Response, SendError, State,
 };
 #[cfg(feature = "tls")]
-pub use sockless_tls::{Roots, Tls, TlsError, rustls};
+pub use sockless_tls::{Identity, Roots, Tls, TlsError, rustls};
 pub use stream::NetStream;
 pub use websocket::{Closing, Flush, WebSocket};
 pub use writer::Writer;

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, lookup_host};
 const FREE_PORTS: usize = 16;
 
 /// Listens at all addresses of a name that are this machine's, such as both of `localhost:9001`, for
-/// [`Server::serve_all`](crate::Server::serve_all). Of port 0, all have the one that is found free.
+/// [`Server::serve`](crate::Server::serve). Of port 0, all have the one that is found free.
 ///
 /// # Errors
 /// A name that is not found, or of which no address can be used; an address that is in use, or may not be used.

@@ -1,5 +1,6 @@
 //! The reading side: what was received and is not told, whose turn it is, and the end.
 
+use crate::home::{Home, Homing};
 use crate::kept::Kept;
 use crate::message::{Event, Told};
 use sockless::driver::Error;
@@ -55,7 +56,7 @@ pub(crate) struct Reading {
     /// How much had been sent when somebody last read, in blocks; it wraps.
     pub(crate) looked: u8,
     /// Tells of the connection.
-    life: Life,
+    life: Homing<Life>,
     /// When the application was told the message that it is at.
     pub(crate) since: Since,
 }
@@ -73,6 +74,16 @@ impl Reading {
         let mut reading = Self::default();
         reading.life.open(role);
         reading
+    }
+
+    /// That of a connection that was told of by `life`.
+    pub(crate) fn again(life: Life) -> Self {
+        Self { life: Homing::new(life), ..Self::default() }
+    }
+
+    /// Has what tells of the connection go home when this is dropped.
+    pub(crate) fn set_home(&mut self, home: Home<Life>) {
+        self.life.set_home(home);
     }
 
     pub(crate) fn close(&self) -> Option<&Close<'static>> {

@@ -1,33 +1,27 @@
-//! A server over TCP: limits, TLS, and an end in which nothing is lost.
+//! A server: its settings, its routes, and an end in which nothing is lost.
 
-use crate::alarm::Closer;
-use crate::handshakes::{Handshakes, Place};
-use crate::server::Incoming;
+mod running;
+
+use crate::failure::Failure;
+use crate::listener::Listeners;
+use crate::open::{Open, Peer, Report};
+use crate::route::{Failed, Route, Service};
 use crate::stream::NetStream;
-use crate::trace;
 use crate::websocket::WebSocket;
+use running::Running;
 use sockless::driver::Error;
-use sockless::seen::{self, Refused, Span};
-use sockless::{Accept, Reject, Request, SharedConfig};
-use std::collections::HashMap;
-use std::future::{self, poll_fn};
+use sockless::handshake::{RouteError, Routes};
+use sockless::{Accept, Drain, Reject, Request, SendError, SharedConfig};
+use std::fmt;
+use std::future;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
-use std::{fmt, io};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
-
-/// After an error of the listener, such as too many open files, it is tried again; they get fewer with time.
-const PAUSE: Duration = Duration::from_millis(100);
+use tokio::sync::Semaphore;
 
 /// A server's settings, and the part of its work that is the same in all servers.
+///
+/// A request is answered first, by [`answer`](Self::answer); then the handler has the connection, and what the answer found out.
+/// `T` is that: the request itself, unless something else is said.
 ///
 /// ```no_run
 /// use sockless_tokio::{Error, Reject, Server};
@@ -35,93 +29,82 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// # async fn run() -> std::io::Result<()> {
 /// let server = Server::new()
 ///     .connections(10_000)
-///     .answer(|request, _| match request.path() {
-///         "/chat" => Ok(request.accept_first_subprotocol()),
-///         _ => Err(Reject::new(404)),
+///     .answer(async |request, _peer| match request.cookie("user") {
+///         Some(user) => Ok((request.accept_one_of(&["chat.v2", "chat.v1"]), user.to_owned())),
+///         None => Err(Reject::new(401)),
 ///     })
+///     .on_error(|peer, failure| eprintln!("{peer:?}: {failure}"))
 ///     .shutdown(async { _ = tokio::signal::ctrl_c().await });
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:9001").await?;
-/// let left = server
-///     .serve(listener, |mut socket, _peer| async move {
+/// let report = server
+///     .serve(listener, |mut socket, _peer, user| async move {
 ///         while let Some(message) = socket.recv().await? {
-///             socket.feed(message).await?;
+///             socket.feed(format!("{user}: {}", message.as_text().unwrap_or("?"))).await?;
 ///         }
 ///         Ok::<_, Error>(())
 ///     })
 ///     .await;
-/// assert_eq!(left, 0);
+/// assert!(report.cut_off.is_empty());
 /// # Ok(())
 /// # }
 /// ```
-pub struct Server<D = future::Pending<()>> {
-    shared: Shared,
-    most: usize,
-    most_handshakes: usize,
-    admit: Option<Box<Admit>>,
-    grace: Duration,
+///
+/// # The end of a handler
+///
+/// A handler that returns `Ok` has the connection closed with 1000, behind all that it sent; one that returns an error or panics,
+/// with 1011, and [`on_error`](Self::on_error) is told. If it has parted the connection by [`split`](WebSocket::split), the half
+/// that another task still receives on closes so; halves that were both dropped just hang up.
+///
+/// # Plain HTTP
+///
+/// Requests that ask for no WebSocket come to the answer too, whose [`Reject`] may be any response: a page, a redirect, a state of
+/// health. It ends its connection, and bodies of requests are not read. A server that has more to do with HTTP is one of axum,
+/// whose routes take WebSockets by [`WebSocketUpgrade`](https://docs.rs/sockless-tokio/latest/sockless_tokio/struct.WebSocketUpgrade.html)
+/// beside all others, with keep-alive, bodies and HTTP/2.
+pub struct Server<T = Request<'static>, D = future::Pending<()>> {
+    base: Base,
+    route: Route<T>,
     shutdown: D,
 }
 
-/// A WebSocket that is open, and its places among those that are.
-type Opened = (WebSocket<NetStream>, Registered, OwnedSemaphorePermit);
-type Admit = dyn FnMut(SocketAddr) -> bool + Send;
-type Answer = dyn Fn(&Request<'_>, SocketAddr) -> Result<Accept, Reject> + Send + Sync;
-
-struct Shared {
+/// What does not depend on types of the caller's.
+struct Base {
     config: SharedConfig,
-    answer: Box<Answer>,
+    routes: Routes<Service>,
     nodelay: bool,
     #[cfg(feature = "tls")]
     tls: Option<tokio_rustls::TlsAcceptor>,
-    registry: Open,
+    open: Open,
+    most: usize,
+    most_handshakes: usize,
+    admit: Option<Box<Admit>>,
+    on_error: Option<Box<OnError>>,
+    drain: Drain,
 }
 
-/// The open connections of a [`Server`]; clones are of the same.
-#[derive(Clone, Default)]
-pub struct Open(Arc<Registry>);
-
-#[derive(Default)]
-struct Registry {
-    next: AtomicU64,
-    /// All have been asked to close.
-    going: AtomicBool,
-    closers: Mutex<HashMap<u64, Closer>>,
-}
-
-/// What a handler is told of its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Peer {
-    /// The client's address.
-    pub address: SocketAddr,
-    /// The connection's number, which no other of this server has.
-    pub id: u64,
-}
+type Admit = dyn FnMut(SocketAddr) -> bool + Send;
+type OnError = dyn Fn(Option<Peer>, &Failure) + Send + Sync;
 
 impl Server {
-    /// 10 s for connections to end when the server shuts down, as for a closing handshake.
-    pub const GRACE: Duration = Duration::from_secs(10);
-
     /// 1024 opening handshakes at once.
     pub const HANDSHAKES: usize = 1024;
 
     /// A server that accepts every good request, any number of connections, and never shuts down.
     pub fn new() -> Self {
-        Self {
-            shared: Shared {
-                config: SharedConfig::default(),
-                answer: Box::new(|request, _| Ok(request.accept())),
-                nodelay: true,
-                #[cfg(feature = "tls")]
-                tls: None,
-                registry: Open::default(),
-            },
+        let base = Base {
+            config: SharedConfig::default(),
+            routes: Routes::default(),
+            nodelay: true,
+            #[cfg(feature = "tls")]
+            tls: None,
+            open: Open::new(),
             most: Semaphore::MAX_PERMITS,
             most_handshakes: Self::HANDSHAKES,
             admit: None,
-            grace: Self::GRACE,
-            shutdown: future::pending(),
-        }
+            on_error: None,
+            drain: Drain::DEFAULT,
+        };
+        Self { base, route: Route::new(), shutdown: future::pending() }
     }
 }
 
@@ -131,29 +114,71 @@ impl Default for Server {
     }
 }
 
-impl<D> Server<D> {
+/// What is answered.
+impl<T, D> Server<T, D> {
     /// Replaces the core's settings: limits, deadlines, origins, compression.
     #[must_use]
     pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
-        self.shared.config = config.into();
+        self.base.config = config.into();
         self
     }
 
-    /// Replaces what requests are answered with; see [`accept_with`](crate::accept_with).
+    /// Replaces what requests are answered with that no [`route`](Self::route) takes: an answer made by
+    /// [`Request::accept`] and its like, and whatever the handler is to know; or another status. It may take its time, which is
+    /// that of the handshake: a database may be asked.
     #[must_use]
-    pub fn answer<A>(mut self, answer: A) -> Self
+    pub fn answer<U, A, F>(self, answer: A) -> Server<U, D>
     where
-        A: Fn(&Request<'_>, SocketAddr) -> Result<Accept, Reject> + Send + Sync + 'static,
+        A: Fn(Request<'static>, Peer) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(Accept, U), Reject>> + Send + 'static,
     {
-        self.shared.answer = Box::new(answer);
-        self
+        Server { base: self.base, route: self.route.answer(answer), shutdown: self.shutdown }
     }
 
+    /// Has another handler, and settings of their own if the [`Route`] has some, for requests at a path, such as
+    /// `/chat/{room}` or `/files/{*rest}`: [`Request::param`] gives the parts in braces. A path without them goes before one
+    /// with.
+    ///
+    /// # Errors
+    /// A path that is none, or that stands for the same requests as one before it.
+    ///
+    /// ```no_run
+    /// use sockless_tokio::{Config, Error, Listeners, Limits, Reject, Route, RouteError, Server, sockless::Origins};
+    ///
+    /// # async fn serve(listeners: Listeners) -> Result<(), RouteError> {
+    /// let limits = Limits { message: 4 << 10, ..Limits::default() };
+    /// let feed = Route::new().config(Config { limits, origins: Origins::Any, ..Config::default() });
+    /// let page = Route::new().answer(async |_, _| Err::<(_, ()), _>(Reject::page("text/html", "<h1>Hello</h1>")));
+    /// Server::new()
+    ///     .route("/chat/{room}", Route::new(), |mut socket, _, request| async move {
+    ///         socket.send(format!("This is {}.", request.param("room").unwrap_or_default())).await
+    ///     })?
+    ///     .route("/feed", feed, |mut socket, _, _| async move { socket.send("...").await })?
+    ///     .route("/", page, |_, _, ()| async { Ok::<_, Error>(()) })?
+    ///     .serve_routes(listeners)
+    ///     .await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn route<U, H, F, E>(mut self, path: &str, route: Route<U>, handle: H) -> Result<Self, RouteError>
+    where
+        U: Send + 'static,
+        H: Fn(WebSocket<NetStream>, Peer, U) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Failed>,
+    {
+        self.base.routes.add(path, Service::new(route, handle))?;
+        Ok(self)
+    }
+}
+
+/// Who may come, and what becomes of all.
+impl<T, D> Server<T, D> {
     /// Has at most so many WebSockets open at once; others wait in the listener's backlog. Those that are in their opening
     /// handshake already wait for as long as that may take, and are refused with 503.
     #[must_use]
     pub fn connections(mut self, most: usize) -> Self {
-        self.most = most.min(Semaphore::MAX_PERMITS);
+        self.base.most = most.min(Semaphore::MAX_PERMITS);
         self
     }
 
@@ -161,283 +186,100 @@ impl<D> Server<D> {
     /// had a second: then that is hung up on, unless its request has come whole.
     #[must_use]
     pub fn handshakes(mut self, most: usize) -> Self {
-        self.most_handshakes = most;
+        self.base.most_handshakes = most;
         self
     }
 
     /// Hangs up at once on clients that `admit` does not let in: for lists of addresses, and limits to their rate. If it
-    /// panics, it does not.
+    /// panics, it does not. Clients of a Unix socket have no address, and are not asked after.
     #[must_use]
     pub fn admit(mut self, admit: impl FnMut(SocketAddr) -> bool + Send + 'static) -> Self {
-        self.admit = Some(Box::new(admit));
+        self.base.admit = Some(Box::new(admit));
         self
     }
 
-    /// Speaks TLS, by settings such as those of [`Tls::server`](crate::Tls::server).
+    /// Tells of what goes wrong, and of which connection if it is one's: to log it, or to count. Without, only `tracing` knows.
+    #[must_use]
+    pub fn on_error(mut self, on_error: impl Fn(Option<Peer>, &Failure) + Send + Sync + 'static) -> Self {
+        self.base.on_error = Some(Box::new(on_error));
+        self
+    }
+
+    /// Speaks TLS over TCP, by settings such as those of [`Tls::server`](crate::Tls::server), or an
+    /// [`Identity`](crate::Identity) that may be read again.
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn tls(mut self, tls: impl Into<Arc<sockless_tls::rustls::ServerConfig>>) -> Self {
-        self.shared.tls = Some(tls.into().into());
+    pub fn tls(mut self, tls: impl Into<std::sync::Arc<sockless_tls::rustls::ServerConfig>>) -> Self {
+        self.base.tls = Some(tls.into().into());
         self
     }
 
     /// Whether TCP sends small segments at once, which is on: a message is all that there is to say.
     #[must_use]
     pub fn nodelay(mut self, nodelay: bool) -> Self {
-        self.shared.nodelay = nodelay;
+        self.base.nodelay = nodelay;
         self
     }
 
-    /// Shuts down when `signal` is done, be it a signal of the system or a message of another task.
+    /// Shuts down when `signal` is done, be it a signal of the system or a message of another task;
+    /// [`Open::shutdown`] does the same from anywhere.
     #[must_use]
-    pub fn shutdown<E: Future>(self, signal: E) -> Server<E> {
-        let Self { shared, most, most_handshakes, admit, grace, shutdown: _ } = self;
-        Server { shared, most, most_handshakes, admit, grace, shutdown: signal }
+    pub fn shutdown<E: Future>(self, signal: E) -> Server<T, E> {
+        Server { base: self.base, route: self.route, shutdown: signal }
     }
 
-    /// Replaces the time that connections have to end when the server shuts down.
+    /// Replaces what peers are told then, over what time, and how long they have.
+    ///
+    /// # Errors
+    /// [`CloseCode`](SendError::CloseCode) or [`LongControl`](SendError::LongControl) for what cannot be said.
+    pub fn drain(mut self, drain: Drain) -> Result<Self, SendError> {
+        drain.check()?;
+        self.base.drain = drain;
+        Ok(self)
+    }
+
+    /// The same, but only the time that connections have to end once all are told.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+        self.base.drain.grace = grace;
         self
     }
 
     /// The open connections, to count them and to close them from elsewhere.
     pub fn open(&self) -> Open {
-        self.shared.registry.clone()
+        self.base.open.clone()
     }
+}
 
-    /// Serves until the shutdown: has `handle` do the work of each connection, in a task of its own.
+/// Serving.
+impl<T: Send + 'static, D: Future> Server<T, D> {
+    /// Serves until the shutdown: has `handle` do the work of each connection that no [`route`](Self::route) takes, in a task of
+    /// its own.
     ///
-    /// Then nothing more is accepted, and every connection is asked to close with 1001 (going away), behind all that was
-    /// sent on it before. Handlers see that as `None` from [`recv`](WebSocket::recv). Those that have not returned when
-    /// the grace is over are dropped; gives how many.
-    pub async fn serve<H, F, E>(self, listener: TcpListener, handle: H) -> usize
+    /// Then nothing more is accepted, and every connection is asked to close as [`drain`](Self::drain) says, by default at once
+    /// and with 1001 (going away), behind all that was sent on it before. Handlers see that as `None` from
+    /// [`recv`](WebSocket::recv). Those that have not returned when the grace is over are dropped; the report says whose.
+    pub async fn serve<H, F, E>(self, listeners: impl Into<Listeners>, handle: H) -> Report
     where
-        H: Fn(WebSocket<NetStream>, Peer) -> F + Send + Sync + 'static,
+        H: Fn(WebSocket<NetStream>, Peer, T) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
-        E: fmt::Display,
-        D: Future,
+        E: Into<Failed>,
     {
-        self.serve_all(vec![listener], handle).await
-    }
-
-    /// The same for several listeners, such as those that [`listen`](crate::listen) gives.
-    pub async fn serve_all<H, F, E>(self, mut listeners: Vec<TcpListener>, handle: H) -> usize
-    where
-        H: Fn(WebSocket<NetStream>, Peer) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<(), E>> + Send + 'static,
-        E: fmt::Display,
-        D: Future,
-    {
-        let Self { mut shared, most, most_handshakes, mut admit, grace, shutdown } = self;
-        shared.note_secure();
-        let (shared, handle) = (Arc::new(shared), Arc::new(handle));
-        let (room, handshakes) = (Arc::new(Semaphore::new(most)), Handshakes::new(most_handshakes));
-        let mut tasks = JoinSet::new();
-        let mut shutdown = pin!(shutdown);
-        loop {
-            let next = next(&mut listeners, &room);
-            let (stream, address) = match or_done(next, shutdown.as_mut()).await {
-                Some(Ok(next)) => next,
-                Some(Err(error)) => {
-                    seen::not_accepted(&error);
-                    sleep(PAUSE).await;
-                    continue;
-                }
-                None => break,
-            };
-            while tasks.try_join_next().is_some() {}
-            let is_admitted =
-                |admit: &mut Box<Admit>| catch_unwind(AssertUnwindSafe(|| admit(address))).unwrap_or(false);
-            if !admit.as_mut().is_none_or(is_admitted) {
-                seen::refused(Refused::Unwanted);
-                continue;
-            }
-            let peer = Peer { address, id: shared.registry.0.next.fetch_add(1, Ordering::Relaxed) };
-            let Some(place) = or_done(handshakes.place(peer.id), shutdown.as_mut()).await else { break };
-            let (shared, handle, room) = (shared.clone(), handle.clone(), room.clone());
-            let span = Span::connection(peer.id, Some(address));
-            let own = span.clone();
-            let work = async move {
-                // Apart from the task, which lives as long as the connection and would have room for all of it.
-                match Box::pin(shared.open(stream, peer, place, room, &own)).await {
-                    Ok((socket, _registered, _permit)) => {
-                        if let Err(error) = Box::pin(handle(socket, peer)).await {
-                            seen::handler_failed(Some(&error));
-                        }
-                    }
-                    Err(error) => trace::not_opened(&error),
-                }
-            };
-            tasks.spawn(trace::within(work, span));
-        }
-        drop(listeners);
-        handshakes.end_all();
-        shared.registry.go_away();
-        let all = async { while tasks.join_next().await.is_some() {} };
-        _ = timeout(grace, all).await;
-        tasks.len()
+        let other = Service::new(self.route, handle);
+        Running::new(self.base, other).serve(listeners.into(), self.shutdown).await
     }
 }
 
-/// The next connection, once there is room for it; whoever opens first gets that.
-async fn next(listeners: &mut [TcpListener], room: &Semaphore) -> io::Result<(TcpStream, SocketAddr)> {
-    drop(room.acquire().await);
-    poll_fn(|cx| {
-        // Whoever was first is last the next time.
-        if !listeners.is_empty() {
-            listeners.rotate_left(1);
-        }
-        let ready = listeners.iter().map(|listener| listener.poll_accept(cx)).find(Poll::is_ready);
-        ready.unwrap_or(Poll::Pending)
-    })
-    .await
-}
-
-/// What `work` gives, or `None` if `done` is done before.
-async fn or_done<T>(work: impl Future<Output = T>, mut done: Pin<&mut impl Future>) -> Option<T> {
-    let mut work = pin!(work);
-    poll_fn(|cx| match done.as_mut().poll(cx) {
-        Poll::Ready(_) => Poll::Ready(None),
-        Poll::Pending => work.as_mut().poll(cx).map(Some),
-    })
-    .await
-}
-
-impl Shared {
-    /// Tells the core that connections are over TLS, if they are, unless that was said.
-    fn note_secure(&mut self) {
-        #[cfg(feature = "tls")]
-        if self.tls.is_some() && self.config.secure.is_none() {
-            self.config.to_mut().secure = Some(true);
-        }
-    }
-
-    /// Opens a WebSocket, unless the `place` of the handshake is to be another's.
-    async fn open(
-        &self,
-        stream: TcpStream,
-        peer: Peer,
-        place: Place,
-        room: Arc<Semaphore>,
-        span: &Span,
-    ) -> Result<Opened, Error> {
-        let opened = or_done(self.accept(stream, peer, &place, room, span), pin!(place.given_up())).await;
-        opened.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
-    }
-
-    async fn accept(
-        &self,
-        stream: TcpStream,
-        peer: Peer,
-        place: &Place,
-        room: Arc<Semaphore>,
-        span: &Span,
-    ) -> Result<Opened, Error> {
-        stream.set_nodelay(self.nodelay)?;
-        let stream = self.secure(stream).await?;
-        let started = Instant::now();
-        let incoming = Incoming::read(stream, self.config.clone()).await?;
-        place.set_asked(true);
-        span.path(incoming.request().path());
-        let permit = match (self.answer)(incoming.request(), peer.address) {
-            Err(reject) => Err(reject),
-            Ok(accept) => self.permit(room, started).await.map(|permit| (permit, accept)).ok_or(Reject::new(503)),
-        };
-        // What is left to do is to write the answer.
-        place.set_asked(false);
-        let (permit, accept) = match permit {
-            Ok(permit) => permit,
-            Err(reject) => return Err(incoming.reject(reject).await),
-        };
-        let answered = match incoming.answered(accept) {
-            Ok(answered) => answered,
-            Err(refused) => {
-                drop(permit);
-                return Err(refused.finish().await);
-            }
-        };
-        let socket = answered.open().await?;
-        let registered = self.registry.register(peer.id, socket.closer());
-        Ok((socket, registered, permit))
-    }
-
-    /// The place of a WebSocket that is open, if there is one before the handshake's time is over.
-    async fn permit(&self, room: Arc<Semaphore>, started: Instant) -> Option<OwnedSemaphorePermit> {
-        let permit = room.acquire_owned();
-        match self.config.keepalive.handshake {
-            Some(time) => timeout(time.saturating_sub(started.elapsed()), permit).await.ok()?.ok(),
-            None => permit.await.ok(),
-        }
-    }
-
-    #[cfg(feature = "tls")]
-    async fn secure(&self, stream: TcpStream) -> Result<NetStream, Error> {
-        let Some(tls) = &self.tls else { return Ok(NetStream::Tcp(stream)) };
-        let handshake = tls.accept(stream);
-        let stream = match self.config.keepalive.handshake {
-            Some(time) => timeout(time, handshake).await.map_err(io::Error::from)??,
-            None => handshake.await?,
-        };
-        Ok(NetStream::Tls(Box::new(stream.into())))
-    }
-
-    #[cfg(not(feature = "tls"))]
-    async fn secure(&self, stream: TcpStream) -> Result<NetStream, Error> {
-        Ok(NetStream::Tcp(stream))
+impl<D: Future> Server<Request<'static>, D> {
+    /// The same for the [`route`](Self::route)s alone: all else is answered with 404.
+    pub async fn serve_routes(self, listeners: impl Into<Listeners>) -> Report {
+        let server = self.answer(async |_, _| Err::<(_, ()), _>(Reject::new(404)));
+        server.serve(listeners, |_, _, ()| async { Ok::<_, Error>(()) }).await
     }
 }
 
-impl Open {
-    /// How many connections are open.
-    pub fn count(&self) -> usize {
-        self.closers().len()
-    }
-
-    /// Asks the connection of this number, of [`Peer::id`], to close with 1001; whether there is one.
-    pub fn close(&self, id: u64) -> bool {
-        let closer = self.closers().get(&id).cloned();
-        closer.inspect(Closer::go_away).is_some()
-    }
-
-    fn go_away(&self) {
-        self.0.going.store(true, Ordering::SeqCst);
-        let closers: Vec<_> = self.closers().values().cloned().collect();
-        closers.iter().for_each(Closer::go_away);
-    }
-
-    fn register(&self, id: u64, closer: Closer) -> Registered {
-        self.closers().insert(id, closer.clone());
-        // It may have opened just when all the others were asked to close.
-        if self.0.going.load(Ordering::SeqCst) {
-            closer.go_away();
-        }
-        Registered(self.clone(), id)
-    }
-
-    fn closers(&self) -> MutexGuard<'_, HashMap<u64, Closer>> {
-        self.0.closers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Open {
+impl<T, D> fmt::Debug for Server<T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Open").field("count", &self.count()).finish()
-    }
-}
-
-impl<D> fmt::Debug for Server<D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("most", &self.most).field("grace", &self.grace).finish_non_exhaustive()
-    }
-}
-
-/// An entry among the open connections, as long as the handler is at work.
-struct Registered(Open, u64);
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.0.closers().remove(&self.1);
+        f.debug_struct("Server").field("most", &self.base.most).field("drain", &self.base.drain).finish_non_exhaustive()
     }
 }

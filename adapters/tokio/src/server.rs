@@ -130,16 +130,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
     /// # Cancel safety
     /// As [`accept`].
     pub async fn accept_as(self, accept: Accept) -> Result<WebSocket<S>, Error> {
-        match self.answered(accept) {
+        match self.part().1.answered(accept) {
             Ok(answered) => answered.open().await,
             Err(refused) => Err(refused.finish().await),
         }
     }
 
+    /// The request, and the connection that waits for its answer.
+    pub(crate) fn part(self) -> (Request<'static>, Asked<S>) {
+        (self.request, Asked(self.opening))
+    }
+
+    /// Refuses the request, or answers it as plain HTTP. The error says what became of it: [`Error::Refused`] if it was
+    /// sent, or [`Error::Send`] if it cannot be.
+    ///
+    /// # Cancel safety
+    /// As [`accept`].
+    pub async fn reject(self, reject: Reject) -> Error {
+        self.part().1.reject(reject).await
+    }
+}
+
+/// A connection that waits for the answer to its request.
+pub(crate) struct Asked<S>(Opening<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Asked<S> {
+    /// Goes on by other settings; the request as they judge it.
+    pub(crate) fn reconfigure(&mut self, request: Request<'static>, config: SharedConfig) -> Request<'static> {
+        self.0.connection().reconfigure(request, config).expect("the request waits")
+    }
+
     /// Answers the request, in memory; the [`Refused`] has the answer to a request that is not good, or is of 500.
     pub(crate) fn answered(mut self, accept: Accept) -> Result<Answered<S>, Box<Refused<S>>> {
         let subprotocol = accept.chosen_subprotocol().map(String::from);
-        let connection = self.opening.connection();
+        let connection = self.0.connection();
         let error = match connection.accept(accept) {
             Ok(()) => connection.receive(&mut &mut [][..]).err().map(Error::from),
             Err(error) => {
@@ -148,21 +172,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
             }
         };
         match error {
-            None => Ok(Answered { opening: self.opening, subprotocol }),
-            Some(error) => Err(Box::new(Refused { opening: self.opening, error })),
+            None => Ok(Answered { opening: self.0, subprotocol }),
+            Some(error) => Err(Box::new(Refused { opening: self.0, error })),
         }
     }
 
-    /// Refuses the request, or answers it as plain HTTP. The error says what became of it: [`Error::Refused`] if it was
-    /// sent, or [`Error::Send`] if it cannot be.
-    ///
-    /// # Cancel safety
-    /// As [`accept`].
-    pub async fn reject(mut self, reject: Reject) -> Error {
+    pub(crate) async fn reject(mut self, reject: Reject) -> Error {
         let status = reject.status();
-        match self.opening.connection().answer(reject) {
+        match self.0.connection().answer(reject) {
             Ok(()) => {
-                self.opening.finish().await;
+                self.0.finish().await;
                 Error::Refused(status)
             }
             Err(error) => error.into(),

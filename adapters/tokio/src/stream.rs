@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 
-/// TCP, or TLS over it.
+/// TCP, TLS over it, or a Unix socket.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NetStream {
@@ -15,16 +17,29 @@ pub enum NetStream {
     /// For `wss`.
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
+    /// For a server at a Unix socket.
+    #[cfg(unix)]
+    Unix(UnixStream),
 }
 
 impl NetStream {
-    /// The TCP stream at the bottom, to see its addresses or set its options.
-    pub fn tcp(&self) -> &TcpStream {
+    /// The TCP stream at the bottom, if there is one, to see its addresses or set its options.
+    pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
-            Self::Tcp(stream) => stream,
+            Self::Tcp(stream) => Some(stream),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Tls(stream) => Some(stream.get_ref().0),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
         }
+    }
+
+    /// Whether it is over TLS.
+    pub fn is_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return matches!(self, Self::Tls(_));
+        #[cfg(not(feature = "tls"))]
+        false
     }
 }
 
@@ -37,6 +52,11 @@ macro_rules! forward {
             }
             #[cfg(feature = "tls")]
             Self::Tls(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            #[cfg(unix)]
+            Self::Unix(stream) => {
                 let $stream = Pin::new(stream);
                 $call
             }
@@ -68,6 +88,8 @@ impl AsyncWrite for NetStream {
             Self::Tcp(stream) => stream.is_write_vectored(),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.is_write_vectored(),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.is_write_vectored(),
         }
     }
 

@@ -9,12 +9,14 @@ use crate::buffer::lent;
 use crate::drive::Drive;
 use crate::gather::Gathered;
 use crate::halves::{self, Halves, Receiver, Sender};
+use crate::home::{Home, Homing};
 use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Reading};
 use crate::replies::Replies;
 use crate::writing::{Side, Writing};
 use sockless::driver::Error;
 use sockless::driver::{Driver, Storage};
+use sockless::seen::Life;
 use sockless::{Close, Code, Connection, Counters, Limits, Negotiated, Prepared, Role, Seed, SharedConfig, State};
 use std::fmt;
 use std::future::poll_fn;
@@ -58,7 +60,7 @@ pub use futures::{Closing, Flush};
 /// ```
 pub struct WebSocket<S> {
     reading: Reading,
-    side: Side<Driver, S>,
+    side: Homing<Side<Driver, S>>,
     subprotocol: Option<Box<str>>,
     /// Of the message that a [`Writer`](crate::Writer) sends.
     gathered: Option<Box<Gathered>>,
@@ -89,10 +91,18 @@ impl<S> WebSocket<S> {
     pub(crate) fn from_driver(stream: S, driver: Driver, started: Instant, subprotocol: Option<&str>) -> Self {
         Self {
             reading: Reading::new(driver.peek().role()),
-            side: Side { io: stream, writing: Writing::new(driver, started) },
+            side: Homing::new(Side { io: stream, writing: Writing::new(driver, started) }),
             subprotocol: subprotocol.map(Box::from),
             gathered: None,
         }
+    }
+
+    /// Has it come back when it is dropped whole.
+    pub(crate) fn set_home(&mut self) -> Left<S> {
+        let left = Left { side: Home::new(), life: Home::new() };
+        self.side.set_home(left.side.clone());
+        self.reading.set_home(left.life.clone());
+        left
     }
 
     /// The stream.
@@ -438,11 +448,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     {
         // A message that is not finished goes on by the sender's fragments.
         _ = self.release();
-        let Side { io, writing } = self.side;
+        let Side { io, writing } = self.side.leave();
         let (read, write) = split(io);
         let Writing { driver, out } = writing;
         let Ok((half, driver)) = driver.split() else { unreachable!("it was open") };
         halves::new(read, half, Side { io: write, writing: Writing { driver, out } }, self.reading)
+    }
+}
+
+/// Where a connection comes that is dropped whole, to be closed.
+pub(crate) struct Left<S> {
+    side: Home<Side<Driver, S>>,
+    life: Home<Life>,
+}
+
+impl<S> Left<S> {
+    /// The connection, if it has come. What was received and not told is lost.
+    pub(crate) fn take(self) -> Option<WebSocket<S>> {
+        let side = Homing::new(*self.side.take()?);
+        let reading = Reading::again(self.life.take().map(|life| *life).unwrap_or_default());
+        Some(WebSocket { reading, side, subprotocol: None, gathered: None })
     }
 }
 

@@ -372,8 +372,8 @@ impl<D: Writes> Writing<D> {
     fn whole_turn<W: AsyncWrite + Unpin>(&mut self, io: &mut W, storage: &mut Storage) -> Next {
         // What rings from here on is for the next turn, which whoever was polled asks for. No turn waits for silence: a
         // transport may ring the waker that it has just been given, as tokio's do where a task's budget is used up.
-        if self.out.alarm.take() && self.out.alarm.must_go_away() {
-            _ = self.close(Code::AWAY, "");
+        if self.out.alarm.take() {
+            self.heed();
         }
         _ = self.poll_flush(io, storage);
         self.shut_down(io);
@@ -386,6 +386,17 @@ impl<D: Writes> Writing<D> {
         }
         self.out.arm(next.deadline);
         next
+    }
+
+    /// Does what others have asked for.
+    fn heed(&mut self) {
+        let alarm = self.out.alarm.clone();
+        if let Some((code, reason)) = alarm.asked() {
+            _ = self.close(code, reason);
+        }
+        if alarm.is_cut_off() {
+            self.abort(Code::AWAY);
+        }
     }
 
     /// Shuts the transport down as far as it goes now, if that has begun.

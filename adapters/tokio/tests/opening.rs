@@ -45,7 +45,7 @@ async fn connect_and_accept() {
     let (port, _) = serve(echo).await;
     for host in ["127.0.0.1", "localhost"] {
         let mut socket = connect(&format!("ws://{host}:{port}/")).soon().await.unwrap();
-        assert!(socket.stream().tcp().nodelay().unwrap());
+        assert!(socket.stream().tcp().unwrap().nodelay().unwrap());
         socket.send("Hello").soon().await.unwrap();
         assert_eq!(socket.recv().soon().await.unwrap(), Some("Hello".into()));
         socket.close(1000, "").soon().await.unwrap();
@@ -211,7 +211,7 @@ async fn tls_handshakes_have_a_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = Server::new().tls(config);
-    tokio::spawn(server.serve(listener, |_, _| async { Ok::<_, Error>(()) }));
+    tokio::spawn(server.serve(listener, |_, _, _| async { Ok::<_, Error>(()) }));
     let mut silent = TcpStream::connect(address).soon().await.unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(3600), silent.read_u8()).await;
     assert!(ended.expect("the server hangs up").is_err());
@@ -227,7 +227,7 @@ async fn a_page_of_http_is_of_another_origin_than_a_server_over_tls() {
         let address = listener.local_addr().unwrap();
         // Who serves without TLS may be behind a proxy that ends it.
         let server = if over_tls { Server::new().tls(config.clone()) } else { Server::new() };
-        tokio::spawn(server.serve(listener, |_, _| async { Ok::<_, Error>(()) }));
+        tokio::spawn(server.serve(listener, |_, _, _| async { Ok::<_, Error>(()) }));
         for scheme in ["http", "https"] {
             let url = format!("{}://{address}/", if over_tls { "wss" } else { "ws" });
             let client = Client::new(&url).header("Origin", &format!("{scheme}://{address}")).tls(tls.clone());

@@ -1,8 +1,10 @@
 //! The server helper: limits, handlers, and an end in which nothing is lost.
 
 use sockless_test_support::Soon;
-use sockless_tokio::sockless::{Code, Config};
-use sockless_tokio::{Client, ConnectError, Error, NetStream, Open, Reject, Server, WebSocket, connect, listen};
+use sockless_tokio::sockless::{Close, Code, Config, SendError};
+use sockless_tokio::{
+    Client, ConnectError, Error, NetStream, Open, Reject, Report, Server, WebSocket, connect, listen,
+};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,7 +18,7 @@ struct Running {
     url: String,
     open: Open,
     stop: oneshot::Sender<()>,
-    served: JoinHandle<usize>,
+    served: JoinHandle<Report>,
 }
 
 async fn echo(mut socket: WebSocket<NetStream>) -> Result<(), Error> {
@@ -26,7 +28,7 @@ async fn echo(mut socket: WebSocket<NetStream>) -> Result<(), Error> {
     Ok(())
 }
 
-async fn start(server: Server) -> Running {
+async fn start<T: Send + 'static>(server: Server<T>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let (stop, stopped) = oneshot::channel();
@@ -37,7 +39,7 @@ async fn start(server: Server) -> Running {
             std::future::pending::<()>().await;
         }
     };
-    let served = tokio::spawn(server.shutdown(stopped).serve(listener, |socket, _| echo(socket)));
+    let served = tokio::spawn(server.shutdown(stopped).serve(listener, |socket, _, _| echo(socket)));
     Running { url, open, stop, served }
 }
 
@@ -70,7 +72,8 @@ async fn a_shutdown_loses_nothing_and_says_goodbye() {
         }
         assert_eq!(socket.peer_close().map(|close| close.code), Some(Code::AWAY));
     }
-    assert_eq!(served.soon().await.unwrap(), 0);
+    let report = served.soon().await.unwrap();
+    assert_eq!((report.closed, report.cut_off), (20, vec![]));
     assert_eq!(open.count(), 0);
     assert!(matches!(connect(&url).soon().await, Err(ConnectError::Tcp(_))));
 }
@@ -81,7 +84,7 @@ async fn what_was_sent_before_a_shutdown_arrives() {
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let (stop, stopped) = oneshot::channel();
     let server = Server::new().shutdown(stopped);
-    let served = tokio::spawn(server.serve(listener, |mut socket, _| async move {
+    let served = tokio::spawn(server.serve(listener, |mut socket, _, _| async move {
         // More than the socket's buffers take at once.
         for _ in 0..100 {
             socket.feed(vec![7; 9_000]).soon().await?;
@@ -96,7 +99,7 @@ async fn what_was_sent_before_a_shutdown_arrives() {
         assert_eq!(socket.recv().soon().await.unwrap(), Some(vec![7; 9_000].into()));
     }
     assert_eq!(socket.recv().soon().await.unwrap(), None);
-    assert_eq!(served.soon().await.unwrap(), 0);
+    assert_eq!(served.soon().await.unwrap().cut_off, []);
 }
 
 #[tokio::test]
@@ -105,14 +108,15 @@ async fn handlers_that_do_not_return_are_dropped_when_the_grace_is_over() {
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let (stop, stopped) = oneshot::channel();
     let server = Server::new().grace(Duration::from_millis(50)).shutdown(stopped);
-    let served = tokio::spawn(server.serve(listener, |socket, _| async move {
+    let served = tokio::spawn(server.serve(listener, |socket, _, _| async move {
         std::future::pending::<()>().await;
         drop(socket);
         Ok::<_, Error>(())
     }));
     let mut socket = connect(&url).soon().await.unwrap();
     stop.send(()).unwrap();
-    assert_eq!(served.soon().await.unwrap(), 1);
+    let cut_off: Vec<_> = served.soon().await.unwrap().cut_off.iter().map(|peer| peer.address).collect();
+    assert_eq!(cut_off, [Some(socket.stream().tcp().unwrap().local_addr().unwrap())]);
     assert!(socket.recv().soon().await.is_err());
 }
 
@@ -203,7 +207,7 @@ async fn handshakes_have_a_limit_of_their_own() {
     // And none of them holds up the end.
     drop((socket, second));
     stop.send(()).unwrap();
-    assert_eq!(timeout(Duration::from_secs(30), served).await.expect("it ends").unwrap(), 0);
+    assert_eq!(timeout(Duration::from_secs(30), served).await.expect("it ends").unwrap().cut_off, []);
 }
 
 /// An answer that panics ends its connection only, and a question whether to admit one refuses it.
@@ -215,9 +219,9 @@ async fn a_panic_harms_no_other() {
         0 => panic!("a panic that the test asked for"),
         _ => true,
     });
-    let server = server.answer(|request, _| match request.path() {
+    let server = server.answer(async |request, _| match request.path() {
         "/panic" => panic!("another"),
-        _ => Ok(request.accept()),
+        _ => Ok((request.accept(), ())),
     });
     let Running { url, .. } = start(server).await;
     assert!(connect(&url).await.is_err());
@@ -232,7 +236,7 @@ async fn a_server_listens_at_several_addresses() {
     let mut listeners = listen("localhost:0").await.unwrap();
     listeners.extend(listen("127.0.0.1:0").await.unwrap());
     let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
-    tokio::spawn(Server::new().serve_all(listeners, |socket, _| echo(socket)));
+    tokio::spawn(Server::new().serve(listeners, |socket, _, _| echo(socket)));
     for _ in 0..3 {
         for address in &addresses {
             let mut socket = connect(&format!("ws://{address}/")).await.unwrap();
@@ -260,8 +264,8 @@ async fn clients_are_admitted_or_not() {
 
 #[tokio::test]
 async fn requests_are_answered_by_the_server_s_rule() {
-    let server = Server::new().config(Config::default()).answer(|request, address| match request.path() {
-        "/" => Ok(request.accept().header("X-Address", &address.ip().to_string())),
+    let server = Server::new().config(Config::default()).answer(async |request, peer| match request.path() {
+        "/" => Ok((request.accept().header("X-Address", &peer.address.unwrap().ip().to_string()), ())),
         _ => Err(Reject::new(404)),
     });
     let Running { url, .. } = start(server).await;
@@ -280,7 +284,7 @@ async fn a_connection_is_closed_from_elsewhere_by_its_number() {
     let (peers, mut opened) = mpsc::unbounded_channel();
     let server = Server::new();
     let open = server.open();
-    tokio::spawn(server.serve(listener, move |socket, peer| {
+    tokio::spawn(server.serve(listener, move |socket, peer, _| {
         let peers = peers.clone();
         async move {
             peers.send(peer).unwrap();
@@ -291,22 +295,26 @@ async fn a_connection_is_closed_from_elsewhere_by_its_number() {
     let mut second = connect(&url).soon().await.unwrap();
     let (one, other) = (opened.recv().soon().await.unwrap(), opened.recv().soon().await.unwrap());
     assert_ne!(one.id, other.id);
-    let (closed, kept) = match one.address == first.stream().tcp().local_addr().unwrap() {
+    let (closed, kept) = match one.address == Some(first.stream().tcp().unwrap().local_addr().unwrap()) {
         true => (&mut first, &mut second),
         false => (&mut second, &mut first),
     };
-    assert!(open.close(one.id));
+    assert_eq!(open.close(one.id, 4003, "banned"), Ok(true));
     assert_eq!(closed.recv().soon().await.unwrap(), None);
+    assert_eq!(closed.peer_close(), Some(&Close { code: Code::new(4003), reason: "banned".into() }));
     kept.send("here").soon().await.unwrap();
     assert_eq!(kept.recv().soon().await.unwrap(), Some("here".into()));
-    assert!(!open.close(4711));
+    assert_eq!(open.close(4711, 1000, ""), Ok(false));
+    assert_eq!(open.close(other.id, 1006, ""), Err(SendError::CloseCode(1006)));
+    assert_eq!(open.close(other.id, 1000, &"x".repeat(124)), Err(SendError::LongControl));
+    assert_eq!(open.count(), 1);
 }
 
 #[tokio::test]
 async fn run_closes_behind_its_work_whatever_became_of_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
-    tokio::spawn(Server::new().serve(listener, |socket, _| {
+    tokio::spawn(Server::new().serve(listener, |socket, _, _| {
         socket.run(async |socket| match socket.recv().soon().await? {
             Some(message) if message.as_text() == Some("good") => Ok(()),
             _ => Err(Box::<dyn std::error::Error + Send + Sync>::from("a bug")),

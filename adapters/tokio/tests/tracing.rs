@@ -12,7 +12,7 @@ async fn the_life_of_a_connection_is_told() {
     let _default = tracing::subscriber::set_default(log.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
-    tokio::spawn(Server::new().serve(listener, |mut socket, _| async move {
+    tokio::spawn(Server::new().serve(listener, |mut socket, _, _| async move {
         while socket.recv().await?.is_some() {}
         Ok::<_, Error>(())
     }));

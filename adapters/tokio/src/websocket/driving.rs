@@ -24,7 +24,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         take: &mut dyn FnMut(Message<'_>, &mut Replies<'_>) -> Option<T>,
     ) -> Result<Option<Told<T>>, RelayError> {
         loop {
-            let Side { io, writing: Writing { driver, out } } = &mut self.side;
+            let Side { io, writing: Writing { driver, out } } = &mut *self.side;
             let now = out.now();
             let event = match mode {
                 Mode::Message | Mode::Nothing => {
@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
         mode: &mut Mode<'_>,
         take: &mut impl FnMut(Message<'_>, &mut Replies<'_>) -> Option<T>,
     ) -> Result<Option<Told<T>>, RelayError> {
-        let Side { io, writing: Writing { driver, out } } = &mut self.side;
+        let Side { io, writing: Writing { driver, out } } = &mut *self.side;
         if driver.is_dry(storage) {
             return Ok(None);
         }
@@ -113,14 +113,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
         message: Message<'static>,
         take: &mut impl FnMut(Message<'_>, &mut Replies<'_>) -> Option<T>,
     ) -> Option<T> {
-        let Side { io, writing: Writing { driver, out } } = &mut self.side;
+        let Side { io, writing: Writing { driver, out } } = &mut *self.side;
         take(message, &mut Replies { turn: driver.turn(storage), out, io })
     }
 
     #[inline(always)]
     fn poll_read(&mut self, cx: &mut Context<'_>, storage: &mut Storage) -> Poll<()> {
         self.note_look();
-        let Side { io, writing } = &mut self.side;
+        let Side { io, writing } = &mut *self.side;
         // Whoever waits to write reads too, and may be another task, which goes on reading if this one does not.
         let for_all = self.reading.attended.then(|| writing.waker().clone());
         let cx = &mut for_all.as_ref().map_or_else(|| Context::from_waker(cx.waker()), Context::from_waker);

@@ -1,0 +1,267 @@
+//! A server at work: accepting, opening, handling, and the end.
+
+use super::{Admit, Base, OnError};
+use crate::alarm::Closer;
+use crate::failure::Failure;
+use crate::handshakes::{Handshakes, Place};
+use crate::listener::{Arrival, Listeners};
+use crate::open::{Open, Peer, Report, Tracked};
+use crate::route::{Failed, Service, Settings, Work};
+use crate::server::Incoming;
+use crate::stream::NetStream;
+use crate::trace;
+use crate::websocket::{Left, WebSocket};
+use sockless::driver::Error;
+use sockless::handshake::Routes;
+use sockless::seen::{self, Refused, Span};
+use sockless::{Code, Drain, Reject};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+/// After an error of the listener, such as too many open files, it is tried again; they get fewer with time.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A server at work.
+pub(super) struct Running {
+    shared: Arc<Shared>,
+    handshakes: Arc<Handshakes>,
+    admit: Option<Box<Admit>>,
+    drain: Drain,
+}
+
+/// What the tasks of all connections share.
+struct Shared {
+    settings: Settings,
+    routes: Routes<Service>,
+    /// What no route takes.
+    other: Service,
+    nodelay: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<tokio_rustls::TlsAcceptor>,
+    on_error: Option<Box<OnError>>,
+    open: Open,
+    /// For those that are open.
+    room: Arc<Semaphore>,
+}
+
+impl Running {
+    pub(super) fn new(base: Base, other: Service) -> Self {
+        let shared = Shared {
+            settings: Settings::new(base.config),
+            routes: base.routes,
+            other,
+            nodelay: base.nodelay,
+            #[cfg(feature = "tls")]
+            tls: base.tls,
+            on_error: base.on_error,
+            open: base.open,
+            room: Arc::new(Semaphore::new(base.most)),
+        };
+        let handshakes = Handshakes::new(base.most_handshakes);
+        Self { shared: Arc::new(shared), handshakes, admit: base.admit, drain: base.drain }
+    }
+
+    pub(super) async fn serve(mut self, mut listeners: Listeners, shutdown: impl Future) -> Report {
+        let open = self.shared.open.clone();
+        let mut end = pin!(async { or_done(open.going(), pin!(shutdown)).await });
+        let mut tasks = JoinSet::new();
+        loop {
+            let next = self.shared.next(&mut listeners);
+            let arrival = match or_done(next, end.as_mut()).await {
+                Some(Ok(arrival)) => arrival,
+                Some(Err(error)) => {
+                    self.shared.note(None, Failure::Accept(error));
+                    sleep(PAUSE).await;
+                    continue;
+                }
+                None => break,
+            };
+            while tasks.try_join_next().is_some() {}
+            if !self.admits(&arrival) {
+                continue;
+            }
+            let tracked = open.enter(arrival.address());
+            let peer = tracked.peer();
+            let Some(place) = or_done(self.handshakes.place(peer.id), end.as_mut()).await else { break };
+            let shared = self.shared.clone();
+            let span = Span::connection(peer.id, peer.address);
+            let own = span.clone();
+            let work = async move {
+                // Apart from the task, which lives as long as the connection and would have room for all of it.
+                match caught(Box::pin(shared.open(arrival, tracked, place, own))).await {
+                    Some(Ok(handling)) => handling.run(&shared, peer).await,
+                    Some(Err(error)) => shared.note(Some(peer), Failure::Handshake(error)),
+                    None => shared.note(Some(peer), Failure::Panic),
+                }
+            };
+            tasks.spawn(trace::within(work, span));
+        }
+        drop(listeners);
+        self.handshakes.end_all();
+        open.shutdown(self.drain).await.unwrap_or_default()
+    }
+
+    fn admits(&mut self, arrival: &Arrival) -> bool {
+        let (Some(admit), Some(address)) = (&mut self.admit, arrival.address()) else { return true };
+        let admitted = catch_unwind(AssertUnwindSafe(|| admit(address))).unwrap_or(false);
+        if !admitted {
+            seen::refused(Refused::Unwanted);
+        }
+        admitted
+    }
+}
+
+impl Shared {
+    /// The next connection, once there is room for it; whoever opens first gets that.
+    async fn next(&self, listeners: &mut Listeners) -> io::Result<Arrival> {
+        drop(self.room.acquire().await);
+        listeners.accept().await
+    }
+
+    /// Tells whoever wants to know.
+    fn note(&self, peer: Option<Peer>, failure: Failure) {
+        match &failure {
+            Failure::Accept(error) => seen::not_accepted(error),
+            Failure::Handshake(error) => trace::not_opened(error),
+            Failure::Handler(error) => seen::handler_failed(Some(error)),
+            Failure::Panic => seen::handler_failed(None),
+        }
+        // The answer to plain HTTP is none.
+        if let (Some(on_error), false) = (&self.on_error, matches!(failure, Failure::Handshake(Error::Refused(..400))))
+        {
+            _ = catch_unwind(AssertUnwindSafe(|| on_error(peer, &failure)));
+        }
+    }
+
+    /// Opens a WebSocket, unless the `place` of the handshake is to be another's.
+    async fn open(&self, arrival: Arrival, tracked: Tracked, place: Place, span: Span) -> Result<Handling, Error> {
+        let opened = or_done(self.accept(arrival, tracked, &place, span), pin!(place.given_up())).await;
+        opened.unwrap_or_else(|| Err(io::Error::from(ErrorKind::TimedOut).into()))
+    }
+
+    async fn accept(
+        &self,
+        arrival: Arrival,
+        mut tracked: Tracked,
+        place: &Place,
+        span: Span,
+    ) -> Result<Handling, Error> {
+        let stream = self.secure(arrival).await?;
+        let over_tls = stream.is_tls();
+        let (settings, started) = (self.settings.of(over_tls), Instant::now());
+        let time = settings.keepalive.handshake;
+        let (mut request, mut asked) = Incoming::read(stream, settings).await?.part();
+        place.set_asked(true);
+        span.path(request.path());
+        let service = self.routes.route(&mut request).unwrap_or(&self.other);
+        if let Some(settings) = &service.settings {
+            request = asked.reconfigure(request, settings.of(over_tls));
+        }
+        let answering = async {
+            let (accept, work) = service.answer(request, tracked.peer()).await?;
+            let room = self.room.clone().acquire_owned().await;
+            Ok((accept, work, room.map_err(|_| Reject::new(503))?))
+        };
+        let answer = match time {
+            Some(time) => timeout(time.saturating_sub(started.elapsed()), answering).await,
+            None => Ok(answering.await),
+        };
+        // What is left to do is to write the answer.
+        place.set_asked(false);
+        let (accept, work, permit) = match answer.unwrap_or(Err(Reject::new(503))) {
+            Ok(accepted) => accepted,
+            Err(reject) => return Err(asked.reject(reject).await),
+        };
+        let answered = match asked.answered(accept) {
+            Ok(answered) => answered,
+            Err(refused) => {
+                drop(permit);
+                return Err(refused.finish().await);
+            }
+        };
+        let socket = answered.open().await?;
+        tracked.opened(socket.closer());
+        Ok(Handling::new(socket, work, (tracked, permit)))
+    }
+
+    async fn secure(&self, arrival: Arrival) -> Result<NetStream, Error> {
+        let stream = match arrival {
+            Arrival::Tcp(stream, _) => stream,
+            #[cfg(unix)]
+            Arrival::Unix(stream) => return Ok(NetStream::Unix(stream)),
+        };
+        stream.set_nodelay(self.nodelay)?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let handshake = tls.accept(stream);
+            let stream = match self.settings.of(true).keepalive.handshake {
+                Some(time) => timeout(time, handshake).await.map_err(io::Error::from)??,
+                None => handshake.await?,
+            };
+            return Ok(NetStream::Tls(Box::new(stream.into())));
+        }
+        Ok(NetStream::Tcp(stream))
+    }
+}
+
+/// A handler and its connection.
+struct Handling {
+    work: Pin<Box<dyn Future<Output = Result<(), Failed>> + Send>>,
+    /// Where the connection comes when the handler has dropped it.
+    left: Left<NetStream>,
+    closer: Closer,
+    /// Its places among the open ones.
+    _places: (Tracked, OwnedSemaphorePermit),
+}
+
+impl Handling {
+    fn new(mut socket: WebSocket<NetStream>, work: Work, places: (Tracked, OwnedSemaphorePermit)) -> Self {
+        let (left, closer) = (socket.set_home(), socket.closer());
+        Self { work: work(socket), left, closer, _places: places }
+    }
+
+    /// Has the handler do its work, and tells the peer of the end.
+    async fn run(self, shared: &Shared, peer: Peer) {
+        let (code, failure) = match caught(self.work).await {
+            Some(Ok(())) => (Code::NORMAL, None),
+            Some(Err(error)) => (Code::INTERNAL_ERROR, Some(Failure::Handler(error))),
+            None => (Code::INTERNAL_ERROR, Some(Failure::Panic)),
+        };
+        if let Some(failure) = failure {
+            shared.note(Some(peer), failure);
+        }
+        match self.left.take() {
+            // How it ends is nobody's concern any more.
+            Some(mut socket) => _ = Box::pin(async move { socket.close(code, "").await }).await,
+            // Another task may have it, or a half of it.
+            None => _ = self.closer.close(code, ""),
+        }
+    }
+}
+
+/// What `work` gives, or `None` if it panics.
+async fn caught<T>(mut work: Pin<Box<impl Future<Output = T> + ?Sized>>) -> Option<T> {
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+/// What `work` gives, or `None` if `done` is done before.
+async fn or_done<T>(work: impl Future<Output = T>, mut done: Pin<&mut impl Future>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match done.as_mut().poll(cx) {
+        Poll::Ready(_) => Poll::Ready(None),
+        Poll::Pending => work.as_mut().poll(cx).map(Some),
+    })
+    .await
+}
