@@ -6,7 +6,7 @@ use crate::message::{Event, Piece, Told};
 use crate::reading::{Mode, Reading};
 use sockless::driver::Error;
 use sockless::driver::{Next, Storage};
-use sockless::seen::Since;
+use sockless::seen::{Life, Since};
 use sockless::{Close, Message, RelayError};
 use std::mem;
 use std::sync::Arc;
@@ -61,6 +61,9 @@ pub(crate) trait Drive: Sized {
 
     /// Gives back what is lent.
     fn leave(&mut self, storage: &mut Storage);
+
+    /// What tells of the connection, whose end is the last to be told.
+    fn take_life(&mut self) -> Life;
 
     /// Something else than a message came, behind which the time is judged.
     fn handle_rare(&mut self) {}
@@ -218,6 +221,8 @@ pub(crate) trait Drive: Sized {
     #[inline(never)]
     fn end(&mut self) {
         if self.reading().set_over() {
+            let life = self.take_life();
+            self.reading().tell_end(life);
             // Whoever waits for anything else is told.
             self.alarm().wake_by_ref();
         }

@@ -12,6 +12,7 @@ use futures_sink::Sink;
 use shared::{Shared, Turn};
 use sockless::driver::Error;
 use sockless::driver::{self, Next, Storage};
+use sockless::seen::Life;
 use sockless::{Close, Code, Counters, Kind, Limits, Prepared, RelayError, SendError, Traffic};
 use std::fmt;
 use std::future::poll_fn;
@@ -314,6 +315,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         self.reading.count(storage);
         self.half.leave(storage);
         self.reading.note_turn(storage);
+    }
+
+    fn take_life(&mut self) -> Life {
+        self.shared.take_life()
     }
 
     fn handle_close(&mut self, close: &Close<'static>) {

@@ -45,12 +45,6 @@ impl<T> Homing<T> {
     }
 }
 
-impl<T: Default> Default for Homing<T> {
-    fn default() -> Self {
-        Self::new(T::default())
-    }
-}
-
 impl<T> Deref for Homing<T> {
     type Target = T;
 

@@ -1,12 +1,11 @@
 //! The reading side: what was received and is not told, whose turn it is, and the end.
 
-use crate::home::{Home, Homing};
 use crate::kept::Kept;
 use crate::message::{Event, Told};
 use sockless::driver::Error;
 use sockless::driver::Storage;
 use sockless::seen::{Ended, Life, Since};
-use sockless::{Close, Code, Connection, Message, ProtocolError, Role};
+use sockless::{Close, Code, Connection, Message, ProtocolError};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::task::{Context, Poll, Waker, ready};
@@ -55,8 +54,6 @@ pub(crate) struct Reading {
     pub(crate) attended: bool,
     /// How much had been sent when somebody last read, in blocks; it wraps.
     pub(crate) looked: u8,
-    /// Tells of the connection.
-    life: Homing<Life>,
     /// When the application was told the message that it is at.
     pub(crate) since: Since,
 }
@@ -69,23 +66,6 @@ struct Failure {
 }
 
 impl Reading {
-    /// That of a connection that is open.
-    pub(crate) fn new(role: Role) -> Self {
-        let mut reading = Self::default();
-        reading.life.open(role);
-        reading
-    }
-
-    /// That of a connection that was told of by `life`.
-    pub(crate) fn again(life: Life) -> Self {
-        Self { life: Homing::new(life), ..Self::default() }
-    }
-
-    /// Has what tells of the connection go home when this is dropped.
-    pub(crate) fn set_home(&mut self, home: Home<Life>) {
-        self.life.set_home(home);
-    }
-
     pub(crate) fn close(&self) -> Option<&Close<'static>> {
         self.close.as_deref()
     }
@@ -185,21 +165,18 @@ impl Reading {
 
     /// The connection and its transport have ended; whether that is new.
     pub(crate) fn set_over(&mut self) -> bool {
-        let new = !mem::replace(&mut self.over, true);
-        if new {
-            self.tell_end();
-        }
-        new
+        !mem::replace(&mut self.over, true)
     }
 
-    fn tell_end(&mut self) {
+    /// Tells how it has ended.
+    pub(crate) fn tell_end(&self, mut life: Life) {
         let said = self.close.as_ref().map(|close| close.code);
         let (code, ended) = match self.failed.as_ref().map(|failure| &failure.error) {
             Some(Error::Protocol(error)) => (said.or(error.close_code()), Ended::Protocol(error)),
             Some(_) => (said, Ended::Transport),
             None => (said, if said.is_some() { Ended::Closing } else { Ended::Dropped }),
         };
-        self.life.end(code.unwrap_or(Code::ABNORMAL), ended);
+        life.end(code.unwrap_or(Code::ABNORMAL), ended);
     }
 
     pub(crate) fn is_over(&self) -> bool {

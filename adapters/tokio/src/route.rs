@@ -96,7 +96,7 @@ impl Settings {
 pub(crate) struct Service {
     /// Those of its own.
     pub(crate) settings: Option<Settings>,
-    answer: Box<dyn Fn(Request<'static>, Peer) -> Boxed<Result<(Accept, Work), Reject>> + Send + Sync>,
+    answer: Box<Answering<Work>>,
 }
 
 impl Service {

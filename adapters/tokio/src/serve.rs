@@ -1,5 +1,6 @@
 //! A server: its settings, its routes, and an end in which nothing is lost.
 
+mod base;
 mod running;
 
 use crate::failure::Failure;
@@ -8,9 +9,10 @@ use crate::open::{Open, Peer, Report};
 use crate::route::{Failed, Route, Service};
 use crate::stream::NetStream;
 use crate::websocket::WebSocket;
+use base::Base;
 use running::Running;
 use sockless::driver::Error;
-use sockless::handshake::{RouteError, Routes};
+use sockless::handshake::RouteError;
 use sockless::{Accept, Drain, Reject, Request, SendError, SharedConfig};
 use std::fmt;
 use std::future;
@@ -67,44 +69,13 @@ pub struct Server<T = Request<'static>, D = future::Pending<()>> {
     shutdown: D,
 }
 
-/// What does not depend on types of the caller's.
-struct Base {
-    config: SharedConfig,
-    routes: Routes<Service>,
-    nodelay: bool,
-    #[cfg(feature = "tls")]
-    tls: Option<tokio_rustls::TlsAcceptor>,
-    open: Open,
-    most: usize,
-    most_handshakes: usize,
-    admit: Option<Box<Admit>>,
-    on_error: Option<Box<OnError>>,
-    drain: Drain,
-}
-
-type Admit = dyn FnMut(SocketAddr) -> bool + Send;
-type OnError = dyn Fn(Option<Peer>, &Failure) + Send + Sync;
-
 impl Server {
     /// 1024 opening handshakes at once.
     pub const HANDSHAKES: usize = 1024;
 
     /// A server that accepts every good request, any number of connections, and never shuts down.
     pub fn new() -> Self {
-        let base = Base {
-            config: SharedConfig::default(),
-            routes: Routes::default(),
-            nodelay: true,
-            #[cfg(feature = "tls")]
-            tls: None,
-            open: Open::new(),
-            most: Semaphore::MAX_PERMITS,
-            most_handshakes: Self::HANDSHAKES,
-            admit: None,
-            on_error: None,
-            drain: Drain::DEFAULT,
-        };
-        Self { base, route: Route::new(), shutdown: future::pending() }
+        Self { base: Base::new(Self::HANDSHAKES), route: Route::new(), shutdown: future::pending() }
     }
 }
 

@@ -16,7 +16,6 @@ use crate::replies::Replies;
 use crate::writing::{Side, Writing};
 use sockless::driver::Error;
 use sockless::driver::{Driver, Storage};
-use sockless::seen::Life;
 use sockless::{Close, Code, Connection, Counters, Limits, Negotiated, Prepared, Role, Seed, SharedConfig, State};
 use std::fmt;
 use std::future::poll_fn;
@@ -61,7 +60,8 @@ pub use futures::{Closing, Flush};
 pub struct WebSocket<S> {
     reading: Reading,
     side: Homing<Side<Driver, S>>,
-    subprotocol: Option<Box<str>>,
+    /// Behind a pointer of one word, as few have one.
+    subprotocol: Option<Box<Box<str>>>,
     /// Of the message that a [`Writer`](crate::Writer) sends.
     gathered: Option<Box<Gathered>>,
 }
@@ -89,20 +89,22 @@ impl<S> WebSocket<S> {
     }
 
     pub(crate) fn from_driver(stream: S, driver: Driver, started: Instant, subprotocol: Option<&str>) -> Self {
+        let role = driver.peek().role();
+        let mut writing = Writing::new(driver, started);
+        writing.out.life.open(role);
         Self {
-            reading: Reading::new(driver.peek().role()),
-            side: Homing::new(Side { io: stream, writing: Writing::new(driver, started) }),
-            subprotocol: subprotocol.map(Box::from),
+            reading: Reading::default(),
+            side: Homing::new(Side { io: stream, writing }),
+            subprotocol: subprotocol.map(|name| Box::new(name.into())),
             gathered: None,
         }
     }
 
     /// Has it come back when it is dropped whole.
     pub(crate) fn set_home(&mut self) -> Left<S> {
-        let left = Left { side: Home::new(), life: Home::new() };
-        self.side.set_home(left.side.clone());
-        self.reading.set_home(left.life.clone());
-        left
+        let home = Home::new();
+        self.side.set_home(home.clone());
+        Left(home)
     }
 
     /// The stream.
@@ -396,7 +398,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 impl<S> WebSocket<S> {
     /// The subprotocol that was agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.subprotocol.as_deref().map(|name| &**name)
     }
 
     /// What else the opening handshake agreed on: with the feature `deflate`, the parameters of compression.
@@ -457,17 +459,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 }
 
 /// Where a connection comes that is dropped whole, to be closed.
-pub(crate) struct Left<S> {
-    side: Home<Side<Driver, S>>,
-    life: Home<Life>,
-}
+pub(crate) struct Left<S>(Home<Side<Driver, S>>);
 
 impl<S> Left<S> {
     /// The connection, if it has come. What was received and not told is lost.
     pub(crate) fn take(self) -> Option<WebSocket<S>> {
-        let side = Homing::new(*self.side.take()?);
-        let reading = Reading::again(self.life.take().map(|life| *life).unwrap_or_default());
-        Some(WebSocket { reading, side, subprotocol: None, gathered: None })
+        let side = Homing::new(*self.0.take()?);
+        Some(WebSocket { reading: Reading::default(), side, subprotocol: None, gathered: None })
     }
 }
 

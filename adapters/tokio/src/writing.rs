@@ -4,6 +4,7 @@ use crate::alarm::Alarm;
 use crate::buffer::lent;
 use crate::message::Message;
 use sockless::driver::{self, Driver, Error, Next, Storage};
+use sockless::seen::Life;
 use sockless::{Code, Kind, SendError, Sender, State};
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -155,6 +156,8 @@ pub(crate) struct Out {
     pub(crate) unflushed: bool,
     /// The transport's write side is being shut down.
     shutting: bool,
+    /// Tells of the connection.
+    pub(crate) life: Life,
     alarm: Arc<Alarm>,
     /// The alarm's.
     pub(crate) waker: Waker,
@@ -175,6 +178,7 @@ impl<D> Writing<D> {
             lost: 0,
             unflushed: false,
             shutting: false,
+            life: Life::default(),
             alarm,
             waker,
         };

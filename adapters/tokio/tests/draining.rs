@@ -66,7 +66,8 @@ async fn peers_are_told_over_the_span() {
     assert_eq!((report.closed, report.cut_off), (20, vec![]));
     let mut times: Vec<_> = told.join_all().soon().await.iter().map(Duration::as_millis).collect();
     let mut expected: Vec<_> = (0..20).map(|id| RESTART.delay(id).as_millis()).collect();
-    (times.sort(), expected.sort());
+    times.sort();
+    expected.sort();
     // A timer of tokio's rings at whole milliseconds.
     assert!(times.iter().zip(&expected).all(|(time, due)| (*due..=*due + 1).contains(time)), "{times:?} {expected:?}");
 }

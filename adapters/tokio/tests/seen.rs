@@ -26,12 +26,12 @@ async fn a_server_tells_and_counts_and_keeps_secrets() {
     let address = listener.local_addr().unwrap();
     let mut config = Config::default();
     config.limits.message = 1000;
-    let server = Server::new().config(config).answer(|request, _| match request.path() {
+    let server = Server::new().config(config).answer(async |request, _| match request.path() {
         "/forbidden" => Err(Reject::new(403)),
         "/page" => Err(Reject::page("text/html", "secret")),
-        _ => Ok(request.accept()),
+        _ => Ok((request.accept(), ())),
     });
-    tokio::spawn(server.serve(listener, |mut socket, _| async move {
+    tokio::spawn(server.serve(listener, |mut socket, _, _| async move {
         while let Some(message) = socket.recv().await? {
             if message.as_text() == Some("fail") {
                 return Err(Error::Refused(599)); // any error

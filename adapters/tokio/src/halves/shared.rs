@@ -6,6 +6,7 @@ use crate::reading::Reading;
 use crate::writing::{Side, Writing};
 use sockless::driver::Error;
 use sockless::driver::{self, Next, Storage};
+use sockless::seen::Life;
 use sockless::{Close, Code, Fact, ProtocolError};
 use std::collections::VecDeque;
 use std::mem;
@@ -249,6 +250,10 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         if flood {
             self.hand_over(&mut lock(&self.side).writing);
         }
+    }
+
+    pub(super) fn take_life(&self) -> Life {
+        mem::take(&mut lock(&self.side).writing.out.life)
     }
 
     pub(super) fn handle_close(&self, close: &Close<'static>) {

@@ -1,6 +1,6 @@
 //! A server at work: accepting, opening, handling, and the end.
 
-use super::{Admit, Base, OnError};
+use super::base::{Admit, Base, OnError};
 use crate::alarm::Closer;
 use crate::failure::Failure;
 use crate::handshakes::{Handshakes, Place};

@@ -8,7 +8,9 @@ use crate::reading::{Mode, Reading};
 use crate::replies::Replies;
 use crate::writing::{Side, Writing};
 use sockless::driver::{Next, Storage};
+use sockless::seen::Life;
 use sockless::{Close, Message, RelayError};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -155,6 +157,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive for WebSocket<S> {
         self.reading.count(storage);
         self.side.writing.driver.leave(storage);
         self.reading.note_turn(storage);
+    }
+
+    fn take_life(&mut self) -> Life {
+        mem::take(&mut self.side.writing.out.life)
     }
 
     fn handle_rare(&mut self) {

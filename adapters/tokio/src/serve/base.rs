@@ -1,0 +1,44 @@
+//! The settings of a server that do not depend on types of its user's.
+
+use crate::failure::Failure;
+use crate::open::{Open, Peer};
+use crate::route::Service;
+use sockless::handshake::Routes;
+use sockless::{Drain, SharedConfig};
+use std::net::SocketAddr;
+use tokio::sync::Semaphore;
+
+pub(super) struct Base {
+    pub(super) config: SharedConfig,
+    pub(super) routes: Routes<Service>,
+    pub(super) nodelay: bool,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<tokio_rustls::TlsAcceptor>,
+    pub(super) open: Open,
+    pub(super) most: usize,
+    pub(super) most_handshakes: usize,
+    pub(super) admit: Option<Box<Admit>>,
+    pub(super) on_error: Option<Box<OnError>>,
+    pub(super) drain: Drain,
+}
+
+pub(super) type Admit = dyn FnMut(SocketAddr) -> bool + Send;
+pub(super) type OnError = dyn Fn(Option<Peer>, &Failure) + Send + Sync;
+
+impl Base {
+    pub(super) fn new(most_handshakes: usize) -> Self {
+        Self {
+            config: SharedConfig::default(),
+            routes: Routes::default(),
+            nodelay: true,
+            #[cfg(feature = "tls")]
+            tls: None,
+            open: Open::new(),
+            most: Semaphore::MAX_PERMITS,
+            most_handshakes,
+            admit: None,
+            on_error: None,
+            drain: Drain::DEFAULT,
+        }
+    }
+}
