@@ -1,7 +1,7 @@
 //! [`WebSocketUpgrade`] as an extractor of axum 0.8.
 
+use crate::handling::Outcome;
 use crate::hyper::{Refusal, Upgraded, WebSocketUpgrade};
-use crate::trace;
 use crate::websocket::WebSocket;
 use axum_core::body::Body;
 use axum_core::extract::FromRequestParts;
@@ -19,7 +19,7 @@ use http::request::Parts;
 /// use sockless_tokio::{Error, Upgraded, WebSocket, WebSocketUpgrade};
 ///
 /// async fn chat(upgrade: WebSocketUpgrade) -> Response {
-///     upgrade.subprotocols(&["chat"]).on_upgrade(|socket| async { _ = echo(socket).await })
+///     upgrade.subprotocols(&["chat"]).on_upgrade(echo)
 /// }
 ///
 /// async fn echo(mut socket: WebSocket<Upgraded>) -> Result<(), Error> {
@@ -42,21 +42,18 @@ impl<S: Sync> FromRequestParts<S> for WebSocketUpgrade {
 }
 
 impl WebSocketUpgrade {
-    /// The response of a handler of axum; `work` is done with the connection in a task of its own. If the request is
-    /// refused, or the client is gone before the connection is there, it is not called.
+    /// The response of a handler of axum; `work` is done with the connection in a task of its own, whose end is told to the
+    /// peer, as by [`Upgrading::run`](crate::Upgrading::run). If the request is refused, or the client is gone before the
+    /// connection is there, it is not called.
     pub fn on_upgrade<F, Fut>(self, work: F) -> Response
     where
         F: FnOnce(WebSocket<Upgraded>) -> Fut + Send + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
+        Fut: Future + Send + 'static,
+        Fut::Output: Outcome,
     {
         match self.accept() {
             Ok((response, upgrading)) => {
-                tokio::spawn(async move {
-                    match upgrading.await {
-                        Ok(socket) => work(socket).await,
-                        Err(error) => trace::not_opened(&error),
-                    }
-                });
+                tokio::spawn(upgrading.run(work));
                 response.map(|()| Body::empty())
             }
             Err(refusal) => refusal.into_response(),

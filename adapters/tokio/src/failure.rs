@@ -1,7 +1,11 @@
 //! What goes wrong in a server, for who wants to know.
 
+use crate::open::Peer;
+use crate::trace;
 use sockless::driver::Error;
+use sockless::seen;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What has gone wrong in a [`Server`](crate::Server), which goes on.
 #[derive(Debug, thiserror::Error)]
@@ -20,4 +24,23 @@ pub enum Failure {
     /// A handler, or what was to answer a request, has panicked; a peer that is connected is told by 1011.
     #[error("handler panicked")]
     Panic,
+}
+
+/// Who wants to know.
+pub(crate) type OnError = dyn Fn(Option<Peer>, &Failure) + Send + Sync;
+
+impl Failure {
+    /// Tells whoever wants to know.
+    pub(crate) fn tell(&self, peer: Option<Peer>, on_error: Option<&OnError>) {
+        match self {
+            Self::Accept(error) => seen::not_accepted(error),
+            Self::Handshake(error) => trace::not_opened(error),
+            Self::Handler(error) => seen::handler_failed(Some(error)),
+            Self::Panic => seen::handler_failed(None),
+        }
+        // The answer to plain HTTP is no failure.
+        if let (Some(on_error), false) = (on_error, matches!(self, Self::Handshake(Error::Refused(..400)))) {
+            _ = catch_unwind(AssertUnwindSafe(|| on_error(peer, self)));
+        }
+    }
 }

@@ -1,5 +1,9 @@
 //! Upgrades from hyper 1 and what is built on it, over HTTP/1.1 and HTTP/2.
 
+use crate::failure::{Failure, OnError};
+use crate::handling::{Handling, Outcome, handler};
+use crate::open::{Open, Peer, Tracked};
+use crate::upgrades::Upgrades;
 use crate::websocket::WebSocket;
 use http::{Extensions, Request, Response, StatusCode, Version};
 use hyper::ext::Protocol;
@@ -9,10 +13,13 @@ use sockless::driver::Driver;
 use sockless::driver::Error;
 use sockless::handshake::http::{accept, accept_extended, accept_response, choose_extensions, refusal};
 use sockless::seen::{Refused, refused};
-use sockless::{Accept, Config, Connection, HandshakeError, Negotiated, Origins, Role, Seed, SendError, SharedConfig};
+use sockless::{
+    Accept, Config, Connection, HandshakeError, Limits, Negotiated, Origins, Role, Seed, SendError, SharedConfig,
+};
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use thiserror::Error;
 use tokio::time::Instant;
@@ -36,13 +43,12 @@ pub type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
 ///         Ok(accepted) => accepted,
 ///         Err(refusal) => return Ok(refusal.into()),
 ///     };
-///     tokio::spawn(async move {
-///         let mut socket = upgrading.await?;
+///     tokio::spawn(upgrading.run(|mut socket| async move {
 ///         while let Some(message) = socket.recv().await? {
 ///             socket.feed(message).await?;
 ///         }
 ///         Ok::<_, Error>(())
-///     });
+///     }));
 ///     Ok(response.map(|()| String::new()))
 /// }
 /// ```
@@ -50,14 +56,13 @@ pub struct WebSocketUpgrade {
     head: Request<()>,
     protocol: Option<Protocol>,
     on: OnUpgrade,
-    config: SharedConfig,
-    supported: Vec<String>,
+    upgrades: Upgrades,
     headers: Vec<(String, String)>,
 }
 
 impl WebSocketUpgrade {
-    /// Takes the upgrade from a request. Its origin is checked later, by [`accept`](Self::accept), when the settings
-    /// are known.
+    /// Takes the upgrade from a request, with the settings of [`Upgrades`] if the request has come through such a layer. Its
+    /// origin is checked later, by [`accept`](Self::accept), when the settings are known.
     ///
     /// # Errors
     /// [`Refusal::Handshake`] for a request that does not open a WebSocket, or not well; [`Refusal::NotUpgradable`] for
@@ -76,31 +81,55 @@ impl WebSocketUpgrade {
         let any = Config { origins: Origins::Any, ..Config::DEFAULT };
         check(&head, protocol.as_ref(), &any)?;
         let on = extensions.remove().ok_or(Refusal::NotUpgradable)?;
-        let (config, supported, headers) = (SharedConfig::default(), Vec::new(), Vec::new());
-        Ok(Self { head, protocol, on, config, supported, headers })
+        let upgrades = extensions.get::<Upgrades>().cloned().unwrap_or_default();
+        Ok(Self { head, protocol, on, upgrades, headers: Vec::new() })
     }
 
-    /// Replaces the settings: origins, limits, keepalive, compression. Whether a server of HTTP/1.1 is over TLS is not known
-    /// here, and is for [`Config::secure`] to say.
+    /// As [`Upgrades::config`].
     #[must_use]
-    pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
-        self.config = config.into();
-        self
+    pub fn config(self, config: impl Into<SharedConfig>) -> Self {
+        self.with(|upgrades| upgrades.config(config))
     }
 
-    /// Accepts compressed messages, and sends such, by these settings.
+    /// As [`Upgrades::limits`].
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        self.with(|upgrades| upgrades.limits(limits))
+    }
+
+    /// As [`Upgrades::origins`].
+    #[must_use]
+    pub fn origins(self, origins: Origins) -> Self {
+        self.with(|upgrades| upgrades.origins(origins))
+    }
+
+    /// As [`Upgrades::deflate`].
     #[cfg(feature = "deflate")]
     #[must_use]
-    pub fn deflate(mut self, deflate: sockless::Deflate) -> Self {
-        self.config.to_mut().deflate = Some(deflate);
-        self
+    pub fn deflate(self, deflate: sockless::Deflate) -> Self {
+        self.with(|upgrades| upgrades.deflate(deflate))
     }
 
-    /// The subprotocols that the server speaks, the one it likes best first. The first that the client offers is
-    /// chosen; if there is none, the connection goes on without (RFC 6455 §4.2.2).
+    /// As [`Upgrades::subprotocols`].
     #[must_use]
-    pub fn subprotocols<T: AsRef<str>>(mut self, supported: &[T]) -> Self {
-        self.supported = supported.iter().map(|name| name.as_ref().into()).collect();
+    pub fn subprotocols<T: AsRef<str>>(self, supported: &[T]) -> Self {
+        self.with(|upgrades| upgrades.subprotocols(supported))
+    }
+
+    /// As [`Upgrades::track`].
+    #[must_use]
+    pub fn track(self, open: &Open) -> Self {
+        self.with(|upgrades| upgrades.track(open))
+    }
+
+    /// As [`Upgrades::on_error`].
+    #[must_use]
+    pub fn on_error(self, on_error: impl Fn(Option<Peer>, &Failure) + Send + Sync + 'static) -> Self {
+        self.with(|upgrades| upgrades.on_error(on_error))
+    }
+
+    fn with(mut self, change: impl FnOnce(Upgrades) -> Upgrades) -> Self {
+        self.upgrades = change(self.upgrades);
         self
     }
 
@@ -123,7 +152,7 @@ impl WebSocketUpgrade {
     /// [`Refusal::Handshake`] for an origin that the settings don't allow; [`Refusal::Answer`] for a field that cannot
     /// be sent.
     pub fn accept(self) -> Result<(Response<()>, Upgrading), Refusal> {
-        let Self { head, protocol, on, config, supported, headers } = self;
+        let Self { head, protocol, on, upgrades: Upgrades { config, supported, open, on_error }, headers } = self;
         let mut accept = check(&head, protocol.as_ref(), &config)?;
         let chosen = supported.iter().find(|name| accept.offered_subprotocols().any(|offered| offered == **name));
         if let Some(chosen) = chosen {
@@ -133,7 +162,8 @@ impl WebSocketUpgrade {
         let (negotiated, extensions) = choose_extensions(head.headers(), &config);
         let response = accept_response(&accept, extensions.as_deref()).map_err(Refusal::Answer)?;
         let subprotocol = accept.chosen_subprotocol().map(String::from);
-        Ok((response, Upgrading { on, negotiated, config, subprotocol }))
+        let tracked = open.map(|open| open.enter(None));
+        Ok((response, Upgrading { on, negotiated, config, subprotocol, tracked, on_error }))
     }
 }
 
@@ -184,7 +214,8 @@ impl From<Refusal> for Response<String> {
     }
 }
 
-/// The wait for an upgraded connection; it is over once hyper has sent the response.
+/// The wait for an upgraded connection; it is over once hyper has sent the response. [`run`](Self::run) has the rest done too:
+/// awaited by itself, it leaves the connection to whoever awaits, who may [`track`](Open::track) it.
 ///
 /// # Cancel safety
 /// Dropped, it drops the connection with it.
@@ -194,6 +225,33 @@ pub struct Upgrading {
     negotiated: Negotiated,
     config: SharedConfig,
     subprotocol: Option<String>,
+    tracked: Option<Tracked>,
+    on_error: Option<Arc<OnError>>,
+}
+
+impl Upgrading {
+    /// Waits for the connection, and has `work` done with it, whose end is told to the peer: 1000, or 1011 if it fails or panics.
+    /// If the client is gone before the connection is there, it is not called. For a task of its own.
+    ///
+    /// # Cancel safety
+    /// Dropped, the future drops the connection with it.
+    pub async fn run<F, Fut>(mut self, work: F)
+    where
+        F: FnOnce(WebSocket<Upgraded>) -> Fut + Send + 'static,
+        Fut: Future + Send + 'static,
+        Fut::Output: Outcome,
+    {
+        let (mut tracked, on_error) = (self.tracked.take(), self.on_error.take());
+        let peer = tracked.as_ref().map(Tracked::peer);
+        let note = |failure: Failure| failure.tell(peer, on_error.as_deref());
+        match self.await {
+            Ok(socket) => {
+                tracked.iter_mut().for_each(|tracked| tracked.opened(socket.closer()));
+                Handling::new(socket, |socket| handler(move || work(socket))).run(note).await;
+            }
+            Err(error) => note(Failure::Handshake(error)),
+        }
+    }
 }
 
 impl Future for Upgrading {

@@ -12,6 +12,7 @@ mod drive;
 mod failure;
 mod gather;
 mod halves;
+mod handling;
 mod handshakes;
 mod home;
 mod hub;
@@ -39,6 +40,8 @@ pub mod testing;
 #[cfg(feature = "tls")]
 mod tls;
 mod trace;
+#[cfg(feature = "hyper")]
+mod upgrades;
 mod websocket;
 mod writer;
 mod writing;
@@ -49,6 +52,7 @@ pub use bytestring::ByteString;
 pub use client::{Client, connect};
 pub use failure::Failure;
 pub use halves::{Halves, Receiver, Sender, Sent};
+pub use handling::Outcome;
 pub use hub::{Bounds, Delivery, Hub, HubCounts, Member, Slow};
 #[cfg(feature = "hyper")]
 pub use hyper::{Refusal, Upgraded, Upgrading, WebSocketUpgrade};
@@ -76,5 +80,7 @@ pub use sockless::{
 #[cfg(feature = "tls")]
 pub use sockless_tls::{Identity, Roots, Tls, TlsError, rustls};
 pub use stream::NetStream;
+#[cfg(feature = "hyper")]
+pub use upgrades::{Upgrades, WithUpgrades};
 pub use websocket::{Closing, Flush, WebSocket};
 pub use writer::Writer;

@@ -1,14 +1,13 @@
 //! What a server does with a request: whether it is accepted, by which settings, and who has the connection then.
 
+use crate::handling::{Handler, Outcome, handler};
 use crate::open::Peer;
 use crate::stream::NetStream;
 use crate::websocket::WebSocket;
 use sockless::{Accept, Reject, Request, SharedConfig};
 use std::fmt;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Answering<T> = dyn Fn(Request<'static>, Peer) -> Boxed<Result<(Accept, T), Reject>> + Send + Sync;
@@ -66,11 +65,8 @@ impl<T> fmt::Debug for Route<T> {
     }
 }
 
-/// What a handler has failed by.
-pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
-
 /// What is done with a connection once it is open.
-pub(crate) type Work = Box<dyn FnOnce(WebSocket<NetStream>) -> Boxed<Result<(), Failed>> + Send>;
+pub(crate) type Work = Box<dyn FnOnce(WebSocket<NetStream>) -> Handler + Send>;
 
 /// Settings as they are for connections over TLS, and for others: the core is told, unless that was said.
 pub(crate) struct Settings {
@@ -100,34 +96,19 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new<T, H, F, E>(route: Route<T>, handle: H) -> Self
+    pub(crate) fn new<T, H, F>(route: Route<T>, handle: H) -> Self
     where
         T: Send + 'static,
         H: Fn(WebSocket<NetStream>, Peer, T) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<(), E>> + Send + 'static,
-        E: Into<Failed>,
+        F: Future + Send + 'static,
+        F::Output: Outcome,
     {
         let (answer, handle) = (route.answer, Arc::new(handle));
         let answer = move |request, peer| -> Boxed<Result<(Accept, Work), Reject>> {
             let (answering, handle) = (answer(request, peer), handle.clone());
             Box::pin(async move {
                 let (accept, user) = answering.await?;
-                let work: Work = Box::new(move |socket| {
-                    // Called when it is polled, for it may panic; in boxes, as one place would be kept for each.
-                    let mut given = Some(Box::new((handle, socket, user)));
-                    let mut handling = None;
-                    Box::pin(poll_fn(move |cx| {
-                        if let Some(given) = given.take() {
-                            let (handle, socket, user) = *given;
-                            handling = Some(Box::pin(handle(socket, peer, user)));
-                        }
-                        match &mut handling {
-                            Some(handling) => handling.as_mut().poll(cx).map_err(Into::into),
-                            // It has panicked before there was anything to poll.
-                            None => Poll::Pending,
-                        }
-                    }))
-                });
+                let work: Work = Box::new(move |socket| handler(move || handle(socket, peer, user)));
                 Ok((accept, work))
             })
         };

@@ -4,14 +4,14 @@ mod base;
 mod running;
 
 use crate::failure::Failure;
+use crate::handling::Outcome;
 use crate::listener::Listeners;
 use crate::open::{Open, Peer, Report};
-use crate::route::{Failed, Route, Service};
+use crate::route::{Route, Service};
 use crate::stream::NetStream;
 use crate::websocket::WebSocket;
 use base::Base;
 use running::Running;
-use sockless::driver::Error;
 use sockless::handshake::RouteError;
 use sockless::{Accept, Drain, Reject, Request, SendError, SharedConfig};
 use std::fmt;
@@ -53,7 +53,7 @@ use tokio::sync::Semaphore;
 ///
 /// # The end of a handler
 ///
-/// A handler that returns `Ok` has the connection closed with 1000, behind all that it sent; one that returns an error or panics,
+/// A handler that returns nothing or `Ok` has the connection closed with 1000, behind all that it sent; one that returns an error or panics,
 /// with 1011, and [`on_error`](Self::on_error) is told. If it has parted the connection by [`split`](WebSocket::split), the half
 /// that another task still receives on closes so; halves that were both dropped just hang up.
 ///
@@ -125,18 +125,18 @@ impl<T, D> Server<T, D> {
     ///         socket.send(format!("This is {}.", request.param("room").unwrap_or_default())).await
     ///     })?
     ///     .route("/feed", feed, |mut socket, _, _| async move { socket.send("...").await })?
-    ///     .route("/", page, |_, _, ()| async { Ok::<_, Error>(()) })?
+    ///     .route("/", page, |_, _, ()| async {})?
     ///     .serve_routes(listeners)
     ///     .await;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn route<U, H, F, E>(mut self, path: &str, route: Route<U>, handle: H) -> Result<Self, RouteError>
+    pub fn route<U, H, F>(mut self, path: &str, route: Route<U>, handle: H) -> Result<Self, RouteError>
     where
         U: Send + 'static,
         H: Fn(WebSocket<NetStream>, Peer, U) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<(), E>> + Send + 'static,
-        E: Into<Failed>,
+        F: Future + Send + 'static,
+        F::Output: Outcome,
     {
         self.base.routes.add(path, Service::new(route, handle))?;
         Ok(self)
@@ -230,11 +230,11 @@ impl<T: Send + 'static, D: Future> Server<T, D> {
     /// Then nothing more is accepted, and every connection is asked to close as [`drain`](Self::drain) says, by default at once
     /// and with 1001 (going away), behind all that was sent on it before. Handlers see that as `None` from
     /// [`recv`](WebSocket::recv). Those that have not returned when the grace is over are dropped; the report says whose.
-    pub async fn serve<H, F, E>(self, listeners: impl Into<Listeners>, handle: H) -> Report
+    pub async fn serve<H, F>(self, listeners: impl Into<Listeners>, handle: H) -> Report
     where
         H: Fn(WebSocket<NetStream>, Peer, T) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<(), E>> + Send + 'static,
-        E: Into<Failed>,
+        F: Future + Send + 'static,
+        F::Output: Outcome,
     {
         let other = Service::new(self.route, handle);
         Running::new(self.base, other).serve(listeners.into(), self.shutdown).await
@@ -245,7 +245,7 @@ impl<D: Future> Server<Request<'static>, D> {
     /// The same for the [`route`](Self::route)s alone: all else is answered with 404.
     pub async fn serve_routes(self, listeners: impl Into<Listeners>) -> Report {
         let server = self.answer(async |_, _| Err::<(_, ()), _>(Reject::new(404)));
-        server.serve(listeners, |_, _, ()| async { Ok::<_, Error>(()) }).await
+        server.serve(listeners, |_, _, ()| async {}).await
     }
 }
 

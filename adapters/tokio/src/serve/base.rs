@@ -1,7 +1,7 @@
 //! The settings of a server that do not depend on types of its user's.
 
-use crate::failure::Failure;
-use crate::open::{Open, Peer};
+use crate::failure::OnError;
+use crate::open::Open;
 use crate::route::Service;
 use sockless::handshake::Routes;
 use sockless::{Drain, SharedConfig};
@@ -23,7 +23,6 @@ pub(super) struct Base {
 }
 
 pub(super) type Admit = dyn FnMut(SocketAddr) -> bool + Send;
-pub(super) type OnError = dyn Fn(Option<Peer>, &Failure) + Send + Sync;
 
 impl Base {
     pub(super) fn new(most_handshakes: usize) -> Self {

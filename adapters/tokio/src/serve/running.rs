@@ -1,20 +1,19 @@
 //! A server at work: accepting, opening, handling, and the end.
 
-use super::base::{Admit, Base, OnError};
-use crate::alarm::Closer;
-use crate::failure::Failure;
+use super::base::{Admit, Base};
+use crate::failure::{Failure, OnError};
+use crate::handling::{Handling, caught};
 use crate::handshakes::{Handshakes, Place};
 use crate::listener::{Arrival, Listeners};
 use crate::open::{Open, Peer, Report, Tracked};
-use crate::route::{Failed, Service, Settings, Work};
+use crate::route::{Service, Settings};
 use crate::server::Incoming;
 use crate::stream::NetStream;
 use crate::trace;
-use crate::websocket::{Left, WebSocket};
 use sockless::driver::Error;
 use sockless::handshake::Routes;
 use sockless::seen::{self, Refused, Span};
-use sockless::{Code, Drain, Reject};
+use sockless::{Drain, Reject};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -51,6 +50,9 @@ struct Shared {
     /// For those that are open.
     room: Arc<Semaphore>,
 }
+
+/// A handler and its connection, and the places that it has among the open ones.
+type Opened = (Handling<NetStream>, (Tracked, OwnedSemaphorePermit));
 
 impl Running {
     pub(super) fn new(base: Base, other: Service) -> Self {
@@ -97,7 +99,7 @@ impl Running {
             let work = async move {
                 // Apart from the task, which lives as long as the connection and would have room for all of it.
                 match caught(Box::pin(shared.open(arrival, tracked, place, own))).await {
-                    Some(Ok(handling)) => handling.run(&shared, peer).await,
+                    Some(Ok((handling, _places))) => handling.run(|failure| shared.note(Some(peer), failure)).await,
                     Some(Err(error)) => shared.note(Some(peer), Failure::Handshake(error)),
                     None => shared.note(Some(peer), Failure::Panic),
                 }
@@ -128,32 +130,16 @@ impl Shared {
 
     /// Tells whoever wants to know.
     fn note(&self, peer: Option<Peer>, failure: Failure) {
-        match &failure {
-            Failure::Accept(error) => seen::not_accepted(error),
-            Failure::Handshake(error) => trace::not_opened(error),
-            Failure::Handler(error) => seen::handler_failed(Some(error)),
-            Failure::Panic => seen::handler_failed(None),
-        }
-        // The answer to plain HTTP is none.
-        if let (Some(on_error), false) = (&self.on_error, matches!(failure, Failure::Handshake(Error::Refused(..400))))
-        {
-            _ = catch_unwind(AssertUnwindSafe(|| on_error(peer, &failure)));
-        }
+        failure.tell(peer, self.on_error.as_deref());
     }
 
     /// Opens a WebSocket, unless the `place` of the handshake is to be another's.
-    async fn open(&self, arrival: Arrival, tracked: Tracked, place: Place, span: Span) -> Result<Handling, Error> {
+    async fn open(&self, arrival: Arrival, tracked: Tracked, place: Place, span: Span) -> Result<Opened, Error> {
         let opened = or_done(self.accept(arrival, tracked, &place, span), pin!(place.given_up())).await;
         opened.unwrap_or_else(|| Err(io::Error::from(ErrorKind::TimedOut).into()))
     }
 
-    async fn accept(
-        &self,
-        arrival: Arrival,
-        mut tracked: Tracked,
-        place: &Place,
-        span: Span,
-    ) -> Result<Handling, Error> {
+    async fn accept(&self, arrival: Arrival, mut tracked: Tracked, place: &Place, span: Span) -> Result<Opened, Error> {
         let stream = self.secure(arrival).await?;
         let over_tls = stream.is_tls();
         let (settings, started) = (self.settings.of(over_tls), Instant::now());
@@ -189,7 +175,7 @@ impl Shared {
         };
         let socket = answered.open().await?;
         tracked.opened(socket.closer());
-        Ok(Handling::new(socket, work, (tracked, permit)))
+        Ok((Handling::new(socket, work), (tracked, permit)))
     }
 
     async fn secure(&self, arrival: Arrival) -> Result<NetStream, Error> {
@@ -210,50 +196,6 @@ impl Shared {
         }
         Ok(NetStream::Tcp(stream))
     }
-}
-
-/// A handler and its connection.
-struct Handling {
-    work: Pin<Box<dyn Future<Output = Result<(), Failed>> + Send>>,
-    /// Where the connection comes when the handler has dropped it.
-    left: Left<NetStream>,
-    closer: Closer,
-    /// Its places among the open ones.
-    _places: (Tracked, OwnedSemaphorePermit),
-}
-
-impl Handling {
-    fn new(mut socket: WebSocket<NetStream>, work: Work, places: (Tracked, OwnedSemaphorePermit)) -> Self {
-        let (left, closer) = (socket.set_home(), socket.closer());
-        Self { work: work(socket), left, closer, _places: places }
-    }
-
-    /// Has the handler do its work, and tells the peer of the end.
-    async fn run(self, shared: &Shared, peer: Peer) {
-        let (code, failure) = match caught(self.work).await {
-            Some(Ok(())) => (Code::NORMAL, None),
-            Some(Err(error)) => (Code::INTERNAL_ERROR, Some(Failure::Handler(error))),
-            None => (Code::INTERNAL_ERROR, Some(Failure::Panic)),
-        };
-        if let Some(failure) = failure {
-            shared.note(Some(peer), failure);
-        }
-        match self.left.take() {
-            // How it ends is nobody's concern any more.
-            Some(mut socket) => _ = Box::pin(async move { socket.close(code, "").await }).await,
-            // Another task may have it, or a half of it.
-            None => _ = self.closer.close(code, ""),
-        }
-    }
-}
-
-/// What `work` gives, or `None` if it panics.
-async fn caught<T>(mut work: Pin<Box<impl Future<Output = T> + ?Sized>>) -> Option<T> {
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(Some),
-        Err(_) => Poll::Ready(None),
-    })
-    .await
 }
 
 /// What `work` gives, or `None` if `done` is done before.
