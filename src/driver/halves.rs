@@ -1,6 +1,7 @@
 //! A driver in two halves, for two threads or tasks: what reads, what writes, and facts between them.
 
 use super::{Driver, Next, Progress, Storage};
+use crate::config::Keepalive;
 use crate::event::{Event, Fact};
 use crate::rates::Rates;
 use crate::receive::receiver::Receiver;
@@ -290,6 +291,13 @@ impl Writing {
     #[inline]
     pub fn peek(&self) -> &Sender {
         &self.sender
+    }
+
+    /// Changes the deadlines, as [`Sender::set_keepalive`] does; the reading half's
+    /// [receiver](Reading::receiver_mut) is told too.
+    pub fn set_keepalive(&mut self, keepalive: Keepalive) {
+        self.progress.set(Progress::TIMED, false);
+        self.sender.set_keepalive(keepalive);
     }
 
     /// The reading half has found something.

@@ -20,6 +20,7 @@ mod turn;
 mod work;
 mod writing;
 
+use crate::config::Keepalive;
 use crate::connection::Connection;
 use crate::event::Event;
 use crate::message::Message;
@@ -310,6 +311,12 @@ impl Driver {
     /// does.
     pub fn set_rates(&mut self, rates: Rates) {
         self.progress.set_rates(rates);
+    }
+
+    /// Changes the deadlines, as [`Connection::set_keepalive`] does; [`next`](Self::next) tells the new one.
+    pub fn set_keepalive(&mut self, keepalive: Keepalive) {
+        self.connection.set_keepalive(keepalive);
+        self.progress.set(Progress::ARMED, false);
     }
 
     /// Whether it is [held](Self::hold).

@@ -1,7 +1,9 @@
 //! What who takes an event may do: send, and say what that means for the turn.
 
 use super::{Progress, work};
+use crate::config::Keepalive;
 use crate::connection::Connection;
+use crate::rates::Rates;
 use core::ops::{Deref, DerefMut};
 
 /// More work than any turn has.
@@ -84,6 +86,18 @@ impl<'a> Turn<'a> {
     /// As [`Driver::release`](super::Driver::release).
     pub fn release(&mut self) {
         self.progress.set(Progress::HELD, false);
+    }
+
+    /// As [`Driver::set_rates`](super::Driver::set_rates).
+    pub fn set_rates(&mut self, rates: Rates) {
+        self.progress.set_rates(rates);
+        self.end();
+    }
+
+    /// As [`Driver::set_keepalive`](super::Driver::set_keepalive).
+    pub fn set_keepalive(&mut self, keepalive: Keepalive) {
+        self.connection.set_keepalive(keepalive);
+        self.progress.set(Progress::ARMED, false);
     }
 
     /// Sends a message; a long one is written at once, from where it lies, if nothing that was read waits for its turn: others

@@ -11,8 +11,8 @@ use crate::writer::Writer;
 use sockless::driver::Error;
 use sockless::driver::{Next, Reading, Writing};
 use sockless::{
-    Close, Code, Event, Fact, Kind, Limits, Message, Piece, Prepared, ProtocolError, SendError, Sender as Core, State,
-    Traffic,
+    Close, Code, Event, Fact, Keepalive, Kind, Limits, Message, Piece, Prepared, ProtocolError, Rates, SendError,
+    Sender as Core, State, Traffic,
 };
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -207,6 +207,17 @@ impl<S: Stream> Receiver<S> {
         self.reading.receiver_mut().set_limits(limits);
     }
 
+    /// As [`WebSocket::set_rates`](crate::WebSocket::set_rates).
+    pub fn set_rates(&mut self, rates: Rates) {
+        self.reading.set_rates(rates);
+    }
+
+    /// As [`WebSocket::set_keepalive`](crate::WebSocket::set_keepalive).
+    pub fn set_keepalive(&mut self, keepalive: Keepalive) {
+        self.reading.receiver_mut().set_keepalive(keepalive);
+        self.shared.lock().writing.set_keepalive(keepalive);
+    }
+
     fn next(&mut self, mode: Mode) -> Result<Option<Event<'static>>, Error> {
         if let Some(event) = self.inbox.pop() {
             return Ok(Some(event));
@@ -250,6 +261,9 @@ impl<S: Stream> Receiver<S> {
     /// What was read tells next.
     fn event(&mut self, mode: Mode) -> Option<Event<'static>> {
         let Self { reading, shared, lent, .. } = self;
+        if reading.is_rated() {
+            reading.tell_time(self.started.elapsed());
+        }
         let tell = |fact: Fact| shared.lock().writing.handle_fact(fact);
         let told = match mode {
             Mode::Message => reading.event(lent.storage(), tell),

@@ -9,8 +9,8 @@ use crate::split::{Receiver, Sender};
 use crate::stream::Stream;
 use sockless::driver::Error;
 use sockless::{
-    Close, Code, Connection, Counters, Event, Kind, Limits, Message, Negotiated, Piece, Prepared, Role, Seed,
-    SendError, SharedConfig, State,
+    Close, Code, Connection, Counters, Event, Keepalive, Kind, Limits, Message, Negotiated, Piece, Prepared, Rates,
+    Role, Seed, SendError, SharedConfig, State,
 };
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -407,6 +407,16 @@ impl<S: Stream> WebSocket<S> {
     /// Changes what the peer may send, from the next frame on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.drive.driver.connection().set_limits(limits);
+    }
+
+    /// Changes how much the peer may send in a time; see [`Config::rates`](sockless::Config::rates).
+    pub fn set_rates(&mut self, rates: Rates) {
+        self.drive.driver.set_rates(rates);
+    }
+
+    /// Changes when the peer is pinged, and how long it is waited for; it counts from what has happened already.
+    pub fn set_keepalive(&mut self, keepalive: Keepalive) {
+        self.drive.driver.set_keepalive(keepalive);
     }
 
     /// When a loop around a stream that does not block calls [`try_recv`](Self::try_recv) at the latest.

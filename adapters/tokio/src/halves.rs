@@ -13,7 +13,7 @@ use shared::{Shared, Turn};
 use sockless::driver::Error;
 use sockless::driver::{self, Next, Storage};
 use sockless::seen::Life;
-use sockless::{Close, Code, Counters, Kind, Limits, Prepared, RelayError, SendError, Traffic};
+use sockless::{Close, Code, Counters, Keepalive, Kind, Limits, Prepared, Rates, RelayError, SendError, Traffic};
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
@@ -21,6 +21,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
+use tokio::time::Instant;
 
 /// The half that receives. It answers pings and closes, and keeps the deadlines, whether or not anybody uses the other.
 ///
@@ -30,6 +31,8 @@ pub struct Receiver<R, W> {
     half: driver::Reading,
     reading: Reading,
     shared: Arc<Shared<W>>,
+    /// The moment that the driver's times count from.
+    started: Instant,
 }
 
 /// The half that sends.
@@ -57,8 +60,9 @@ pub(crate) fn new<R, W>(
     side: Side<driver::Writing, W>,
     reading: Reading,
 ) -> (Sender<W>, Receiver<R, W>) {
+    let started = side.writing.out.started();
     let shared = Arc::new(Shared::new(side, &reading, half.heard()));
-    (Sender { shared: shared.clone(), place: Place::default() }, Receiver { io, half, reading, shared })
+    (Sender { shared: shared.clone(), place: Place::default() }, Receiver { io, half, reading, shared, started })
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
@@ -108,6 +112,26 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
     /// Changes what the peer may send, from the next frame on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.half.receiver_mut().set_limits(limits);
+    }
+
+    /// As [`WebSocket::set_rates`](crate::WebSocket::set_rates).
+    pub fn set_rates(&mut self, rates: Rates) {
+        self.half.set_rates(rates);
+    }
+
+    /// As [`WebSocket::set_keepalive`](crate::WebSocket::set_keepalive).
+    pub fn set_keepalive(&mut self, keepalive: Keepalive) {
+        self.half.receiver_mut().set_keepalive(keepalive);
+        self.shared.with(|writing| writing.driver.set_keepalive(keepalive));
+        self.shared.alarm().mark();
+    }
+
+    /// Tells the time, where it counts how much the peer sends in it.
+    #[inline]
+    fn tell_time(&mut self) {
+        if self.half.is_rated() {
+            self.half.tell_time(self.started.elapsed());
+        }
     }
 }
 
@@ -259,6 +283,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         mode: &mut Mode<'_>,
         take: &mut impl FnMut(sockless::Message<'_>, &mut ()) -> Option<T>,
     ) -> Result<Option<Told<T>>, RelayError> {
+        self.tell_time();
         let tell = |fact| self.shared.tell(fact);
         loop {
             let event = match mode {
@@ -290,6 +315,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
     }
 
     fn turn(&mut self, storage: &mut Storage) -> Option<Next> {
+        self.tell_time();
         let turn = self.shared.receiver_turn(self.half.heard(), storage);
         if turn == Turn::Over {
             self.shared.failure().into_iter().for_each(|error| self.reading.fail(error));

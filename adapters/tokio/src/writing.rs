@@ -217,6 +217,11 @@ impl Out {
         self.broken.map_or(Ok(()), |kind| Err(Error::Io(kind.into())))
     }
 
+    /// The moment that the driver's times count from.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// When the time was looked at last, on the driver's clock.
     #[inline]
     pub(crate) fn now(&self) -> Duration {

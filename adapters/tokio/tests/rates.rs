@@ -1,0 +1,161 @@
+//! How much a peer may send in a time, and what else changes while a connection runs: on a clock that is paused, whole and in halves.
+
+mod common;
+
+use common::*;
+use sockless_tokio::sockless::{Code, Config, Excess, Keepalive, Kind, ProtocolError, Rate, Rates};
+use sockless_tokio::{Error, Event, Message, testing};
+use std::time::Duration;
+use tokio::time::Instant;
+
+fn ten_a_second() -> Rates {
+    Rates { messages: Some(Rate::per_second(10).burst(5)), ..Rates::NONE }
+}
+
+fn rated(rates: Rates) -> Config {
+    Config { rates, ..Config::default() }
+}
+
+/// Sends so many messages, of which each is another.
+async fn flood(client: &mut sockless_tokio::WebSocket<tokio::io::DuplexStream>, count: u32) {
+    for number in 0..count {
+        client.feed(number.to_string()).soon().await.unwrap();
+    }
+    client.flush().soon().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_is_read_at_its_rate_and_nothing_of_it_is_lost() {
+    let (mut client, mut server) = testing::pair_with(Config::default(), rated(ten_a_second()));
+    flood(&mut client, 25).await;
+    let started = Instant::now();
+    for number in 0..25 {
+        assert_eq!(server.recv().await.unwrap(), Some(Message::from(number.to_string())));
+        let due = 100 * (number + 1_u32).saturating_sub(5);
+        assert_eq!(started.elapsed().as_millis().div_ceil(10) * 10, due.into(), "message {number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn halves_keep_to_the_rate_as_well() {
+    let (mut client, server) = testing::pair_with(Config::default(), rated(ten_a_second()));
+    let (sender, mut receiver) = server.split();
+    flood(&mut client, 25).await;
+    let started = Instant::now();
+    for number in 0..25 {
+        assert_eq!(receiver.recv().await.unwrap(), Some(Message::from(number.to_string())));
+    }
+    assert_eq!(started.elapsed().as_millis().div_ceil(10) * 10, 2000);
+    // Sending has no limit.
+    sender.send("as much as it likes").soon().await.unwrap();
+    assert_eq!(client.recv().soon().await.unwrap(), Some("as much as it likes".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_more_is_refused_where_that_is_asked_for() {
+    let rates = Rates { excess: Excess::Close, ..ten_a_second() };
+    for in_halves in [false, true] {
+        let (mut client, mut server) = testing::pair_with(Config::default(), rated(rates));
+        flood(&mut client, 25).await;
+        let mut told = 0;
+        let ended = tokio::spawn(async move {
+            if in_halves {
+                let (_sender, mut receiver) = server.split();
+                loop {
+                    match receiver.recv().await {
+                        Ok(Some(_)) => told += 1,
+                        ended => return (told, ended),
+                    }
+                }
+            }
+            loop {
+                match server.recv().await {
+                    Ok(Some(_)) => told += 1,
+                    ended => return (told, ended),
+                }
+            }
+        });
+        assert_eq!(client.recv().await.unwrap(), None);
+        assert_eq!(client.peer_close().map(|close| close.code), Some(Code::POLICY));
+        let (told, ended) = ended.await.unwrap();
+        assert_eq!(told, 5);
+        assert!(matches!(ended, Err(Error::Protocol(ProtocolError::RateExceeded))), "{ended:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rates_and_deadlines_are_changed_while_a_connection_runs() {
+    for in_halves in [false, true] {
+        let (mut client, mut server) = testing::pair();
+        let quick = Keepalive {
+            ping: Some(Duration::from_secs(3)),
+            pong: Some(Duration::from_secs(1)),
+            ..Keepalive::default()
+        };
+        let rate = Rates { messages: Some(Rate::per_second(1)), ..Rates::NONE };
+        flood(&mut client, 3).await;
+        let started = Instant::now();
+        let ended = match in_halves {
+            false => {
+                server.set_rates(rate);
+                for _ in 0..3 {
+                    server.recv().await.unwrap().unwrap();
+                }
+                assert_eq!(started.elapsed().as_secs(), 2);
+                server.set_rates(Rates::NONE);
+                server.set_keepalive(quick);
+                server.recv().await
+            }
+            true => {
+                let (_sender, mut receiver) = server.split();
+                receiver.set_rates(rate);
+                for _ in 0..3 {
+                    receiver.recv().await.unwrap().unwrap();
+                }
+                assert_eq!(started.elapsed().as_secs(), 2);
+                receiver.set_rates(Rates::NONE);
+                receiver.set_keepalive(quick);
+                receiver.recv().await
+            }
+        };
+        assert!(matches!(ended, Err(Error::Protocol(ProtocolError::PongTimeout))), "{ended:?}");
+        // Halves know when something was heard only as exactly as the time was last judged.
+        let expected = 2 + 3 + 1 + u64::from(in_halves);
+        assert_eq!(started.elapsed().as_secs(), expected, "in halves: {in_halves}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_is_answered_by_hand() {
+    let by_hand = Config { answer_close: false, ..Config::default() };
+    let (mut client, mut server) = testing::pair_with(Config::default(), by_hand);
+    let served = tokio::spawn(async move {
+        let event = server.recv_event().await.unwrap();
+        assert!(matches!(&event, Some(Event::Close(close)) if close.code == Code::new(4001)), "{event:?}");
+        server.close(Code::new(4002), "by hand").await.unwrap();
+    });
+    client.close(Code::new(4001), "").soon().await.unwrap();
+    let close = client.peer_close().cloned().unwrap();
+    assert_eq!((close.code, &*close.reason), (Code::new(4002), "by hand"));
+    served.soon().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_not_finished_in_time_ends_the_connection() {
+    for in_halves in [false, true] {
+        let mut config = Config::default();
+        config.keepalive = Keepalive { message: Some(Duration::from_secs(5)), ..config.keepalive };
+        let (client, mut server) = testing::pair_with(Config::default(), config);
+        let (sender, mut client) = client.split();
+        sender.send_fragment(Kind::Text, b"begun", false).soon().await.unwrap();
+        let started = Instant::now();
+        let pinging = tokio::spawn(async move { while let Ok(Some(_)) = client.recv_event().await {} });
+        let ended = match in_halves {
+            false => server.recv().await,
+            true => server.split().1.recv().await,
+        };
+        assert!(matches!(ended, Err(Error::Protocol(ProtocolError::MessageTimeout))), "{ended:?}");
+        assert_eq!(started.elapsed().as_secs(), 5, "in halves: {in_halves}");
+        pinging.await.unwrap();
+    }
+}
