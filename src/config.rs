@@ -346,6 +346,15 @@ impl SharedConfig {
     pub fn to_mut(&mut self) -> &mut Config {
         Arc::make_mut(self.0.get_or_insert_with(Arc::default))
     }
+
+    /// Whether both are the same in memory.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
 }
 
 impl From<Arc<Config>> for SharedConfig {

@@ -8,6 +8,7 @@ extern crate std;
 
 #[cfg(feature = "addresses")]
 pub mod addresses;
+mod changes;
 mod config;
 mod connection;
 mod counters;
@@ -33,6 +34,7 @@ mod wire;
 
 /// The crate of [`Buf`](bytes::Buf) and [`Bytes`](bytes::Bytes), which are part of this one's interface.
 pub use bytes;
+pub use changes::{Change, Changes};
 pub use config::{Config, Keepalive, Limits, Negotiated, Origins, Outbound, SharedConfig};
 pub use connection::Connection;
 pub use counters::{Counters, Traffic};

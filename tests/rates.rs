@@ -1,13 +1,16 @@
 //! How much a peer may send in a time: the bucket, and what a driver makes of it.
 
 mod common;
+#[path = "common/heap.rs"]
+mod heap;
 
 use bytes::Buf;
 use common::*;
 use proptest::prelude::*;
 use sockless::driver::{Driver, Next, Storage};
 use sockless::{
-    Bucket, Code, Config, Event, Excess, Fact, Keepalive, ProtocolError, Rate, Rates, Role, State, Transport,
+    Bucket, Change, Changes, Code, Config, Connection, Event, Excess, Fact, Keepalive, Limits, Negotiated,
+    ProtocolError, Rate, Rates, Role, SharedConfig, State, Transport,
 };
 use std::time::Duration;
 
@@ -328,6 +331,39 @@ fn rates_are_changed_while_a_connection_runs() {
     end.events(ms(10_000));
     assert!(end.told.len() > 1000, "{}", end.told.len());
     assert!(end.driver.next(&mut end.storage, ms(10_000)).read);
+}
+
+#[test]
+fn one_change_is_for_many_connections_and_costs_no_memory_for_each() {
+    let mut own = Config::default();
+    own.limits.frame = 1000;
+    let shared = SharedConfig::from(own);
+    let mut drivers: Vec<_> = (0..100)
+        .map(|number| match number % 2 {
+            0 => Driver::new(open_with(Role::Server, Config::default())),
+            _ => Driver::new(Connection::open(Role::Server, Negotiated::default(), shared.clone(), SEED)),
+        })
+        .collect();
+    let ((), used) = heap::used(|| {
+        for change in [
+            Change::Limits(Limits { message: 7, ..Limits::default() }),
+            Change::Keepalive(Keepalive { ping: Some(ms(7000)), ..Keepalive::default() }),
+        ] {
+            let mut changes = Changes::new(change);
+            drivers.iter_mut().for_each(|driver| driver.change(&mut changes));
+        }
+    });
+    assert!(used.held <= 2 * 1024, "{used:?}");
+    for mut driver in drivers {
+        let config = driver.peek().config();
+        assert_eq!((config.limits.message, config.keepalive.ping), (7, Some(ms(7000))));
+        let error = feed(driver.connection(), &frame_to(Role::Server, 0x82, &[0; 8]), 100).1;
+        assert_eq!(error, Some(ProtocolError::MessageTooLong { len: 8, limit: 7 }));
+    }
+    assert_eq!(shared.limits, Limits { frame: 1000, ..Limits::default() }, "the server's own is as it was");
+    let mut end = Flooded::new(Role::Server, rated(Rates::NONE), &[(0x81, b"x")], By::Each);
+    end.driver.change(&mut Changes::new(Change::Rates(messages(Rate::per_second(1).burst(3)))));
+    assert_eq!((end.turns(ms(0)).deadline, end.told.len()), (Some(ms(1000)), 3));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod opening;
 mod receiving;
 mod sending;
 
+use crate::changes::Changes;
 use crate::config::{Config, Keepalive, Limits, Negotiated, Outbound, SharedConfig};
 use crate::counters::Counters;
 use crate::event::Event;
@@ -257,6 +258,11 @@ impl Connection {
     pub fn set_keepalive(&mut self, keepalive: Keepalive) {
         self.receiver.set_keepalive(keepalive);
         self.sender.set_keepalive(keepalive);
+    }
+
+    pub(crate) fn change(&mut self, changes: &mut Changes) {
+        self.receiver.change(changes);
+        self.sender.change(changes);
     }
 
     /// Changes what may wait to go out, from the next message on.

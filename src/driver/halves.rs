@@ -1,6 +1,7 @@
 //! A driver in two halves, for two threads or tasks: what reads, what writes, and facts between them.
 
 use super::{Driver, Next, Progress, Storage};
+use crate::changes::Changes;
 use crate::config::Keepalive;
 use crate::event::{Event, Fact};
 use crate::rates::Rates;
@@ -237,6 +238,12 @@ impl Reading {
         self.progress.set_rates(rates);
     }
 
+    /// Changes settings, perhaps of many connections at once; [the other half's](Writing::change) too.
+    pub fn change(&mut self, changes: &mut Changes) {
+        self.receiver.change(changes);
+        self.progress.changed(changes);
+    }
+
     /// Bytes that have been heard, for [`Writing::judge`].
     #[inline]
     pub fn heard(&self) -> u64 {
@@ -298,6 +305,12 @@ impl Writing {
     pub fn set_keepalive(&mut self, keepalive: Keepalive) {
         self.progress.set(Progress::TIMED, false);
         self.sender.set_keepalive(keepalive);
+    }
+
+    /// Changes settings, perhaps of many connections at once; [the other half's](Reading::change) too.
+    pub fn change(&mut self, changes: &mut Changes) {
+        self.progress.set(Progress::TIMED, false);
+        self.sender.change(changes);
     }
 
     /// The reading half has found something.

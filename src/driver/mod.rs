@@ -20,6 +20,7 @@ mod turn;
 mod work;
 mod writing;
 
+use crate::changes::Changes;
 use crate::config::Keepalive;
 use crate::connection::Connection;
 use crate::event::Event;
@@ -317,6 +318,12 @@ impl Driver {
     pub fn set_keepalive(&mut self, keepalive: Keepalive) {
         self.connection.set_keepalive(keepalive);
         self.progress.set(Progress::ARMED, false);
+    }
+
+    /// Changes settings, perhaps of many connections at once.
+    pub fn change(&mut self, changes: &mut Changes) {
+        self.connection.change(changes);
+        self.progress.changed(changes);
     }
 
     /// Whether it is [held](Self::hold).

@@ -2,6 +2,7 @@
 
 use super::Answers;
 use super::limiter::Limiter;
+use crate::changes::{Change, Changes};
 use crate::rates::Rates;
 use crate::send::sender::Sender;
 use alloc::{boxed::Box, vec::Vec};
@@ -109,6 +110,14 @@ impl Progress {
         match &mut self.rare_mut().limiter {
             Some(limiter) => limiter.set(rates),
             limiter => *limiter = Some(Limiter::new(rates)),
+        }
+    }
+
+    /// What follows from a change of settings.
+    pub(super) fn changed(&mut self, changes: &Changes) {
+        self.set(Self::ARMED, false);
+        if let Change::Rates(rates) = changes.change() {
+            self.set_rates(rates);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What who takes an event may do: send, and say what that means for the turn.
 
 use super::{Progress, work};
+use crate::changes::Changes;
 use crate::config::Keepalive;
 use crate::connection::Connection;
 use crate::rates::Rates;
@@ -91,6 +92,13 @@ impl<'a> Turn<'a> {
     /// As [`Driver::set_rates`](super::Driver::set_rates).
     pub fn set_rates(&mut self, rates: Rates) {
         self.progress.set_rates(rates);
+        self.end();
+    }
+
+    /// As [`Driver::change`](super::Driver::change).
+    pub fn change(&mut self, changes: &mut Changes) {
+        self.connection.change(changes);
+        self.progress.changed(changes);
         self.end();
     }
 

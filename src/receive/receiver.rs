@@ -5,6 +5,7 @@ mod compressed;
 mod lent;
 mod relay;
 
+use crate::changes::Changes;
 use crate::config::{Config, Keepalive, Limits, Negotiated, SharedConfig};
 use crate::counters::Traffic;
 #[cfg(feature = "deflate")]
@@ -401,6 +402,10 @@ impl Receiver {
     /// The limits; they count from the next frame on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.config.to_mut().limits = limits;
+    }
+
+    pub(crate) fn change(&mut self, changes: &mut Changes) {
+        self.config = changes.of(&self.config);
     }
 
     /// The deadlines, of which this half keeps none, but says what they count from.

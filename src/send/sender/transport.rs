@@ -1,6 +1,7 @@
 //! What the other half has found, the clock and the transport mean to the sending half.
 
 use super::{Sender, to_u32};
+use crate::changes::Changes;
 use crate::config::{Keepalive, Outbound};
 use crate::counters::{Counters, Traffic};
 use crate::event::Fact;
@@ -184,6 +185,10 @@ impl Sender {
     /// Changes the deadlines; they count from what has happened already.
     pub fn set_keepalive(&mut self, keepalive: Keepalive) {
         self.config.to_mut().keepalive = keepalive;
+    }
+
+    pub(crate) fn change(&mut self, changes: &mut Changes) {
+        self.config = changes.of(&self.config);
     }
 
     /// How long a closing handshake may take.
