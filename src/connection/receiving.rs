@@ -64,6 +64,36 @@ impl Connection {
         self.settle(result)
     }
 
+    /// The same, but each [`Piece`](crate::Piece) is a whole frame of the peer's, inflated if it was compressed, and messages in
+    /// fragments are not joined: `first` says that a message begins with it, its `data` of which kind that is, and `last` is its FIN
+    /// bit. A character of text that the end of a frame cuts comes with the next.
+    ///
+    /// A frame has at most [`Limits::frame`](crate::Limits::frame) bytes, and all of a message
+    /// [`Limits::message`](crate::Limits::message). One that came whole is lent, others are put together.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    ///
+    /// ```
+    /// # use sockless::{Config, Connection, Event, Negotiated, Role, Seed};
+    /// # let mut server = Connection::open(Role::Server, Negotiated::default(), Config::default(), Seed::new([0; 16]));
+    /// // "Hel", and "lo" with FIN.
+    /// let mut input: &mut [u8] = &mut b"\x01\x83\0\0\0\0Hel\x80\x82\0\0\0\0lo".clone();
+    /// let mut frames = vec![];
+    /// while let Some(Event::Piece(frame)) = server.receive_frame(&mut input)? {
+    ///     frames.push((frame.data.as_text().unwrap().to_owned(), frame.first, frame.last));
+    /// }
+    /// assert_eq!(frames, [("Hel".to_owned(), true, false), ("lo".to_owned(), false, true)]);
+    /// # Ok::<(), sockless::ProtocolError>(())
+    /// ```
+    pub fn receive_frame<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        if self.opening.is_some() {
+            return self.receive_opening(input, Receiver::receive_frame);
+        }
+        let result = self.receiver.receive_frame(input);
+        self.settle(result)
+    }
+
     /// Passes the messages in `input` on to another connection, for a proxy: masked anew for its peer, neither joined
     /// nor inflated, nor is their UTF-8 checked; each call's part of a frame goes as a fragment of its own
     /// (RFC 6455 §5.4).

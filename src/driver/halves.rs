@@ -181,6 +181,22 @@ impl Reading {
         result
     }
 
+    /// The same, but each piece is a whole frame of the peer's.
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
+    pub fn frame<'a>(
+        &mut self,
+        storage: &'a mut Storage,
+        tell: impl FnMut(Fact),
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        let before = self.before();
+        let receive = Receiver::receive_frame;
+        let result = self.progress.event_by(&mut self.receiver, storage, Duration::ZERO, false, receive);
+        self.tell(before, &result, tell);
+        result
+    }
+
     /// What is looked at before an event, for what is to be told behind it: whether the transport ends, and whether the peer is
     /// read.
     #[inline]

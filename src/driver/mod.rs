@@ -271,6 +271,14 @@ impl Driver {
         self.progress.event_by(&mut self.connection, storage, now, false, Connection::receive_piece)
     }
 
+    /// The same, but each piece is a whole frame of the peer's, as by [`Connection::receive_frame`].
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
+    pub fn frame<'a>(&mut self, storage: &'a mut Storage, now: Duration) -> Result<Option<Event<'a>>, ProtocolError> {
+        self.progress.event_by(&mut self.connection, storage, now, false, Connection::receive_frame)
+    }
+
     /// The same, but messages are passed on `to` another connection, as by [`Connection::relay`]. While much waits there,
     /// [`pause`](Self::pause).
     ///

@@ -100,8 +100,15 @@ impl Assembler {
         };
     }
 
+    /// The same, and holds nothing.
+    pub(crate) fn start_empty(&mut self, text: bool) {
+        self.start(text);
+        if let Self::Bytes(bytes) = self {
+            bytes.clear();
+        }
+    }
+
     /// What was appended since the last call, as a part of a message that goes on.
-    #[cfg(feature = "deflate")]
     pub(crate) fn take_part(&mut self, kind: Kind) -> Message<'static> {
         match (self, kind) {
             (Self::Text(text, _), _) => Message::Text(Cow::Owned(mem::take(text))),
@@ -111,7 +118,6 @@ impl Assembler {
     }
 
     /// Bytes that are held, an unfinished character left out.
-    #[cfg(feature = "deflate")]
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Text(text, _) => text.len(),

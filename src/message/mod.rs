@@ -206,7 +206,8 @@ impl<'a, const N: usize> From<&'a [u8; N]> for Message<'a> {
     }
 }
 
-/// Part of a message: what one call of [`receive_piece`](crate::Connection::receive_piece) found of it.
+/// Part of a message: what one call of [`receive_piece`](crate::Connection::receive_piece), or of
+/// [`receive_frame`](crate::Connection::receive_frame), found of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece<'a> {
     /// The payload; text is cut between characters. May be empty where a frame or a message ends.

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "deflate")]
 mod compressed;
+mod frames;
 mod lent;
 mod relay;
 
@@ -58,6 +59,7 @@ const BITE: usize = 64;
 enum Mode {
     Message,
     Piece,
+    Frame,
     Relay,
 }
 
@@ -268,6 +270,9 @@ impl Receiver {
         if chunk.compressed {
             chunk.unmask();
             return self.inflate(&chunk);
+        }
+        if self.mode == Mode::Frame {
+            return self.framed(chunk);
         }
         let check_utf8 = self.config.check_utf8;
         if self.mode == Mode::Piece {

@@ -36,14 +36,15 @@ impl Receiver {
     /// Takes a chunk of a message; the message, or a piece of it, when there is one.
     pub(super) fn inflate(&mut self, chunk: &Chunk<'_>) -> Result<Option<Event<'static>>, ProtocolError> {
         // Pieces are short anyway.
-        let room = if self.mode == Mode::Piece { usize::MAX } else { self.config.limits.message };
+        let parts = matches!(self.mode, Mode::Piece | Mode::Frame);
+        let room = if parts { usize::MAX } else { self.config.limits.message };
         let filled = self.inflate_part(chunk.kind, chunk.payload, (chunk.first, chunk.last), room)?;
         if chunk.last {
             self.append_last(filled, room)?;
             self.end_inflating();
         }
         match self.mode {
-            Mode::Piece => self.inflated_part(chunk),
+            Mode::Piece | Mode::Frame => self.inflated_part(chunk),
             _ if chunk.last => {
                 let len = self.assembler.len();
                 self.assembler.finish(chunk.kind, len).map(|message| Some(message.into()))
@@ -124,7 +125,7 @@ impl Receiver {
 
     /// What has been inflated, once it is much or ends something.
     fn inflated_part(&mut self, chunk: &Chunk<'_>) -> Result<Option<Event<'static>>, ProtocolError> {
-        if !chunk.frame_end && self.assembler.len() < LEAST_PIECE {
+        if !chunk.frame_end && (self.mode == Mode::Frame || self.assembler.len() < LEAST_PIECE) {
             return Ok(None);
         }
         let data = self.assembler.take_part(chunk.kind);
