@@ -154,6 +154,7 @@ impl<S: Stream> Drive<S> {
             let told = match mode {
                 Mode::Message => self.driver.event(storage, now),
                 Mode::Piece => self.driver.piece(storage, now),
+                Mode::Frame => self.driver.frame(storage, now),
             };
             match told {
                 Ok(Some(event)) => {

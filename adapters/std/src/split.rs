@@ -174,8 +174,20 @@ impl<S: Stream> Receiver<S> {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn recv_piece(&mut self) -> Result<Option<Piece<'static>>, Error> {
+        self.next_part(Mode::Piece)
+    }
+
+    /// The next frame of a message, as [`WebSocket::recv_frame`](crate::WebSocket::recv_frame) gives it.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn recv_frame(&mut self) -> Result<Option<Piece<'static>>, Error> {
+        self.next_part(Mode::Frame)
+    }
+
+    fn next_part(&mut self, mode: Mode) -> Result<Option<Piece<'static>>, Error> {
         loop {
-            match self.next(Mode::Piece)? {
+            match self.next(mode)? {
                 Some(Event::Piece(piece)) => return Ok(Some(piece)),
                 Some(event) => {
                     if let Some(data) = event.into_message() {
@@ -268,6 +280,7 @@ impl<S: Stream> Receiver<S> {
         let told = match mode {
             Mode::Message => reading.event(lent.storage(), tell),
             Mode::Piece => reading.piece(lent.storage(), tell),
+            Mode::Frame => reading.frame(lent.storage(), tell),
         };
         match told {
             Ok(event) => {

@@ -131,9 +131,22 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn recv_piece(&mut self) -> Result<Option<Piece<'static>>, Error> {
+        self.recv_part(Mode::Piece)
+    }
+
+    /// The next frame of a message, whole, as the peer sent it: fragments are not joined. It is as long as
+    /// [`Limits::frame`](sockless::Limits::frame) allows.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn recv_frame(&mut self) -> Result<Option<Piece<'static>>, Error> {
+        self.recv_part(Mode::Frame)
+    }
+
+    fn recv_part(&mut self, mode: Mode) -> Result<Option<Piece<'static>>, Error> {
         let deadline = self.recv_deadline();
         loop {
-            match self.drive.recv(Mode::Piece, deadline)? {
+            match self.drive.recv(mode, deadline)? {
                 Some(Event::Piece(piece)) => return Ok(Some(piece)),
                 Some(event) => {
                     if let Some(data) = event.into_message() {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{config, pair_with, within};
-use sockless_std::sockless::{Code, Config, Excess, ProtocolError, Rate, Rates};
+use sockless_std::sockless::{Code, Config, Excess, Kind, ProtocolError, Rate, Rates};
 use sockless_std::{Error, Event};
 use std::thread;
 
@@ -52,6 +52,27 @@ fn who_sends_more_is_refused_where_that_is_asked_for() {
     // Another came to be due if this took a second.
     assert!((5..100).contains(&told), "{told}");
     assert!(matches!(ended, Err(Error::Protocol(ProtocolError::RateExceeded))), "{ended:?}");
+}
+
+#[test]
+fn frames_come_as_they_were_sent() {
+    for in_halves in [false, true] {
+        let (client, mut server) = pair_with(Config::default(), Config::default());
+        let (sender, _receiver) = client.split().unwrap();
+        for (part, last) in [(&b"Hel"[..], false), (b"lo", true)] {
+            sender.send_fragment(Kind::Text, part, last).unwrap();
+        }
+        let mut frames = vec![];
+        if in_halves {
+            let (_sender, mut receiver) = server.split().unwrap();
+            (0..2).for_each(|_| frames.push(within("a frame", || receiver.recv_frame()).unwrap().unwrap()));
+        } else {
+            (0..2).for_each(|_| frames.push(within("a frame", || server.recv_frame()).unwrap().unwrap()));
+        }
+        let told: Vec<_> =
+            frames.iter().map(|piece| (piece.data.as_text(), piece.first, piece.frame_end, piece.last)).collect();
+        assert_eq!(told, [(Some("Hel"), true, true, false), (Some("lo"), false, true, true)]);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::alarm::Alarm;
 use crate::buffer::lent;
 use crate::message::{Event, Piece, Told};
-use crate::reading::{Mode, Reading};
+use crate::reading::{Mode, Parts, Reading};
 use sockless::driver::Error;
 use sockless::driver::{Next, Storage};
 use sockless::seen::{Life, Since};
@@ -80,7 +80,7 @@ pub(crate) trait Drive: Sized {
         mut mode: Mode<'_>,
         take: &mut impl FnMut(Message<'_>, &mut Self::Side<'_>) -> Option<T>,
     ) -> Poll<Result<Option<Told<T>>, Error>> {
-        self.reading().pieces = matches!(mode, Mode::Piece);
+        self.reading().parts = mode.parts();
         // Whoever asks for more has done with the last.
         self.reading().since.take().handled();
         let mut since = Since::default();
@@ -252,9 +252,10 @@ pub(crate) trait Drive: Sized {
         }
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>, Error>> {
+    /// The next part of a message, of these.
+    fn poll_part(&mut self, cx: &mut Context<'_>, parts: Parts) -> Poll<Result<Option<Piece>, Error>> {
         loop {
-            match ready!(self.poll_event(cx, Mode::Piece))? {
+            match ready!(self.poll_event(cx, parts.mode()))? {
                 Some(Event::Piece(piece)) => return Poll::Ready(Ok(Some(piece))),
                 // One that `recv` had begun, before it was dropped.
                 Some(Event::Message(data)) => {

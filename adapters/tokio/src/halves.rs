@@ -5,7 +5,7 @@ mod shared;
 use crate::alarm::{Alarm, Closer, Place};
 use crate::drive::{Drive, told};
 use crate::message::{Event, Message, Piece, Told};
-use crate::reading::{Mode, Reading};
+use crate::reading::{Mode, Parts, Reading};
 use crate::writing::{Side, Writing};
 use futures_core::Stream;
 use futures_sink::Sink;
@@ -96,7 +96,18 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
     /// # Cancel safety
     /// As [`recv`](Self::recv).
     pub async fn recv_piece(&mut self) -> Result<Option<Piece>, Error> {
-        poll_fn(|cx| self.poll_piece(cx)).await
+        poll_fn(|cx| self.poll_part(cx, Parts::Pieces)).await
+    }
+
+    /// As [`WebSocket::recv_frame`](crate::WebSocket::recv_frame).
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    /// As [`recv`](Self::recv).
+    pub async fn recv_frame(&mut self) -> Result<Option<Piece>, Error> {
+        poll_fn(|cx| self.poll_part(cx, Parts::Frames)).await
     }
 
     /// What the peer's close frame said, once it has come.
@@ -288,6 +299,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         loop {
             let event = match mode {
                 Mode::Piece => self.half.piece(storage, tell)?,
+                Mode::Frame => self.half.frame(storage, tell)?,
                 _ => self.half.event(storage, tell)?,
             };
             let Some(event) = event else { return Ok(None) };

@@ -22,10 +22,42 @@ pub(crate) enum Mode<'a> {
     Message,
     /// In pieces as they arrive.
     Piece,
+    /// In whole frames.
+    Frame,
     /// Not at all: they go to another connection.
     Relay(&'a mut Connection),
     /// Nothing is read, for another connection takes nothing.
     Nothing,
+}
+
+impl Mode<'_> {
+    /// The same for what is kept, for who receives so next.
+    pub(crate) fn parts(&self) -> Parts {
+        match self {
+            Self::Message | Self::Relay(_) | Self::Nothing => Parts::None,
+            Self::Piece => Parts::Pieces,
+            Self::Frame => Parts::Frames,
+        }
+    }
+}
+
+/// In which parts messages come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Parts {
+    #[default]
+    None,
+    Pieces,
+    Frames,
+}
+
+impl Parts {
+    pub(crate) fn mode(self) -> Mode<'static> {
+        match self {
+            Self::None => Mode::Message,
+            Self::Pieces => Mode::Piece,
+            Self::Frames => Mode::Frame,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -48,8 +80,8 @@ pub(crate) struct Reading {
     waker: Option<Waker>,
     /// What came while something waited to be written.
     pub(crate) kept: Option<Box<Kept>>,
-    /// It is kept in pieces, for so it was received last.
-    pub(crate) pieces: bool,
+    /// It is kept in such parts, for so it was received last.
+    pub(crate) parts: Parts,
     /// Whoever writes is to be woken by what can be read, too.
     pub(crate) attended: bool,
     /// How much had been sent when somebody last read, in blocks; it wraps.
@@ -118,7 +150,7 @@ impl Reading {
         let kept = self.kept.as_mut()?;
         let next = match mode {
             Mode::Nothing => return None,
-            Mode::Piece => kept.next_piece(),
+            Mode::Piece | Mode::Frame => kept.next_piece(),
             Mode::Message | Mode::Relay(_) => kept.next_message(),
         };
         if kept.is_empty() {
@@ -130,7 +162,11 @@ impl Reading {
     /// A piece of a message whose front was kept, and is wanted whole, goes where that is; other events are given back.
     pub(crate) fn join_later(&mut self, event: Box<Event>, mode: &Mode<'_>) -> Option<Box<Event>> {
         match &mut self.kept {
-            Some(kept) if matches!(*event, Event::Piece(_)) && !matches!(mode, Mode::Piece) && kept.has_front() => {
+            Some(kept)
+                if matches!(*event, Event::Piece(_))
+                    && !matches!(mode, Mode::Piece | Mode::Frame)
+                    && kept.has_front() =>
+            {
                 kept.push(Told::Event(event));
                 None
             }

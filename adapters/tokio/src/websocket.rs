@@ -11,7 +11,7 @@ use crate::gather::Gathered;
 use crate::halves::{self, Halves, Receiver, Sender};
 use crate::home::{Home, Homing};
 use crate::message::{Event, Message, Piece};
-use crate::reading::{Mode, Reading};
+use crate::reading::{Mode, Parts, Reading};
 use crate::replies::Replies;
 use crate::writing::{Side, Writing};
 use sockless::driver::Error;
@@ -156,7 +156,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Cancel safety
     /// As [`recv`](Self::recv).
     pub async fn recv_piece(&mut self) -> Result<Option<Piece>, Error> {
-        poll_fn(|cx| self.poll_piece(cx)).await
+        poll_fn(|cx| self.poll_part(cx, Parts::Pieces)).await
+    }
+
+    /// The next frame of a message, whole, as the peer sent it: fragments are not joined. It is as long as
+    /// [`Limits::frame`](sockless::Limits::frame) allows.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    /// As [`recv`](Self::recv).
+    pub async fn recv_frame(&mut self) -> Result<Option<Piece>, Error> {
+        poll_fn(|cx| self.poll_part(cx, Parts::Frames)).await
     }
 
     /// Gives `take` every message as it lies in the read buffer, until `take` fails or the connection has ended by a closing

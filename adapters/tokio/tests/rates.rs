@@ -141,6 +141,38 @@ async fn a_close_is_answered_by_hand() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn frames_come_as_they_were_sent() {
+    for in_halves in [false, true] {
+        let (client, mut server) = testing::pair();
+        let (sender, _receiver) = client.split();
+        let long = "x".repeat(40_000);
+        for (part, last) in [("Hel", false), ("lo", true), (&long, false), ("", true)] {
+            sender.send_fragment(Kind::Text, part.as_bytes(), last).soon().await.unwrap();
+        }
+        sender.send("whole").soon().await.unwrap();
+        let mut frames = vec![];
+        let of = |piece: sockless_tokio::Piece| {
+            let text = piece.data.as_text().unwrap().to_owned();
+            assert!(piece.frame_end);
+            (text, piece.first, piece.last)
+        };
+        if in_halves {
+            let (_sender, mut receiver) = server.split();
+            for _ in 0..5 {
+                frames.push(of(receiver.recv_frame().soon().await.unwrap().unwrap()));
+            }
+        } else {
+            for _ in 0..5 {
+                frames.push(of(server.recv_frame().soon().await.unwrap().unwrap()));
+            }
+        }
+        let expected =
+            [("Hel", true, false), ("lo", false, true), (&long, true, false), ("", false, true), ("whole", true, true)];
+        assert_eq!(frames, expected.map(|(text, first, last)| (text.to_owned(), first, last)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_that_is_not_finished_in_time_ends_the_connection() {
     for in_halves in [false, true] {
         let mut config = Config::default();

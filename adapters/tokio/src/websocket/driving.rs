@@ -39,6 +39,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                     }
                 }
                 Mode::Piece => driver.piece(storage, now)?,
+                Mode::Frame => driver.frame(storage, now)?,
                 Mode::Relay(to) => driver.relay(storage, to, now)?,
             };
             let Some(event) = event else { return Ok(None) };

@@ -110,7 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         // Or it would be told again.
         let mut kept = self.reading.kept.take();
         let most = self.side.writing.driver.peek().sender().outbound_limits().soft;
-        let mut mode = if self.reading.pieces { Mode::Piece } else { Mode::Message };
+        let mut mode = self.reading.parts.mode();
         while kept.as_ref().is_none_or(|kept| kept.bytes() <= most) {
             match self.poll_decoded(cx, storage, &mut mode, &mut |message, _| Some(message.into_owned())) {
                 Poll::Ready(Ok(Some(told))) => kept.get_or_insert_default().push(told),
