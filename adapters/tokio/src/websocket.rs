@@ -2,6 +2,7 @@
 
 mod driving;
 mod futures;
+mod settings;
 mod waiting;
 
 use crate::alarm::Closer;
@@ -16,9 +17,7 @@ use crate::replies::Replies;
 use crate::writing::{Side, Writing};
 use sockless::driver::Error;
 use sockless::driver::{Driver, Storage};
-use sockless::{
-    Close, Code, Connection, Counters, Keepalive, Limits, Negotiated, Prepared, Rates, Role, Seed, SharedConfig, State,
-};
+use sockless::{Close, Code, Connection, Counters, Negotiated, Prepared, Role, Seed, SharedConfig, State};
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -433,21 +432,6 @@ impl<S> WebSocket<S> {
     /// What the connection has done so far.
     pub fn counters(&self) -> Counters {
         self.side.writing.driver.peek().counters()
-    }
-
-    /// Changes what the peer may send, from the next frame on.
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.side.writing.driver.connection().set_limits(limits);
-    }
-
-    /// Changes how much the peer may send in a time; see [`Config::rates`](sockless::Config::rates).
-    pub fn set_rates(&mut self, rates: Rates) {
-        self.side.writing.driver.set_rates(rates);
-    }
-
-    /// Changes when the peer is pinged, and how long it is waited for; it counts from what has happened already.
-    pub fn set_keepalive(&mut self, keepalive: Keepalive) {
-        self.side.writing.driver.set_keepalive(keepalive);
     }
 
     /// A handle by which another task has the connection closed.

@@ -1,4 +1,5 @@
 //! How much a peer may send in a time, and what else changes while a connection runs: on a clock that is paused, whole and in halves.
+#![cfg(feature = "testing")]
 
 mod common;
 
