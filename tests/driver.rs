@@ -14,7 +14,7 @@ use heap::used;
 use random::Random;
 use sockless::driver::{Driver, Next, Storage};
 use sockless::{
-    Code, Config, Connection, Event, Keepalive, Kind, Message, ProtocolError, RelayError, Role, SendError, State,
+    Code, Config, Connection, Event, Keepalive, Kind, Message, Piece, ProtocolError, RelayError, Role, SendError, State,
 };
 #[cfg(feature = "deflate")]
 use sockless::{DeflateParams, Negotiated};
@@ -1161,6 +1161,20 @@ fn pieces_come_as_they_arrive() {
     }
     assert_eq!(pieces.iter().map(|(_, text, _)| &text[..]).collect::<String>(), "größer!");
     assert!(pieces.iter().all(|(kind, ..)| *kind == Kind::Text) && pieces.last().unwrap().2 && pieces.len() > 2);
+    // With their turn, which may end among them.
+    driver.space(&mut storage)[..message.len()].copy_from_slice(&message);
+    driver.received(&mut storage, message.len(), ms(1));
+    let told = driver.piece_with(&mut storage, ms(1), |turn, event| {
+        turn.end();
+        matches!(event, Event::Piece(Piece { first: true, last: false, .. }))
+    });
+    assert_eq!(told, Ok(Some(true)));
+    assert_eq!(driver.piece_with(&mut storage, ms(1), |_, _| ()), Ok(None), "it is the others' turn");
+    driver.leave(&mut storage);
+    assert!(driver.next(&mut storage, ms(1)).again);
+    let told =
+        driver.piece_with(&mut storage, ms(1), |_, event| matches!(event, Event::Piece(Piece { last: true, .. })));
+    assert_eq!(told, Ok(Some(true)));
 }
 
 #[test]

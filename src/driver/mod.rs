@@ -279,6 +279,19 @@ impl Driver {
         self.progress.event_by(&mut self.connection, storage, now, false, Connection::receive_frame)
     }
 
+    /// What `take` makes of the next [`piece`](Self::piece) or other event, which it gets with its [`Turn`].
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
+    pub fn piece_with<T>(
+        &mut self,
+        storage: &mut Storage,
+        now: Duration,
+        take: impl FnOnce(&mut Turn<'_>, Event<'_>) -> T,
+    ) -> Result<Option<T>, ProtocolError> {
+        self.progress.piece_with(&mut self.connection, storage, now, take)
+    }
+
     /// The same, but messages are passed on `to` another connection, as by [`Connection::relay`]. While much waits there,
     /// [`pause`](Self::pause).
     ///

@@ -249,6 +249,22 @@ impl Progress {
         Ok(Some(made))
     }
 
+    /// The same, but messages come in pieces.
+    pub(super) fn piece_with<T>(
+        &mut self,
+        connection: &mut Connection,
+        storage: &mut Storage,
+        now: Duration,
+        take: impl FnOnce(&mut Turn<'_>, Event<'_>) -> T,
+    ) -> Result<Option<T>, ProtocolError> {
+        let event = self.event_by(connection, storage, now, false, Connection::receive_piece)?;
+        let Some(event) = event else { return Ok(None) };
+        let mut work = 0;
+        let made = take(&mut Turn::new(connection, self, &mut work, true), event);
+        storage.work = storage.work.saturating_add(work);
+        Ok(Some(made))
+    }
+
     /// The messages that lie where they were read, up to the first event that is something else.
     #[inline]
     pub(super) fn messages<'a>(&'a mut self, connection: &'a mut Connection, storage: &'a mut Storage) -> Messages<'a> {

@@ -2,7 +2,7 @@
 
 use crate::closed::Closed;
 use crate::command::Cause;
-use sockless::{Message, Request, Response};
+use sockless::{Message, Piece, Request, Response};
 use std::borrow::Cow;
 
 /// Any error of an application's.
@@ -14,6 +14,7 @@ pub(crate) enum Call<'a, T> {
     Response(Response<'a>),
     Open,
     Message(Message<'a>),
+    Piece(Piece<'a>),
     Ping(Cow<'a, [u8]>),
     Pong(Cow<'a, [u8]>),
     Backpressure,
@@ -21,6 +22,7 @@ pub(crate) enum Call<'a, T> {
     Close(Closed),
     Shutdown,
     Error(Error),
+    Timer(u32),
     Task(T),
 }
 
@@ -28,7 +30,7 @@ impl<T> Call<'_, T> {
     /// What that is sent for which the handler sends within this call.
     pub(crate) fn cause(&self) -> Cause {
         match self {
-            Self::Message(_) | Self::Ping(_) | Self::Pong(_) | Self::Open => Cause::Heard,
+            Self::Message(_) | Self::Piece(_) | Self::Ping(_) | Self::Pong(_) | Self::Open => Cause::Heard,
             _ => Cause::Own,
         }
     }
@@ -37,6 +39,7 @@ impl<T> Call<'_, T> {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Message(message) => message.as_bytes().len(),
+            Self::Piece(piece) => piece.data.len(),
             Self::Ping(payload) | Self::Pong(payload) => payload.len(),
             Self::Request(request) => request.as_bytes().len(),
             Self::Response(response) => response.as_bytes().len() + response.body().len(),
@@ -51,6 +54,7 @@ impl<T> Call<'_, T> {
             Self::Response(response) => Call::Response(response.into_owned()),
             Self::Open => Call::Open,
             Self::Message(message) => Call::Message(message.into_owned()),
+            Self::Piece(piece) => Call::Piece(piece.into_owned()),
             Self::Ping(payload) => Call::Ping(Cow::Owned(payload.into_owned())),
             Self::Pong(payload) => Call::Pong(Cow::Owned(payload.into_owned())),
             Self::Backpressure => Call::Backpressure,
@@ -58,6 +62,7 @@ impl<T> Call<'_, T> {
             Self::Close(closed) => Call::Close(closed),
             Self::Shutdown => Call::Shutdown,
             Self::Error(error) => Call::Error(error),
+            Self::Timer(number) => Call::Timer(number),
             Self::Task(task) => Call::Task(task),
         }
     }

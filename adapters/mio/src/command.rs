@@ -1,6 +1,7 @@
 //! What a worker is told by other threads: what to send, and what else to do, with which connection.
 
 use crate::dial::Target;
+use crate::topics::Scope;
 use sockless::bytes::Bytes;
 use sockless::{Answer, Code, Connection, Kind, Limits, Prepared, SendError};
 use std::fmt;
@@ -94,8 +95,12 @@ pub(crate) enum Act<T> {
     Abort(Code),
     Pause,
     Resume,
-    Subscribe(Arc<str>),
-    Unsubscribe(Arc<str>),
+    Subscribe(Scope, Arc<str>),
+    Unsubscribe(Scope, Arc<str>),
+    /// To set it to so long from now, or to clear it.
+    Timer(u32, Option<Duration>),
+    /// Whether messages come in pieces.
+    Pieces(bool),
     Limits(Limits),
     Answer(Box<Answer>),
     /// The pool has done what it was given.
@@ -138,8 +143,8 @@ impl<T> Command<T> {
     pub(crate) fn cost(&self) -> usize {
         match self {
             Self::Publish(audience, message) => audience.cost(message),
-            Self::To(_, Act::Subscribe(topic) | Act::Unsubscribe(topic)) => ENTRY + topic.len(),
-            Self::To(_, Act::Pause | Act::Resume | Act::Limits(_)) => ENTRY,
+            Self::To(_, Act::Subscribe(_, topic) | Act::Unsubscribe(_, topic)) => ENTRY + topic.len(),
+            Self::To(_, Act::Pause | Act::Resume | Act::Limits(_) | Act::Timer(..) | Act::Pieces(_)) => ENTRY,
             Self::To(_, Act::Send(..) | Act::Run(_)) | Self::Each(_) | Self::Connect(..) => 0,
             Self::To(_, Act::Close(..) | Act::Abort(_) | Act::Answer(_) | Act::Unstall) | Self::Shutdown(_) => 0,
         }

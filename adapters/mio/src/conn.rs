@@ -1,13 +1,18 @@
 //! A connection as its handler sees it.
 
-use crate::command::{Act, Audience, ENTRY, Id, Parcel, Sent, Tasks, Ticket, is_valid};
-use crate::mailbox::Teller;
+mod timers;
+mod topics;
+mod writer;
+
+use crate::command::{Act, ENTRY, Id, Parcel, Sent, Tasks, Ticket, is_valid};
 use crate::session::{Job, Lent};
 use crate::transport::TlsInfo;
 use sockless::bytes::Bytes;
 use sockless::{Answer, Code, Counters, Kind, Limits, Message, Prepared, SendError, State};
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+pub use writer::Writer;
 
 /// A connection, lent to its handler for the time of a call.
 ///
@@ -178,6 +183,13 @@ impl<S> Conn<'_, S> {
         self.act(Act::Limits(limits));
     }
 
+    /// Has the messages that begin from now on come in pieces, as they arrive, to [`on_piece`](crate::Handler::on_piece) in the
+    /// place of [`on_message`](crate::Handler::on_message), or whole again: for messages of any size in constant memory. Of use
+    /// mostly in [`on_request`](crate::Handler::on_request).
+    pub fn take_pieces(&mut self, pieces: bool) {
+        self.act(Act::Pieces(pieces));
+    }
+
     fn act(&mut self, act: Act<Task<S>>) {
         match &mut self.lent {
             Lent::Here(here) => here.act(act),
@@ -195,47 +207,6 @@ impl<S> Conn<'_, S> {
 
     pub(crate) fn answer(&mut self, answer: Answer) {
         self.act(Act::Answer(Box::new(answer)));
-    }
-}
-
-/// Topics.
-impl<S> Conn<'_, S> {
-    /// Subscribes to a topic: a plain name, without wildcards.
-    pub fn subscribe(&mut self, topic: &str) {
-        self.act(Act::Subscribe(topic.into()));
-    }
-
-    /// Ends a subscription.
-    pub fn unsubscribe(&mut self, topic: &str) {
-        self.act(Act::Unsubscribe(topic.into()));
-    }
-
-    /// The topics that it has subscribed to. Unknown, and told as none, in a pool.
-    pub fn topics(&self) -> impl Iterator<Item = &str> {
-        let names = match &self.lent {
-            Lent::Here(here) => Some(here.local.topics.names(&here.seat.subscriptions)),
-            Lent::Remote(_) => None,
-        };
-        names.into_iter().flatten()
-    }
-
-    /// Sends to all others that have subscribed to a topic; one frame is shared by all. On this worker that follows the
-    /// call of the handler, on others soon after. Peers that are too slow are passed over, and counted.
-    pub fn publish(&mut self, topic: &str, message: &Prepared) {
-        self.spread(Some(topic.into()), message);
-    }
-
-    /// Sends to all others.
-    pub fn broadcast(&mut self, message: &Prepared) {
-        self.spread(None, message);
-    }
-
-    fn spread(&mut self, topic: Option<Arc<str>>, message: &Prepared) {
-        let audience = Audience { topic, except: Some(self.id()) };
-        match &mut self.lent {
-            Lent::Here(here) => here.spread(audience, message),
-            Lent::Remote(remote) => _ = remote.shared.publish(&audience, message, None, Teller::Pool),
-        }
     }
 }
 
@@ -380,7 +351,7 @@ impl<S> Drop for Each<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mailbox::{MOST, Mailbox, Shared};
+    use crate::mailbox::{MOST, Mailbox, Shared, Teller};
     use std::hint::black_box;
     use std::sync::OnceLock;
 

@@ -5,7 +5,7 @@ use crate::closed::Closed;
 use crate::conn::{Conn, Task};
 use crate::session::{Calls, Lent};
 use sockless::seen::{self, Since};
-use sockless::{Answer, Code, Message, Request, Response};
+use sockless::{Answer, Code, Message, Piece, Request, Response};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -83,6 +83,22 @@ pub trait Handler: Send + Sync + 'static {
     /// # Errors
     /// Any error is told to [`on_error`](Self::on_error), and closes the connection with 1011.
     fn on_message(&self, conn: &mut Conn<'_, Self::State>, message: Message<'_>) -> Result<(), Error>;
+
+    /// A piece of a message came: of those connections that [take pieces](Conn::take_pieces). Text is cut between characters.
+    ///
+    /// The default leaves pieces unread.
+    ///
+    /// # Errors
+    /// As [`on_message`](Self::on_message).
+    fn on_piece(&self, conn: &mut Conn<'_, Self::State>, piece: Piece<'_>) -> Result<(), Error> {
+        _ = (conn, piece);
+        Ok(())
+    }
+
+    /// A timer that was [set](Conn::set_timer) is due; it is not set any longer.
+    fn on_timer(&self, conn: &mut Conn<'_, Self::State>, number: u32) {
+        _ = (conn, number);
+    }
 
     /// A ping came; its pong is outbound already, unless the configuration leaves that to the application.
     fn on_ping(&self, conn: &mut Conn<'_, Self::State>, payload: &[u8]) {
@@ -174,6 +190,12 @@ fn blame<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, error: Error) {
 fn dispatch<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, call: Call<'_, Task<H::State>>) {
     match call {
         Call::Message(message) => deliver(handler, conn, message),
+        Call::Piece(piece) => {
+            if let Err(error) = handler.on_piece(conn, piece) {
+                blame(handler, conn, error);
+            }
+        }
+        Call::Timer(number) => handler.on_timer(conn, number),
         Call::Request(request) => {
             let answer = handler.on_request(conn, &request);
             conn.answer(answer);

@@ -17,6 +17,7 @@ mod mailbox;
 mod outgoing;
 mod pool;
 mod report;
+mod scratch;
 mod server;
 mod session;
 mod settings;
@@ -34,17 +35,19 @@ pub use call::Error;
 pub use client::{Client, ClientBuilder, ClientError};
 pub use closed::{CloseError, Closed};
 pub use command::{Id, Sent};
-pub use conn::Conn;
+pub use conn::{Conn, Writer};
 pub use handle::Handle;
 pub use handler::Handler;
 pub use listener::Address;
 pub use report::Report;
+pub use scratch::Scratch;
 pub use server::{Running, Server};
 pub use sockless;
 pub use sockless::{
-    Accept, Answer, ClientRequest, Close, Code, Config, Kind, Limits, Message, Prepared, ProtocolError, Reject,
+    Accept, Answer, ClientRequest, Close, Code, Config, Kind, Limits, Message, Piece, Prepared, ProtocolError, Reject,
     Request, Response, SendError, State,
 };
 pub use sockless_tls::{Roots, Tls, TlsError, rustls};
 pub use stats::Stats;
+pub use topics::FilterError;
 pub use transport::TlsInfo;

@@ -3,13 +3,14 @@
 mod here;
 mod local;
 mod seat;
+mod timers;
 
 use crate::call::Call;
 use crate::closed::Closed;
 use crate::command::{Act, Cause};
 use crate::transport::{self, Counted, Transport};
-use sockless::driver::{Driver, Next, Storage};
-use sockless::{Code, Connection, Prepared};
+use sockless::driver::{Driver, Next, Storage, Turn};
+use sockless::{Code, Connection, Event, Prepared};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -49,7 +50,7 @@ impl<S, T> Session<S, T> {
         let _entered = self.seat.span.enter();
         match self.driver.connection().send_prepared(message) {
             Ok(()) => local.stats.messages_sent += 1,
-            Err(_) => local.stats.dropped += 1,
+            Err(error) => local.stats.drop_one(error),
         }
         self.seat.touch(local);
     }
@@ -101,6 +102,13 @@ impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> 
         let now = local.now;
         // Once for all that was read, not for each message: it costs more than it seems.
         let told = catch_unwind(AssertUnwindSafe(|| {
+            if seat.pieces {
+                let mut take = |turn: &mut Turn<'_>, event: Event<'_>| {
+                    Here { turn: turn.reborrow(), seat, local, transport }.event(calls, event);
+                };
+                while driver.piece_with(self.storage, now, &mut take)?.is_some() {}
+                return Ok(());
+            }
             driver.each(self.storage, now, |turn, event| {
                 match message(&event, &seat.place) {
                     Some(message) => {
@@ -155,6 +163,18 @@ impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> 
         here.touch();
     }
 
+    /// Calls the application for those of its timers that are due.
+    pub(crate) fn ring(&mut self) {
+        let seat = &mut self.session.seat;
+        if seat.phase != Phase::Open || seat.timers.next().is_none() {
+            return;
+        }
+        seat.timed = true;
+        for number in seat.timers.take_due(self.local.now) {
+            self.call(Call::Timer(number));
+        }
+    }
+
     // ---- writing, and what next
 
     /// Writes what is outbound, as far as it is taken; whether all is written.
@@ -179,14 +199,22 @@ impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> 
     /// Whether nothing has happened but messages, and all that was said has gone out.
     #[inline]
     pub(crate) fn is_at_ease(&self) -> bool {
-        let Seat { phase, pressed, published, taken, .. } = self.session.seat;
-        self.session.driver.is_settled(self.storage) && phase == Phase::Open && !(pressed | published) && taken == 0
+        let Seat { phase, pressed, published, timed, taken, .. } = self.session.seat;
+        self.session.driver.is_settled(self.storage)
+            && phase == Phase::Open
+            && !(pressed | published | timed)
+            && taken == 0
     }
 
     /// What is to be done with the transport now; the application is told if that takes less than it is given.
     pub(crate) fn next(&mut self) -> Next {
         let _entered = self.session.seat.span.enter();
-        let next = self.session.driver.next(self.storage, self.local.now);
+        let mut next = self.session.driver.next(self.storage, self.local.now);
+        let seat = &mut self.session.seat;
+        seat.timed = false;
+        if seat.phase == Phase::Open {
+            next.deadline = next.deadline.into_iter().chain(seat.timers.next()).min();
+        }
         // What the application sends then is no answer to the peer.
         self.leave();
         let (calls, held) = (self.calls, self.session.driver.is_held());

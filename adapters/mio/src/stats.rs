@@ -1,6 +1,6 @@
 //! What a server has done so far.
 
-use sockless::seen;
+use sockless::{SendError, seen};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Plain counters, of all workers together.
@@ -29,14 +29,27 @@ pub struct Stats {
     /// Messages from other threads, of broadcasts and of topics that a connection did not take: its peer was too slow, or
     /// it was closing.
     pub dropped: u64,
+    /// Of those, for peers that were too slow.
+    pub dropped_slow: u64,
+    /// Of those, for connections that were closing, or gone.
+    pub dropped_closing: u64,
     /// Panics of the application that were caught: they end the connection that they are of, or keep it out.
     pub panics: u64,
 }
 
 /// All that a worker counts.
-const FIELDS: usize = 10;
+const FIELDS: usize = 12;
 
 impl Stats {
+    /// Counts a message that a connection did not take.
+    pub(crate) fn drop_one(&mut self, error: SendError) {
+        self.dropped += 1;
+        match error {
+            SendError::Full => self.dropped_slow += 1,
+            error => self.dropped_closing += u64::from(error.is_closing()),
+        }
+    }
+
     fn fields(&mut self) -> [&mut u64; FIELDS] {
         let Self {
             open,
@@ -49,6 +62,8 @@ impl Stats {
             bytes_received,
             bytes_sent,
             dropped,
+            dropped_slow,
+            dropped_closing,
             panics: _,
         } = self;
         [
@@ -62,6 +77,8 @@ impl Stats {
             bytes_received,
             bytes_sent,
             dropped,
+            dropped_slow,
+            dropped_closing,
         ]
     }
 }

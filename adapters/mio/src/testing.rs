@@ -312,6 +312,7 @@ impl<H: Handler> Peer<H> {
         self.local.dirty.clear();
         let mut active = self.active();
         active.read(true);
+        active.ring();
         active.flush();
         let next = active.next();
         self.deadline = next.deadline;

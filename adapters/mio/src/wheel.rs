@@ -123,7 +123,7 @@ mod tests {
         arm(&mut wheel, 2, 101);
         arm(&mut wheel, 3, 250);
         assert_eq!(wheel.timeout(Duration::ZERO), Some(Duration::from_millis(150)));
-        assert_eq!(due(&mut wheel, 149), []);
+        assert!(due(&mut wheel, 149).is_empty());
         assert_eq!(due(&mut wheel, 150), [1, 2]);
         assert_eq!(wheel.timeout(Duration::from_millis(150)), Some(Duration::from_millis(100)));
         assert_eq!(due(&mut wheel, 10_000), [3]);

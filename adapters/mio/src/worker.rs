@@ -300,6 +300,7 @@ impl<H: Handler> Worker<H> {
         self.dial(key);
         if let Some(mut active) = self.at(key) {
             active.read(true);
+            active.ring();
         }
         self.settle(key);
     }

@@ -81,6 +81,8 @@ fn a_send_says_what_becomes_of_it() {
     handle.broadcast(&Prepared::text("all")).unwrap();
     assert_eq!(other.receive().unwrap(), Some(text("all")));
     server.eventually("one was passed over", |stats| stats.dropped >= 1);
+    let stats = handle.stats();
+    assert_eq!((stats.dropped_slow, stats.dropped_closing), (stats.dropped, 0));
 
     // When it reads after all, it gets everything that was taken, in order and whole.
     let mut expected = taken * (10 + 100_000);

@@ -4,8 +4,8 @@
 use sockless_mio::sockless::Event;
 use sockless_mio::testing::Peer;
 use sockless_mio::{
-    Answer, ClientRequest, Closed, Code, Config, Conn, Error, Handler, Message, Prepared, Reject, Request, SendError,
-    State,
+    Answer, ClientRequest, Closed, Code, Config, Conn, Error, FilterError, Handler, Kind, Message, Piece, Prepared,
+    Reject, Request, SendError, Sent, State,
 };
 use std::cell::RefCell;
 use std::sync::Mutex;
@@ -57,6 +57,18 @@ impl Handler for Servant {
 
     fn on_ping(&self, _: &mut Conn<'_, usize>, payload: &[u8]) {
         self.note(format!("ping {}", String::from_utf8_lossy(payload)));
+    }
+
+    fn on_piece(&self, _: &mut Conn<'_, usize>, piece: Piece<'_>) -> Result<(), Error> {
+        self.note(format!("piece {:?} {} {}", piece.data.as_text(), piece.first, piece.last));
+        Ok(())
+    }
+
+    fn on_timer(&self, conn: &mut Conn<'_, usize>, number: u32) {
+        self.note(format!("timer {number}"));
+        if number == 7 {
+            conn.set_timer(7, 10 * SECOND);
+        }
     }
 
     fn on_pong(&self, _: &mut Conn<'_, usize>, _: &[u8]) {
@@ -270,4 +282,92 @@ fn a_closure_is_a_handler_too() {
     peer.send("four").unwrap();
     peer.send(vec![0; 100_000]).unwrap();
     assert_eq!(HEARD.take(), [4, 100_000]);
+}
+
+#[test]
+fn pieces_come_as_they_arrive() {
+    let mut peer = opened();
+    peer.call(|conn| conn.take_pieces(true));
+    peer.send_bytes(b"\x01\x82\0\0\0\0a");
+    assert_eq!(noted(&peer), ["piece Some(\"a\") true false"]);
+    peer.send_bytes(b"b\x80\x80\0\0\0\0");
+    assert_eq!(noted(&peer), ["piece Some(\"b\") false false", "piece Some(\"\") false true"]);
+    peer.send("whole").unwrap();
+    assert_eq!(noted(&peer), ["piece Some(\"whole\") true true"]);
+    peer.call(|conn| conn.take_pieces(false));
+    peer.send("echo").unwrap();
+    assert_eq!(peer.receive(), Some("echo".into()));
+}
+
+#[test]
+fn timers_come_when_they_are_due() {
+    let mut peer = opened();
+    peer.call(|conn| {
+        conn.set_timer(1, 5 * SECOND);
+        conn.set_timer(2, 3 * SECOND);
+        conn.set_timer(3, 4 * SECOND);
+        conn.set_timer(1, 2 * SECOND);
+        conn.clear_timer(3);
+    });
+    peer.advance(2 * SECOND - Duration::from_nanos(1));
+    assert!(noted(&peer).is_empty());
+    peer.advance(Duration::from_nanos(1));
+    assert_eq!(noted(&peer), ["timer 1"]);
+    peer.advance(3600 * SECOND);
+    let noted_later: Vec<_> = noted(&peer).into_iter().filter(|what| what != "pong").collect();
+    assert_eq!(noted_later, ["timer 2"]);
+    // One that is set anew whenever it comes, and not once the connection has ended.
+    peer.call(|conn| conn.set_timer(7, 10 * SECOND));
+    peer.advance(100 * SECOND);
+    assert_eq!(noted(&peer).into_iter().filter(|what| what == "timer 7").count(), 10);
+    peer.hang_up();
+    peer.advance(100 * SECOND);
+    assert!(!noted(&peer).contains(&"timer 7".into()));
+}
+
+#[test]
+fn topics_are_named_by_filters_too() {
+    let mut peer = opened();
+    let filters = peer.call(|conn| {
+        conn.subscribe_matching("rooms/+/news")?;
+        conn.subscribe_matching("#")?;
+        conn.subscribe_matching("rooms/+news")
+    });
+    assert_eq!(filters, Err(FilterError));
+    assert_eq!(peer.topics(), ["rooms/+/news", "#"]);
+    peer.call(|conn| conn.unsubscribe_matching("#"));
+    let handle = peer.handle();
+    for topic in ["rooms/a/news", "rooms/a/b/news", "rooms/+/news", "news"] {
+        handle.publish(topic, &Prepared::text(topic)).unwrap();
+    }
+    peer.run();
+    assert_eq!((peer.receive(), peer.receive()), (Some("rooms/a/news".into()), Some("rooms/+/news".into())));
+    assert_eq!(peer.receive(), None);
+}
+
+#[test]
+fn a_message_is_written_piecemeal() {
+    use std::io::Write;
+    let mut peer = opened();
+    peer.call(|conn| {
+        let mut writer = conn.writer(Kind::Text);
+        write!(writer, "{} + {}", 1, 2).unwrap();
+        assert_eq!(writer.finish(), Ok(Sent::Now));
+        writer.write_all(b"gr\xc3").unwrap();
+        assert_eq!(writer.finish(), Err(SendError::InvalidUtf8));
+        writer.write_all(b"\xb6\xc3\x9fer").unwrap();
+        assert_eq!(writer.finish(), Ok(Sent::Now));
+        writer.write_all(b"dropped").unwrap();
+        drop(writer);
+        let mut writer = conn.writer(Kind::Binary);
+        assert_eq!(writer.finish(), Ok(Sent::Now));
+        let (mut one, mut two) = (conn.scratch(), conn.scratch());
+        one.extend(b"one");
+        two.extend(b"two");
+        conn.send_binary(&one).unwrap();
+        conn.send_binary(&two).unwrap();
+    });
+    let sent: Vec<_> = std::iter::from_fn(|| peer.receive()).collect();
+    let binary = |bytes: &[u8]| Message::from(bytes.to_vec());
+    assert_eq!(sent, ["1 + 2".into(), "größer".into(), binary(b""), binary(b"one"), binary(b"two")]);
 }

@@ -6,6 +6,7 @@ use common::{dial, raw, start, text};
 use sockless_mio::sockless::{HandshakeError, ProtocolError};
 use sockless_mio::{Client, CloseError, Closed, Code, Config, Conn, Error, Handler, Message, Server};
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
@@ -155,4 +156,61 @@ fn a_client_that_waits_in_vain() {
     let error = Client::builder(&url).config(config).connect().unwrap_err();
     let wanted = ProtocolError::Handshake(HandshakeError::Timeout);
     assert!(matches!(error, sockless_mio::ClientError::Protocol(error) if error == wanted), "{error}");
+}
+
+/// Timers of the application's: `N` sets the timer N, which says so, and whether it came before another had come many times that comes
+/// again and again; 9 sets itself anew.
+#[derive(Default)]
+struct Timed {
+    ticks: AtomicUsize,
+}
+
+impl Handler for Timed {
+    /// The ticks when it set a timer.
+    type State = usize;
+
+    fn on_open(&self, conn: &mut Conn<'_, usize>) {
+        conn.set_timer(1, Duration::ZERO);
+    }
+
+    fn on_message(&self, conn: &mut Conn<'_, usize>, message: Message<'_>) -> Result<(), Error> {
+        for number in message.as_text().unwrap_or_default().split(' ') {
+            let number = number.parse()?;
+            conn.set_timer(number, Duration::from_millis(u64::from(number)));
+        }
+        conn.set_timer(500, Duration::from_secs(3600));
+        conn.clear_timer(300);
+        *conn.state_mut() = self.ticks.load(Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn on_timer(&self, conn: &mut Conn<'_, usize>, number: u32) {
+        let ticks = self.ticks.load(Ordering::Relaxed);
+        let in_time = ticks < *conn.state() + 20;
+        _ = conn.send_text(&format!("{number} {in_time}"));
+        if number == 9 {
+            self.ticks.store(ticks + 1, Ordering::Relaxed);
+            conn.set_timer(9, Duration::from_millis(9));
+        }
+    }
+}
+
+#[test]
+fn timers_of_the_application() {
+    for pool in [false, true] {
+        let builder = Server::builder().listen("127.0.0.1:0").workers(1);
+        let server = start(if pool { builder.pool(2, 16) } else { builder }, Timed::default());
+        let mut ticking = server.connect();
+        ticking.send_text("9").unwrap();
+        let mut client = server.connect();
+        assert_eq!(client.receive().unwrap(), Some(text("1 true")), "set as it opened");
+        client.send_text("500 300 200 2").unwrap();
+        assert_eq!(client.receive().unwrap(), Some(text("2 true")));
+        assert_eq!(client.receive().unwrap(), Some(text("200 true")));
+        assert_eq!(ticking.receive().unwrap(), Some(text("1 true")));
+        for _ in 0..3 {
+            assert_eq!(ticking.receive().unwrap(), Some(text("9 true")));
+        }
+        server.stop();
+    }
 }

@@ -5,7 +5,7 @@ mod common;
 use common::{start, text};
 use sockless_mio::{Client, Closed, Conn, Error, Handler, Message, Prepared, Server};
 
-/// `join TOPIC`, `leave TOPIC`, `topics`, `TOPIC: message`, and anything else for all others.
+/// `join TOPIC`, `watch FILTER`, `leave TOPIC`, `topics`, `TOPIC: message`, and anything else for all others.
 struct Rooms;
 
 impl Handler for Rooms {
@@ -16,6 +16,9 @@ impl Handler for Rooms {
         if let Some(topic) = message.strip_prefix("join ") {
             conn.subscribe(topic);
             conn.send_text("joined")?;
+        } else if let Some(filter) = message.strip_prefix("watch ") {
+            conn.subscribe_matching(filter)?;
+            conn.send_text("watching")?;
         } else if let Some(topic) = message.strip_prefix("leave ") {
             conn.unsubscribe(topic);
             conn.send_text("left")?;
@@ -78,6 +81,21 @@ fn run(pool: bool) {
     server.handle().publish("a", &Prepared::text("from outside")).unwrap();
     for client in [0, 4, 6, 8, 10] {
         hears(&mut clients[client], "from outside");
+    }
+    // By filters, across workers too, and once where a name and two filters match.
+    let matched = |client: usize| client % 3 != 1;
+    for (number, client) in clients.iter_mut().enumerate().filter(|(number, _)| matched(*number)) {
+        say(client, if number % 2 == 0 { "watch news/+/now" } else { "watch news/#" }, "watching");
+        say(client, "watch +/today/now", "watching");
+        say(client, "join news/today/now", "joined");
+    }
+    server.handle().publish("news/today/now", &Prepared::text("it rains")).unwrap();
+    server.handle().publish("news/later", &Prepared::text("some")).unwrap();
+    for (number, client) in clients.iter_mut().enumerate().filter(|(number, _)| matched(*number)) {
+        hears(client, "it rains");
+        if number % 2 == 1 {
+            hears(client, "some");
+        }
     }
     server.handle().publish("nobody", &Prepared::text("lost")).unwrap();
     drop(clients.remove(0));

@@ -123,8 +123,8 @@ impl<S, T> Here<'_, S, T> {
         match act {
             Act::Send(parcel, _) => {
                 self.seat.taken = self.seat.taken.saturating_add(parcel.cost());
-                if self.send_parcel(parcel).is_err() {
-                    self.local.stats.dropped += 1;
+                if let Err(error) = self.send_parcel(parcel) {
+                    self.local.stats.drop_one(error);
                 }
             }
             Act::Close(code, reason) => {
@@ -137,12 +137,21 @@ impl<S, T> Here<'_, S, T> {
             Act::Pause => self.turn.pause(),
             Act::Resume => self.turn.resume(),
             Act::Unstall => self.turn.release(),
-            Act::Subscribe(topic) => {
+            Act::Subscribe(scope, topic) => {
                 if *phase == Phase::Open || self.turn.state() == State::Connecting {
-                    topics.subscribe(id.key, subscriptions, &topic);
+                    topics.subscribe(id.key, subscriptions, scope, &topic);
                 }
             }
-            Act::Unsubscribe(topic) => _ = topics.unsubscribe(id.key, subscriptions, &topic),
+            Act::Unsubscribe(scope, topic) => _ = topics.unsubscribe(id.key, subscriptions, scope, &topic),
+            Act::Timer(number, after) => {
+                self.seat.timers.set(number, after, self.local.now);
+                self.seat.timed = true;
+            }
+            Act::Pieces(pieces) => {
+                // What follows in this turn is taken the other way.
+                self.seat.pieces = pieces;
+                self.turn.end();
+            }
             Act::Limits(limits) => self.turn.set_limits(limits),
             Act::Answer(answer) => self.answer(*answer),
             Act::Run(_) => unreachable!("a call"),
@@ -213,6 +222,10 @@ impl<S: Send + 'static, T> Here<'_, S, T> {
                 self.call(calls, Call::Response(response));
                 self.end(calls, Closed::abnormal(Some(error)));
             }
+            Event::Piece(piece) => {
+                self.local.stats.messages_received += u64::from(piece.last);
+                self.call(calls, Call::Piece(piece));
+            }
             Event::Ping(payload) => self.call(calls, Call::Ping(payload)),
             Event::Pong(payload) => self.call(calls, Call::Pong(payload)),
             Event::Close(close) => self.end(calls, close.into()),
@@ -232,6 +245,7 @@ impl<S: Send + 'static, T> Here<'_, S, T> {
         }
         if matches!(self.seat.phase, Phase::Opening | Phase::Asked) && self.turn.state() == State::Open {
             self.seat.phase = Phase::Open;
+            self.seat.timed = true;
             if self.turn.role() == Role::Server {
                 (self.local.handshakes, self.local.websockets) = (self.local.handshakes - 1, self.local.websockets + 1);
             }

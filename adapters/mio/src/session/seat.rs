@@ -1,6 +1,7 @@
 //! What is known of a session besides its driver: the application's state, how far it has come, who waits for what.
 
 use super::local::Local;
+use super::timers::Timers;
 use crate::call::Call;
 use crate::command::Id;
 use crate::pool::Queue;
@@ -49,6 +50,7 @@ pub(crate) struct Snapshot {
 pub(crate) struct Seat<S, T> {
     pub(crate) place: Place<S, T>,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) timers: Timers,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) id: Id,
     pub(crate) phase: Phase,
@@ -58,6 +60,10 @@ pub(crate) struct Seat<S, T> {
     pub(crate) blocked: bool,
     /// The application has been told that much waits.
     pub(crate) pressed: bool,
+    /// The application has set a timer, or one was due: the deadline is to be worked out anew.
+    pub(crate) timed: bool,
+    /// Messages come in pieces.
+    pub(crate) pieces: bool,
     /// Other threads have been told that something waits.
     pub(crate) published: bool,
     /// It is in the list of those to look after at the end of the turn.
@@ -74,12 +80,15 @@ impl<S, T> Seat<S, T> {
         Self {
             place,
             subscriptions: Vec::new(),
+            timers: Timers::default(),
             peer,
             id,
             phase: Phase::Opening,
             taken: 0,
             blocked: false,
             pressed: false,
+            timed: false,
+            pieces: false,
             published: false,
             dirty: false,
             failure: None,

@@ -6,7 +6,7 @@ use crate::command::{Act, Audience, Command, Id};
 use crate::conn::Task;
 use crate::handler::Handler;
 use crate::session::Phase;
-use sockless::Prepared;
+use sockless::{Prepared, SendError};
 
 impl<H: Handler> Worker<H> {
     pub(super) fn obey(&mut self, commands: &mut Vec<Command<Task<H::State>>>) {
@@ -38,7 +38,7 @@ impl<H: Handler> Worker<H> {
         match (self.at(id.key as usize).filter(|active| active.session.seat.id == id), act) {
             (Some(mut active), act) => active.act(act),
             (None, Act::Send(parcel, _)) => {
-                self.local.stats.dropped += 1;
+                self.local.stats.drop_one(SendError::Closing);
                 self.local.shared.mailboxes[usize::from(id.worker)].forget(id.key, parcel.cost());
             }
             _ => {}
@@ -70,7 +70,7 @@ impl<H: Handler> Worker<H> {
 
     fn deliver(&mut self, audience: &Audience, message: &Prepared) {
         let keys = match &audience.topic {
-            Some(topic) => self.local.topics.members(topic).collect(),
+            Some(topic) => self.local.topics.members(topic),
             None => self.open_keys(),
         };
         for key in keys {

@@ -1,0 +1,125 @@
+//! Messages that come in pieces, as they arrive: of any size in constant memory.
+
+mod common;
+
+use common::{dial, skip_head, start, text};
+use sockless_mio::sockless::SharedConfig;
+use sockless_mio::{Answer, Client, Config, Conn, Error, Handler, Kind, Limits, Message, Piece, Request, Server};
+use std::io::{Read, Write};
+
+const READ_BUFFER: usize = 64 << 10;
+
+/// Takes pieces at `/upload`, and says of each message what it came to; elsewhere echoes.
+struct Uploads;
+
+#[derive(Default)]
+struct Upload {
+    bytes: u64,
+    sum: u64,
+    pieces: usize,
+    text: String,
+}
+
+impl Handler for Uploads {
+    type State = Upload;
+
+    fn on_request(&self, conn: &mut Conn<'_, Upload>, request: &Request<'_>) -> Answer {
+        conn.take_pieces(request.path() == "/upload");
+        request.accept().into()
+    }
+
+    fn on_message(&self, conn: &mut Conn<'_, Upload>, message: Message<'_>) -> Result<(), Error> {
+        if message.as_text() == Some("pieces") {
+            conn.take_pieces(true);
+        }
+        conn.send(message)?;
+        Ok(())
+    }
+
+    fn on_piece(&self, conn: &mut Conn<'_, Upload>, piece: Piece<'_>) -> Result<(), Error> {
+        assert!(piece.data.len() <= READ_BUFFER);
+        assert_eq!(piece.first, conn.state().pieces == 0);
+        let state = conn.state_mut();
+        state.pieces += 1;
+        state.bytes += piece.data.len() as u64;
+        state.sum += piece.data.as_bytes().iter().map(|byte| u64::from(*byte)).sum::<u64>();
+        if piece.data.kind() == Kind::Text {
+            state.text += piece.data.as_text().unwrap();
+        }
+        if piece.last {
+            let Upload { bytes, sum, text, .. } = std::mem::take(state);
+            match &text[..] {
+                "fail" => return Err("as it was told".into()),
+                "whole" => conn.take_pieces(false),
+                _ => {}
+            }
+            conn.send_text(&format!("{bytes} {sum} {text}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn config() -> SharedConfig {
+    let limits = Limits { message: 1 << 30, ..Limits::default() };
+    Config { limits, ..Config::default() }.into()
+}
+
+fn run(pool: bool) {
+    let builder = Server::builder().listen("127.0.0.1:0").workers(1).read_buffer(READ_BUFFER).config(config());
+    let server = start(if pool { builder.pool(2, 16) } else { builder }, Uploads);
+    let mut client = common::client(|| Client::connect(&format!("{}upload", server.url()))).unwrap();
+    client.send_binary(&vec![3; 20 << 20]).unwrap();
+    assert_eq!(client.receive().unwrap(), Some(text(&format!("{} {} ", 20 << 20, 60 << 20))));
+    client.send_text("größer").unwrap();
+    assert_eq!(client.receive().unwrap(), Some(text("8 1163 größer")));
+    client.send_text("whole").unwrap();
+    assert_eq!(client.receive().unwrap(), Some(text("5 543 whole")));
+    client.send_text("echo").unwrap();
+    assert_eq!(client.receive().unwrap(), Some(text("echo")));
+    client.send_text("pieces").unwrap();
+    assert_eq!(client.receive().unwrap(), Some(text("pieces")));
+    client.send_text("").unwrap();
+    assert_eq!(client.receive().unwrap(), Some(text("0 0 ")));
+    assert_eq!(server.handle().stats().messages_received, 6);
+    client.send_text("fail").unwrap();
+    assert_eq!(common::within("the end", || client.receive()).unwrap(), None);
+    server.stop();
+}
+
+#[test]
+fn a_message_of_any_size_comes_in_pieces() {
+    run(false);
+}
+
+#[test]
+fn in_a_pool_too() {
+    run(true);
+}
+
+/// What comes with the request, in one read, comes the way that the request's handler chose.
+#[test]
+fn pieces_from_the_first_on() {
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1).config(config()), Uploads);
+    let mut stream = dial(server.address());
+    let request = String::from_utf8(common::REQUEST.to_vec()).unwrap().replacen("GET / ", "GET /upload ", 1);
+    let mut bytes = request.into_bytes();
+    // Text in two fragments, cut within a character; masks of zeros.
+    bytes.extend(b"\x01\x83\0\0\0\0ab\xc3");
+    bytes.extend(b"\x80\x81\0\0\0\0\xb6");
+    bytes.extend(b"\x81\x85\0\0\0\0whole\x81\x81\0\0\0\0c");
+    stream.write_all(&bytes).unwrap();
+    skip_head(&mut stream);
+    let expected = "\u{81}\u{a}4 572 abö\u{81}\u{b}5 543 whole\u{81}\u{1}c";
+    let expected: Vec<u8> = expected
+        .chars()
+        .flat_map(|char| match char {
+            '\u{81}' => vec![0x81],
+            'ö' => "ö".as_bytes().to_vec(),
+            char => vec![char as u8],
+        })
+        .collect();
+    let mut answer = vec![0; expected.len()];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, expected);
+    server.stop();
+}
