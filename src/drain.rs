@@ -62,6 +62,13 @@ impl Drain {
     }
 }
 
+/// So much grace, and the defaults.
+impl From<Duration> for Drain {
+    fn from(grace: Duration) -> Self {
+        Self { grace, ..Self::DEFAULT }
+    }
+}
+
 impl Default for Drain {
     fn default() -> Self {
         Self::DEFAULT

@@ -187,7 +187,7 @@ fn run(options: &Options) -> Result<bool, Error> {
     load.measuring.store(false, Relaxed);
     let elapsed = started.elapsed();
     load.stopping.store(true, Relaxed);
-    clients.handle().shutdown(Duration::from_secs(5));
+    clients.handle().shutdown(Duration::from_secs(5))?;
     clients.join();
 
     let (messages, wrong, failed) = (load.messages.load(Relaxed), load.wrong.load(Relaxed), load.failed.load(Relaxed));

@@ -173,9 +173,9 @@ fn serve(builder: Builder) -> Result<(), Error> {
     }
     std::io::stdout().flush()?;
     let handle = server.handle();
-    ctrlc::set_handler(move || handle.shutdown(Duration::from_secs(5)))?;
+    ctrlc::set_handler(move || _ = handle.shutdown(Duration::from_secs(5)))?;
     let report = server.run()?;
-    println!("{} closed, {} not in time", report.closed, report.undelivered.len());
+    println!("{} closed, {} not in time", report.closed, report.cut_off.len());
     Ok(())
 }
 

@@ -76,7 +76,7 @@ fn main() -> Result<(), Error> {
     let server = Server::builder().listen(listen).config(config).bind(rooms)?;
     println!("listening on {}", server.addresses()[0]);
     let handle = server.handle();
-    ctrlc::set_handler(move || handle.shutdown(Duration::from_secs(10)))?;
+    ctrlc::set_handler(move || _ = handle.shutdown(Duration::from_secs(10)))?;
     println!("{:?}", server.run()?);
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use crate::closed::Closed;
 use crate::command::Cause;
-use sockless::{Message, Piece, Request, Response};
+use sockless::{Drain, Message, Piece, Request, Response};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Any error of an application's.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -20,7 +21,7 @@ pub(crate) enum Call<'a, T> {
     Backpressure,
     Drain,
     Close(Closed),
-    Shutdown,
+    Shutdown(Arc<Drain>),
     Error(Error),
     Timer(u32),
     Task(T),
@@ -60,7 +61,7 @@ impl<T> Call<'_, T> {
             Self::Backpressure => Call::Backpressure,
             Self::Drain => Call::Drain,
             Self::Close(closed) => Call::Close(closed),
-            Self::Shutdown => Call::Shutdown,
+            Self::Shutdown(drain) => Call::Shutdown(drain),
             Self::Error(error) => Call::Error(error),
             Self::Timer(number) => Call::Timer(number),
             Self::Task(task) => Call::Task(task),

@@ -3,7 +3,7 @@
 use crate::dial::Target;
 use crate::topics::Scope;
 use sockless::bytes::Bytes;
-use sockless::{Answer, Code, Connection, Kind, Limits, Prepared, SendError};
+use sockless::{Answer, Code, Connection, Drain, Kind, Limits, Prepared, SendError};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -130,7 +130,7 @@ pub(crate) enum Command<T> {
     /// A task for all that are open.
     Each(T),
     Connect(Box<Target>, T),
-    Shutdown(Duration),
+    Shutdown(Arc<Drain>),
 }
 
 /// What a command takes in a queue besides its payload, in bytes: its place in a list, which doubles as it grows. A task takes

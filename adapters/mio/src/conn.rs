@@ -228,6 +228,14 @@ impl<S> Conn<'_, S> {
         }
     }
 
+    /// Of the handler that it is for, if there are several.
+    pub(crate) fn route(&self) -> u16 {
+        match &self.lent {
+            Lent::Here(here) => here.seat.route,
+            Lent::Remote(remote) => remote.snapshot.route,
+        }
+    }
+
     /// Which connection it is.
     pub fn id(&self) -> Id {
         match &self.lent {

@@ -6,10 +6,9 @@ use crate::mailbox::{Shared, Teller};
 use crate::session::Lent;
 use crate::stats::Stats;
 use sockless::bytes::Bytes;
-use sockless::{Code, Kind, Prepared, SendError};
+use sockless::{Code, Drain, Kind, Prepared, SendError};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Speaks to a server, or to an event loop of clients, from any thread; clones speak to the same.
 ///
@@ -187,10 +186,32 @@ impl<S> Handle<S> {
         self.shared.stats()
     }
 
-    /// Shuts the server down: it accepts nothing more, calls [`on_shutdown`](crate::Handler::on_shutdown) for every
-    /// connection, and closes it with 1001 behind all that waits to go out. What has not gone out, or is not closed,
-    /// after `patience` is dropped and told in the [`Report`](crate::Report). From here on sends are refused.
-    pub fn shutdown(&self, patience: Duration) {
-        self.shared.shut_down(patience);
+    /// Shuts the server down: it accepts nothing more, and takes leave of its connections over the [`span`](Drain::span). For each
+    /// it calls [`on_shutdown`](crate::Handler::on_shutdown), and closes it behind all that waits to go out. What is not
+    /// closed when the [`grace`](Drain::grace) is over is cut off, and told in the [`Report`](crate::Report).
+    ///
+    /// Once all are told, at once without a span, sends are refused. A second call changes nothing. A [`Duration`](std::time::Duration) is a grace with the
+    /// default code.
+    ///
+    /// ```
+    /// use sockless_mio::{Conn, Drain, Message, Server};
+    /// use std::time::Duration;
+    ///
+    /// let server = Server::builder().listen("127.0.0.1:0").bind(|_: &mut Conn<'_>, _: Message<'_>| Ok(()))?.start()?;
+    /// // When it is time to restart, no herd comes back at once.
+    /// let span = Duration::from_secs(60);
+    /// server.handle().shutdown(Drain { span, code: 1012.into(), reason: "back soon".into(), ..Drain::default() })?;
+    /// let report = server.join();
+    /// assert_eq!((report.closed, report.cut_off.len()), (0, 0));
+    /// # Ok::<(), sockless_mio::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CloseCode`](SendError::CloseCode) or [`LongControl`](SendError::LongControl) for what cannot be said: nothing ends then.
+    pub fn shutdown(&self, drain: impl Into<Drain>) -> Result<(), SendError> {
+        let drain = drain.into();
+        drain.check()?;
+        self.shared.shut_down(drain);
+        Ok(())
     }
 }

@@ -3,9 +3,11 @@
 use crate::call::{Call, Error};
 use crate::closed::Closed;
 use crate::conn::{Conn, Task};
+use crate::routed::Routed;
 use crate::session::{Calls, Lent};
 use sockless::seen::{self, Since};
 use sockless::{Answer, Code, Message, Piece, Request, Response};
+use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -129,14 +131,28 @@ pub trait Handler: Send + Sync + 'static {
         _ = (conn, closed);
     }
 
-    /// The server shuts down: the last that is sent here goes out before the close frame, with 1001.
+    /// The server shuts down, and takes leave of this peer: the last that is sent here goes out before the close frame.
     fn on_shutdown(&self, conn: &mut Conn<'_, Self::State>) {
         _ = conn;
     }
 
-    /// The application made a mistake: [`on_message`](Self::on_message) failed, or an [`Answer`] could not be written.
+    /// Something went wrong that is not told elsewhere: [`on_message`](Self::on_message) or [`on_piece`](Self::on_piece) failed, an
+    /// [`Answer`] could not be written, a call [panicked](Panicked), or a client's opening handshake failed, which is a
+    /// [`CloseError`](crate::CloseError).
     fn on_error(&self, conn: &mut Conn<'_, Self::State>, error: &Error) {
         _ = (conn, error);
+    }
+
+    /// A connection could not be accepted, of too many open files perhaps: it is tried again soon. Always called on the loop.
+    fn on_accept_error(&self, error: &io::Error) {
+        _ = error;
+    }
+
+    /// Where a request goes, as [`Routes`](crate::Routes) say.
+    #[doc(hidden)]
+    fn routed(&self, request: &mut Request<'_>, is_secure: bool) -> Routed {
+        _ = (request, is_secure);
+        Routed::default()
     }
 }
 
@@ -159,13 +175,33 @@ impl<H: Handler> Calls<H::State, Task<H::State>> for H {
         deliver(self, &mut Conn::new(lent), message);
     }
 
+    fn panicked(&self, lent: Lent<'_, H::State, Task<H::State>>) {
+        panicked(self, &mut Conn::new(lent));
+    }
+
+    fn routed(&self, request: &mut Request<'_>, is_secure: bool) -> Routed {
+        Handler::routed(self, request, is_secure)
+    }
+
     fn call(&self, lent: Lent<'_, H::State, Task<H::State>>, call: Call<'_, Task<H::State>>) {
         let mut conn = Conn::new(lent);
         if catch_unwind(AssertUnwindSafe(|| dispatch(self, &mut conn, call))).is_err() {
-            // The panic's hook has told of it.
-            conn.count_panic();
-            conn.abort(Code::INTERNAL_ERROR);
+            panicked(self, &mut conn);
         }
+    }
+}
+
+/// A call of the handler has panicked, and the connection ends: what [`Handler::on_error`] is told. Of what, the panic's hook knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a handler panicked")]
+pub struct Panicked;
+
+#[cold]
+fn panicked<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>) {
+    conn.count_panic();
+    conn.abort(Code::INTERNAL_ERROR);
+    if catch_unwind(AssertUnwindSafe(|| handler.on_error(conn, &Panicked.into()))).is_err() {
+        conn.count_panic();
     }
 }
 
@@ -191,7 +227,10 @@ fn dispatch<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, call: Call<'
     match call {
         Call::Message(message) => deliver(handler, conn, message),
         Call::Piece(piece) => {
-            if let Err(error) = handler.on_piece(conn, piece) {
+            let since = Since::now();
+            let done = handler.on_piece(conn, piece);
+            since.handled();
+            if let Err(error) = done {
                 blame(handler, conn, error);
             }
         }
@@ -207,9 +246,9 @@ fn dispatch<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, call: Call<'
         Call::Backpressure => handler.on_backpressure(conn),
         Call::Drain => handler.on_drain(conn),
         Call::Close(closed) => handler.on_close(conn, closed),
-        Call::Shutdown => {
+        Call::Shutdown(drain) => {
             handler.on_shutdown(conn);
-            _ = conn.close(Code::AWAY, "");
+            _ = conn.close(drain.code, &drain.reason);
         }
         Call::Error(error) => handler.on_error(conn, &error),
         Call::Task(task) => task.run(conn),

@@ -17,6 +17,8 @@ mod mailbox;
 mod outgoing;
 mod pool;
 mod report;
+mod routed;
+mod routes;
 mod scratch;
 mod server;
 mod session;
@@ -37,15 +39,17 @@ pub use closed::{CloseError, Closed};
 pub use command::{Id, Sent};
 pub use conn::{Conn, Writer};
 pub use handle::Handle;
-pub use handler::Handler;
+pub use handler::{Handler, Panicked};
 pub use listener::Address;
 pub use report::Report;
+pub use routes::{Route, Routes};
 pub use scratch::Scratch;
 pub use server::{Running, Server};
 pub use sockless;
+pub use sockless::handshake::RouteError;
 pub use sockless::{
-    Accept, Answer, ClientRequest, Close, Code, Config, Kind, Limits, Message, Piece, Prepared, ProtocolError, Reject,
-    Request, Response, SendError, State,
+    Accept, Answer, ClientRequest, Close, Code, Config, Drain, Kind, Limits, Message, Piece, Prepared, ProtocolError,
+    Reject, Request, Response, SendError, State,
 };
 pub use sockless_tls::{Roots, Tls, TlsError, rustls};
 pub use stats::Stats;

@@ -4,12 +4,11 @@ use crate::command::{Act, Audience, Command, Id, Sent, Tasks};
 use crate::stats::{Published, Stats};
 use mio::Waker;
 use rustls::ClientConfig;
-use sockless::{Prepared, SendError, seen};
+use sockless::{Drain, Prepared, SendError, seen};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 /// What the workers of a server and the threads that speak to them have in common; `T` is a task of the application's.
 pub(crate) struct Shared<T> {
@@ -39,7 +38,9 @@ struct Post<T> {
     /// What they take, in bytes; see [`Command::cost`].
     bytes: usize,
     slots: Vec<Slot>,
-    /// The server shuts down: only its own pool still writes.
+    /// The server has begun to shut down: nothing new comes in.
+    going: bool,
+    /// All are told of that: only the server's own pool still writes.
     stopping: bool,
     /// Nobody takes anything any more.
     over: bool,
@@ -88,7 +89,7 @@ const MOST_KEPT: usize = 1024;
 impl<T> Mailbox<T> {
     pub(crate) fn new(waker: Option<Waker>) -> Self {
         let (commands, slots) = (Vec::new(), Vec::new());
-        let post = Post { commands, bytes: 0, slots, stopping: false, over: false, awaited: false };
+        let post = Post { commands, bytes: 0, slots, going: false, stopping: false, over: false, awaited: false };
         Self { waker, stats: Published::default(), post: Mutex::new(post), room: Condvar::new() }
     }
 
@@ -107,6 +108,11 @@ impl<T> Mailbox<T> {
         if mem::take(&mut post.awaited) {
             self.room.notify_all();
         }
+    }
+
+    /// The worker's: all its peers are told that it goes.
+    pub(crate) fn stop(&self) {
+        self.lock().stopping = true;
     }
 
     /// The worker's: it has gone, and takes nothing any more; what is left.
@@ -253,14 +259,21 @@ impl<T> Shared<T> {
 
     /// Tells one worker something that is never refused while it runs.
     pub(crate) fn tell(&self, worker: usize, command: Command<T>) -> Result<(), SendError> {
-        self.mailboxes[worker].put(command, Teller::Other, |_| Ok(Some(Sent::Now))).map(|_| ())
+        let is_new = matches!(command, Command::Connect(..));
+        let check =
+            |post: &mut Post<T>| if is_new && post.going { Err(SendError::Closing) } else { Ok(Some(Sent::Now)) };
+        self.mailboxes[worker].put(command, Teller::Other, check).map(|_| ())
     }
 
     /// Tells all workers to shut down; a second time changes nothing.
-    pub(crate) fn shut_down(&self, patience: Duration) {
+    pub(crate) fn shut_down(&self, drain: Drain) {
+        let at_once = drain.span.is_zero();
+        let drain = Arc::new(drain);
         for mailbox in &self.mailboxes {
-            _ = mailbox.put(Command::Shutdown(patience), Teller::Loop, |post| {
-                Ok((!mem::replace(&mut post.stopping, true)).then_some(Sent::Now))
+            _ = mailbox.put(Command::Shutdown(drain.clone()), Teller::Loop, |post| {
+                let first = !mem::replace(&mut post.going, true);
+                post.stopping |= first && at_once;
+                Ok(first.then_some(Sent::Now))
             });
         }
     }

@@ -127,8 +127,8 @@ mod tests {
         }
         callers.handle().connect_to(&request, vec![refuses, refuses], |_| {}).unwrap();
         assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "ConnectionRefused");
-        callers.handle().shutdown(Duration::ZERO);
-        server.handle().shutdown(Duration::ZERO);
+        callers.handle().shutdown(Duration::ZERO).unwrap();
+        server.handle().shutdown(Duration::ZERO).unwrap();
         within("the callers' end", || callers.join());
         within("the server's end", || server.join());
     }

@@ -8,13 +8,13 @@ use crate::command::Id;
 pub struct Report {
     /// Connections that closed by the rules, all that waited for them having gone out.
     pub closed: usize,
-    /// Connections that had not closed when patience ended, and the bytes that still waited for each.
-    pub undelivered: Vec<(Id, usize)>,
+    /// Connections that had not closed when the grace was over, and the bytes that still waited for each.
+    pub cut_off: Vec<(Id, usize)>,
 }
 
 impl Report {
     pub(crate) fn add(&mut self, of_another: Self) {
         self.closed += of_another.closed;
-        self.undelivered.extend(of_another.undelivered);
+        self.cut_off.extend(of_another.cut_off);
     }
 }

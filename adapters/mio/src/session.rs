@@ -10,7 +10,7 @@ use crate::closed::Closed;
 use crate::command::{Act, Cause};
 use crate::transport::{self, Counted, Transport};
 use sockless::driver::{Driver, Next, Storage, Turn};
-use sockless::{Code, Connection, Event, Prepared};
+use sockless::{Connection, Event, Prepared};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -126,8 +126,9 @@ impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> 
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.here().fail(calls, error),
             Err(_) => {
-                self.local.shared.count_panic();
-                self.here().act(Act::Abort(Code::INTERNAL_ERROR));
+                let calls = self.calls;
+                calls.panicked(Lent::Here(self.here()));
+                self.here().touch();
             }
         }
     }

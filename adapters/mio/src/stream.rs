@@ -135,6 +135,10 @@ impl Transport for Stream {
         self.readable
     }
 
+    fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
     fn tls(&self) -> Option<TlsInfo> {
         self.tls.as_ref().map(|tls| describe(&tls.session))
     }

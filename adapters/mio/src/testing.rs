@@ -342,7 +342,7 @@ impl<H: Handler> Peer<H> {
             match command {
                 Command::To(ID, act) => self.active().act(act),
                 Command::Each(task) if is_open => self.active().act(Act::Run(task)),
-                Command::Shutdown(_) if is_open => self.active().call(Call::Shutdown),
+                Command::Shutdown(drain) if is_open => self.active().call(Call::Shutdown(drain)),
                 Command::Publish(audience, message) => {
                     let subscribed = audience.topic.as_ref().is_none_or(|topic| self.local.topics.count(topic) > 0);
                     if is_open && subscribed && audience.except != Some(ID) {

@@ -11,6 +11,9 @@ pub(crate) trait Transport: Read + Write {
     /// Whether there may be something to read.
     fn is_readable(&self) -> bool;
 
+    /// Whether it goes over TLS.
+    fn is_secure(&self) -> bool;
+
     /// What TLS says of it, if it goes over TLS.
     fn tls(&self) -> Option<TlsInfo>;
 }

@@ -3,10 +3,11 @@
 mod accepting;
 mod commands;
 mod dialing;
+mod ending;
 mod handshakes;
+mod leaving;
 
 use crate::admission::Admission;
-use crate::call::Call;
 use crate::command::{Command, Id};
 use crate::conn::Task;
 use crate::handler::Handler;
@@ -14,12 +15,14 @@ use crate::listener::Listener;
 use crate::mailbox::Shared;
 use crate::pool::Pool;
 use crate::report::Report;
+use crate::routed::over_tls;
 use crate::session::{Active, Job, Local, Phase, Session};
 use crate::settings::Settings;
 use crate::stream::Stream;
 use crate::transport::Transport;
 use crate::wheel::{self, Wheel};
 use handshakes::{Handshakes, spare};
+use leaving::Leaving;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use rustls::ServerConfig;
@@ -81,8 +84,9 @@ pub(crate) struct Worker<H: Handler> {
     /// When accepting goes on that was paused.
     accept_at: Option<Duration>,
     handshakes: Handshakes,
-    /// When patience ends, in a shutdown.
+    /// When all that are left are cut off, in a shutdown.
     stop_at: Option<Duration>,
+    leaving: Option<Leaving>,
     admission: Arc<Admission>,
     pool: Option<Arc<Calling<H>>>,
     config: SharedConfig,
@@ -147,9 +151,10 @@ impl<H: Handler> Worker<H> {
             accept_at: None,
             handshakes: Handshakes::default(),
             stop_at: None,
+            leaving: None,
             admission,
             pool,
-            tls: settings.tls.clone().map(|tls| (tls, over_tls(&config))),
+            tls: settings.tls.clone().map(|tls| (tls, over_tls(config.clone()))),
             config,
             nodelay: settings.nodelay,
             max_handshakes: settings.max_handshakes,
@@ -186,7 +191,8 @@ impl<H: Handler> Worker<H> {
         let accepts_at = if is_asked { self.accepts_at() } else { None };
         let now = self.started.elapsed();
         let until = |time: Option<Duration>| time.map(|time| time.saturating_sub(now));
-        [self.wheel.timeout(now), until(accepts_at), until(self.stop_at)].into_iter().flatten().min()
+        let leaves_at = self.leaving.as_ref().and_then(Leaving::next);
+        [self.wheel.timeout(now), until(accepts_at), until(self.stop_at), until(leaves_at)].into_iter().flatten().min()
     }
 
     fn turn(&mut self, events: &Events, commands: &mut Vec<Command<Task<H::State>>>, due: &mut Vec<u32>) {
@@ -236,6 +242,7 @@ impl<H: Handler> Worker<H> {
         for key in due.drain(..) {
             self.due(key as usize);
         }
+        self.take_leave();
         self.look_after();
         self.local.shared.mailboxes[usize::from(self.local.worker)].stats.store(self.local.stats);
     }
@@ -398,40 +405,6 @@ impl<H: Handler> Worker<H> {
             self.entries = Slab::new();
         }
     }
-
-    // ---- the end
-
-    fn shut_down(&mut self, patience: Duration) {
-        self.stop_at = Some(self.local.now.saturating_add(patience));
-        self.listeners.clear();
-        let keys: Vec<_> = self.entries.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            let Some(mut active) = self.at(key) else { continue };
-            match active.session.seat.phase {
-                Phase::Open => active.call(Call::Shutdown),
-                Phase::Closed => {}
-                _ => self.close(key),
-            }
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.stop_at.is_some_and(|at| self.entries.is_empty() || at <= self.started.elapsed())
-    }
-
-    /// What became of the connections; those that are left are let go.
-    fn report(mut self) -> Report {
-        let closed = self.closed;
-        let mut undelivered = Vec::new();
-        let keys: Vec<_> = self.entries.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            let session = &self.entries[key].session;
-            undelivered.push((session.seat.id, session.connection().queued()));
-            self.close(key);
-        }
-        self.local.shared.mailboxes[usize::from(self.local.worker)].stats.store(self.local.stats);
-        Report { closed, undelivered }
-    }
 }
 
 /// The configuration of a worker's connections: it has its own pool of codecs.
@@ -443,15 +416,6 @@ fn own_config(config: &SharedConfig) -> SharedConfig {
         && let Some(deflate) = &mut config.to_mut().deflate
     {
         deflate.pool = sockless::Pool::default();
-    }
-    config
-}
-
-/// The same for connections over TLS, which the core is told, unless the settings say otherwise.
-fn over_tls(config: &SharedConfig) -> SharedConfig {
-    let mut config = config.clone();
-    if config.secure.is_none() {
-        config.to_mut().secure = Some(true);
     }
     config
 }

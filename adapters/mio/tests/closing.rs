@@ -89,6 +89,7 @@ fn run(pool: bool) {
     client.send_text("panic").unwrap();
     assert_eq!(client.receive_timeout(common::PATIENCE).unwrap(), None);
     assert_eq!(client.closed().map(|close| close.code), Some(Code::INTERNAL_ERROR));
+    assert_eq!(errors.recv_timeout(common::PATIENCE).unwrap(), "a handler panicked");
     drop(client);
     assert_eq!(next(&told).0, 1006);
 

@@ -5,14 +5,28 @@ mod common;
 
 use common::{dial, eventually, start, text};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sockless_mio::{Conn, Error, Message, Server};
+use sockless_mio::{Conn, Error, Handler, Message, Server};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-fn echo(conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
-    conn.send(message)?;
-    Ok(())
+/// Echoes, and counts what it is told could not be accepted.
+struct Echo(Arc<AtomicUsize>);
+
+impl Handler for Echo {
+    type State = ();
+
+    fn on_message(&self, conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
+        conn.send(message)?;
+        Ok(())
+    }
+
+    fn on_accept_error(&self, error: &io::Error) {
+        assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::MFILE.raw_os_error()));
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 fn descriptors() -> usize {
@@ -33,7 +47,8 @@ fn insist<T>(get: impl Fn() -> io::Result<T>) -> T {
 #[test]
 fn descriptors_come_back_and_run_out() {
     let before = descriptors();
-    let server = start(Server::builder().listen("127.0.0.1:0").workers(2), echo);
+    let failed = Arc::new(AtomicUsize::new(0));
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(2), Echo(failed.clone()));
     for _ in 0..20 {
         let clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
         drop(clients);
@@ -44,12 +59,13 @@ fn descriptors_come_back_and_run_out() {
     server.eventually("all are gone", |stats| stats.connections == 0 && stats.accepted == 800);
     server.stop();
     eventually("no descriptor is left", || descriptors() == before);
+    assert_eq!(failed.load(Ordering::Relaxed), 0);
 
     // Now with few of them, most taken by others.
     let limit = getrlimit(Resource::Nofile);
     let few = 64;
     setrlimit(Resource::Nofile, Rlimit { current: Some(few), maximum: limit.maximum }).unwrap();
-    let server = start(Server::builder().listen("127.0.0.1:0").workers(1), echo);
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1), Echo(failed.clone()));
     let mut friend = server.connect();
     friend.send_text("first").unwrap();
     assert_eq!(friend.receive().unwrap(), Some(text("first")));
@@ -72,6 +88,7 @@ fn descriptors_come_back_and_run_out() {
         mine.push(insist(|| File::open("/dev/null")));
     }
     server.eventually("they are counted", |stats| stats.refused == 50 && stats.connections == 1);
+    assert!(failed.load(Ordering::Relaxed) >= 50, "each is told");
     friend.send_text("still there?").unwrap();
     assert_eq!(friend.receive().unwrap(), Some(text("still there?")));
     drop(mine);

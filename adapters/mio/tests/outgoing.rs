@@ -93,7 +93,7 @@ fn run(pool: bool) {
     let bad = ClientRequest::new("ws://127.0.0.1/").unwrap().header("X", "a\r\nb");
     assert!(callers.handle().connect(&bad, |_| {}).is_err());
     assert_eq!(callers.handle().count(), 2);
-    server.handle().shutdown(common::PATIENCE);
+    server.handle().shutdown(common::PATIENCE).unwrap();
     told(&tells, &["ann ends: 1001", "bob ends: 1001"]);
     server.stop();
     callers.eventually("none is left", |stats| stats.connections == 0);

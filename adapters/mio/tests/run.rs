@@ -32,7 +32,7 @@ fn served_by(workers: usize) -> (BTreeSet<String>, Report, usize) {
         names.len() == workers
     });
     let farewells = clients.len();
-    handle.shutdown(common::PATIENCE);
+    handle.shutdown(common::PATIENCE).unwrap();
     for client in &mut clients {
         assert_eq!(client.receive().unwrap(), None);
     }
@@ -44,12 +44,12 @@ fn served_by(workers: usize) -> (BTreeSet<String>, Report, usize) {
 fn one_worker_starts_no_thread() {
     let (names, report, clients) = served_by(1);
     assert_eq!(names, ["caller".to_owned()].into());
-    assert_eq!((report.closed, report.undelivered), (clients, vec![]));
+    assert_eq!((report.closed, report.cut_off), (clients, vec![]));
 }
 
 #[test]
 fn of_two_workers_one_has_a_thread_of_its_own() {
     let (names, report, clients) = served_by(2);
     assert_eq!(names, ["caller".to_owned(), "sockless-0".to_owned()].into());
-    assert_eq!((report.closed, report.undelivered), (clients, vec![]), "of both");
+    assert_eq!((report.closed, report.cut_off), (clients, vec![]), "of both");
 }

@@ -3,11 +3,11 @@
 mod common;
 
 use common::{dial, start, text};
-use sockless_mio::{Code, Conn, Error, Handler, Id, Message, SendError, Server, sockless};
+use sockless_mio::{Code, Conn, Drain, Error, Handler, Id, Message, SendError, Server, sockless};
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 struct Farewell {
@@ -48,7 +48,7 @@ fn everybody_is_told_behind_what_waits() {
         handle.send_text(*id, &long).unwrap();
         handle.send_text(*id, "last").unwrap();
     }
-    handle.shutdown(common::PATIENCE);
+    handle.shutdown(common::PATIENCE).unwrap();
     assert_eq!(handle.send_text(ids[0], "too late"), Err(SendError::Closing));
     for client in &mut clients {
         assert_eq!(client.receive().unwrap(), Some(text(&long)));
@@ -59,7 +59,7 @@ fn everybody_is_told_behind_what_waits() {
         assert_eq!(client.closed().map(|close| close.code), Some(Code::AWAY));
     }
     let report = server.stop_within(common::PATIENCE);
-    assert_eq!(report.undelivered, []);
+    assert_eq!(report.cut_off, []);
     assert!(report.closed >= 20);
     assert!(TcpStream::connect(address).is_err(), "it listens still");
     let stats = handle.stats();
@@ -90,12 +90,104 @@ fn what_cannot_go_out_is_reported() {
         }
         refused && server.handle().queued(deaf_id).unwrap() > sockless::Outbound::HARD
     });
-    server.handle().shutdown(Duration::from_millis(200));
+    server.handle().shutdown(Duration::from_millis(200)).unwrap();
     assert_eq!(client.receive().unwrap(), Some(text("farewell")));
     assert_eq!(client.receive().unwrap(), None);
     let report = server.stop_within(Duration::ZERO);
     assert_eq!(report.closed, 1);
-    let [(id, bytes)] = report.undelivered[..] else { panic!("{report:?}") };
+    let [(id, bytes)] = report.cut_off[..] else { panic!("{report:?}") };
     assert_eq!(id, deaf_id);
     assert!(bytes > 0);
+}
+
+/// Notes whom it has taken leave of, and still speaks to the last.
+struct Leaving {
+    opened: Mutex<Sender<Id>>,
+    left: Mutex<Vec<Id>>,
+    last: Mutex<Option<Id>>,
+}
+
+impl Handler for Leaving {
+    type State = ();
+
+    fn on_open(&self, conn: &mut Conn<'_>) {
+        self.opened.lock().unwrap().send(conn.id()).unwrap();
+    }
+
+    fn on_message(&self, _: &mut Conn<'_>, _: Message<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn on_shutdown(&self, conn: &mut Conn<'_>) {
+        self.left.lock().unwrap().push(conn.id());
+        if let Some(last) = self.last.lock().unwrap().take() {
+            conn.handle().send_text(last, "still served").unwrap();
+        }
+    }
+}
+
+#[test]
+fn peers_are_told_over_a_span_and_served_until_they_are() {
+    const CLIENTS: u64 = 10;
+    let (opened, opens) = channel();
+    let leaving = Leaving { opened: Mutex::new(opened), left: Mutex::default(), last: Mutex::default() };
+    let leaving = Arc::new(leaving);
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1), Shared(leaving.clone()));
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let client = server.connect();
+        clients.push((opens.recv_timeout(common::PATIENCE).unwrap(), client));
+    }
+    let handle = server.handle();
+    // What cannot be said ends nothing.
+    assert_eq!(handle.shutdown(Drain { code: Code::ABNORMAL, ..Drain::default() }), Err(SendError::CloseCode(1006)));
+    assert_eq!(
+        handle.shutdown(Drain { reason: "x".repeat(124).into(), ..Drain::default() }),
+        Err(SendError::LongControl)
+    );
+
+    // With one worker that has had no other connections, their numbers are those of the order that they came in.
+    let drain = Drain {
+        span: Duration::from_secs(2),
+        code: Code::RESTART,
+        reason: "back soon".into(),
+        grace: common::PATIENCE,
+    };
+    let mut order: Vec<u64> = (0..CLIENTS).collect();
+    order.sort_by_key(|number| drain.delay(*number));
+    let expected: Vec<Id> = order.iter().map(|number| clients[*number as usize].0).collect();
+    let last = order[CLIENTS as usize - 1] as usize;
+    *leaving.last.lock().unwrap() = Some(clients[last].0);
+    handle.shutdown(drain).unwrap();
+    handle.shutdown(Duration::ZERO).unwrap(); // too late to change it
+    assert_eq!(clients[last].1.receive().unwrap(), Some(text("still served")));
+    assert!(TcpStream::connect(server.address()).is_err(), "it listens still");
+    for (_, client) in &mut clients {
+        assert_eq!(client.receive().unwrap(), None);
+        let close = client.closed().unwrap();
+        assert_eq!((close.code, &*close.reason), (Code::RESTART, "back soon"));
+    }
+    assert_eq!(handle.send_text(clients[0].0, "late"), Err(SendError::Closing));
+    let report = server.stop_within(Duration::ZERO);
+    assert_eq!((report.closed, report.cut_off), (CLIENTS as usize, vec![]));
+    assert_eq!(*leaving.left.lock().unwrap(), expected);
+}
+
+/// A handler that the test sees too.
+struct Shared(Arc<Leaving>);
+
+impl Handler for Shared {
+    type State = ();
+
+    fn on_open(&self, conn: &mut Conn<'_>) {
+        self.0.on_open(conn);
+    }
+
+    fn on_message(&self, conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
+        self.0.on_message(conn, message)
+    }
+
+    fn on_shutdown(&self, conn: &mut Conn<'_>) {
+        self.0.on_shutdown(conn);
+    }
 }

@@ -264,7 +264,7 @@ fn handles_and_calls_work_as_ever() {
         conn.ready_state()
     });
     assert_eq!((state, peer.receive()), (State::Open, Some("by hand".into())));
-    handle.shutdown(SECOND);
+    handle.shutdown(SECOND).unwrap();
     peer.run();
     assert_eq!(peer.receive(), Some("farewell".into()));
     assert_eq!(peer.closed().unwrap().code, Code::AWAY);

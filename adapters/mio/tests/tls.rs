@@ -87,7 +87,7 @@ fn a_page_of_http_is_of_another_origin_than_a_server_over_tls() {
             Err(error) => panic!("{error}"),
         }
     }
-    running.handle().shutdown(common::PATIENCE);
+    running.handle().shutdown(common::PATIENCE).unwrap();
     within("the end", || running.join());
 }
 
@@ -131,8 +131,8 @@ fn beside_plain_tcp() {
         assert!(!alert.starts_with(b"HTTP"), "{alert:?}");
         drop((raw, plain, client));
         eventually("all are gone", || running.handle().stats().connections == 0);
-        running.handle().shutdown(common::PATIENCE);
-        assert_eq!(within("the end", || running.join()).undelivered, []);
+        running.handle().shutdown(common::PATIENCE).unwrap();
+        assert_eq!(within("the end", || running.join()).cut_off, []);
     }
 }
 

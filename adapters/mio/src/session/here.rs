@@ -6,10 +6,11 @@ use crate::call::Call;
 use crate::closed::{CloseError, Closed};
 use crate::command::{Act, Audience, Cause, Id, Parcel, Sent};
 use crate::mailbox::{Shared, Teller};
+use crate::routed::Routed;
 use crate::transport::{Counted, Transport, is_eof};
 use sockless::driver::Turn;
 use sockless::seen::{Ended, Refused, refused};
-use sockless::{Answer, Code, Event, Message, Prepared, ProtocolError, Role, SendError, State};
+use sockless::{Answer, Code, Event, Message, Prepared, ProtocolError, Request, Role, SendError, State};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -24,6 +25,12 @@ const POOLED: usize = 8;
 pub(crate) trait Calls<S, T> {
     /// A message came. A panic is the caller's to catch.
     fn message(&self, lent: Lent<'_, S, T>, message: Message<'_>);
+
+    /// That call has panicked. Panics are caught.
+    fn panicked(&self, lent: Lent<'_, S, T>);
+
+    /// Where a request goes, and by which settings.
+    fn routed(&self, request: &mut Request<'_>, is_secure: bool) -> Routed;
 
     /// Anything happened. Panics are caught.
     fn call(&self, lent: Lent<'_, S, T>, call: Call<'_, T>);
@@ -133,7 +140,13 @@ impl<S, T> Here<'_, S, T> {
                     shared.mailboxes[usize::from(id.worker)].goes_on(id.key);
                 }
             }
-            Act::Abort(code) => self.turn.abort(code),
+            Act::Abort(code) => {
+                self.turn.abort(code);
+                // How it ends is the application's own doing, and no failure.
+                if self.turn.role() == Role::Server && matches!(phase, Phase::Opening | Phase::Asked) {
+                    *phase = Phase::Failed;
+                }
+            }
             Act::Pause => self.turn.pause(),
             Act::Resume => self.turn.resume(),
             Act::Unstall => self.turn.release(),
@@ -207,9 +220,15 @@ impl<S: Send + 'static, T> Here<'_, S, T> {
     #[inline(never)]
     pub(super) fn event<C: Calls<S, T>>(mut self, calls: &C, event: Event<'_>) {
         match event {
-            Event::Request(request) => {
+            Event::Request(mut request) => {
                 self.seat.phase = Phase::Asked;
                 self.seat.span.path(request.path());
+                let Routed { number, config, pieces } = calls.routed(&mut request, self.transport.is_secure());
+                (self.seat.route, self.seat.pieces) = (number, pieces);
+                let request = match config {
+                    Some(config) => self.turn.reconfigure(request, config).expect("it waits for its answer"),
+                    None => request,
+                };
                 self.call(calls, Call::Request(request));
                 self.answered(calls);
             }
@@ -279,6 +298,8 @@ impl<S: Send + 'static, T> Here<'_, S, T> {
         self.tell_end(was_open, &closed);
         if was_open || self.turn.role() == Role::Client {
             self.call(calls, Call::Close(closed));
+        } else if let Some(error) = closed.error {
+            self.call(calls, Call::Error(error.into()));
         }
     }
 
@@ -301,6 +322,7 @@ impl<S: Send + 'static, T> Here<'_, S, T> {
         let Place::Pool(queue) = &self.seat.place else { return calls.call(Lent::Here(self.reborrow()), call) };
         let snapshot = Snapshot {
             peer: self.seat.peer,
+            route: self.seat.route,
             tls: self.transport.tls(),
             ready_state: self.turn.state(),
             counters: self.turn.counters(),

@@ -5,6 +5,7 @@ use super::timers::Timers;
 use crate::call::Call;
 use crate::command::Id;
 use crate::pool::Queue;
+use crate::routed::NO_ROUTE;
 use crate::topics::Subscriptions;
 use crate::transport::TlsInfo;
 use sockless::seen::{Life, Span};
@@ -41,6 +42,7 @@ pub(crate) type Job<T> = (Call<'static, T>, Snapshot);
 /// What was known of a connection when an event came.
 pub(crate) struct Snapshot {
     pub(crate) peer: Option<SocketAddr>,
+    pub(crate) route: u16,
     pub(crate) tls: Option<TlsInfo>,
     pub(crate) ready_state: State,
     pub(crate) counters: Counters,
@@ -53,6 +55,8 @@ pub(crate) struct Seat<S, T> {
     pub(crate) timers: Timers,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) id: Id,
+    /// Of the handler that it is for, if there are several.
+    pub(crate) route: u16,
     pub(crate) phase: Phase,
     /// Bytes of messages from the mailbox that others have not been told the fate of: that they are queued, or have gone out.
     pub(crate) taken: u32,
@@ -83,6 +87,7 @@ impl<S, T> Seat<S, T> {
             timers: Timers::default(),
             peer,
             id,
+            route: NO_ROUTE,
             phase: Phase::Opening,
             taken: 0,
             blocked: false,

@@ -21,6 +21,10 @@ impl Transport for Memory {
         self.is_over || !self.input.is_empty()
     }
 
+    fn is_secure(&self) -> bool {
+        false
+    }
+
     fn tls(&self) -> Option<TlsInfo> {
         None
     }

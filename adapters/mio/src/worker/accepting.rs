@@ -63,16 +63,19 @@ impl<H: Handler> Worker<H> {
                     // Of that one connection.
                     ErrorKind::Interrupted | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {}
                     // Too many open files, most likely. Some systems say so even if there is nobody to accept.
-                    _ => match self.shed(index) {
-                        Ok(()) => {}
-                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                            return self.listeners[index].ready = false;
+                    _ => {
+                        self.local.shared.caught(|| self.handler.on_accept_error(&error));
+                        match self.shed(index) {
+                            Ok(()) => {}
+                            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                                return self.listeners[index].ready = false;
+                            }
+                            Err(error) => {
+                                seen::not_accepted(&error);
+                                return self.accept_at = Some(self.local.now + ACCEPT_PAUSE);
+                            }
                         }
-                        Err(error) => {
-                            seen::not_accepted(&error);
-                            return self.accept_at = Some(self.local.now + ACCEPT_PAUSE);
-                        }
-                    },
+                    }
                 },
             }
         }

@@ -53,7 +53,7 @@ impl<S: Send + 'static> Started<S> {
 
     #[track_caller]
     pub fn stop_within(self, patience: Duration) -> sockless_mio::Report {
-        self.handle().shutdown(patience);
+        self.handle().shutdown(patience).unwrap();
         within("the server's end", || self.running.join())
     }
 }

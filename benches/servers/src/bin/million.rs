@@ -265,9 +265,9 @@ fn serve() -> Result<(), Error> {
             _ => break,
         }
     }
-    handle.shutdown(6 * PATIENCE);
+    handle.shutdown(6 * PATIENCE)?;
     let report = running.join();
-    println!("{} closed by the rules, {} not", report.closed, report.undelivered.len());
+    println!("{} closed by the rules, {} not", report.closed, report.cut_off.len());
     Ok(())
 }
 
