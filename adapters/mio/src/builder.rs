@@ -1,6 +1,7 @@
 //! The settings of a server.
 
 use crate::handler::Handler;
+use crate::listeners::Listeners;
 use crate::server::Server;
 use crate::settings::Settings;
 use rustls::ServerConfig;
@@ -37,6 +38,18 @@ impl Builder {
     /// The same with TLS, for which [`tls`](Self::tls) says the certificate.
     pub fn listen_tls(mut self, address: impl fmt::Display) -> Self {
         self.settings.listen.push((address.to_string(), true));
+        self
+    }
+
+    /// Accepts from what listens already: from who started the process, perhaps. All workers share the queue of each.
+    pub fn listen_on(mut self, listeners: impl Into<Listeners>) -> Self {
+        self.settings.adopted.push((Arc::new(listeners.into()), false));
+        self
+    }
+
+    /// The same with TLS.
+    pub fn listen_on_tls(mut self, listeners: impl Into<Listeners>) -> Self {
+        self.settings.adopted.push((Arc::new(listeners.into()), true));
         self
     }
 

@@ -1,6 +1,7 @@
 //! What a worker is told by other threads: what to send, and what else to do, with which connection.
 
 use crate::dial::Target;
+use crate::listeners::Accepted;
 use crate::topics::Scope;
 use sockless::bytes::Bytes;
 use sockless::{Answer, Code, Connection, Drain, Kind, Limits, Prepared, SendError};
@@ -130,6 +131,8 @@ pub(crate) enum Command<T> {
     /// A task for all that are open.
     Each(T),
     Connect(Box<Target>, T),
+    /// A connection that was accepted elsewhere, and whether it is to have TLS.
+    Adopt(Accepted, bool),
     Shutdown(Arc<Drain>),
 }
 
@@ -145,7 +148,7 @@ impl<T> Command<T> {
             Self::Publish(audience, message) => audience.cost(message),
             Self::To(_, Act::Subscribe(_, topic) | Act::Unsubscribe(_, topic)) => ENTRY + topic.len(),
             Self::To(_, Act::Pause | Act::Resume | Act::Limits(_) | Act::Timer(..) | Act::Pieces(_)) => ENTRY,
-            Self::To(_, Act::Send(..) | Act::Run(_)) | Self::Each(_) | Self::Connect(..) => 0,
+            Self::To(_, Act::Send(..) | Act::Run(_)) | Self::Each(_) | Self::Connect(..) | Self::Adopt(..) => 0,
             Self::To(_, Act::Close(..) | Act::Abort(_) | Act::Answer(_) | Act::Unstall) | Self::Shutdown(_) => 0,
         }
     }

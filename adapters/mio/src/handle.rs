@@ -2,12 +2,14 @@
 
 use crate::command::{Act, Audience, Cause, Command, Id, Parcel, Sent, is_valid};
 use crate::conn::{Conn, Task};
+use crate::listeners::Accepted;
 use crate::mailbox::{Shared, Teller};
 use crate::session::Lent;
 use crate::stats::Stats;
 use sockless::bytes::Bytes;
 use sockless::{Code, Drain, Kind, Prepared, SendError};
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 /// Speaks to a server, or to an event loop of clients, from any thread; clones speak to the same.
@@ -184,6 +186,29 @@ impl<S> Handle<S> {
     /// What all workers have done so far, as of their latest turns.
     pub fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    /// Serves a connection that was accepted elsewhere, and of which nothing was read, as if it had been accepted here.
+    ///
+    /// # Errors
+    /// A socket that cannot be used, or a server that shuts down. While [too many handshakes](crate::Builder::max_handshakes)
+    /// are under way, it is turned away without a word, and counted as refused.
+    pub fn adopt(&self, accepted: impl Into<Accepted>) -> io::Result<()> {
+        self.adopt_as(accepted.into(), false)
+    }
+
+    /// The same with TLS. Without [its settings](crate::Builder::tls) it is turned away, and counted as refused.
+    ///
+    /// # Errors
+    /// As [`adopt`](Self::adopt).
+    pub fn adopt_tls(&self, accepted: impl Into<Accepted>) -> io::Result<()> {
+        self.adopt_as(accepted.into(), true)
+    }
+
+    fn adopt_as(&self, accepted: Accepted, tls: bool) -> io::Result<()> {
+        accepted.set_nonblocking()?;
+        let told = self.shared.tell(self.shared.least_busy(), Command::Adopt(accepted, tls));
+        told.map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))
     }
 
     /// Shuts the server down: it accepts nothing more, and takes leave of its connections over the [`span`](Drain::span). For each

@@ -1,5 +1,6 @@
 //! Addresses, and the sockets that listen on them.
 
+use crate::listeners;
 use crate::stream::Socket;
 use mio::event::Source;
 use mio::net::TcpListener;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 pub enum Address {
     /// An address and a port.
     Tcp(SocketAddr),
-    /// The path of a Unix socket.
+    /// The path of a Unix socket; empty for one without.
     Unix(PathBuf),
 }
 
@@ -48,7 +49,7 @@ enum Inner {
     /// The file goes before the socket does: while that holds it, the system gives its number to no other.
     #[cfg(unix)]
     Unix {
-        _file: Arc<SocketFile>,
+        _file: Option<Arc<SocketFile>>,
         unix: UnixListener,
     },
 }
@@ -135,13 +136,34 @@ impl Listener {
         }
         sockets.push(first);
         let listeners = sockets.into_iter().map(UnixListener::from_std);
-        let listener = |unix| Self::new(Inner::Unix { _file: file.clone(), unix }, tls);
+        let listener = |unix| Self::new(Inner::Unix { _file: Some(file.clone()), unix }, tls);
         Ok((Address::Unix(path), listeners.map(listener).collect()))
     }
 
     #[cfg(not(unix))]
     fn bind_unix(_: PathBuf, _: bool, _: usize) -> io::Result<(Address, Vec<Self>)> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// One for each worker, of what listens already: they share its queue.
+    pub(crate) fn adopt(given: &listeners::Listener, tls: bool, workers: usize) -> io::Result<(Address, Vec<Self>)> {
+        match given {
+            listeners::Listener::Tcp(tcp) => {
+                tcp.set_nonblocking(true)?;
+                let of_worker = |_| Ok(Self::new(Inner::Tcp(TcpListener::from_std(tcp.try_clone()?)), tls));
+                Ok((Address::Tcp(tcp.local_addr()?), (0..workers).map(of_worker).collect::<io::Result<_>>()?))
+            }
+            #[cfg(unix)]
+            listeners::Listener::Unix(unix) => {
+                unix.set_nonblocking(true)?;
+                let path = unix.local_addr()?.as_pathname().map(Path::to_path_buf).unwrap_or_default();
+                let of_worker = |_| {
+                    let unix = UnixListener::from_std(unix.try_clone()?);
+                    Ok(Self::new(Inner::Unix { _file: None, unix }, tls))
+                };
+                Ok((Address::Unix(path), (0..workers).map(of_worker).collect::<io::Result<_>>()?))
+            }
+        }
     }
 
     fn new(inner: Inner, tls: bool) -> Self {

@@ -257,9 +257,19 @@ impl<T> Shared<T> {
         result
     }
 
+    /// The worker that has the fewest connections.
+    pub(crate) fn least_busy(&self) -> usize {
+        let connections = self.mailboxes.iter().map(|mailbox| {
+            let mut stats = Stats::default();
+            mailbox.stats.add_to(&mut stats);
+            stats.connections
+        });
+        connections.enumerate().min_by_key(|(_, connections)| *connections).map_or(0, |(worker, _)| worker)
+    }
+
     /// Tells one worker something that is never refused while it runs.
     pub(crate) fn tell(&self, worker: usize, command: Command<T>) -> Result<(), SendError> {
-        let is_new = matches!(command, Command::Connect(..));
+        let is_new = matches!(command, Command::Connect(..) | Command::Adopt(..));
         let check =
             |post: &mut Post<T>| if is_new && post.going { Err(SendError::Closing) } else { Ok(Some(Sent::Now)) };
         self.mailboxes[worker].put(command, Teller::Other, check).map(|_| ())

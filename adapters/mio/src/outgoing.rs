@@ -4,7 +4,6 @@ use crate::command::Command;
 use crate::conn::{Conn, Task};
 use crate::dial::{self, Target};
 use crate::handle::Handle;
-use crate::stats::Stats;
 use rustls::ClientConfig;
 use sockless::{ClientRequest, SendError};
 use sockless_tls::{Roots, Tls};
@@ -43,14 +42,9 @@ impl<S> Handle<S> {
     ) -> io::Result<()> {
         let tls = if request.is_secure() { Some(client_tls(&self.shared.client_tls)?) } else { None };
         let target = Target::new(request, addresses, tls)?;
-        let stats = self.shared.mailboxes.iter().map(|mailbox| {
-            let mut stats = Stats::default();
-            mailbox.stats.add_to(&mut stats);
-            stats.connections
-        });
-        let (worker, _) = stats.enumerate().min_by_key(|(_, connections)| *connections).unwrap_or((0, 0));
         let prepare = Task::once(prepare, &self.shared.tasks);
-        let told = prepare.and_then(|it| self.shared.tell(worker, Command::Connect(Box::new(target), it)));
+        let told =
+            prepare.and_then(|it| self.shared.tell(self.shared.least_busy(), Command::Connect(Box::new(target), it)));
         told.map_err(|error| match error {
             SendError::Full => io::Error::new(io::ErrorKind::WouldBlock, error),
             _ => io::Error::new(io::ErrorKind::NotConnected, error),

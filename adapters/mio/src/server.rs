@@ -42,8 +42,9 @@ pub struct Running<S> {
 impl<H: Handler> Server<H> {
     pub(crate) fn bind(mut settings: Settings, handler: H) -> io::Result<Self> {
         let (handler, count) = (Arc::new(handler), settings.workers);
-        let listen = std::mem::take(&mut settings.listen);
-        if settings.tls.is_none() && listen.iter().any(|(_, tls)| *tls) {
+        let (listen, adopted) = (std::mem::take(&mut settings.listen), std::mem::take(&mut settings.adopted));
+        let over_tls = listen.iter().any(|(_, tls)| *tls) || adopted.iter().any(|(_, tls)| *tls);
+        if settings.tls.is_none() && over_tls {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS without a certificate"));
         }
         let mut addresses = Vec::new();
@@ -56,6 +57,13 @@ impl<H: Handler> Server<H> {
                 for (of_worker, listener) in listeners.iter_mut().zip(bound) {
                     of_worker.push(listener);
                 }
+            }
+        }
+        for (given, tls) in &adopted {
+            for listener in given.iter() {
+                let (address, adopted) = Listener::adopt(listener, *tls, count)?;
+                addresses.push(address);
+                listeners.iter_mut().zip(adopted).for_each(|(of_worker, listener)| of_worker.push(listener));
             }
         }
         let polls = (0..count).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;

@@ -1,5 +1,6 @@
 //! What a server is made with.
 
+use crate::listeners::Listeners;
 use rustls::{ClientConfig, ServerConfig};
 use sockless::{Config, SharedConfig};
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use std::time::Duration;
 pub(crate) struct Settings {
     /// Where to listen, and whether with TLS.
     pub(crate) listen: Vec<(String, bool)>,
+    /// What listens already, and whether with TLS.
+    pub(crate) adopted: Vec<(Arc<Listeners>, bool)>,
     pub(crate) workers: usize,
     pub(crate) config: SharedConfig,
     pub(crate) max_connections: usize,
@@ -28,6 +31,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: Vec::new(),
+            adopted: Vec::new(),
             workers: thread::available_parallelism().map_or(1, usize::from),
             config: Config::default().into(),
             max_connections: usize::MAX,

@@ -4,10 +4,14 @@ use super::handshakes::{Stage, spare};
 use super::{Entry, Worker};
 use crate::command::Id;
 use crate::handler::Handler;
+use crate::listeners::Accepted;
 use crate::pool::Queue;
 use crate::session::{Phase, Place, Seat, Session};
 use crate::stream::{Socket, Stream};
 use mio::Token;
+use mio::net::TcpStream;
+#[cfg(unix)]
+use mio::net::UnixStream;
 use rustls::ServerConnection;
 use slab::Slab;
 use sockless::Connection;
@@ -30,12 +34,17 @@ impl<H: Handler> Worker<H> {
     /// When connections may be accepted; `None` if that is for something else to tell.
     pub(super) fn accepts_at(&mut self) -> Option<Duration> {
         let paused = self.accept_at.unwrap_or(Duration::ZERO);
+        self.has_room_at().map(|at| at.max(paused))
+    }
+
+    /// When there is a place for one more handshake.
+    fn has_room_at(&mut self) -> Option<Duration> {
         if self.local.handshakes < self.max_handshakes {
-            return Some(paused);
+            return Some(Duration::ZERO);
         }
         let entries = &self.entries;
         let (_, since) = self.handshakes.oldest(|id| stage(entries, id))?;
-        Some(paused.max(since + LEAST_TIME))
+        Some(since + LEAST_TIME)
     }
 
     /// Lets the oldest handshake go.
@@ -56,7 +65,7 @@ impl<H: Handler> Worker<H> {
             match self.listeners[index].accept() {
                 Ok((socket, peer)) => {
                     self.local.stats.accepted += 1;
-                    self.admit(index, socket, peer);
+                    self.admit(self.listeners[index].tls, socket, peer);
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return self.listeners[index].ready = false,
@@ -81,6 +90,27 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    /// Takes in a connection that was accepted elsewhere, which has nowhere to wait.
+    pub(super) fn adopt(&mut self, accepted: Accepted, over_tls: bool) {
+        let has_room = self.has_room_at().is_some_and(|at| at <= self.local.now);
+        let can_speak = self.tls.is_some() || !over_tls;
+        if !has_room || !can_speak || self.stop_at.is_some() {
+            self.local.stats.refused += 1;
+            return refused(Refused::Slow);
+        }
+        let (socket, peer) = match accepted {
+            Accepted::Tcp(stream) => {
+                let peer = stream.peer_addr().ok();
+                (Socket::Tcp(TcpStream::from_std(stream)), peer)
+            }
+            #[cfg(unix)]
+            Accepted::Unix(stream) => (Socket::Unix(UnixStream::from_std(stream)), None),
+        };
+        self.local.stats.accepted += 1;
+        self.admit(over_tls, socket, peer);
+        self.settle_answers();
+    }
+
     /// Turns one connection away by help of the spare descriptor.
     fn shed(&mut self, index: usize) -> io::Result<()> {
         match self.spare.take() {
@@ -99,7 +129,7 @@ impl<H: Handler> Worker<H> {
         turned_away
     }
 
-    fn admit(&mut self, index: usize, socket: Socket, peer: Option<SocketAddr>) {
+    fn admit(&mut self, over_tls: bool, socket: Socket, peer: Option<SocketAddr>) {
         let shared = &self.local.shared;
         let why = if self.local.websockets >= self.local.max_websockets {
             Some(Refused::Full)
@@ -114,7 +144,7 @@ impl<H: Handler> Worker<H> {
             self.local.stats.refused += 1;
             return refused(why);
         }
-        let (tls, config) = match self.tls.as_ref().filter(|_| self.listeners[index].tls) {
+        let (tls, config) = match self.tls.as_ref().filter(|_| over_tls) {
             None => (None, &self.config),
             Some((tls, config)) => match ServerConnection::new(tls.clone()) {
                 Ok(session) => (Some(session.into()), config),

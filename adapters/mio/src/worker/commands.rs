@@ -22,6 +22,7 @@ impl<H: Handler> Worker<H> {
             Command::To(id, act) => self.act(id, act),
             Command::Publish(audience, message) => self.deliver(&audience, &message),
             Command::Connect(target, prepare) => self.connect(*target, prepare),
+            Command::Adopt(accepted, tls) => self.adopt(accepted, tls),
             Command::Shutdown(drain) => self.shut_down(drain),
             Command::Each(each) => {
                 for key in self.open_keys() {
