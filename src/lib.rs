@@ -27,6 +27,7 @@ mod receive;
 pub mod seen;
 mod send;
 mod state;
+mod subjects;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod timer;
@@ -53,6 +54,7 @@ pub use send::sender::Sender;
 pub use send::through::Through;
 pub use send::writer::Writer;
 pub use state::{State, Transport, Wants};
+pub use subjects::Subjects;
 pub use wire::close::{Close, Code};
 pub use wire::error::{DeflateParameter, HandshakeError, ProtocolError, RelayError, SendError, UrlError};
 pub use wire::mask::Seed;

@@ -15,7 +15,10 @@ mod inbox;
 mod listener;
 mod listeners;
 mod mailbox;
+#[cfg(feature = "nats")]
+mod nats;
 mod outgoing;
+mod outlet;
 mod pool;
 mod report;
 mod routed;
@@ -33,6 +36,8 @@ mod transport;
 mod wheel;
 mod worker;
 
+#[cfg(feature = "nats")]
+pub use async_nats;
 pub use builder::Builder;
 pub use call::Error;
 pub use client::{Client, ClientBuilder, ClientError};
@@ -43,11 +48,14 @@ pub use handle::Handle;
 pub use handler::{Handler, Panicked};
 pub use listener::Address;
 pub use listeners::{Accepted, Listener, Listeners};
+#[cfg(feature = "nats")]
+pub use nats::{Bounds, NatsError};
 pub use report::Report;
 pub use routes::{Route, Routes};
 pub use scratch::Scratch;
 pub use server::{Running, Server};
 pub use sockless;
+pub use sockless::Subjects;
 pub use sockless::handshake::RouteError;
 pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Drain, Kind, Limits, Message, Piece, Prepared, ProtocolError,

@@ -1,6 +1,7 @@
 //! What waits for each worker, and what other threads know of its connections.
 
 use crate::command::{Act, Audience, Command, Id, Sent, Tasks};
+use crate::outlet::Outlet;
 use crate::stats::{Published, Stats};
 use mio::Waker;
 use rustls::ClientConfig;
@@ -19,6 +20,8 @@ pub(crate) struct Shared<T> {
     pub(crate) client_tls: OnceLock<Arc<ClientConfig>>,
     pub(crate) tasks: Arc<Tasks>,
     panics: AtomicU64,
+    /// To other nodes, if there are some.
+    pub(crate) outlet: OnceLock<Box<dyn Outlet>>,
     /// Calls wait in a pool.
     pub(crate) pooled: bool,
 }
@@ -205,7 +208,15 @@ impl<T> Shared<T> {
         client_tls: OnceLock<Arc<ClientConfig>>,
         pooled: bool,
     ) -> Self {
-        Self { mailboxes, hard, client_tls, tasks: Arc::default(), panics: AtomicU64::new(0), pooled }
+        Self {
+            mailboxes,
+            hard,
+            client_tls,
+            tasks: Arc::default(),
+            panics: AtomicU64::new(0),
+            outlet: OnceLock::new(),
+            pooled,
+        }
     }
 
     /// Tells one connection what to do.
@@ -237,8 +248,25 @@ impl<T> Shared<T> {
         })
     }
 
-    /// Tells all workers, but perhaps one, of a message for many.
+    /// Tells all workers, but perhaps one, of a message for many, and other nodes if it is for a topic.
     pub(crate) fn publish(
+        &self,
+        audience: &Audience,
+        message: &Prepared,
+        own_worker: Option<u16>,
+        by: Teller,
+    ) -> Result<(), SendError> {
+        let result = self.publish_here(audience, message, own_worker, by);
+        if let (Some(outlet), Some(topic)) = (self.outlet.get(), &audience.topic)
+            && result != Err(SendError::Closing)
+        {
+            outlet.push(topic, message);
+        }
+        result
+    }
+
+    /// Tells all workers, but perhaps one, of a message for many.
+    pub(crate) fn publish_here(
         &self,
         audience: &Audience,
         message: &Prepared,
@@ -304,7 +332,8 @@ impl<T> Shared<T> {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let mut sum = Stats { panics: self.panics.load(Ordering::Relaxed), ..Stats::default() };
+        let unsent = self.outlet.get().map_or(0, |outlet| outlet.unsent());
+        let mut sum = Stats { panics: self.panics.load(Ordering::Relaxed), unsent, ..Stats::default() };
         for mailbox in &self.mailboxes {
             mailbox.stats.add_to(&mut sum);
         }

@@ -185,6 +185,9 @@ impl<S: Send + 'static> Running<S> {
         for thread in self.threads {
             thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         }
+        if let Some(outlet) = self.handle.shared.outlet.get() {
+            outlet.end();
+        }
         report
     }
 }

@@ -35,6 +35,8 @@ pub struct Stats {
     pub dropped_closing: u64,
     /// Panics of the application that were caught: they end the connection that they are of, or keep it out.
     pub panics: u64,
+    /// Messages of topics that did not go to other nodes.
+    pub unsent: u64,
 }
 
 /// All that a worker counts.
@@ -65,6 +67,7 @@ impl Stats {
             dropped_slow,
             dropped_closing,
             panics: _,
+            unsent: _,
         } = self;
         [
             open,

@@ -3,19 +3,14 @@
 use crate::hub::{Bounds, Delivery, Hub, Mailbox, WeakHub};
 use crate::trace;
 use async_nats::client::{RequestError, RequestErrorKind};
-use async_nats::{Client, Message, Subscriber};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use async_nats::{Client, Subscriber};
 use futures_core::Stream;
-use sockless::{Kind, Prepared};
+use sockless::Subjects;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use thiserror::Error;
-
-/// The longest topic that goes to other nodes, in bytes: with the rest of a line of NATS' protocol it stays below the
-/// 4,096 bytes that a broker takes.
-const LONGEST_TOPIC: usize = 2_048;
 
 /// Messages handed to the client before it is waited for.
 const MOST_UNFLUSHED: usize = 16;
@@ -75,19 +70,15 @@ impl Hub {
     /// # }
     /// ```
     pub async fn over_nats(client: Client, prefix: &str, waiting: Bounds) -> Result<Self, NatsError> {
-        let token = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-        if prefix.contains(['*', '>']) || !prefix.split('.').all(token) {
-            return Err(NatsError::Prefix);
-        }
-        let incoming = client.subscribe(format!("{prefix}.*.*")).await?;
-        round_trip(&client).await?;
         let node = getrandom::u64().map_err(NatsError::Entropy)?;
-        let own = format!("{prefix}.{node:016x}.");
+        let subjects = Subjects::new(prefix, node).ok_or(NatsError::Prefix)?;
+        let incoming = client.subscribe(subjects.all().to_owned()).await?;
+        round_trip(&client).await?;
         let (hub, outlet) = Self::with_outlet(waiting);
-        let receiving = tokio::spawn(receive(incoming, hub.downgrade(), own.clone()));
+        let receiving = tokio::spawn(receive(incoming, hub.downgrade(), subjects.clone()));
         let weak = hub.downgrade();
         tokio::spawn(async move {
-            send(client, outlet, weak, own).await;
+            send(client, outlet, weak, subjects).await;
             receiving.abort();
         });
         Ok(hub)
@@ -95,12 +86,12 @@ impl Hub {
 }
 
 /// Gives to the members here what other nodes publish.
-async fn receive(mut incoming: Subscriber, hub: WeakHub, own: String) {
+async fn receive(mut incoming: Subscriber, hub: WeakHub, subjects: Subjects) {
     while let Some(message) = poll_fn(|cx| Pin::new(&mut incoming).poll_next(cx)).await {
-        if message.subject.starts_with(&own) {
+        if subjects.is_own(&message.subject) {
             continue;
         }
-        let Some((topic, prepared)) = read(&message) else {
+        let Some((topic, prepared)) = subjects.read(&message.subject, &message.payload) else {
             trace::event!(DEBUG, subject = %message.subject, "not a message of a hub");
             continue;
         };
@@ -108,21 +99,8 @@ async fn receive(mut incoming: Subscriber, hub: WeakHub, own: String) {
     }
 }
 
-/// The topic and the message; `None` for what is not one.
-fn read(message: &Message) -> Option<(String, Prepared)> {
-    let (_, last) = message.subject.rsplit_once('.')?;
-    let (kind, topic) = last.split_at_checked(1)?;
-    let topic = String::from_utf8(URL_SAFE_NO_PAD.decode(topic).ok()?).ok()?;
-    let prepared = match kind {
-        "t" => Prepared::text(std::str::from_utf8(&message.payload).ok()?),
-        "b" => Prepared::binary(&message.payload),
-        _ => return None,
-    };
-    Some((topic, prepared))
-}
-
 /// Gives to the broker what is published here, until the hub is gone and all is sent.
-async fn send(client: Client, outlet: Arc<Mailbox>, hub: WeakHub, own: String) {
+async fn send(client: Client, outlet: Arc<Mailbox>, hub: WeakHub, subjects: Subjects) {
     let mut unflushed = 0;
     loop {
         let next = poll_fn(|cx| match outlet.poll_recv(cx) {
@@ -137,7 +115,7 @@ async fn send(client: Client, outlet: Arc<Mailbox>, hub: WeakHub, own: String) {
         }
         match next {
             Some(Some(Delivery::Message { topic, message })) => {
-                let sent = match subject(&own, &topic, message.kind()) {
+                let sent = match subjects.of(&topic, message.kind()) {
                     Some(subject) => client.publish(subject, message.payload().to_vec().into()).await.is_ok(),
                     None => false,
                 };
@@ -162,10 +140,4 @@ async fn round_trip(client: &Client) -> Result<(), RequestError> {
         Err(error) if error.kind() != RequestErrorKind::NoResponders => Err(error),
         _ => Ok(()),
     }
-}
-
-/// The subject of a message of a topic; `None` if it would be too long.
-fn subject(own: &str, topic: &str, kind: Kind) -> Option<String> {
-    let kind = if kind == Kind::Text { 't' } else { 'b' };
-    (topic.len() <= LONGEST_TOPIC).then(|| format!("{own}{kind}{}", URL_SAFE_NO_PAD.encode(topic)))
 }
