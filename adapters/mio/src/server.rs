@@ -11,13 +11,16 @@ use crate::pool::Pool;
 use crate::report::Report;
 use crate::session::{Calls, Job, Lent, Remote};
 use crate::settings::Settings;
-use crate::worker::{Calling, WAKE, Worker};
+use crate::worker::{Calling, Periodic, WAKE, Worker};
 use mio::{Poll, Waker};
 use std::io;
 use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// So that a loop has time for others.
+const LEAST_PERIOD: Duration = Duration::from_millis(1);
 
 /// A server that listens, and does nothing yet.
 pub struct Server<H: Handler> {
@@ -92,6 +95,32 @@ impl<H: Handler> Server<H> {
     /// Speaks to it from anywhere.
     pub fn handle(&self) -> Handle<H::State> {
         Handle { shared: self.shared.clone() }
+    }
+
+    /// Calls `task` once a `period`, for the first time when one is over: to publish, to count, to look after what no connection
+    /// brings. It is called on a worker's loop, which waits for it, pool or not. When it panics, that is counted.
+    ///
+    /// ```
+    /// use sockless_mio::{Conn, Message, Prepared, Server};
+    /// use std::time::Duration;
+    ///
+    /// let server = Server::builder().listen("127.0.0.1:0").bind(|conn: &mut Conn<'_>, _: Message<'_>| {
+    ///     conn.subscribe("news");
+    ///     Ok(())
+    /// })?;
+    /// let server = server.every(Duration::from_secs(1), |handle| {
+    ///     let news = format!("{} are here", handle.count());
+    ///     _ = handle.publish("news", &Prepared::text(&news));
+    /// });
+    /// # drop(server);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn every(mut self, period: Duration, task: impl FnMut(&Handle<H::State>) + Send + 'static) -> Self {
+        if let Some(worker) = self.workers.first_mut() {
+            worker.every(Periodic::new(period.max(LEAST_PERIOD), task));
+        }
+        self
     }
 
     /// Serves, in threads of its own.

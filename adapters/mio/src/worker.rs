@@ -6,10 +6,12 @@ mod dialing;
 mod ending;
 mod handshakes;
 mod leaving;
+mod periodic;
 
 use crate::admission::Admission;
 use crate::command::{Command, Id};
 use crate::conn::Task;
+use crate::handle::Handle;
 use crate::handler::Handler;
 use crate::listener::Listener;
 use crate::mailbox::Shared;
@@ -33,6 +35,8 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+pub(crate) use periodic::Periodic;
 
 /// Says that the mailbox has something.
 pub(crate) const WAKE: Token = Token(usize::MAX);
@@ -87,6 +91,8 @@ pub(crate) struct Worker<H: Handler> {
     /// When all that are left are cut off, in a shutdown.
     stop_at: Option<Duration>,
     leaving: Option<Leaving>,
+    /// Of the first worker.
+    periodic: Vec<Periodic<Handle<H::State>>>,
     admission: Arc<Admission>,
     pool: Option<Arc<Calling<H>>>,
     config: SharedConfig,
@@ -152,6 +158,7 @@ impl<H: Handler> Worker<H> {
             handshakes: Handshakes::default(),
             stop_at: None,
             leaving: None,
+            periodic: Vec::new(),
             admission,
             pool,
             tls: settings.tls.clone().map(|tls| (tls, over_tls(config.clone()))),
@@ -192,7 +199,10 @@ impl<H: Handler> Worker<H> {
         let now = self.started.elapsed();
         let until = |time: Option<Duration>| time.map(|time| time.saturating_sub(now));
         let leaves_at = self.leaving.as_ref().and_then(Leaving::next);
-        [self.wheel.timeout(now), until(accepts_at), until(self.stop_at), until(leaves_at)].into_iter().flatten().min()
+        let periodic = self.periodic.iter().map(Periodic::next).min();
+        let known =
+            [self.wheel.timeout(now), until(accepts_at), until(self.stop_at), until(leaves_at), until(periodic)];
+        known.into_iter().flatten().min()
     }
 
     fn turn(&mut self, events: &Events, commands: &mut Vec<Command<Task<H::State>>>, due: &mut Vec<u32>) {
@@ -243,8 +253,22 @@ impl<H: Handler> Worker<H> {
             self.due(key as usize);
         }
         self.take_leave();
+        self.do_periodic();
         self.look_after();
         self.local.shared.mailboxes[usize::from(self.local.worker)].stats.store(self.local.stats);
+    }
+
+    /// Has a task done again and again.
+    pub(crate) fn every(&mut self, periodic: Periodic<Handle<H::State>>) {
+        self.periodic.push(periodic);
+    }
+
+    fn do_periodic(&mut self) {
+        let (shared, now) = (&self.local.shared, self.local.now);
+        for task in self.periodic.iter_mut().filter_map(|periodic| periodic.due(now)) {
+            let handle = Handle { shared: shared.clone() };
+            shared.caught(|| task(&handle));
+        }
     }
 
     // ---- connections

@@ -4,7 +4,7 @@ mod common;
 
 use common::{dial, raw, start, text};
 use sockless_mio::sockless::{HandshakeError, ProtocolError};
-use sockless_mio::{Client, CloseError, Closed, Code, Config, Conn, Error, Handler, Message, Server};
+use sockless_mio::{Client, CloseError, Closed, Code, Config, Conn, Error, Handler, Message, Prepared, Server};
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -213,4 +213,37 @@ fn timers_of_the_application() {
         }
         server.stop();
     }
+}
+
+#[test]
+fn what_is_done_again_and_again() {
+    common::watch();
+    let (ends, told) = channel();
+    let mut calls = 0;
+    let server = Server::builder().listen("127.0.0.1:0").workers(2).bind(Timed::default()).unwrap();
+    let server = server.every(Duration::from_millis(5), move |handle| {
+        calls += 1;
+        assert!(calls != 2, "a panic that the test asked for");
+        _ = handle.broadcast(&Prepared::text(&calls.to_string()));
+        if handle.count() == 1 {
+            _ = ends.send(calls);
+        }
+    });
+    let server = server.every(Duration::from_secs(3600), |_| panic!("it is not time"));
+    let running = server.start().unwrap();
+    let url = format!("ws://{}/", running.addresses()[0]);
+    let mut client = common::client(|| Client::connect(&url)).unwrap();
+    let first = told.recv_timeout(common::PATIENCE).unwrap();
+    assert!(told.recv_timeout(common::PATIENCE).unwrap() > first);
+    let mut last = 0;
+    for _ in 0..3 {
+        let said = client.receive().unwrap().unwrap();
+        if let Ok(number) = said.as_text().unwrap().parse::<u32>() {
+            assert!(number > last && number != 2);
+            last = number;
+        }
+    }
+    assert_eq!(running.handle().stats().panics, 1);
+    running.handle().shutdown(Duration::ZERO).unwrap();
+    common::within("the end", || running.join());
 }
