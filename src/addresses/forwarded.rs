@@ -128,7 +128,7 @@ impl Client {
         let (Some(secure), None, Origins::SameHost) = (self.secure, config.secure, &config.origins) else {
             return request;
         };
-        request.judged_again(&Config { secure: Some(secure), ..config.clone() })
+        request.judged(&Config { secure: Some(secure), ..config.clone() })
     }
 }
 

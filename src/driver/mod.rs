@@ -21,9 +21,10 @@ mod work;
 mod writing;
 
 use crate::changes::Changes;
-use crate::config::Keepalive;
+use crate::config::{Keepalive, SharedConfig};
 use crate::connection::Connection;
 use crate::event::Event;
+use crate::handshake::Request;
 use crate::message::Message;
 use crate::rates::Rates;
 use crate::send::outgoing::Outgoing;
@@ -339,6 +340,20 @@ impl Driver {
     pub fn set_keepalive(&mut self, keepalive: Keepalive) {
         self.connection.set_keepalive(keepalive);
         self.progress.set(Progress::ARMED, false);
+    }
+
+    /// As [`Connection::reconfigure`].
+    ///
+    /// # Errors
+    /// As [`Connection::reconfigure`].
+    pub fn reconfigure<'a>(
+        &mut self,
+        request: Request<'a>,
+        config: impl Into<SharedConfig>,
+    ) -> Result<Request<'a>, SendError> {
+        let request = self.connection.reconfigure(request, config)?;
+        self.progress.set_rates(self.connection.config().rates);
+        Ok(request)
     }
 
     /// Changes settings, perhaps of many connections at once.

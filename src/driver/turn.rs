@@ -2,9 +2,11 @@
 
 use super::{Progress, work};
 use crate::changes::Changes;
-use crate::config::Keepalive;
+use crate::config::{Keepalive, SharedConfig};
 use crate::connection::Connection;
+use crate::handshake::Request;
 use crate::rates::Rates;
+use crate::wire::error::SendError;
 use core::ops::{Deref, DerefMut};
 
 /// More work than any turn has.
@@ -93,6 +95,20 @@ impl<'a> Turn<'a> {
     pub fn set_rates(&mut self, rates: Rates) {
         self.progress.set_rates(rates);
         self.end();
+    }
+
+    /// As [`Driver::reconfigure`](super::Driver::reconfigure).
+    ///
+    /// # Errors
+    /// As [`Connection::reconfigure`].
+    pub fn reconfigure<'r>(
+        &mut self,
+        request: Request<'r>,
+        config: impl Into<SharedConfig>,
+    ) -> Result<Request<'r>, SendError> {
+        let request = self.connection.reconfigure(request, config)?;
+        self.progress.set_rates(self.connection.config().rates);
+        Ok(request)
     }
 
     /// As [`Driver::change`](super::Driver::change).

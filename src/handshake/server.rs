@@ -124,16 +124,6 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// The same, judged by other settings.
-    #[cfg(feature = "addresses")]
-    pub(crate) fn judged_again(self, config: &Config) -> Self {
-        match Found::read(&self.head.bytes, config) {
-            Ok(Some(found)) => Self::found(self.head.bytes, found),
-            // It was read before.
-            _ => self,
-        }
-    }
-
     /// Whether this is a handshake that a server may accept (RFC 6455 §4.2.1).
     ///
     /// # Errors

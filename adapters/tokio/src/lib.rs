@@ -71,6 +71,7 @@ pub use serve::Server;
 pub use server::{Incoming, accept, accept_with};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
+pub use sockless::addresses::{Trusted, TrustedError};
 pub use sockless::driver::{ConnectError, Error, ProxyError};
 pub use sockless::handshake::RouteError;
 pub use sockless::{

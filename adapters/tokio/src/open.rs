@@ -231,6 +231,14 @@ impl Tracked {
         self.peer
     }
 
+    /// Whose connection it is, where that is another's than the peer's.
+    pub(crate) fn set_address(&mut self, address: Option<SocketAddr>) {
+        self.peer.address = address;
+        if let Some(entry) = self.open.lock().entries.get_mut(&self.peer.id) {
+            entry.peer.address = address;
+        }
+    }
+
     /// From here on it can be closed.
     pub(crate) fn opened(&mut self, closer: Closer) {
         let going = {

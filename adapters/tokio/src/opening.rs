@@ -5,7 +5,7 @@ use crate::websocket::WebSocket;
 use bytes::Buf;
 use sockless::driver::Error;
 use sockless::driver::{Driver, Storage};
-use sockless::{Connection, Event, ProtocolError, Role, bytes};
+use sockless::{Connection, Event, ProtocolError, Request, Role, SharedConfig, bytes};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -45,6 +45,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
                 }
             }
         }
+    }
+
+    /// Goes on by other settings; the request, which waits for its answer, as they judge it.
+    pub(crate) fn reconfigure(&mut self, request: Request<'static>, config: SharedConfig) -> Request<'static> {
+        self.driver.reconfigure(request, config).expect("the request waits")
     }
 
     pub(crate) fn connection(&mut self) -> &mut Connection {

@@ -1,5 +1,6 @@
 //! A server: its settings, its routes, and an end in which nothing is lost.
 
+mod arriving;
 mod base;
 mod running;
 
@@ -12,6 +13,7 @@ use crate::stream::NetStream;
 use crate::websocket::WebSocket;
 use base::Base;
 use running::Running;
+use sockless::addresses::Trusted;
 use sockless::handshake::RouteError;
 use sockless::{Accept, Drain, Reject, Request, SendError, SharedConfig};
 use std::fmt;
@@ -166,6 +168,45 @@ impl<T, D> Server<T, D> {
     #[must_use]
     pub fn admit(mut self, admit: impl FnMut(SocketAddr) -> bool + Send + 'static) -> Self {
         self.base.admit = Some(Box::new(admit));
+        self
+    }
+
+    /// Connections at once from one address, or from one IPv6 network of 64 bits, which is what one customer has. More are hung up
+    /// on, or answered 429 where a proxy says whose they are.
+    #[must_use]
+    pub fn connections_per_address(mut self, most: u32) -> Self {
+        self.base.per_address = Some(most);
+        self
+    }
+
+    /// New connections from one address, or from one IPv6 network of 64 bits, in a time; more are refused likewise.
+    #[must_use]
+    pub fn connection_rate(mut self, most: u32, per: Duration) -> Self {
+        self.base.rate = Some((most, per));
+        self
+    }
+
+    /// The proxies in front, whose word is taken for who their clients are: `Forwarded`, or `X-Forwarded-For` and
+    /// `X-Forwarded-Proto`. So limits per address count the clients, [`Peer::address`] is theirs, and origins are judged by how they
+    /// came. [`admit`](Self::admit) is asked about proxies as about everybody. By default nobody is trusted.
+    ///
+    /// ```
+    /// use sockless_tokio::{Server, Trusted};
+    ///
+    /// let server = Server::new().trusted(Trusted::new(["10.0.0.0/8", "unix:"])?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn trusted(mut self, proxies: Trusted) -> Self {
+        self.base.trusted = proxies;
+        self
+    }
+
+    /// Whether connections of [trusted](Self::trusted) proxies begin with a header of the PROXY protocol, of version 1 or 2, before
+    /// TLS if that is spoken. Those of all others never do.
+    #[must_use]
+    pub fn proxy_protocol(mut self, spoken: bool) -> Self {
+        self.base.proxy_protocol = spoken;
         self
     }
 

@@ -157,7 +157,7 @@ pub(crate) struct Asked<S>(Opening<S>);
 impl<S: AsyncRead + AsyncWrite + Unpin> Asked<S> {
     /// Goes on by other settings; the request as they judge it.
     pub(crate) fn reconfigure(&mut self, request: Request<'static>, config: SharedConfig) -> Request<'static> {
-        self.0.connection().reconfigure(request, config).expect("the request waits")
+        self.0.reconfigure(request, config)
     }
 
     /// Answers the request, in memory; the [`Refused`] has the answer to a request that is not good, or is of 500.

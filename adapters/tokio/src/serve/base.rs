@@ -3,9 +3,11 @@
 use crate::failure::OnError;
 use crate::open::Open;
 use crate::route::Service;
+use sockless::addresses::Trusted;
 use sockless::handshake::Routes;
 use sockless::{Drain, SharedConfig};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 pub(super) struct Base {
@@ -18,6 +20,10 @@ pub(super) struct Base {
     pub(super) most: usize,
     pub(super) most_handshakes: usize,
     pub(super) admit: Option<Box<Admit>>,
+    pub(super) trusted: Trusted,
+    pub(super) proxy_protocol: bool,
+    pub(super) per_address: Option<u32>,
+    pub(super) rate: Option<(u32, Duration)>,
     pub(super) on_error: Option<Box<OnError>>,
     pub(super) drain: Drain,
 }
@@ -36,6 +42,10 @@ impl Base {
             most: Semaphore::MAX_PERMITS,
             most_handshakes,
             admit: None,
+            trusted: Trusted::default(),
+            proxy_protocol: false,
+            per_address: None,
+            rate: None,
             on_error: None,
             drain: Drain::DEFAULT,
         }

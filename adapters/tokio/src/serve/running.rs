@@ -1,5 +1,6 @@
 //! A server at work: accepting, opening, handling, and the end.
 
+use super::arriving::{Arrivals, Visit};
 use super::base::{Admit, Base};
 use crate::failure::{Failure, OnError};
 use crate::handling::{Handling, caught};
@@ -47,12 +48,13 @@ struct Shared {
     tls: Option<tokio_rustls::TlsAcceptor>,
     on_error: Option<Box<OnError>>,
     open: Open,
+    arrivals: Arc<Arrivals>,
     /// For those that are open.
     room: Arc<Semaphore>,
 }
 
 /// A handler and its connection, and the places that it has among the open ones.
-type Opened = (Handling<NetStream>, (Tracked, OwnedSemaphorePermit));
+type Opened = (Handling<NetStream>, (Tracked, Visit, OwnedSemaphorePermit));
 
 impl Running {
     pub(super) fn new(base: Base, other: Service) -> Self {
@@ -65,6 +67,7 @@ impl Running {
             tls: base.tls,
             on_error: base.on_error,
             open: base.open,
+            arrivals: Arrivals::new(base.trusted, base.proxy_protocol, base.per_address, base.rate),
             room: Arc::new(Semaphore::new(base.most)),
         };
         let handshakes = Handshakes::new(base.most_handshakes);
@@ -90,6 +93,7 @@ impl Running {
             if !self.admits(&arrival) {
                 continue;
             }
+            let Some(visit) = self.shared.arrivals.enter(arrival.address()) else { continue };
             let tracked = open.enter(arrival.address());
             let peer = tracked.peer();
             let Some(place) = or_done(self.handshakes.place(peer.id), end.as_mut()).await else { break };
@@ -98,8 +102,11 @@ impl Running {
             let own = span.clone();
             let work = async move {
                 // Apart from the task, which lives as long as the connection and would have room for all of it.
-                match caught(Box::pin(shared.open(arrival, tracked, place, own))).await {
-                    Some(Ok((handling, _places))) => handling.run(|failure| shared.note(Some(peer), failure)).await,
+                match caught(Box::pin(shared.open(arrival, (tracked, visit), place, own))).await {
+                    Some(Ok((handling, places))) => {
+                        let client = places.0.peer();
+                        handling.run(|failure| shared.note(Some(client), failure)).await;
+                    }
                     Some(Err(error)) => shared.note(Some(peer), Failure::Handshake(error)),
                     None => shared.note(Some(peer), Failure::Panic),
                 }
@@ -134,19 +141,44 @@ impl Shared {
     }
 
     /// Opens a WebSocket, unless the `place` of the handshake is to be another's.
-    async fn open(&self, arrival: Arrival, tracked: Tracked, place: Place, span: Span) -> Result<Opened, Error> {
-        let opened = or_done(self.accept(arrival, tracked, &place, span), pin!(place.given_up())).await;
+    async fn open(
+        &self,
+        arrival: Arrival,
+        places: (Tracked, Visit),
+        place: Place,
+        span: Span,
+    ) -> Result<Opened, Error> {
+        let opened = or_done(self.accept(arrival, places, &place, span), pin!(place.given_up())).await;
         opened.unwrap_or_else(|| Err(io::Error::from(ErrorKind::TimedOut).into()))
     }
 
-    async fn accept(&self, arrival: Arrival, mut tracked: Tracked, place: &Place, span: Span) -> Result<Opened, Error> {
+    async fn accept(
+        &self,
+        mut arrival: Arrival,
+        (mut tracked, mut visit): (Tracked, Visit),
+        place: &Place,
+        span: Span,
+    ) -> Result<Opened, Error> {
+        visit.read_header(&mut arrival, self.settings.of(false).keepalive.handshake, self.is_plain()).await?;
         let stream = self.secure(arrival).await?;
-        let over_tls = stream.is_tls();
+        let mut over_tls = stream.is_tls();
         let (settings, started) = (self.settings.of(over_tls), Instant::now());
         let time = settings.keepalive.handshake;
         let (mut request, mut asked) = Incoming::read(stream, settings).await?.part();
         place.set_asked(true);
         span.path(request.path());
+        let client = match visit.identify(&request) {
+            Ok(client) => client,
+            Err(reject) => return Err(asked.reject(reject).await),
+        };
+        if client.address != tracked.peer().address {
+            tracked.set_address(client.address);
+            client.address.into_iter().for_each(|address| span.client(address));
+        }
+        if let Some(secure) = client.secure.filter(|secure| *secure != over_tls) {
+            over_tls = secure;
+            request = asked.reconfigure(request, self.settings.of(secure));
+        }
         let service = self.routes.route(&mut request).unwrap_or(&self.other);
         if let Some(settings) = &service.settings {
             request = asked.reconfigure(request, settings.of(over_tls));
@@ -175,7 +207,15 @@ impl Shared {
         };
         let socket = answered.open().await?;
         tracked.opened(socket.closer());
-        Ok((Handling::new(socket, work), (tracked, permit)))
+        Ok((Handling::new(socket, work), (tracked, visit, permit)))
+    }
+
+    /// Whether connections over TCP are of plain HTTP.
+    fn is_plain(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_none();
+        #[cfg(not(feature = "tls"))]
+        true
     }
 
     async fn secure(&self, arrival: Arrival) -> Result<NetStream, Error> {
