@@ -142,3 +142,42 @@ pub enum ProxyError {
     #[error(transparent)]
     Socks(Box<dyn std::error::Error + Send + Sync>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ConnectError, Error};
+    use crate::wire::close::{Close, Code};
+    use crate::wire::error::{ProtocolError, SendError};
+    use std::borrow::Cow;
+    use std::boxed::Box;
+    use std::io;
+    use std::string::ToString;
+
+    #[test]
+    fn only_what_the_end_brings_is_closing() {
+        let closed = Close { code: Code::AWAY, reason: Cow::Borrowed("") };
+        for (error, closing) in [
+            (Error::Closed(Box::new(closed)), true),
+            (SendError::Closing.into(), true),
+            (SendError::NotOpen.into(), false),
+            (ProtocolError::UnexpectedEof.into(), false),
+            (io::Error::from(io::ErrorKind::BrokenPipe).into(), false),
+            (Error::TimedOut, false),
+        ] {
+            assert_eq!(error.is_closing(), closing, "{error:?}");
+            assert_eq!(error.copied().is_closing(), closing, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_location_is_shown_without_user_and_query() {
+        for (location, shown) in [
+            ("wss://user:password@host/path?token=1", "host/path"),
+            ("wss://user@host/path", "host/path"),
+            ("wss://host/path#token", "wss://host/path"),
+        ] {
+            let error = ConnectError::Redirect(location.into());
+            assert_eq!(error.to_string(), std::format!("redirect to {shown:?} not followed"));
+        }
+    }
+}

@@ -193,7 +193,7 @@ impl Progress {
         self.rare.as_mut().map_or(0, |rare| core::mem::take(&mut rare.tail))
     }
 
-    /// What each half knows on: what is of reading, and what is of writing.
+    /// What each half of an open connection knows on: what is of reading, and what is of writing.
     pub(super) fn split(self) -> (Self, Self) {
         const WRITING: u32 = Progress::LENT | Progress::SHUT | Progress::HELD_BACK | Progress::BROKEN | Progress::DEAD;
         const READING: u32 =
