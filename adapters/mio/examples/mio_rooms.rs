@@ -1,4 +1,4 @@
-//! A chat to begin with: users by their cookie, a room at each path, slow peers sent away, a goodbye at the end, and numbers for
+//! A chat to begin with: users by their cookie, a room at each path, a rate, slow peers sent away, a goodbye at the end, and numbers for
 //! Prometheus at `/metrics`, on the same port.
 //!
 //! ```text
@@ -6,8 +6,10 @@
 //! ```
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use sockless_mio::sockless::seen::names;
-use sockless_mio::{Answer, Closed, Code, Config, Conn, Error, Handler, Message, Prepared, Reject, Request, Server};
+use sockless_mio::sockless::{Excess, Rate, seen::names};
+use sockless_mio::{
+    Answer, Closed, Code, Config, Conn, Drain, Error, Handler, Message, Prepared, Reject, Request, Server,
+};
 use std::time::Duration;
 
 struct Rooms {
@@ -69,6 +71,7 @@ fn main() -> Result<(), Error> {
     let mut config = Config::default();
     config.limits.message = 1 << 10;
     config.outbound.soft = 64 << 10;
+    (config.rates.messages, config.rates.excess) = (Some(Rate::per_second(5).burst(50)), Excess::Close);
     let buckets = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(names::HANDLER_SECONDS.into()), names::BUCKETS)?;
     let rooms = Rooms { numbers: buckets.install_recorder()? };
@@ -76,7 +79,13 @@ fn main() -> Result<(), Error> {
     let server = Server::builder().listen(listen).config(config).bind(rooms)?;
     println!("listening on {}", server.addresses()[0]);
     let handle = server.handle();
-    ctrlc::set_handler(move || _ = handle.shutdown(Duration::from_secs(10)))?;
+    let drain = Drain {
+        span: Duration::from_secs(5),
+        reason: "back in a minute".into(),
+        code: Code::RESTART,
+        ..Drain::default()
+    };
+    ctrlc::set_handler(move || _ = handle.shutdown(drain.clone()))?;
     println!("{:?}", server.run()?);
     Ok(())
 }

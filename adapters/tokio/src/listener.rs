@@ -140,6 +140,16 @@ impl<L: Into<Listener>> From<Vec<L>> for Listeners {
     }
 }
 
+/// For a server that takes them one by one, such as one of axum.
+impl IntoIterator for Listeners {
+    type Item = Listener;
+    type IntoIter = std::vec::IntoIter<Listener>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl<L: Into<Listener>> FromIterator<L> for Listeners {
     fn from_iter<I: IntoIterator<Item = L>>(listeners: I) -> Self {
         Self(listeners.into_iter().map(Into::into).collect())
