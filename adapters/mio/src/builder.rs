@@ -6,6 +6,7 @@ use crate::server::Server;
 use crate::settings::Settings;
 use rustls::ServerConfig;
 use sockless::SharedConfig;
+use sockless::addresses::Trusted;
 use sockless_tls::Tls;
 use std::fmt;
 use std::io;
@@ -105,6 +106,29 @@ impl Builder {
     /// New connections from one address, or from one IPv6 network of 64 bits, in a time; more are closed as they come.
     pub fn connection_rate(mut self, most: u32, per: Duration) -> Self {
         self.settings.rate = Some((most, per));
+        self
+    }
+
+    /// The proxies in front, whose word is taken for who their clients are: `Forwarded`, or `X-Forwarded-For` and
+    /// `X-Forwarded-Proto`. So limits per address count the clients, who are answered 429 where there are too many,
+    /// [`Conn::peer`](crate::Conn::peer) is theirs from [`on_request`](crate::Handler::on_request) on, and origins are judged by how
+    /// they came. By default nobody is trusted.
+    ///
+    /// ```
+    /// use sockless_mio::{Server, Trusted};
+    ///
+    /// let builder = Server::builder().trusted(Trusted::new(["10.0.0.0/8", "unix:"])?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn trusted(mut self, proxies: Trusted) -> Self {
+        self.settings.trusted = proxies;
+        self
+    }
+
+    /// Whether connections of [trusted](Self::trusted) proxies begin with a header of the PROXY protocol, of version 1 or 2, before
+    /// TLS if that is spoken. Those of all others never do.
+    pub fn proxy_protocol(mut self, spoken: bool) -> Self {
+        self.settings.proxy_protocol = spoken;
         self
     }
 

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod admission;
 mod builder;
 mod call;
 mod client;
@@ -56,6 +55,7 @@ pub use scratch::Scratch;
 pub use server::{Running, Server};
 pub use sockless;
 pub use sockless::Subjects;
+pub use sockless::addresses::{Trusted, TrustedError};
 pub use sockless::handshake::RouteError;
 pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Drain, Kind, Limits, Message, Piece, Prepared, ProtocolError,

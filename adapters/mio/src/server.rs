@@ -1,6 +1,5 @@
 //! A server: its workers, from the first to the last.
 
-use crate::admission::Admission;
 use crate::command::Act;
 use crate::conn::Task;
 use crate::handle::Handle;
@@ -13,6 +12,7 @@ use crate::session::{Calls, Job, Lent, Remote};
 use crate::settings::Settings;
 use crate::worker::{Calling, Periodic, WAKE, Worker};
 use mio::{Poll, Waker};
+use sockless::addresses::{Admission, Clients};
 use std::io;
 use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock};
@@ -76,13 +76,14 @@ impl<H: Handler> Server<H> {
         let shared =
             Arc::new(Shared::new(mailboxes, settings.config.outbound.hard, client_tls, settings.pool.is_some()));
         let pool = settings.pool.map(|(threads, backlog)| (Pool::new(backlog, shared.hard), threads));
-        let admission = Arc::new(Admission::new(settings.per_address, settings.rate));
+        let admission = Admission::new(settings.per_address, settings.rate);
+        let clients = Arc::new(Clients::new(settings.trusted.clone(), settings.proxy_protocol, admission));
         let started = Instant::now();
         let mut workers = Vec::new();
         for (number, (poll, listeners)) in polls.into_iter().zip(listeners).enumerate() {
             let pool = pool.as_ref().map(|(pool, _)| pool.clone());
-            let (handler, shared, admission) = (handler.clone(), shared.clone(), admission.clone());
-            workers.push(Worker::new(number, poll, listeners, handler, &settings, shared, admission, pool, started)?);
+            let (handler, shared, clients) = (handler.clone(), shared.clone(), clients.clone());
+            workers.push(Worker::new(number, poll, listeners, handler, &settings, shared, clients, pool, started)?);
         }
         Ok(Self { workers, addresses, handler, pool, shared })
     }

@@ -2,6 +2,7 @@
 
 use crate::listeners::Listeners;
 use rustls::{ClientConfig, ServerConfig};
+use sockless::addresses::Trusted;
 use sockless::{Config, SharedConfig};
 use std::sync::Arc;
 use std::thread;
@@ -19,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) max_handshakes: usize,
     pub(crate) per_address: Option<u32>,
     pub(crate) rate: Option<(u32, Duration)>,
+    pub(crate) trusted: Trusted,
+    pub(crate) proxy_protocol: bool,
     pub(crate) backlog: i32,
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) client_tls: Option<Arc<ClientConfig>>,
@@ -38,6 +41,8 @@ impl Default for Settings {
             max_handshakes: 1024,
             per_address: None,
             rate: None,
+            trusted: Trusted::default(),
+            proxy_protocol: false,
             backlog: 1024,
             tls: None,
             client_tls: None,

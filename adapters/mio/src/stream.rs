@@ -7,7 +7,9 @@ use mio::net::TcpStream;
 #[cfg(unix)]
 use mio::net::UnixStream;
 use mio::{Registry, Token};
+use sockless::addresses::{Proxied, ProxyHeader, ProxyHeaderError};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
@@ -17,6 +19,16 @@ pub(crate) enum Socket {
     Unix(UnixStream),
     /// There is none yet, but those that try to connect.
     Dialing(Box<Dialing>),
+    /// A proxy says who its client is, before anything else.
+    Heading(Box<Heading>),
+    /// It is being put elsewhere.
+    Gone,
+}
+
+/// A socket from which a header of the PROXY protocol is to be read first.
+pub(crate) struct Heading {
+    socket: Socket,
+    header: ProxyHeader,
 }
 
 /// Does the same to either kind of socket.
@@ -26,7 +38,7 @@ macro_rules! either {
             Socket::Tcp($name) => $do,
             #[cfg(unix)]
             Socket::Unix($name) => $do,
-            Socket::Dialing(_) => Err(ErrorKind::WouldBlock.into()),
+            Socket::Dialing(_) | Socket::Heading(_) | Socket::Gone => Err(ErrorKind::WouldBlock.into()),
         }
     };
 }
@@ -39,7 +51,13 @@ pub(crate) struct Stream {
     /// The socket has told that its end is near, so bytes are read up to it.
     hung_up: bool,
     tls: Option<Box<Tls>>,
+    /// What a proxy has said of its client.
+    proxied: Option<Box<Proxied>>,
 }
+
+/// Bytes that are read behind what is no header of the PROXY protocol, at most, to be left out: hung up on with bytes unread, a peer
+/// might not see what it is answered.
+const MOST_LEFT: usize = 64 << 10;
 
 /// Parts of what waits that are written by one call.
 const SLICES: usize = 64;
@@ -59,19 +77,31 @@ struct Tls {
 impl Stream {
     pub(crate) fn new(socket: Socket, tls: Option<rustls::Connection>) -> Self {
         let tls = tls.map(|tls| Box::new(Tls { session: tls, more: true, eof: false }));
-        Self { socket, readable: true, hung_up: false, tls }
+        Self { socket, readable: true, hung_up: false, tls, proxied: None }
+    }
+
+    /// A header of the PROXY protocol is to come first.
+    pub(crate) fn expect_header(&mut self) {
+        let socket = mem::replace(&mut self.socket, Socket::Gone);
+        self.socket = Socket::Heading(Box::new(Heading { socket, header: ProxyHeader::default() }));
     }
 
     /// Has the socket watched, if there is one.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match &mut self.socket {
             Socket::Dialing(_) => Ok(()),
+            Socket::Heading(heading) => {
+                either!(&mut heading.socket, socket => socket.register(registry, token, INTERESTS))
+            }
             socket => either!(socket, socket => socket.register(registry, token, INTERESTS)),
         }
     }
 
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        either!(&mut self.socket, socket => socket.deregister(registry))
+        match &mut self.socket {
+            Socket::Heading(heading) => either!(&mut heading.socket, socket => socket.deregister(registry)),
+            socket => either!(socket, socket => socket.deregister(registry)),
+        }
     }
 
     /// Goes on with connecting, if that is what it does; to whom, once it has. What tries to connect is watched under the token
@@ -139,6 +169,10 @@ impl Transport for Stream {
         self.tls.is_some()
     }
 
+    fn take_proxied(&mut self) -> Proxied {
+        self.proxied.take().map_or_else(Proxied::default, |proxied| *proxied)
+    }
+
     fn tls(&self) -> Option<TlsInfo> {
         self.tls.as_ref().map(|tls| describe(&tls.session))
     }
@@ -151,6 +185,9 @@ impl Read for Stream {
             None => retry(|| either!(&mut self.socket, socket => socket.read(into))),
             Some(tls) => tls.read(&mut self.socket, into),
         };
+        if read.is_err() && matches!(self.socket, Socket::Heading(_)) {
+            return self.read_header(into);
+        }
         self.readable = match &read {
             Ok(0) => false,
             // A stream that gives less than was asked for has no more (epoll(7), question 9).
@@ -162,6 +199,46 @@ impl Read for Stream {
 }
 
 impl Stream {
+    /// Reads the header that is to come first, as far as it is there, and what is behind it.
+    #[cold]
+    fn read_header(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let Socket::Heading(heading) = &mut self.socket else { return Err(ErrorKind::WouldBlock.into()) };
+        let Heading { socket, header } = &mut **heading;
+        let mut bytes = [0; 256];
+        loop {
+            let room = header.wants().min(bytes.len());
+            let read = retry(|| either!(&mut *socket, socket => socket.read(&mut bytes[..room])));
+            self.readable = read.is_ok();
+            let told = match read? {
+                0 => Err(ProxyHeaderError::Malformed),
+                len => header.receive(&mut &bytes[..len]),
+            };
+            match told {
+                Ok(None) => {}
+                Ok(Some(proxied)) => {
+                    self.proxied = Some(Box::new(proxied));
+                    self.socket = mem::replace(socket, Socket::Gone);
+                    return self.read(into);
+                }
+                Err(error) => {
+                    if self.tls.is_none() {
+                        // Who takes no bytes yet takes none for good.
+                        _ = either!(&mut *socket, socket => socket.write(ProxyHeaderError::ANSWER));
+                    }
+                    _ = either!(&*socket, socket => socket.shutdown(Shutdown::Write));
+                    let mut left = MOST_LEFT;
+                    while let Ok(len @ 1..) = either!(&mut *socket, socket => socket.read(&mut bytes)) {
+                        left = left.saturating_sub(len);
+                        if left == 0 {
+                            break;
+                        }
+                    }
+                    return Err(io::Error::new(ErrorKind::InvalidData, error));
+                }
+            }
+        }
+    }
+
     /// Notes whether writing has failed: what the peer said before it went may still be read.
     #[inline]
     fn wrote(&mut self, written: io::Result<usize>) -> io::Result<usize> {

@@ -11,6 +11,7 @@ use crate::mailbox::{Mailbox, Shared};
 use crate::session::{Active, Lent, Local, Phase, Place, Seat, Session};
 use crate::stats::Stats;
 use memory::Memory;
+use sockless::addresses::{Admission, Clients, Trusted};
 use sockless::bytes::Buf;
 use sockless::driver::Storage;
 use sockless::{
@@ -115,7 +116,9 @@ impl<H: Handler> Peer<H> {
         let mailbox = Mailbox::new(None);
         mailbox.open(ID.key);
         let shared = Shared::new([mailbox].into(), config.outbound.hard, OnceLock::new(), false);
-        let mut local = Local::new(ID.worker, Arc::new(shared), usize::MAX);
+        let clients = Clients::new(Trusted::default(), false, Admission::new(None, None));
+        let configs = [config.clone().into(), config.clone().into()];
+        let mut local = Local::new(ID.worker, Arc::new(shared), usize::MAX, Arc::new(clients), configs);
         local.handshakes = 1;
         let mut peer = Self {
             handler,

@@ -1,6 +1,7 @@
 //! What a session is read from and written to: a socket, or a test's memory.
 
 use crate::stats::Stats;
+use sockless::addresses::Proxied;
 use sockless::driver::{Driver, Storage};
 use sockless::{HandshakeError, ProtocolError};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -13,6 +14,11 @@ pub(crate) trait Transport: Read + Write {
 
     /// Whether it goes over TLS.
     fn is_secure(&self) -> bool;
+
+    /// What a proxy has said of its client before the first byte; told once.
+    fn take_proxied(&mut self) -> Proxied {
+        Proxied::default()
+    }
 
     /// What TLS says of it, if it goes over TLS.
     fn tls(&self) -> Option<TlsInfo>;

@@ -8,7 +8,6 @@ mod handshakes;
 mod leaving;
 mod periodic;
 
-use crate::admission::Admission;
 use crate::command::{Command, Id};
 use crate::conn::Task;
 use crate::handle::Handle;
@@ -29,6 +28,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token};
 use rustls::ServerConfig;
 use slab::Slab;
+use sockless::addresses::Clients;
 use sockless::driver::{Next, Storage};
 use sockless::{Role, SharedConfig};
 use std::io::{self, ErrorKind};
@@ -93,7 +93,6 @@ pub(crate) struct Worker<H: Handler> {
     leaving: Option<Leaving>,
     /// Of the first worker.
     periodic: Vec<Periodic<Handle<H::State>>>,
-    admission: Arc<Admission>,
     pool: Option<Arc<Calling<H>>>,
     config: SharedConfig,
     /// With the configuration of the connections over it.
@@ -133,7 +132,7 @@ impl<H: Handler> Worker<H> {
         handler: Arc<H>,
         settings: &Settings,
         shared: Arc<Shared<Task<H::State>>>,
-        admission: Arc<Admission>,
+        clients: Arc<Clients>,
         pool: Option<Arc<Calling<H>>>,
         started: Instant,
     ) -> io::Result<Self> {
@@ -142,7 +141,8 @@ impl<H: Handler> Worker<H> {
         }
         let config = own_config(&settings.config);
         let presence = Presence { worker: number as u16, shared: shared.clone() };
-        let local = Local::new(number as u16, shared, settings.max_connections);
+        let configs = [config.clone(), over_tls(config.clone())];
+        let local = Local::new(number as u16, shared, settings.max_connections, clients, configs);
         Ok(Self {
             poll,
             handler,
@@ -159,7 +159,6 @@ impl<H: Handler> Worker<H> {
             stop_at: None,
             leaving: None,
             periodic: Vec::new(),
-            admission,
             pool,
             tls: settings.tls.clone().map(|tls| (tls, over_tls(config.clone()))),
             config,
@@ -416,7 +415,9 @@ impl<H: Handler> Worker<H> {
         let seat = &entry.session.seat;
         self.local.shared.mailboxes[usize::from(self.local.worker)].retire(key as u32, seat.taken);
         if entry.session.connection().role() == Role::Server {
-            self.admission.leave(seat.peer);
+            if seat.counted {
+                self.local.clients.leave(seat.peer);
+            }
             *(if seat.phase == Phase::Closed { &mut self.local.websockets } else { &mut self.local.handshakes }) -= 1;
         }
         self.local.shared.caught(|| drop(entry));

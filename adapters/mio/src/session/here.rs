@@ -8,9 +8,10 @@ use crate::command::{Act, Audience, Cause, Id, Parcel, Sent};
 use crate::mailbox::{Shared, Teller};
 use crate::routed::Routed;
 use crate::transport::{Counted, Transport, is_eof};
+use sockless::addresses::Entry;
 use sockless::driver::Turn;
 use sockless::seen::{Ended, Refused, refused};
-use sockless::{Answer, Code, Event, Message, Prepared, ProtocolError, Request, Role, SendError, State};
+use sockless::{Answer, Code, Event, Message, Prepared, ProtocolError, Reject, Request, Role, SendError, State};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -172,6 +173,28 @@ impl<S, T> Here<'_, S, T> {
         self.touch();
     }
 
+    /// Finds out who has sent a request, if a proxy brought it; whether that came over TLS.
+    fn identify(&mut self, request: &Request<'_>) -> Result<bool, Reject> {
+        let over_tls = self.transport.is_secure();
+        if self.seat.counted || self.turn.role() == Role::Client {
+            return Ok(over_tls);
+        }
+        let client = self.local.clients.identify(request.headers(), self.seat.peer, self.transport.take_proxied());
+        let client = client.map_err(|error| Reject::new(error.status().unwrap_or(400)))?;
+        match self.local.clients.enter(client.address, self.local.now) {
+            Entry::Refused => {
+                self.local.stats.refused += 1;
+                return Err(Reject::new(429));
+            }
+            entry => self.seat.counted = entry == Entry::Counted,
+        }
+        if client.address != self.seat.peer {
+            self.seat.peer = client.address;
+            client.address.into_iter().for_each(|address| self.seat.span.client(address));
+        }
+        Ok(client.secure.unwrap_or(over_tls))
+    }
+
     fn answer(&mut self, answer: Answer) {
         if self.seat.phase == Phase::Asked {
             self.seat.phase = Phase::Opening;
@@ -223,7 +246,16 @@ impl<S: Send + 'static, T> Here<'_, S, T> {
             Event::Request(mut request) => {
                 self.seat.phase = Phase::Asked;
                 self.seat.span.path(request.path());
-                let Routed { number, config, pieces } = calls.routed(&mut request, self.transport.is_secure());
+                let secure = match self.identify(&request) {
+                    Ok(secure) => secure,
+                    Err(reject) => {
+                        self.answer(reject.into());
+                        return self.answered(calls);
+                    }
+                };
+                let Routed { number, config, pieces } = calls.routed(&mut request, secure);
+                let other = secure != self.transport.is_secure();
+                let config = config.or_else(|| other.then(|| self.local.configs[usize::from(secure)].clone()));
                 (self.seat.route, self.seat.pieces) = (number, pieces);
                 let request = match config {
                     Some(config) => self.turn.reconfigure(request, config).expect("it waits for its answer"),

@@ -4,7 +4,8 @@ use crate::command::Audience;
 use crate::mailbox::Shared;
 use crate::stats::Stats;
 use crate::topics::Topics;
-use sockless::{Prepared, SendError};
+use sockless::addresses::Clients;
+use sockless::{Prepared, SendError, SharedConfig};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,10 +27,19 @@ pub(crate) struct Local<T> {
     pub(crate) pooled: usize,
     /// An answer of the application's that could not be written.
     pub(crate) mistake: Option<SendError>,
+    pub(crate) clients: Arc<Clients>,
+    /// The settings of connections whose clients have not come over TLS, and of those that have.
+    pub(crate) configs: [SharedConfig; 2],
 }
 
 impl<T> Local<T> {
-    pub(crate) fn new(worker: u16, shared: Arc<Shared<T>>, max_websockets: usize) -> Self {
+    pub(crate) fn new(
+        worker: u16,
+        shared: Arc<Shared<T>>,
+        max_websockets: usize,
+        clients: Arc<Clients>,
+        configs: [SharedConfig; 2],
+    ) -> Self {
         Self {
             worker,
             shared,
@@ -43,6 +53,8 @@ impl<T> Local<T> {
             max_websockets,
             pooled: 0,
             mistake: None,
+            clients,
+            configs,
         }
     }
 

@@ -55,6 +55,8 @@ pub(crate) struct Seat<S, T> {
     pub(crate) timers: Timers,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) id: Id,
+    /// It is counted among those of its address.
+    pub(crate) counted: bool,
     /// Of the handler that it is for, if there are several.
     pub(crate) route: u16,
     pub(crate) phase: Phase,
@@ -87,6 +89,7 @@ impl<S, T> Seat<S, T> {
             timers: Timers::default(),
             peer,
             id,
+            counted: false,
             route: NO_ROUTE,
             phase: Phase::Opening,
             taken: 0,

@@ -15,6 +15,7 @@ use mio::net::UnixStream;
 use rustls::ServerConnection;
 use slab::Slab;
 use sockless::Connection;
+use sockless::addresses;
 use sockless::seen::{self, Refused, refused};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -130,48 +131,57 @@ impl<H: Handler> Worker<H> {
     }
 
     fn admit(&mut self, over_tls: bool, socket: Socket, peer: Option<SocketAddr>) {
-        let shared = &self.local.shared;
+        let (shared, mut entry) = (&self.local.shared, addresses::Entry::Proxy);
         let why = if self.local.websockets >= self.local.max_websockets {
             Some(Refused::Full)
         } else if !shared.caught(|| self.handler.on_accept(peer)).unwrap_or(false) {
             Some(Refused::Unwanted)
-        } else if !self.admission.enter(peer, self.local.now) {
-            Some(Refused::Address)
         } else {
-            None
+            entry = self.local.clients.enter(peer, self.local.now);
+            (entry == addresses::Entry::Refused).then_some(Refused::Address)
         };
         if let Some(why) = why {
             self.local.stats.refused += 1;
             return refused(why);
         }
+        let counted = entry == addresses::Entry::Counted;
+        if self.take_in(over_tls, socket, peer, counted).is_none() && counted {
+            self.local.clients.leave(peer);
+        }
+    }
+
+    /// The same for one that may come, and is counted; `None` if it cannot be taken in.
+    fn take_in(&mut self, over_tls: bool, socket: Socket, peer: Option<SocketAddr>, counted: bool) -> Option<()> {
         let (tls, config) = match self.tls.as_ref().filter(|_| over_tls) {
             None => (None, &self.config),
             Some((tls, config)) => match ServerConnection::new(tls.clone()) {
                 Ok(session) => (Some(session.into()), config),
-                Err(_) => return self.admission.leave(peer),
+                Err(_) => return None,
             },
         };
-        let Some(state) = shared.caught(H::State::default) else {
+        let Some(state) = self.local.shared.caught(H::State::default) else {
             self.local.stats.refused += 1;
-            return self.admission.leave(peer);
+            return None;
         };
         let connection = Connection::server(config.clone());
-        let stream = Stream::new(socket, tls);
+        let mut stream = Stream::new(socket, tls);
         if self.nodelay {
             stream.set_nodelay();
+        }
+        if self.local.clients.expects_header(peer) {
+            stream.expect_header();
         }
         if self.local.handshakes >= self.max_handshakes {
             self.make_room();
         }
-        if let Some(key) = self.insert(connection, stream, state, peer) {
-            let (id, entries) = (self.entries[key].session.seat.id, &self.entries);
-            self.handshakes.begin(id, self.local.now, self.local.handshakes, |id| stage(entries, id));
-            self.local.handshakes += 1;
-            // Most have sent their request by now.
-            self.serve(key, true);
-        } else {
-            self.admission.leave(peer);
-        }
+        let key = self.insert(connection, stream, state, peer)?;
+        self.entries[key].session.seat.counted = counted;
+        let (id, entries) = (self.entries[key].session.seat.id, &self.entries);
+        self.handshakes.begin(id, self.local.now, self.local.handshakes, |id| stage(entries, id));
+        self.local.handshakes += 1;
+        // Most have sent their request by now.
+        self.serve(key, true);
+        Some(())
     }
 
     /// Takes a connection into the table; `None` if its socket cannot be watched.
