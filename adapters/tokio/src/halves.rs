@@ -4,6 +4,7 @@ mod shared;
 
 use crate::alarm::{Alarm, Closer, Place};
 use crate::drive::{Drive, told};
+use crate::home::{Home, Homing};
 use crate::message::{Event, Message, Piece, Told};
 use crate::reading::{Mode, Parts, Reading};
 use crate::writing::{Side, Writing};
@@ -27,12 +28,32 @@ use tokio::time::Instant;
 ///
 /// It never waits for the [`Sender`]: what the sending side has to know is left for it to find, where it is at work.
 pub struct Receiver<R, W> {
+    inner: Homing<Inner<R, W>>,
+}
+
+/// What a receiver is made of.
+pub(crate) struct Inner<R, W> {
     io: R,
     half: driver::Reading,
     reading: Reading,
     shared: Arc<Shared<W>>,
     /// The moment that the driver's times count from.
     started: Instant,
+}
+
+impl<R, W> From<Inner<R, W>> for Receiver<R, W> {
+    fn from(inner: Inner<R, W>) -> Self {
+        Self { inner: Homing::new(inner) }
+    }
+}
+
+impl<R, W> Receiver<R, W> {
+    /// Where it comes when it is dropped.
+    pub(crate) fn new_home(&mut self) -> Home<Box<Inner<R, W>>> {
+        let home = Home::new();
+        self.inner.set_home(home.clone());
+        home
+    }
 }
 
 /// The half that sends.
@@ -62,7 +83,7 @@ pub(crate) fn new<R, W>(
 ) -> (Sender<W>, Receiver<R, W>) {
     let started = side.writing.out.started();
     let shared = Arc::new(Shared::new(side, &reading, half.heard()));
-    (Sender { shared: shared.clone(), place: Place::default() }, Receiver { io, half, reading, shared, started })
+    (Sender { shared: shared.clone(), place: Place::default() }, Inner { io, half, reading, shared, started }.into())
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
@@ -112,36 +133,37 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
 
     /// What the peer's close frame said, once it has come.
     pub fn peer_close(&self) -> Option<&Close<'static>> {
-        self.reading.close()
+        self.inner.reading.close()
     }
 
     /// What has been received.
     pub fn traffic(&self) -> Traffic {
-        self.half.receiver().traffic()
+        self.inner.half.receiver().traffic()
     }
 
     /// Changes what the peer may send, from the next frame on.
     pub fn set_limits(&mut self, limits: Limits) {
-        self.half.receiver_mut().set_limits(limits);
+        self.inner.half.receiver_mut().set_limits(limits);
     }
 
     /// As [`WebSocket::set_rates`](crate::WebSocket::set_rates).
     pub fn set_rates(&mut self, rates: Rates) {
-        self.half.set_rates(rates);
+        self.inner.half.set_rates(rates);
     }
 
     /// As [`WebSocket::set_keepalive`](crate::WebSocket::set_keepalive).
     pub fn set_keepalive(&mut self, keepalive: Keepalive) {
-        self.half.receiver_mut().set_keepalive(keepalive);
-        self.shared.with(|writing| writing.driver.set_keepalive(keepalive));
-        self.shared.alarm().mark();
+        self.inner.half.receiver_mut().set_keepalive(keepalive);
+        self.inner.shared.with(|writing| writing.driver.set_keepalive(keepalive));
+        self.inner.shared.alarm().mark();
     }
 
     /// Tells the time, where it counts how much the peer sends in it.
     #[inline]
     fn tell_time(&mut self) {
-        if self.half.is_rated() {
-            self.half.tell_time(self.started.elapsed());
+        if self.inner.half.is_rated() {
+            let now = self.inner.started.elapsed();
+            self.inner.half.tell_time(now);
         }
     }
 }
@@ -275,15 +297,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
     type Side<'a> = ();
 
     fn reading(&mut self) -> &mut Reading {
-        &mut self.reading
+        &mut self.inner.reading
     }
 
     fn alarm(&self) -> &Arc<Alarm> {
-        self.shared.alarm()
+        self.inner.shared.alarm()
     }
 
     fn must_look_again(&self) -> bool {
-        self.shared.must_look_again()
+        self.inner.shared.must_look_again()
     }
 
     fn begin(&mut self, _: &mut Storage) {}
@@ -295,12 +317,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         take: &mut impl FnMut(sockless::Message<'_>, &mut ()) -> Option<T>,
     ) -> Result<Option<Told<T>>, RelayError> {
         self.tell_time();
-        let tell = |fact| self.shared.tell(fact);
+        let Inner { half, shared, .. } = &mut *self.inner;
+        let tell = |fact| shared.tell(fact);
         loop {
             let event = match mode {
-                Mode::Piece => self.half.piece(storage, tell)?,
-                Mode::Frame => self.half.frame(storage, tell)?,
-                _ => self.half.event(storage, tell)?,
+                Mode::Piece => half.piece(storage, tell)?,
+                Mode::Frame => half.frame(storage, tell)?,
+                _ => half.event(storage, tell)?,
             };
             let Some(event) = event else { return Ok(None) };
             if let Some(told) = told(event, |message| take(message, &mut ())) {
@@ -319,49 +342,50 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, storage: &mut Storage) -> Poll<()> {
-        let mut read = ReadBuf::new(self.half.space(storage));
-        let result = ready!(Pin::new(&mut self.io).poll_read(cx, &mut read));
-        let len = self.reading.note_read(result, &read);
-        self.half.received(storage, len);
+        let Inner { io, half, reading, .. } = &mut *self.inner;
+        let mut read = ReadBuf::new(half.space(storage));
+        let result = ready!(Pin::new(io).poll_read(cx, &mut read));
+        let len = reading.note_read(result, &read);
+        half.received(storage, len);
         Poll::Ready(())
     }
 
     fn turn(&mut self, storage: &mut Storage) -> Option<Next> {
         self.tell_time();
-        let turn = self.shared.receiver_turn(self.half.heard(), storage);
+        let turn = self.inner.shared.receiver_turn(self.inner.half.heard(), storage);
         if turn == Turn::Over {
-            self.shared.failure().into_iter().for_each(|error| self.reading.fail(error));
-            self.half.end();
+            self.inner.shared.failure().into_iter().for_each(|error| self.inner.reading.fail(error));
+            self.inner.half.end();
         }
-        Some(Next { close: turn == Turn::Over, ..self.half.next(storage, turn == Turn::Read) })
+        Some(Next { close: turn == Turn::Over, ..self.inner.half.next(storage, turn == Turn::Read) })
     }
 
     fn is_settled(&self, storage: &Storage) -> bool {
-        self.half.is_settled(storage)
+        self.inner.half.is_settled(storage)
     }
 
     fn is_due(&self) -> bool {
-        self.shared.is_due()
+        self.inner.shared.is_due()
     }
 
     fn judge(&mut self, storage: &mut Storage) {
-        self.half.received_nothing(storage);
-        self.shared.judge(self.half.heard(), storage);
+        self.inner.half.received_nothing(storage);
+        self.inner.shared.judge(self.inner.half.heard(), storage);
     }
 
     fn leave(&mut self, storage: &mut Storage) {
-        self.reading.count(storage);
-        self.half.leave(storage);
-        self.reading.note_turn(storage);
+        self.inner.reading.count(storage);
+        self.inner.half.leave(storage);
+        self.inner.reading.note_turn(storage);
     }
 
     fn take_life(&mut self) -> Life {
-        self.shared.take_life()
+        self.inner.shared.take_life()
     }
 
     fn handle_close(&mut self, close: &Close<'static>) {
-        self.reading.handle_close(close);
-        self.shared.handle_close(close);
+        self.inner.reading.handle_close(close);
+        self.inner.shared.handle_close(close);
     }
 }
 
@@ -397,7 +421,7 @@ impl<W: AsyncWrite + Unpin, M: Into<Message>> Sink<M> for Sender<W> {
 
 impl<R, W> fmt::Debug for Receiver<R, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("traffic", &self.half.receiver().traffic()).finish_non_exhaustive()
+        f.debug_struct("Receiver").field("traffic", &self.inner.half.receiver().traffic()).finish_non_exhaustive()
     }
 }
 

@@ -88,12 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handling<S> {
         if let Some(failure) = failure {
             note(failure);
         }
-        match self.left.take() {
-            // How it ends is nobody's concern any more.
-            Some(mut socket) => _ = Box::pin(async move { socket.close(code, "").await }).await,
-            // Another task may have it, or a half of it.
-            None => _ = self.closer.close(code, ""),
-        }
+        Box::pin(self.left.close(&self.closer, code)).await;
     }
 }
 

@@ -56,8 +56,9 @@ use tokio::sync::Semaphore;
 /// # The end of a handler
 ///
 /// A handler that returns nothing or `Ok` has the connection closed with 1000, behind all that it sent; one that returns an error or panics,
-/// with 1011, and [`on_error`](Self::on_error) is told. If it has parted the connection by [`split`](WebSocket::split), the half
-/// that another task still receives on closes so; halves that were both dropped just hang up.
+/// with 1011, and [`on_error`](Self::on_error) is told. What it holds of the connection then, all of it or the half that receives
+/// after a [`split`](WebSocket::split), it may just drop; if another task has that, the connection closes there. Only of one that was
+/// parted by [`split_with`](WebSocket::split_with) and dropped the peer is told nothing.
 ///
 /// # Plain HTTP
 ///

@@ -2,6 +2,7 @@
 
 mod driving;
 mod futures;
+mod left;
 mod settings;
 mod waiting;
 
@@ -10,7 +11,7 @@ use crate::buffer::lent;
 use crate::drive::Drive;
 use crate::gather::Gathered;
 use crate::halves::{self, Halves, Receiver, Sender};
-use crate::home::{Home, Homing};
+use crate::home::Homing;
 use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Parts, Reading};
 use crate::replies::Replies;
@@ -26,6 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 pub use futures::{Closing, Flush};
+pub(crate) use left::{Dropped, Left};
 
 /// An open WebSocket connection over a stream of bytes `S`, such as a `TcpStream`.
 ///
@@ -60,7 +62,7 @@ pub use futures::{Closing, Flush};
 /// ```
 pub struct WebSocket<S> {
     reading: Reading,
-    side: Homing<Side<Driver, S>>,
+    side: Homing<Side<Driver, S>, Dropped<S>>,
     /// Behind a pointer of one word, as few have one.
     subprotocol: Option<Box<Box<str>>>,
     /// Of the message that a [`Writer`](crate::Writer) sends.
@@ -99,13 +101,6 @@ impl<S> WebSocket<S> {
             subprotocol: subprotocol.map(|name| Box::new(name.into())),
             gathered: None,
         }
-    }
-
-    /// Has it come back when it is dropped whole.
-    pub(crate) fn set_home(&mut self) -> Left<S> {
-        let home = Home::new();
-        self.side.set_home(home.clone());
-        Left(home)
     }
 
     /// The stream.
@@ -447,7 +442,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The stream is parted by [`tokio::io::split`], whose halves exclude each other while they are polled. A stream with
     /// a better way is parted by [`split_with`](Self::split_with), as `socket.split_with(TcpStream::into_split)`.
     pub fn split(self) -> Halves<S> {
-        self.split_with(tokio::io::split)
+        let home = self.side.home();
+        let (sender, mut receiver) = self.split_with(tokio::io::split);
+        if let Some(home) = home {
+            home.put(Dropped::Parted(receiver.new_home()));
+        }
+        (sender, receiver)
     }
 
     /// The same with a stream that `split` parts.
@@ -463,17 +463,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         let Writing { driver, out } = writing;
         let Ok((half, driver)) = driver.split() else { unreachable!("it was open") };
         halves::new(read, half, Side { io: write, writing: Writing { driver, out } }, self.reading)
-    }
-}
-
-/// Where a connection comes that is dropped whole, to be closed.
-pub(crate) struct Left<S>(Home<Side<Driver, S>>);
-
-impl<S> Left<S> {
-    /// The connection, if it has come. What was received and not told is lost.
-    pub(crate) fn take(self) -> Option<WebSocket<S>> {
-        let side = Homing::new(*self.0.take()?);
-        Some(WebSocket { reading: Reading::default(), side, subprotocol: None, gathered: None })
     }
 }
 

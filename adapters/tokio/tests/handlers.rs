@@ -252,6 +252,19 @@ async fn ending() -> (String, Failures) {
                     sender.send("parted").await?;
                     Ok(())
                 }
+                "/parted-and-dropped" => {
+                    let (sender, receiver) = socket.split();
+                    _ = sender.feed("last words");
+                    drop(receiver);
+                    Ok(())
+                }
+                "/parted-and-failed" => {
+                    let (sender, mut receiver) = socket.split();
+                    let writes = tokio::spawn(async move { sender.send("last words").soon().await });
+                    writes.await??;
+                    receiver.recv().await?;
+                    Err("no more".into())
+                }
                 "/closed" => Ok(socket.close(4000, "by hand").await?),
                 "/again" => Err("again".into()),
                 _ => Err(Box::<dyn std::error::Error + Send + Sync>::from("no such thing")),
@@ -284,6 +297,16 @@ async fn the_end_of_a_handler_tells_the_peer() {
     let mut socket = connect(&format!("{url}/parted")).soon().await.unwrap();
     assert_eq!(hear(&mut socket).await, "parted");
     assert_eq!(code(&mut socket).await, 1000);
+    let mut socket = connect(&format!("{url}/parted-and-dropped")).soon().await.unwrap();
+    // It comes to a server that has not read it when its handler ends.
+    socket.send("unread").soon().await.unwrap();
+    assert_eq!(hear(&mut socket).await, "last words");
+    assert_eq!(code(&mut socket).await, 1000);
+    let mut socket = connect(&format!("{url}/parted-and-failed")).soon().await.unwrap();
+    assert_eq!(hear(&mut socket).await, "last words");
+    socket.send("go").soon().await.unwrap();
+    assert_eq!(code(&mut socket).await, 1011);
+    assert_eq!(failures.recv().soon().await.unwrap().1, "handler: handler failed: no more");
     let mut socket = connect(&format!("{url}/panic-later")).soon().await.unwrap();
     socket.send("go").soon().await.unwrap();
     assert_eq!(code(&mut socket).await, 1011);
