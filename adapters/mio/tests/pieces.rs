@@ -6,6 +6,7 @@ use common::{dial, skip_head, start, text};
 use sockless_mio::sockless::SharedConfig;
 use sockless_mio::{Answer, Client, Config, Conn, Error, Handler, Kind, Limits, Message, Piece, Request, Server};
 use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
 
 const READ_BUFFER: usize = 64 << 10;
 
@@ -121,5 +122,66 @@ fn pieces_from_the_first_on() {
     let mut answer = vec![0; expected.len()];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(answer, expected);
+    server.stop();
+}
+
+/// Keeps what came of an upload, and says so to who comes back.
+#[derive(Default)]
+struct Resumed(Arc<Mutex<Vec<u8>>>);
+
+impl Handler for Resumed {
+    type State = ();
+
+    fn on_request(&self, conn: &mut Conn<'_>, request: &Request<'_>) -> Answer {
+        conn.take_pieces(true);
+        request.accept().into()
+    }
+
+    fn on_open(&self, conn: &mut Conn<'_>) {
+        let there = self.0.lock().unwrap().len();
+        conn.send_text(&there.to_string()).unwrap();
+    }
+
+    fn on_message(&self, _: &mut Conn<'_>, _: Message<'_>) -> Result<(), Error> {
+        Err("it takes pieces".into())
+    }
+
+    fn on_piece(&self, conn: &mut Conn<'_>, piece: Piece<'_>) -> Result<(), Error> {
+        self.0.lock().unwrap().extend(piece.data.as_bytes());
+        if piece.last {
+            conn.send_text("done")?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn an_upload_that_was_cut_off_is_taken_up_again() {
+    let upload: Vec<u8> = (0..300_000_u32).map(|number| (number * 7 >> 3) as u8).collect();
+    let kept = Arc::default();
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1).config(config()), Resumed(Arc::clone(&kept)));
+    // It is cut off within a frame, more than once.
+    for cut in [1, 100_000, 70_000] {
+        let mut stream = common::raw(server.address());
+        let there = kept.lock().unwrap().len();
+        let said = there.to_string();
+        let mut answer = vec![0; 2 + said.len()];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer[2..], said.as_bytes());
+        let rest = &upload[there..];
+        let mut frame = vec![0x82, 0xFF];
+        frame.extend((rest.len() as u64).to_be_bytes());
+        frame.extend([0; 4]);
+        frame.extend(&rest[..cut]);
+        stream.write_all(&frame).unwrap();
+        common::eventually("it is kept", || kept.lock().unwrap().len() == there + cut);
+        drop(stream);
+    }
+    let mut client = server.connect();
+    let there: usize = client.receive().unwrap().unwrap().as_text().unwrap().parse().unwrap();
+    assert_eq!(there, 170_001);
+    client.send_binary(&upload[there..]).unwrap();
+    assert_eq!(client.receive().unwrap(), Some(text("done")));
+    assert_eq!(*kept.lock().unwrap(), upload);
     server.stop();
 }
