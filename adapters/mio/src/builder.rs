@@ -4,10 +4,8 @@ use crate::handler::Handler;
 use crate::listeners::Listeners;
 use crate::server::Server;
 use crate::settings::Settings;
-use rustls::ServerConfig;
 use sockless::SharedConfig;
 use sockless::addresses::Trusted;
-use sockless_tls::Tls;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -37,6 +35,7 @@ impl Builder {
     }
 
     /// The same with TLS, for which [`tls`](Self::tls) says the certificate.
+    #[cfg(feature = "tls")]
     pub fn listen_tls(mut self, address: impl fmt::Display) -> Self {
         self.settings.listen.push((address.to_string(), true));
         self
@@ -49,21 +48,25 @@ impl Builder {
     }
 
     /// The same with TLS.
+    #[cfg(feature = "tls")]
     pub fn listen_on_tls(mut self, listeners: impl Into<Listeners>) -> Self {
         self.settings.adopted.push((Arc::new(listeners.into()), true));
         self
     }
 
-    /// The certificate and the key, or any other setting of TLS: see [`Tls::server`](crate::Tls::server).
-    pub fn tls(mut self, config: impl Into<Arc<ServerConfig>>) -> Self {
-        self.settings.tls = Some(config.into());
+    /// The certificate and the key, or any other setting of TLS: see [`Tls::server`](crate::Tls::server),
+    /// or [`Identity`](crate::Identity), which may be read again while the server runs.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: impl Into<Arc<sockless_tls::rustls::ServerConfig>>) -> Self {
+        self.settings.tls = Some(crate::tls::ServerTls(config.into()));
         self
     }
 
     /// The TLS of connections that [`Handle::connect`](crate::Handle::connect) makes; by default it trusts whom Mozilla
     /// trusts.
-    pub fn client_tls(mut self, tls: impl Into<Tls>) -> Self {
-        self.settings.client_tls = Some(tls.into().into());
+    #[cfg(feature = "tls")]
+    pub fn client_tls(mut self, tls: impl Into<sockless_tls::Tls>) -> Self {
+        self.settings.client_tls = Some(crate::tls::ClientTls(tls.into().into()));
         self
     }
 

@@ -1,14 +1,13 @@
 //! From a host's name to a socket that is connected.
 
+use crate::tls::{ClientTls, Session};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
 use sockless::ClientRequest;
 use sockless::driver::{Attempt, Attempts};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
+use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,18 +28,14 @@ pub(crate) fn after(time: Duration) -> Option<Instant> {
 /// A connection that is to be made, for a worker.
 pub(crate) struct Target {
     pub(crate) request: ClientRequest,
-    pub(crate) tls: Option<ClientConnection>,
+    pub(crate) tls: Option<Session>,
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
 impl Target {
     /// One whose addresses are known already.
-    pub(crate) fn new(
-        request: &ClientRequest,
-        addresses: Vec<SocketAddr>,
-        tls: Option<Arc<ClientConfig>>,
-    ) -> io::Result<Self> {
-        let tls = tls.map(|config| session(config, request)).transpose()?;
+    pub(crate) fn new(request: &ClientRequest, addresses: Vec<SocketAddr>, tls: Option<ClientTls>) -> io::Result<Self> {
+        let tls = tls.map(|tls| tls.session(request)).transpose()?;
         Ok(Self { request: request.clone(), tls, addresses })
     }
 }
@@ -153,12 +148,6 @@ pub(crate) fn dial(
     }
 }
 
-/// A TLS session with the server that a request is for.
-pub(crate) fn session(config: Arc<ClientConfig>, request: &ClientRequest) -> io::Result<ClientConnection> {
-    let name = ServerName::try_from(request.host().to_owned()).map_err(io::Error::other)?;
-    ClientConnection::new(config, name).map_err(io::Error::other)
-}
-
 /// The addresses of a request's host, the system's favourite first.
 ///
 /// # Errors
@@ -226,6 +215,7 @@ impl Drop for Lookup {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::sync::Arc;
 
     /// An address that drops what would open a connection to it, as a listener does whose queue is full (listen(2)).
     #[cfg(target_os = "linux")]

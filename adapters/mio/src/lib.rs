@@ -30,6 +30,7 @@ mod stats;
 mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tls;
 mod topics;
 mod transport;
 mod wheel;
@@ -61,7 +62,8 @@ pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Drain, Kind, Limits, Message, Piece, Prepared, ProtocolError,
     Reject, Request, Response, SendError, State,
 };
-pub use sockless_tls::{Roots, Tls, TlsError, rustls};
+#[cfg(feature = "tls")]
+pub use sockless_tls::{Identity, Roots, Tls, TlsError, rustls};
 pub use stats::Stats;
 pub use topics::FilterError;
 pub use transport::TlsInfo;

@@ -3,8 +3,8 @@
 use crate::command::{Act, Audience, Command, Id, Sent, Tasks};
 use crate::outlet::Outlet;
 use crate::stats::{Published, Stats};
+use crate::tls::ClientTls;
 use mio::Waker;
-use rustls::ClientConfig;
 use sockless::{Drain, Prepared, SendError, seen};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ pub(crate) struct Shared<T> {
     /// The most bytes that may wait for one peer before more is refused.
     pub(crate) hard: usize,
     /// For connections to servers; made when it is first needed, if it is not given.
-    pub(crate) client_tls: OnceLock<Arc<ClientConfig>>,
+    pub(crate) client_tls: OnceLock<ClientTls>,
     pub(crate) tasks: Arc<Tasks>,
     panics: AtomicU64,
     /// To other nodes, if there are some.
@@ -205,7 +205,7 @@ impl<T> Shared<T> {
     pub(crate) fn new(
         mailboxes: Box<[Mailbox<T>]>,
         hard: usize,
-        client_tls: OnceLock<Arc<ClientConfig>>,
+        client_tls: OnceLock<ClientTls>,
         pooled: bool,
     ) -> Self {
         Self {

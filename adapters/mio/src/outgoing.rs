@@ -4,12 +4,11 @@ use crate::command::Command;
 use crate::conn::{Conn, Task};
 use crate::dial::{self, Target};
 use crate::handle::Handle;
-use rustls::ClientConfig;
+use crate::tls::ClientTls;
 use sockless::{ClientRequest, SendError};
-use sockless_tls::{Roots, Tls};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// To servers.
 impl<S> Handle<S> {
@@ -52,11 +51,11 @@ impl<S> Handle<S> {
     }
 }
 
-fn client_tls(made: &OnceLock<Arc<ClientConfig>>) -> io::Result<Arc<ClientConfig>> {
+fn client_tls(made: &OnceLock<ClientTls>) -> io::Result<ClientTls> {
     if let Some(config) = made.get() {
         return Ok(config.clone());
     }
-    let config = Tls::new(Roots::Webpki)?.into();
+    let config = ClientTls::usual()?;
     Ok(made.get_or_init(|| config).clone())
 }
 

@@ -1,7 +1,7 @@
 //! What a server is made with.
 
 use crate::listeners::Listeners;
-use rustls::{ClientConfig, ServerConfig};
+use crate::tls::{ClientTls, ServerTls};
 use sockless::addresses::Trusted;
 use sockless::{Config, SharedConfig};
 use std::sync::Arc;
@@ -23,8 +23,8 @@ pub(crate) struct Settings {
     pub(crate) trusted: Trusted,
     pub(crate) proxy_protocol: bool,
     pub(crate) backlog: i32,
-    pub(crate) tls: Option<Arc<ServerConfig>>,
-    pub(crate) client_tls: Option<Arc<ClientConfig>>,
+    pub(crate) tls: Option<ServerTls>,
+    pub(crate) client_tls: Option<ClientTls>,
     pub(crate) pool: Option<(usize, usize)>,
     pub(crate) nodelay: bool,
     pub(crate) read_buffer: usize,

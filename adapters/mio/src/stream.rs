@@ -1,7 +1,8 @@
 //! A socket, TCP or Unix, with or without TLS: nonblocking, and its bytes in order.
 
 use crate::dial::{Dialing, INTERESTS};
-use crate::transport::{TlsInfo, Transport};
+use crate::tls::{Layer, Session};
+use crate::transport::{TlsInfo, Transport, retry};
 use mio::event::{Event, Source};
 use mio::net::TcpStream;
 #[cfg(unix)]
@@ -43,6 +44,29 @@ macro_rules! either {
     };
 }
 
+impl Read for Socket {
+    #[inline]
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        retry(|| either!(&mut *self, socket => socket.read(into)))
+    }
+}
+
+impl Write for Socket {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        retry(|| either!(&mut *self, socket => socket.write(bytes)))
+    }
+
+    #[inline]
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        retry(|| either!(&mut *self, socket => socket.write_vectored(slices)))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A socket, and the TLS session over it if there is one.
 pub(crate) struct Stream {
     socket: Socket,
@@ -50,7 +74,7 @@ pub(crate) struct Stream {
     readable: bool,
     /// The socket has told that its end is near, so bytes are read up to it.
     hung_up: bool,
-    tls: Option<Box<Tls>>,
+    tls: Option<Box<Layer>>,
     /// What a proxy has said of its client.
     proxied: Option<Box<Proxied>>,
 }
@@ -59,24 +83,9 @@ pub(crate) struct Stream {
 /// might not see what it is answered.
 const MOST_LEFT: usize = 64 << 10;
 
-/// Parts of what waits that are written by one call.
-const SLICES: usize = 64;
-
-/// Bytes; when one read has brought so many that were not the peer's own, it is enough for one turn. Records that say nothing
-/// cost as much as any, and a new key costs more.
-const MOST_OVERHEAD: usize = 32 << 10;
-
-struct Tls {
-    session: rustls::Connection,
-    /// There may be more to read at once.
-    more: bool,
-    /// The socket has told its end.
-    eof: bool,
-}
-
 impl Stream {
-    pub(crate) fn new(socket: Socket, tls: Option<rustls::Connection>) -> Self {
-        let tls = tls.map(|tls| Box::new(Tls { session: tls, more: true, eof: false }));
+    pub(crate) fn new(socket: Socket, tls: Option<Session>) -> Self {
+        let tls = tls.map(|session| Box::new(Layer::new(session)));
         Self { socket, readable: true, hung_up: false, tls, proxied: None }
     }
 
@@ -153,8 +162,7 @@ impl Stream {
     /// Tells TLS that this is the end on purpose (RFC 8446 §6.1).
     pub(crate) fn say_goodbye(&mut self) {
         if let Some(tls) = &mut self.tls {
-            tls.session.send_close_notify();
-            _ = tls.flush(&mut self.socket);
+            tls.say_goodbye(&mut self.socket);
         }
     }
 }
@@ -174,7 +182,7 @@ impl Transport for Stream {
     }
 
     fn tls(&self) -> Option<TlsInfo> {
-        self.tls.as_ref().map(|tls| describe(&tls.session))
+        self.tls.as_ref().map(|tls| tls.describe())
     }
 }
 
@@ -182,7 +190,7 @@ impl Read for Stream {
     #[inline]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = match &mut self.tls {
-            None => retry(|| either!(&mut self.socket, socket => socket.read(into))),
+            None => self.socket.read(into),
             Some(tls) => tls.read(&mut self.socket, into),
         };
         if read.is_err() && matches!(self.socket, Socket::Heading(_)) {
@@ -191,7 +199,7 @@ impl Read for Stream {
         self.readable = match &read {
             Ok(0) => false,
             // A stream that gives less than was asked for has no more (epoll(7), question 9).
-            Ok(len) => *len == into.len() || self.hung_up || self.tls.as_ref().is_some_and(|tls| tls.more),
+            Ok(len) => *len == into.len() || self.hung_up || self.tls.as_ref().is_some_and(|tls| tls.has_more()),
             Err(error) => error.kind() == ErrorKind::Interrupted,
         };
         read
@@ -251,7 +259,7 @@ impl Write for Stream {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = match &mut self.tls {
-            None => retry(|| either!(&mut self.socket, socket => socket.write(bytes))),
+            None => self.socket.write(bytes),
             Some(tls) => tls.write(&mut self.socket, &[IoSlice::new(bytes)]),
         };
         self.wrote(written)
@@ -260,7 +268,7 @@ impl Write for Stream {
     #[inline(never)]
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let written = match &mut self.tls {
-            None => retry(|| either!(&mut self.socket, socket => socket.write_vectored(slices))),
+            None => self.socket.write_vectored(slices),
             Some(tls) => tls.write(&mut self.socket, slices),
         };
         self.wrote(written)
@@ -275,99 +283,5 @@ impl Write for Stream {
                 false => Err(ErrorKind::WouldBlock.into()),
             },
         }
-    }
-}
-
-impl Tls {
-    /// Reads as much as there is.
-    fn read(&mut self, socket: &mut Socket, into: &mut [u8]) -> io::Result<usize> {
-        let (mut len, mut encrypted) = (0, 0);
-        self.more = true;
-        loop {
-            match self.session.reader().read(&mut into[len..]) {
-                // TLS has ended, by its own goodbye or without one: what that means is for the WebSocket to say.
-                Ok(0) => return Ok(len),
-                Ok(n) => {
-                    len += n;
-                    if len == into.len() {
-                        return Ok(len);
-                    }
-                    continue;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock && !self.eof => {}
-                Err(_) if self.eof => return Ok(len),
-                Err(error) => return Err(error),
-            }
-            if encrypted > len + MOST_OVERHEAD {
-                return if len > 0 { Ok(len) } else { Err(ErrorKind::Interrupted.into()) };
-            }
-            match retry(|| either!(&mut *socket, socket => self.session.read_tls(socket))) {
-                Ok(n) => {
-                    encrypted += n;
-                    self.eof |= n == 0;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock && len > 0 => {
-                    self.more = false;
-                    return Ok(len);
-                }
-                Err(error) => return Err(error),
-            }
-            let processed = self.session.process_new_packets();
-            // Handshakes and alerts go out at once.
-            self.flush(socket)?;
-            processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-        }
-    }
-
-    fn write(&mut self, socket: &mut Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut own = [IoSlice::new(&[]); SLICES];
-        let count = slices.len().min(SLICES);
-        own[..count].copy_from_slice(&slices[..count]);
-        let (mut rest, mut written) = (&mut own[..count], 0);
-        // Ciphertext is not piled up behind a peer that does not read.
-        while self.flush(socket)? && !rest.is_empty() {
-            let n = self.session.writer().write_vectored(rest)?;
-            if n == 0 {
-                break;
-            }
-            written += n;
-            IoSlice::advance_slices(&mut rest, n);
-        }
-        if written == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(written) }
-    }
-
-    fn flush(&mut self, socket: &mut Socket) -> io::Result<bool> {
-        while self.session.wants_write() {
-            match retry(|| either!(&mut *socket, socket => self.session.write_tls(socket))) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-}
-
-#[inline]
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
-fn describe(tls: &rustls::Connection) -> TlsInfo {
-    let certificates = tls.peer_certificates().unwrap_or_default();
-    TlsInfo {
-        version: tls.protocol_version().and_then(|version| version.as_str()).map(str::to_owned),
-        server_name: match tls {
-            rustls::Connection::Server(tls) => tls.server_name().map(str::to_owned),
-            rustls::Connection::Client(_) => None,
-        },
-        protocol: tls.alpn_protocol().map(<[u8]>::to_vec),
-        certificates: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
     }
 }

@@ -91,6 +91,17 @@ pub(crate) fn is_eof(error: ProtocolError) -> bool {
     matches!(error, ProtocolError::UnexpectedEof | ProtocolError::Handshake(HandshakeError::UnexpectedEof))
 }
 
+/// Calls again where a signal came between.
+#[inline]
+pub(crate) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// What is known of a TLS session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

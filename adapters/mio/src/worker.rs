@@ -20,13 +20,13 @@ use crate::routed::over_tls;
 use crate::session::{Active, Job, Local, Phase, Session};
 use crate::settings::Settings;
 use crate::stream::Stream;
+use crate::tls::ServerTls;
 use crate::transport::Transport;
 use crate::wheel::{self, Wheel};
 use handshakes::{Handshakes, spare};
 use leaving::Leaving;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
-use rustls::ServerConfig;
 use slab::Slab;
 use sockless::addresses::Clients;
 use sockless::driver::{Next, Storage};
@@ -96,7 +96,7 @@ pub(crate) struct Worker<H: Handler> {
     pool: Option<Arc<Calling<H>>>,
     config: SharedConfig,
     /// With the configuration of the connections over it.
-    tls: Option<(Arc<ServerConfig>, SharedConfig)>,
+    tls: Option<(ServerTls, SharedConfig)>,
     nodelay: bool,
     max_handshakes: usize,
     started: Instant,

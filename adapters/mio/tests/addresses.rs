@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Started, bound, dial, eventually, start, within};
+use common::{Started, bound, dial, eventually, start};
 use sockless_mio::sockless::addresses::ProxyHeader;
-use sockless_mio::{Builder, Conn, Error, Handler, Message, Server, Tls, Trusted};
+use sockless_mio::{Builder, Conn, Error, Handler, Message, Server, Trusted};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -180,8 +180,10 @@ fn a_page_is_judged_by_how_it_reached_the_proxy() {
     server.stop();
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn the_header_comes_before_tls() {
+    use sockless_mio::{Tls, rustls};
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = std::env::temp_dir().join(format!("sockless-mio-addresses-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -199,7 +201,7 @@ fn the_header_comes_before_tls() {
     let session = rustls::ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
     let mut tls = rustls::StreamOwned::new(session, stream);
     tls.write_all(&request(&[("Origin", "https://example.com")])).unwrap();
-    assert_eq!(within("an answer", || answered(&mut tls)), (101, "192.0.2.7:4000".to_owned()));
+    assert_eq!(common::within("an answer", || answered(&mut tls)), (101, "192.0.2.7:4000".to_owned()));
     server.stop();
 }
 

@@ -157,7 +157,7 @@ impl Handler for Resumed {
 
 #[test]
 fn an_upload_that_was_cut_off_is_taken_up_again() {
-    let upload: Vec<u8> = (0..300_000_u32).map(|number| (number * 7 >> 3) as u8).collect();
+    let upload: Vec<u8> = (0..300_000_u32).map(|number| ((number * 7) >> 3) as u8).collect();
     let kept = Arc::default();
     let server = start(Server::builder().listen("127.0.0.1:0").workers(1).config(config()), Resumed(Arc::clone(&kept)));
     // It is cut off within a frame, more than once.

@@ -1,10 +1,12 @@
 //! TLS, for both kinds of client.
+#![cfg(feature = "tls")]
 
 mod common;
 
 use common::{dial, eventually, start, text, within};
 use sockless_mio::{
-    Client, ClientError, ClientRequest, Closed, Code, Config, Conn, Error, Handler, Message, Server, Tls, rustls,
+    Client, ClientError, ClientRequest, Closed, Code, Config, Conn, Error, Handler, Identity, Limits, Message, Route,
+    Routes, Server, Tls, rustls,
 };
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -284,5 +286,60 @@ fn records_that_say_little() {
     other.write_all(b"\x82\x81\0\0\0\0.").unwrap();
     go_on.send(()).unwrap();
     assert_eq!([(); 2].map(|()| told.recv_timeout(common::PATIENCE).unwrap()), [1, 1600]);
+    server.stop();
+}
+
+/// Whom a client trusts is told the certificate that there is now, and connections that are open stay.
+#[test]
+fn a_certificate_is_read_again_while_the_server_runs() {
+    let certificate = Certificate::new("reload");
+    let before = certificate.client();
+    let identity =
+        Identity::open(certificate.folder.join("certificate.pem"), certificate.folder.join("key.pem")).unwrap();
+    let builder = Server::builder().listen_tls("127.0.0.1:0").workers(1).tls(identity.clone());
+    let server = start(builder, Describe);
+    let url = format!("wss://localhost:{}/", server.address().port());
+    let connect = |tls: &Tls| common::client(|| Client::builder(&url).tls(tls.clone()).connect());
+    let mut old = connect(&before).unwrap();
+    // Another of the same name takes its place.
+    let other = Certificate::new("reload-other");
+    for file in ["certificate.pem", "key.pem"] {
+        std::fs::copy(other.folder.join(file), certificate.folder.join(file)).unwrap();
+    }
+    identity.reload().unwrap();
+    let mut new = connect(&other.client()).unwrap();
+    assert!(connect(&before).is_err());
+    for client in [&mut old, &mut new] {
+        client.send_text("hello").unwrap();
+        assert_eq!(client.receive().unwrap(), Some(text("hello")));
+    }
+    server.stop();
+}
+
+/// A route's own settings know of TLS as the server's do; a connection that another has accepted may have it too.
+#[test]
+fn routes_and_adopted_connections_over_tls() {
+    let certificate = Certificate::new("routes");
+    let limits = Limits { message: 1000, ..Limits::default() };
+    let route = Route::new().config(Config { limits, ..Config::default() });
+    let routes = Routes::new().route("/own", route, Describe).unwrap();
+    let server = start(Server::builder().workers(1).tls(certificate.server()), routes);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for (scheme, is_taken) in [("https", true), ("http", false)] {
+        let (url, origin) = (format!("wss://localhost:{port}/own"), format!("{scheme}://localhost:{port}"));
+        let client = Client::builder(&url).tls(certificate.client()).header("Origin", &origin);
+        let connecting = std::thread::spawn(move || common::client(|| client.connect()));
+        server.handle().adopt_tls(listener.accept().unwrap().0).unwrap();
+        match connecting.join().unwrap() {
+            Ok(mut client) => {
+                assert!(is_taken);
+                client.send_text("tls?").unwrap();
+                assert!(client.receive().unwrap().unwrap().as_text().unwrap().starts_with("Some(\"TLSv1_3\")"));
+            }
+            Err(ClientError::Rejected(response)) => assert!(!is_taken && response.status() == 403),
+            Err(error) => panic!("{error}"),
+        }
+    }
     server.stop();
 }

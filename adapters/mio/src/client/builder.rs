@@ -1,15 +1,13 @@
 //! A client's settings, and why it could not do what it was asked.
 
 use super::{Client, INBOX, TOKEN};
-use crate::dial::{TIMEOUT, after, dial, resolve, session};
+use crate::dial::{TIMEOUT, after, dial, resolve};
 use crate::stream::{Socket, Stream};
+use crate::tls::ClientTls;
 use mio::Poll;
-use rustls::ClientConfig;
 use sockless::{ClientRequest, Config, ProtocolError, Response, SendError, SharedConfig};
-use sockless_tls::{Roots, Tls};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Why a client could not do what it was asked.
@@ -53,7 +51,7 @@ impl ClientError {
 pub struct ClientBuilder {
     request: Result<ClientRequest, SendError>,
     config: SharedConfig,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<ClientTls>,
     timeout: Duration,
     inbox: usize,
 }
@@ -83,8 +81,9 @@ impl ClientBuilder {
     }
 
     /// The TLS of a `wss` URL; by default it trusts whom Mozilla trusts.
-    pub fn tls(mut self, tls: impl Into<Tls>) -> Self {
-        self.tls = Some(tls.into().into());
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: impl Into<sockless_tls::Tls>) -> Self {
+        self.tls = Some(ClientTls(tls.into().into()));
         self
     }
 
@@ -121,12 +120,12 @@ impl ClientBuilder {
     ) -> Result<Client, ClientError> {
         let tls = match (request.is_secure(), &self.tls) {
             (false, _) => None,
-            (true, Some(config)) => Some(session(config.clone(), request)?),
-            (true, None) => Some(session(Tls::new(Roots::Webpki).map_err(io::Error::from)?.into(), request)?),
+            (true, Some(tls)) => Some(tls.session(request)?),
+            (true, None) => Some(ClientTls::usual()?.session(request)?),
         };
         let mut poll = Poll::new()?;
         let socket = dial(addresses, deadline, &mut poll, TOKEN).map_err(told)?;
-        let stream = Stream::new(Socket::Tcp(socket), tls.map(Into::into));
+        let stream = Stream::new(Socket::Tcp(socket), tls);
         stream.set_nodelay();
         Client::open(request, self.config.clone(), stream, poll, self.inbox, deadline)
     }

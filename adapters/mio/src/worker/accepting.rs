@@ -12,7 +12,6 @@ use mio::Token;
 use mio::net::TcpStream;
 #[cfg(unix)]
 use mio::net::UnixStream;
-use rustls::ServerConnection;
 use slab::Slab;
 use sockless::Connection;
 use sockless::addresses;
@@ -154,9 +153,9 @@ impl<H: Handler> Worker<H> {
     fn take_in(&mut self, over_tls: bool, socket: Socket, peer: Option<SocketAddr>, counted: bool) -> Option<()> {
         let (tls, config) = match self.tls.as_ref().filter(|_| over_tls) {
             None => (None, &self.config),
-            Some((tls, config)) => match ServerConnection::new(tls.clone()) {
-                Ok(session) => (Some(session.into()), config),
-                Err(_) => return None,
+            Some((tls, config)) => match tls.session() {
+                Some(session) => (Some(session), config),
+                None => return None,
             },
         };
         let Some(state) = self.local.shared.caught(H::State::default) else {

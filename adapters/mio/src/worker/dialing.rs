@@ -15,7 +15,7 @@ impl<H: Handler> Worker<H> {
         let Target { request, tls, addresses } = target;
         let connection = Connection::client(&request, self.config.clone(), Seed::random());
         let peer = addresses.first().copied();
-        let stream = Stream::new(Socket::Dialing(Box::new(Dialing::new(addresses))), tls.map(Into::into));
+        let stream = Stream::new(Socket::Dialing(Box::new(Dialing::new(addresses))), tls);
         let state = self.local.shared.caught(H::State::default);
         // The request was checked, so nothing of ours fails.
         let key =
