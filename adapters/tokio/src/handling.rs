@@ -78,22 +78,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handling<S> {
         Self { work: work(socket), left, closer }
     }
 
-    /// Has the handler do its work, and tells the peer of the end: 1000, or 1011 if it has failed; `note` is told of that before.
-    pub(crate) async fn run(self, note: impl FnOnce(Failure)) {
-        let (code, failure) = match caught(self.work).await {
-            Some(Ok(())) => (Code::NORMAL, None),
-            Some(Err(error)) => (Code::INTERNAL_ERROR, Some(Failure::Handler(error))),
-            None => (Code::INTERNAL_ERROR, Some(Failure::Panic)),
-        };
-        if let Some(failure) = failure {
-            note(failure);
+    /// Has the handler do its work, and tells the peer of the end: 1000, or 1011 if it has failed; `note` is told of that before,
+    /// and is kept until the end.
+    pub(crate) fn run(self, note: impl Fn(Failure)) -> impl Future<Output = ()> {
+        // Parted here, for a future has room for what it is called with besides what it makes of that.
+        let Self { mut work, left, closer } = self;
+        async move {
+            let (code, failure) = match caught(&mut work).await {
+                Some(Ok(())) => (Code::NORMAL, None),
+                Some(Err(error)) => (Code::INTERNAL_ERROR, Some(Failure::Handler(error))),
+                None => (Code::INTERNAL_ERROR, Some(Failure::Panic)),
+            };
+            if let Some(failure) = failure {
+                note(failure);
+            }
+            Box::pin(left.close(&closer, code)).await;
+            drop(note);
         }
-        Box::pin(self.left.close(&self.closer, code)).await;
     }
 }
 
 /// What `work` gives, or `None` if it panics.
-pub(crate) async fn caught<T>(mut work: Pin<Box<impl Future<Output = T> + ?Sized>>) -> Option<T> {
+pub(crate) async fn caught<T>(work: &mut Pin<Box<impl Future<Output = T> + ?Sized>>) -> Option<T> {
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),
         Err(_) => Poll::Ready(None),

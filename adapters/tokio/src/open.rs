@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// The open connections of a server; clones are of the same.
@@ -53,9 +54,11 @@ struct Registry {
 }
 
 struct Entry {
-    peer: Peer,
+    address: Option<SocketAddr>,
     /// Once it is open.
     closer: Option<Closer>,
+    /// A server's.
+    task: Option<AbortHandle>,
 }
 
 /// What a handler is told of its connection.
@@ -193,7 +196,8 @@ impl Open {
 
     fn opened(&self) -> Vec<(Peer, Closer)> {
         let registry = self.lock();
-        registry.entries.values().filter_map(|entry| Some((entry.peer, entry.closer.clone()?))).collect()
+        let opened = |(&id, entry): (&u64, &Entry)| Some((Peer { address: entry.address, id }, entry.closer.clone()?));
+        registry.entries.iter().filter_map(opened).collect()
     }
 
     /// A connection that is not open yet.
@@ -201,9 +205,21 @@ impl Open {
         let mut registry = self.lock();
         let peer = Peer { address, id: registry.next };
         registry.next += 1;
-        registry.entries.insert(peer.id, Entry { peer, closer: None });
+        registry.entries.insert(peer.id, Entry { address, closer: None, task: None });
         drop(registry);
         Tracked { open: self.clone(), peer }
+    }
+
+    /// The task of a connection, if it has not ended.
+    pub(crate) fn set_task(&self, id: u64, task: AbortHandle) {
+        if let Some(entry) = self.lock().entries.get_mut(&id) {
+            entry.task = Some(task);
+        }
+    }
+
+    /// Ends the tasks that are left.
+    pub(crate) fn abort(&self) {
+        self.lock().entries.values().filter_map(|entry| entry.task.as_ref()).for_each(AbortHandle::abort);
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
@@ -235,7 +251,7 @@ impl Tracked {
     pub(crate) fn set_address(&mut self, address: Option<SocketAddr>) {
         self.peer.address = address;
         if let Some(entry) = self.open.lock().entries.get_mut(&self.peer.id) {
-            entry.peer.address = address;
+            entry.address = address;
         }
     }
 

@@ -107,7 +107,7 @@ mod activation {
             socket.recv().soon().await.unwrap()
         });
         let mut child = Command::new("sh");
-        child.args(["-c", r#"exec 3<&0 4<&1 0</dev/null 1>&2; LISTEN_PID=$$ LISTEN_FDS=2 exec "$0" "$@""#]);
+        child.args(["-c", r#"exec 3<&0 4<&1 0</dev/null 1>/dev/null; LISTEN_PID=$$ LISTEN_FDS=2 exec "$0" "$@""#]);
         child.arg(std::env::current_exe().unwrap()).args([
             "--exact",
             "activation::listeners_are_handed_over",

@@ -31,24 +31,27 @@ impl Arrivals {
 
     /// Somebody comes; `None` for one of too many.
     pub(super) fn enter(self: &Arc<Self>, peer: Option<SocketAddr>) -> Option<Visit> {
-        let mut visit =
-            Visit { arrivals: self.clone(), peer, proxied: Proxied::default(), client: peer, is_counted: false };
-        let entered = visit.enter(peer);
-        if entered.is_err() {
+        let mut stay = Stay { arrivals: self.clone(), client: peer, is_counted: false };
+        if stay.enter(peer).is_err() {
             refused(Refused::Address);
+            return None;
         }
-        entered.is_ok().then_some(visit)
+        Some(Visit { stay, peer, proxied: Proxied::default() })
     }
 }
 
-/// Somebody who has come, until this is dropped.
+/// Somebody who has come, and is to say who it is.
 pub(super) struct Visit {
-    arrivals: Arc<Arrivals>,
+    stay: Stay,
     /// Who has connected: the client, or a proxy.
     peer: Option<SocketAddr>,
     /// What that said first.
     proxied: Proxied,
-    /// Who is counted, if anybody is.
+}
+
+/// A client that is counted, if it is one that is, until this is dropped.
+pub(super) struct Stay {
+    arrivals: Arc<Arrivals>,
     client: Option<SocketAddr>,
     is_counted: bool,
 }
@@ -56,7 +59,7 @@ pub(super) struct Visit {
 /// Too many come from one address.
 struct Crowd;
 
-impl Visit {
+impl Stay {
     /// Counts the client, once it is known.
     fn enter(&mut self, client: Option<SocketAddr>) -> Result<(), Crowd> {
         if self.is_counted {
@@ -70,7 +73,17 @@ impl Visit {
         }
         Ok(())
     }
+}
 
+impl Drop for Stay {
+    fn drop(&mut self) {
+        if self.is_counted {
+            self.arrivals.clients.leave(self.client);
+        }
+    }
+}
+
+impl Visit {
     /// Reads the header of the PROXY protocol, if there is to be one, in this time. What is none is told so, if it `is_plain` HTTP
     /// that is spoken.
     pub(super) async fn read_header(
@@ -79,7 +92,7 @@ impl Visit {
         time: Option<Duration>,
         is_plain: bool,
     ) -> Result<(), Error> {
-        if !self.arrivals.clients.expects_header(self.peer) {
+        if !self.stay.arrivals.clients.expects_header(self.peer) {
             return Ok(());
         }
         let read = async {
@@ -96,26 +109,18 @@ impl Visit {
         match self.proxied.source {
             // It is as if it had hung up before it came.
             Some(source) => {
-                self.enter(Some(source)).map_err(|Crowd| io::Error::from(ErrorKind::ConnectionRefused).into())
+                self.stay.enter(Some(source)).map_err(|Crowd| io::Error::from(ErrorKind::ConnectionRefused).into())
             }
             None => Ok(()),
         }
     }
 
-    /// Who has sent a request, by all that was said.
-    pub(super) fn identify(&mut self, request: &Request<'_>) -> Result<Client, Reject> {
-        let client = self.arrivals.clients.identify(request.headers(), self.peer, self.proxied);
+    /// Who has sent a request, by all that was said, and how it is counted.
+    pub(super) fn identify(mut self, request: &Request<'_>) -> Result<(Client, Stay), Reject> {
+        let client = self.stay.arrivals.clients.identify(request.headers(), self.peer, self.proxied);
         let client = client.map_err(|error| Reject::new(error.status().unwrap_or(400)))?;
-        self.enter(client.address).map_err(|Crowd| Reject::new(429))?;
-        Ok(client)
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        if self.is_counted {
-            self.arrivals.clients.leave(self.client);
-        }
+        self.stay.enter(client.address).map_err(|Crowd| Reject::new(429))?;
+        Ok((client, self.stay))
     }
 }
 

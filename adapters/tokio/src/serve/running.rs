@@ -1,6 +1,6 @@
 //! A server at work: accepting, opening, handling, and the end.
 
-use super::arriving::{Arrivals, Visit};
+use super::arriving::{Arrivals, Stay, Visit};
 use super::base::{Admit, Base};
 use crate::failure::{Failure, OnError};
 use crate::handling::{Handling, caught};
@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 /// After an error of the listener, such as too many open files, it is tried again; they get fewer with time.
@@ -54,7 +53,10 @@ struct Shared {
 }
 
 /// A handler and its connection, and the places that it has among the open ones.
-type Opened = (Handling<NetStream>, (Tracked, Visit, OwnedSemaphorePermit));
+type Opened = (Handling<NetStream>, (Tracked, Stay, OwnedSemaphorePermit));
+
+/// What is left to do for a connection.
+type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Running {
     pub(super) fn new(base: Base, other: Service) -> Self {
@@ -77,7 +79,7 @@ impl Running {
     pub(super) async fn serve(mut self, mut listeners: Listeners, shutdown: impl Future) -> Report {
         let open = self.shared.open.clone();
         let mut end = pin!(async { or_done(open.going(), pin!(shutdown)).await });
-        let mut tasks = JoinSet::new();
+        let _tasks = Tasks(&open);
         loop {
             let next = self.shared.next(&mut listeners);
             let arrival = match or_done(next, end.as_mut()).await {
@@ -89,7 +91,6 @@ impl Running {
                 }
                 None => break,
             };
-            while tasks.try_join_next().is_some() {}
             if !self.admits(&arrival) {
                 continue;
             }
@@ -97,21 +98,15 @@ impl Running {
             let tracked = open.enter(arrival.address());
             let peer = tracked.peer();
             let Some(place) = or_done(self.handshakes.place(peer.id), end.as_mut()).await else { break };
-            let shared = self.shared.clone();
             let span = Span::connection(peer.id, peer.address);
-            let own = span.clone();
+            let opening = Box::pin(self.shared.clone().begin(arrival, (tracked, visit), place, span.clone()));
+            // A task, which lives as long as the connection, has room for all that it ever holds: no more than where that is.
             let work = async move {
-                // Apart from the task, which lives as long as the connection and would have room for all of it.
-                match caught(Box::pin(shared.open(arrival, (tracked, visit), place, own))).await {
-                    Some(Ok((handling, places))) => {
-                        let client = places.0.peer();
-                        handling.run(|failure| shared.note(Some(client), failure)).await;
-                    }
-                    Some(Err(error)) => shared.note(Some(peer), Failure::Handshake(error)),
-                    None => shared.note(Some(peer), Failure::Panic),
+                if let Some(rest) = opening.await {
+                    rest.await;
                 }
             };
-            tasks.spawn(trace::within(work, span));
+            open.set_task(peer.id, tokio::spawn(trace::within(work, span)).abort_handle());
         }
         drop(listeners);
         self.handshakes.end_all();
@@ -128,6 +123,15 @@ impl Running {
     }
 }
 
+/// The tasks of a server, which end with it.
+struct Tasks<'a>(&'a Open);
+
+impl Drop for Tasks<'_> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 impl Shared {
     /// The next connection, once there is room for it; whoever opens first gets that.
     async fn next(&self, listeners: &mut Listeners) -> io::Result<Arrival> {
@@ -138,6 +142,37 @@ impl Shared {
     /// Tells whoever wants to know.
     fn note(&self, peer: Option<Peer>, failure: Failure) {
         failure.tell(peer, self.on_error.as_deref());
+    }
+
+    /// Opens a connection, and says what is to be done then.
+    async fn begin(
+        self: Arc<Self>,
+        arrival: Arrival,
+        places: (Tracked, Visit),
+        place: Place,
+        span: Span,
+    ) -> Option<Rest> {
+        let peer = places.0.peer();
+        let opened = caught(&mut Box::pin(self.open(arrival, places, place, span))).await;
+        match opened {
+            Some(Ok((handling, places))) => Some(self.rest(handling, places)),
+            Some(Err(error)) => {
+                self.note(Some(peer), Failure::Handshake(error));
+                None
+            }
+            None => {
+                self.note(Some(peer), Failure::Panic);
+                None
+            }
+        }
+    }
+
+    fn rest(self: Arc<Self>, handling: Handling<NetStream>, places: (Tracked, Stay, OwnedSemaphorePermit)) -> Rest {
+        Box::pin(handling.run(move |failure| {
+            // All of them are kept with it.
+            let places = &places;
+            self.note(Some(places.0.peer()), failure);
+        }))
     }
 
     /// Opens a WebSocket, unless the `place` of the handshake is to be another's.
@@ -167,8 +202,8 @@ impl Shared {
         let (mut request, mut asked) = Incoming::read(stream, settings).await?.part();
         place.set_asked(true);
         span.path(request.path());
-        let client = match visit.identify(&request) {
-            Ok(client) => client,
+        let (client, stay) = match visit.identify(&request) {
+            Ok(identified) => identified,
             Err(reject) => return Err(asked.reject(reject).await),
         };
         if client.address != tracked.peer().address {
@@ -207,7 +242,7 @@ impl Shared {
         };
         let socket = answered.open().await?;
         tracked.opened(socket.closer());
-        Ok((Handling::new(socket, work), (tracked, visit, permit)))
+        Ok((Handling::new(socket, work), (tracked, stay, permit)))
     }
 
     /// Whether connections over TCP are of plain HTTP.
