@@ -4,7 +4,7 @@ use crate::dial::Target;
 use crate::listeners::Accepted;
 use crate::topics::Scope;
 use sockless::bytes::Bytes;
-use sockless::{Answer, Code, Connection, Drain, Kind, Limits, Prepared, SendError};
+use sockless::{Answer, Change, Code, Connection, Drain, Kind, Prepared, SendError};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -102,7 +102,7 @@ pub(crate) enum Act<T> {
     Timer(u32, Option<Duration>),
     /// Whether messages come in pieces.
     Pieces(bool),
-    Limits(Limits),
+    Change(Box<Change>),
     Answer(Box<Answer>),
     /// The pool has done what it was given.
     Unstall,
@@ -133,6 +133,8 @@ pub(crate) enum Command<T> {
     Connect(Box<Target>, T),
     /// A connection that was accepted elsewhere, and whether it is to have TLS.
     Adopt(Accepted, bool),
+    /// Of all that are there, and are to come.
+    Change(Box<Change>),
     Shutdown(Arc<Drain>),
 }
 
@@ -146,8 +148,9 @@ impl<T> Command<T> {
     pub(crate) fn cost(&self) -> usize {
         match self {
             Self::Publish(audience, message) => audience.cost(message),
+            Self::Change(_) => ENTRY,
             Self::To(_, Act::Subscribe(_, topic) | Act::Unsubscribe(_, topic)) => ENTRY + topic.len(),
-            Self::To(_, Act::Pause | Act::Resume | Act::Limits(_) | Act::Timer(..) | Act::Pieces(_)) => ENTRY,
+            Self::To(_, Act::Pause | Act::Resume | Act::Change(_) | Act::Timer(..) | Act::Pieces(_)) => ENTRY,
             Self::To(_, Act::Send(..) | Act::Run(_)) | Self::Each(_) | Self::Connect(..) | Self::Adopt(..) => 0,
             Self::To(_, Act::Close(..) | Act::Abort(_) | Act::Answer(_) | Act::Unstall) | Self::Shutdown(_) => 0,
         }

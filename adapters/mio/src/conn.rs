@@ -8,7 +8,7 @@ use crate::command::{Act, ENTRY, Id, Parcel, Sent, Tasks, Ticket, is_valid};
 use crate::session::{Job, Lent};
 use crate::transport::TlsInfo;
 use sockless::bytes::Bytes;
-use sockless::{Answer, Code, Counters, Kind, Limits, Message, Prepared, SendError, State};
+use sockless::{Answer, Change, Code, Counters, Keepalive, Kind, Limits, Message, Prepared, Rates, SendError, State};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -180,7 +180,17 @@ impl<S> Conn<'_, S> {
 
     /// Changes what the peer may send, from the next frame on.
     pub fn set_limits(&mut self, limits: Limits) {
-        self.act(Act::Limits(limits));
+        self.act(Act::Change(Box::new(Change::Limits(limits))));
+    }
+
+    /// Changes how much the peer may send in a time; see [`Config::rates`](sockless::Config::rates).
+    pub fn set_rates(&mut self, rates: Rates) {
+        self.act(Act::Change(Box::new(Change::Rates(rates))));
+    }
+
+    /// Changes when the peer is pinged, and how long it is waited for; it counts from what has happened already.
+    pub fn set_keepalive(&mut self, keepalive: Keepalive) {
+        self.act(Act::Change(Box::new(Change::Keepalive(keepalive))));
     }
 
     /// Has the messages that begin from now on come in pieces, as they arrive, to [`on_piece`](crate::Handler::on_piece) in the

@@ -7,7 +7,7 @@ use crate::mailbox::{Shared, Teller};
 use crate::session::Lent;
 use crate::stats::Stats;
 use sockless::bytes::Bytes;
-use sockless::{Code, Drain, Kind, Prepared, SendError};
+use sockless::{Change, Code, Drain, Keepalive, Kind, Limits, Prepared, Rates, SendError};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -111,6 +111,14 @@ impl<S> Handle<S> {
         self.shared.act(id, Act::Run(Task::once(task, &self.shared.tasks)?), Teller::Other).map(|_| ())
     }
 
+    /// Changes settings of a connection.
+    ///
+    /// # Errors
+    /// [`Closing`](SendError::Closing) if it is gone, [`Full`](SendError::Full) if too much waits for its worker.
+    pub fn change(&self, id: Id, change: Change) -> Result<(), SendError> {
+        self.shared.act(id, Act::Change(Box::new(change)), Teller::Other).map(|_| ())
+    }
+
     /// Bytes that wait for a peer; `None` if it is gone.
     pub fn queued(&self, id: Id) -> Option<usize> {
         self.shared.mailboxes.get(usize::from(id.worker))?.queued(id)
@@ -178,6 +186,35 @@ impl<S> Handle<S> {
 
 /// The server itself.
 impl<S> Handle<S> {
+    /// Changes what peers may send, of all connections that are open and of those to come, whatever their routes.
+    ///
+    /// # Errors
+    /// [`Closing`](SendError::Closing) if the server shuts down, [`Full`](SendError::Full) if a worker is far behind.
+    pub fn set_limits(&self, limits: Limits) -> Result<(), SendError> {
+        self.change_all(Change::Limits(limits))
+    }
+
+    /// Changes how much peers may send in a time, likewise.
+    ///
+    /// # Errors
+    /// As [`set_limits`](Self::set_limits).
+    pub fn set_rates(&self, rates: Rates) -> Result<(), SendError> {
+        self.change_all(Change::Rates(rates))
+    }
+
+    /// Changes when peers are pinged, and how long they are waited for, likewise.
+    ///
+    /// # Errors
+    /// As [`set_limits`](Self::set_limits).
+    pub fn set_keepalive(&self, keepalive: Keepalive) -> Result<(), SendError> {
+        self.change_all(Change::Keepalive(keepalive))
+    }
+
+    fn change_all(&self, change: Change) -> Result<(), SendError> {
+        (0..self.shared.mailboxes.len())
+            .try_for_each(|worker| self.shared.tell(worker, Command::Change(Box::new(change))))
+    }
+
     /// WebSockets that are open.
     pub fn count(&self) -> usize {
         self.stats().open as usize

@@ -11,7 +11,9 @@ use crate::transport::{Counted, Transport, is_eof};
 use sockless::addresses::Entry;
 use sockless::driver::Turn;
 use sockless::seen::{Ended, Refused, refused};
-use sockless::{Answer, Code, Event, Message, Prepared, ProtocolError, Reject, Request, Role, SendError, State};
+use sockless::{
+    Answer, Changes, Code, Event, Message, Prepared, ProtocolError, Reject, Request, Role, SendError, State,
+};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -65,7 +67,10 @@ impl<S, T> Remote<'_, S, T> {
     pub(crate) fn act(&self, act: Act<T>) -> Result<Sent, SendError> {
         match (&act, self.snapshot.ready_state) {
             (Act::Send(..) | Act::Close(..), State::Connecting) => Err(SendError::NotOpen),
-            (Act::Send(..) | Act::Close(..), State::Closing | State::Closed) => Err(SendError::Closing),
+            // A close may be the answer to the peer's.
+            (Act::Send(..), State::Closing | State::Closed) | (Act::Close(..), State::Closed) => {
+                Err(SendError::Closing)
+            }
             _ => self.shared.act(self.id, act, Teller::Pool),
         }
     }
@@ -166,7 +171,7 @@ impl<S, T> Here<'_, S, T> {
                 self.seat.pieces = pieces;
                 self.turn.end();
             }
-            Act::Limits(limits) => self.turn.set_limits(limits),
+            Act::Change(change) => self.turn.change(&mut Changes::new(*change)),
             Act::Answer(answer) => self.answer(*answer),
             Act::Run(_) => unreachable!("a call"),
         }
@@ -261,6 +266,8 @@ impl<S: Send + 'static, T> Here<'_, S, T> {
                     Some(config) => self.turn.reconfigure(request, config).expect("it waits for its answer"),
                     None => request,
                 };
+                // What the settings of its route were changed to.
+                self.local.changes.iter_mut().for_each(|changes| self.turn.change(changes));
                 self.call(calls, Call::Request(request));
                 self.answered(calls);
             }

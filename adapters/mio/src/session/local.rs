@@ -5,7 +5,7 @@ use crate::mailbox::Shared;
 use crate::stats::Stats;
 use crate::topics::Topics;
 use sockless::addresses::Clients;
-use sockless::{Prepared, SendError, SharedConfig};
+use sockless::{Changes, Prepared, SendError, SharedConfig};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(crate) struct Local<T> {
     pub(crate) clients: Arc<Clients>,
     /// The settings of connections whose clients have not come over TLS, and of those that have.
     pub(crate) configs: [SharedConfig; 2],
+    /// What has changed while the server runs, the latest of each kind.
+    pub(crate) changes: Vec<Changes>,
 }
 
 impl<T> Local<T> {
@@ -55,6 +57,7 @@ impl<T> Local<T> {
             mistake: None,
             clients,
             configs,
+            changes: Vec::new(),
         }
     }
 

@@ -1,12 +1,13 @@
 //! What other threads and handlers want of a worker's connections.
 
-use super::Worker;
+use super::{Entry, Worker};
 use crate::call::Call;
 use crate::command::{Act, Audience, Command, Id};
 use crate::conn::Task;
 use crate::handler::Handler;
 use crate::session::Phase;
-use sockless::{Prepared, SendError};
+use sockless::{Change, Changes, Prepared, Role, SendError};
+use std::mem;
 
 impl<H: Handler> Worker<H> {
     pub(super) fn obey(&mut self, commands: &mut Vec<Command<Task<H::State>>>) {
@@ -24,6 +25,7 @@ impl<H: Handler> Worker<H> {
             Command::Connect(target, prepare) => self.connect(*target, prepare),
             Command::Adopt(accepted, tls) => self.adopt(accepted, tls),
             Command::Shutdown(drain) => self.shut_down(drain),
+            Command::Change(change) => self.change(*change),
             Command::Each(each) => {
                 for key in self.open_keys() {
                     if let (Some(mut active), Some(task)) = (self.at(key as usize), each.share()) {
@@ -44,6 +46,23 @@ impl<H: Handler> Worker<H> {
             }
             _ => {}
         }
+    }
+
+    /// Changes settings, of what there is and of what is to come.
+    fn change(&mut self, change: Change) {
+        let mut changes = Changes::new(change);
+        let configs = self.local.configs.iter_mut().chain([&mut self.config]);
+        for config in configs.chain(self.tls.as_mut().map(|(_, config)| config)) {
+            *config = changes.of(config);
+        }
+        let is_server = |entry: &Entry<H::State>| entry.session.connection().role() == Role::Server;
+        for (_, entry) in self.entries.iter_mut().filter(|(_, entry)| is_server(entry)) {
+            entry.session.driver.change(&mut changes);
+            entry.session.seat.touch(&mut self.local);
+        }
+        let kind = mem::discriminant(&change);
+        self.local.changes.retain(|older| mem::discriminant(&older.change()) != kind);
+        self.local.changes.push(changes);
     }
 
     /// Those that are open.
