@@ -1,7 +1,8 @@
 //! Who is woken when the transport takes bytes again, a deadline passes, or somebody asks for the end.
 
-use sockless::{Code, SendError, close};
+use sockless::{Change, Changes, Code, Keepalive, Limits, Rates, SendError, close};
 use std::fmt;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
@@ -16,6 +17,11 @@ pub(crate) struct Alarm {
     asked: OnceLock<Box<(Code, String)>>,
     /// And that nobody waits for the peer any longer.
     cut_off: AtomicBool,
+    /// Settings that are to change, and of those the reading half's.
+    changes: Mutex<Vec<SharedChanges>>,
+    of_reader: Mutex<Vec<SharedChanges>>,
+    /// There are some of the reading half's.
+    for_reader: AtomicBool,
     reader: Mutex<Option<Waker>>,
     /// Who writes to a whole connection, one at a time.
     writer: Mutex<Option<Waker>>,
@@ -74,6 +80,39 @@ impl Drop for Place {
         // Most never wait.
         if self.0.is_some() {
             self.leave();
+        }
+    }
+}
+
+/// A change that many connections share.
+pub(crate) type SharedChanges = Arc<Mutex<Changes>>;
+
+/// Settings that are to change.
+impl Alarm {
+    fn change(self: &Arc<Self>, changes: SharedChanges) {
+        lock(&self.changes).push(changes);
+        self.wake_by_ref();
+    }
+
+    /// Gives `apply` each of them, which says whether it is to be the reading half's too.
+    pub(crate) fn apply_changes(&self, mut apply: impl FnMut(&mut Changes) -> bool) {
+        let changes = mem::take(&mut *lock(&self.changes));
+        for changes in changes {
+            let for_reader = apply(&mut lock(&changes));
+            if for_reader {
+                lock(&self.of_reader).push(changes);
+                self.for_reader.store(true, Ordering::Release);
+                self.wake_reader();
+            }
+        }
+    }
+
+    /// Gives `apply` those of the reading half.
+    #[inline]
+    pub(crate) fn apply_to_reader(&self, mut apply: impl FnMut(&mut Changes)) {
+        if self.for_reader.load(Ordering::Acquire) && self.for_reader.swap(false, Ordering::AcqRel) {
+            let changes = mem::take(&mut *lock(&self.of_reader));
+            changes.iter().for_each(|changes| apply(&mut lock(changes)));
         }
     }
 }
@@ -157,7 +196,7 @@ impl Wake for Alarm {
     }
 }
 
-/// Has a connection closed from anywhere: from another task, or from a server that shuts down.
+/// Has a connection closed, or its settings changed, from anywhere: from another task, or from a server that shuts down.
 #[derive(Clone)]
 pub struct Closer(pub(crate) Arc<Alarm>);
 
@@ -177,6 +216,25 @@ impl Closer {
     /// The same with 1001 (going away).
     pub fn go_away(&self) {
         self.0.ask(Code::AWAY, "");
+    }
+
+    /// Changes what the peer may send, as soon as whoever drives the connection is polled.
+    pub fn set_limits(&self, limits: Limits) {
+        self.change(Arc::new(Changes::new(Change::Limits(limits)).into()));
+    }
+
+    /// Changes how much the peer may send in a time, likewise; see [`Config::rates`](sockless::Config::rates).
+    pub fn set_rates(&self, rates: Rates) {
+        self.change(Arc::new(Changes::new(Change::Rates(rates)).into()));
+    }
+
+    /// Changes when the peer is pinged, and how long it is waited for, likewise.
+    pub fn set_keepalive(&self, keepalive: Keepalive) {
+        self.change(Arc::new(Changes::new(Change::Keepalive(keepalive)).into()));
+    }
+
+    pub(crate) fn change(&self, changes: SharedChanges) {
+        self.0.change(changes);
     }
 
     /// Has nobody wait for the peer any longer.

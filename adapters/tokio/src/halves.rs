@@ -353,6 +353,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
     fn turn(&mut self, storage: &mut Storage) -> Option<Next> {
         self.tell_time();
         let turn = self.inner.shared.receiver_turn(self.inner.half.heard(), storage);
+        let inner = &mut *self.inner;
+        let (half, shared) = (&mut inner.half, &inner.shared);
+        shared.alarm().apply_to_reader(|changes| half.change(changes));
         if turn == Turn::Over {
             self.inner.shared.failure().into_iter().for_each(|error| self.inner.reading.fail(error));
             self.inner.half.end();

@@ -1,11 +1,12 @@
 //! The connections of a server, from the first byte to the last: to count them, to close one, and to take leave of all.
 
-use crate::alarm::Closer;
+use crate::alarm::{Closer, SharedChanges};
 use crate::websocket::WebSocket;
-use sockless::{Code, Drain, SendError, close};
+use sockless::{Change, Changes, Code, Drain, Keepalive, Limits, Rates, SendError, close};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::poll_fn;
+use std::mem;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,6 +52,8 @@ struct Registry {
     open: usize,
     /// How they all end, once that has begun, and when it did.
     going: Option<(Arc<Drain>, Instant)>,
+    /// Settings that have changed, the latest of each kind.
+    changes: Vec<SharedChanges>,
 }
 
 struct Entry {
@@ -118,6 +121,33 @@ impl Open {
         let mut tracked = self.enter(None);
         tracked.opened(socket.closer());
         tracked
+    }
+
+    /// Changes what peers may send, of all connections that are open and of those to come, as soon as whoever drives each is
+    /// polled.
+    pub fn set_limits(&self, limits: Limits) {
+        self.change(Change::Limits(limits));
+    }
+
+    /// Changes how much peers may send in a time, likewise; see [`Config::rates`](sockless::Config::rates).
+    pub fn set_rates(&self, rates: Rates) {
+        self.change(Change::Rates(rates));
+    }
+
+    /// Changes when peers are pinged, and how long they are waited for, likewise.
+    pub fn set_keepalive(&self, keepalive: Keepalive) {
+        self.change(Change::Keepalive(keepalive));
+    }
+
+    fn change(&self, change: Change) {
+        let changes: SharedChanges = Arc::new(Changes::new(change).into());
+        let kind = |changes: &SharedChanges| mem::discriminant(&lock(changes).change());
+        {
+            let mut registry = self.lock();
+            registry.changes.retain(|older| kind(older) != mem::discriminant(&change));
+            registry.changes.push(changes.clone());
+        }
+        self.opened().iter().for_each(|(_, closer)| closer.change(changes.clone()));
     }
 
     /// Takes leave of all connections: their peers are told over the [`span`](Drain::span), each behind all that was sent to it
@@ -223,7 +253,7 @@ impl Open {
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.0.registry.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.registry)
     }
 }
 
@@ -231,6 +261,10 @@ impl fmt::Debug for Open {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Open").field("count", &self.count()).finish()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A place among the [`Open`] connections, which ends when this is dropped: keep it for as long as the connection lasts.
@@ -257,14 +291,15 @@ impl Tracked {
 
     /// From here on it can be closed.
     pub(crate) fn opened(&mut self, closer: Closer) {
-        let going = {
+        let (going, changes) = {
             let registry = &mut *self.open.lock();
             if let Some(entry) = registry.entries.get_mut(&self.peer.id) {
                 registry.open += usize::from(entry.closer.is_none());
                 entry.closer = Some(closer.clone());
             }
-            registry.going.clone()
+            (registry.going.clone(), registry.changes.clone())
         };
+        changes.into_iter().for_each(|changes| closer.change(changes));
         // It may have opened just when all the others were asked to close.
         if let Some((drain, _)) = going {
             _ = closer.close(drain.code, &drain.reason);

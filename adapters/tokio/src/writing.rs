@@ -5,7 +5,7 @@ use crate::buffer::lent;
 use crate::message::Message;
 use sockless::driver::{self, Driver, Error, Next, Storage};
 use sockless::seen::Life;
-use sockless::{Code, Kind, SendError, Sender, State};
+use sockless::{Changes, Code, Kind, SendError, Sender, State};
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(crate) trait Writes {
     fn set_held_back(&mut self, held_back: bool);
     fn is_settled(&self, storage: &Storage) -> bool;
     fn next(&mut self, storage: &mut Storage, now: Duration) -> Next;
+    /// Changes settings; whether the other half is to do so too.
+    fn change(&mut self, changes: &mut Changes) -> bool;
 }
 
 impl Writes for Driver {
@@ -72,6 +74,11 @@ impl Writes for Driver {
     fn next(&mut self, storage: &mut Storage, now: Duration) -> Next {
         Driver::next(self, storage, now)
     }
+
+    fn change(&mut self, changes: &mut Changes) -> bool {
+        Driver::change(self, changes);
+        false
+    }
 }
 
 impl Writes for driver::Writing {
@@ -109,6 +116,11 @@ impl Writes for driver::Writing {
 
     fn next(&mut self, _: &mut Storage, now: Duration) -> Next {
         driver::Writing::next(self, now)
+    }
+
+    fn change(&mut self, changes: &mut Changes) -> bool {
+        driver::Writing::change(self, changes);
+        true
     }
 }
 
@@ -400,6 +412,8 @@ impl<D: Writes> Writing<D> {
     /// Does what others have asked for.
     fn heed(&mut self) {
         let alarm = self.out.alarm.clone();
+        let driver = &mut self.driver;
+        alarm.apply_changes(|changes| driver.change(changes));
         if let Some((code, reason)) = alarm.asked() {
             _ = self.close(code, reason);
         }

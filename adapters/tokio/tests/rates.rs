@@ -4,8 +4,8 @@
 mod common;
 
 use common::*;
-use sockless_tokio::sockless::{Code, Config, Excess, Keepalive, Kind, ProtocolError, Rate, Rates};
-use sockless_tokio::{Error, Event, Message, testing};
+use sockless_tokio::sockless::{Code, Config, Excess, Keepalive, Kind, Limits, ProtocolError, Rate, Rates};
+use sockless_tokio::{Error, Event, Message, Open, testing};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -123,6 +123,76 @@ async fn rates_and_deadlines_are_changed_while_a_connection_runs() {
         // Halves know when something was heard only as exactly as the time was last judged.
         let expected = 2 + 3 + 1 + u64::from(in_halves);
         assert_eq!(started.elapsed().as_secs(), expected, "in halves: {in_halves}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_change_from_elsewhere_of_one_and_of_all_that_are_tracked() {
+    let small = Limits { message: 10, ..Limits::default() };
+    let slow = Rates { messages: Some(Rate::per_second(1)), ..Rates::NONE };
+    let pings =
+        Keepalive { ping: Some(Duration::from_secs(300)), pong: Some(Duration::from_secs(1)), ..Keepalive::default() };
+    for in_halves in [false, true] {
+        for by_all in [false, true] {
+            let open = Open::new();
+            let (mut client, mut server) = testing::pair();
+            let _tracked = open.track(&server);
+            let closer = server.closer();
+            let change = || match by_all {
+                true => {
+                    open.set_limits(small);
+                    open.set_rates(slow);
+                    open.set_keepalive(pings);
+                }
+                false => {
+                    closer.set_limits(small);
+                    closer.set_rates(slow);
+                    closer.set_keepalive(pings);
+                }
+            };
+            let (told, received) = tokio::sync::oneshot::channel();
+            let serving = tokio::spawn(async move {
+                let started = Instant::now();
+                let mut times = vec![];
+                let mut told = Some(told);
+                let ended = if in_halves {
+                    let (_sender, mut receiver) = server.split();
+                    loop {
+                        match receiver.recv().await {
+                            Ok(Some(_)) => times.push(started.elapsed().as_secs()),
+                            ended => break ended,
+                        }
+                        told.take().into_iter().for_each(|told| _ = told.send(()));
+                    }
+                } else {
+                    loop {
+                        match server.recv().await {
+                            Ok(Some(_)) => times.push(started.elapsed().as_secs()),
+                            ended => break ended,
+                        }
+                        told.take().into_iter().for_each(|told| _ = told.send(()));
+                    }
+                };
+                (times, ended)
+            });
+            client.send("a message of before the change").soon().await.unwrap();
+            received.soon().await.unwrap();
+            change();
+            tokio::task::yield_now().await;
+            flood(&mut client, 4).await;
+            // Nothing pings it for five minutes.
+            tokio::time::sleep(Duration::from_secs(200)).await;
+            client.send("too long by now").soon().await.unwrap();
+            let (times, ended) = serving.await.unwrap();
+            assert_eq!(times, [0, 0, 1, 2, 3], "in halves: {in_halves}, by all: {by_all}");
+            let too_long = ProtocolError::MessageTooLong { len: 15, limit: 10 };
+            assert!(matches!(ended, Err(Error::Protocol(error)) if error == too_long), "{ended:?}");
+            // What opens later has it too.
+            let (mut client, mut server) = testing::pair();
+            let _tracked = open.track(&server);
+            client.send("too long by now").soon().await.unwrap();
+            assert_eq!(server.recv().soon().await.is_err(), by_all);
+        }
     }
 }
 
