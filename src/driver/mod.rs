@@ -290,7 +290,20 @@ impl Driver {
         now: Duration,
         take: impl FnOnce(&mut Turn<'_>, Event<'_>) -> T,
     ) -> Result<Option<T>, ProtocolError> {
-        self.progress.piece_with(&mut self.connection, storage, now, take)
+        self.progress.part_with(&mut self.connection, storage, now, Connection::receive_piece, take)
+    }
+
+    /// What `take` makes of the next [`frame`](Self::frame) or other event, which it gets with its [`Turn`].
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
+    pub fn frame_with<T>(
+        &mut self,
+        storage: &mut Storage,
+        now: Duration,
+        take: impl FnOnce(&mut Turn<'_>, Event<'_>) -> T,
+    ) -> Result<Option<T>, ProtocolError> {
+        self.progress.part_with(&mut self.connection, storage, now, Connection::receive_frame, take)
     }
 
     /// The same, but messages are passed on `to` another connection, as by [`Connection::relay`]. While much waits there,

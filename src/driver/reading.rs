@@ -249,15 +249,16 @@ impl Progress {
         Ok(Some(made))
     }
 
-    /// The same, but messages come in pieces.
-    pub(super) fn piece_with<T>(
+    /// The same, but messages come in parts, by this method of the connection's.
+    pub(super) fn part_with<T>(
         &mut self,
         connection: &mut Connection,
         storage: &mut Storage,
         now: Duration,
+        receive: for<'a> fn(&mut Connection, &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError>,
         take: impl FnOnce(&mut Turn<'_>, Event<'_>) -> T,
     ) -> Result<Option<T>, ProtocolError> {
-        let event = self.event_by(connection, storage, now, false, Connection::receive_piece)?;
+        let event = self.event_by(connection, storage, now, false, receive)?;
         let Some(event) = event else { return Ok(None) };
         let mut work = 0;
         let made = take(&mut Turn::new(connection, self, &mut work, true), event);

@@ -2,6 +2,7 @@
 
 use crate::dial::Target;
 use crate::listeners::Accepted;
+use crate::routed::Parts;
 use crate::topics::Scope;
 use sockless::bytes::Bytes;
 use sockless::{Answer, Change, Code, Connection, Drain, Kind, Prepared, SendError};
@@ -100,8 +101,8 @@ pub(crate) enum Act<T> {
     Unsubscribe(Scope, Arc<str>),
     /// To set it to so long from now, or to clear it.
     Timer(u32, Option<Duration>),
-    /// Whether messages come in pieces.
-    Pieces(bool),
+    /// How messages come.
+    Parts(Parts),
     Change(Box<Change>),
     Answer(Box<Answer>),
     /// The pool has done what it was given.
@@ -150,7 +151,7 @@ impl<T> Command<T> {
             Self::Publish(audience, message) => audience.cost(message),
             Self::Change(_) => ENTRY,
             Self::To(_, Act::Subscribe(_, topic) | Act::Unsubscribe(_, topic)) => ENTRY + topic.len(),
-            Self::To(_, Act::Pause | Act::Resume | Act::Change(_) | Act::Timer(..) | Act::Pieces(_)) => ENTRY,
+            Self::To(_, Act::Pause | Act::Resume | Act::Change(_) | Act::Timer(..) | Act::Parts(_)) => ENTRY,
             Self::To(_, Act::Send(..) | Act::Run(_)) | Self::Each(_) | Self::Connect(..) | Self::Adopt(..) => 0,
             Self::To(_, Act::Close(..) | Act::Abort(_) | Act::Answer(_) | Act::Unstall) | Self::Shutdown(_) => 0,
         }

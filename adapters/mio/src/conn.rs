@@ -5,6 +5,7 @@ mod topics;
 mod writer;
 
 use crate::command::{Act, ENTRY, Id, Parcel, Sent, Tasks, Ticket, is_valid};
+use crate::routed::Parts;
 use crate::session::{Job, Lent};
 use crate::transport::TlsInfo;
 use sockless::bytes::Bytes;
@@ -197,7 +198,13 @@ impl<S> Conn<'_, S> {
     /// place of [`on_message`](crate::Handler::on_message), or whole again: for messages of any size in constant memory. Of use
     /// mostly in [`on_request`](crate::Handler::on_request).
     pub fn take_pieces(&mut self, pieces: bool) {
-        self.act(Act::Pieces(pieces));
+        self.act(Act::Parts(if pieces { Parts::Pieces } else { Parts::Whole }));
+    }
+
+    /// The same, but each piece is a whole frame as the peer sent it, and messages in fragments are not joined. A frame is as long as
+    /// [`Limits::frame`](sockless::Limits::frame) allows.
+    pub fn take_frames(&mut self, frames: bool) {
+        self.act(Act::Parts(if frames { Parts::Frames } else { Parts::Whole }));
     }
 
     fn act(&mut self, act: Act<Task<S>>) {

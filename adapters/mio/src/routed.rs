@@ -5,6 +5,15 @@ use sockless::SharedConfig;
 /// No route.
 pub(crate) const NO_ROUTE: u16 = u16::MAX;
 
+/// How messages come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Parts {
+    #[default]
+    Whole,
+    Pieces,
+    Frames,
+}
+
 /// What is at a request's path.
 #[derive(Debug)]
 #[doc(hidden)] // Between `Routes` and the loop.
@@ -12,12 +21,12 @@ pub struct Routed {
     pub(crate) number: u16,
     /// In place of the server's settings.
     pub(crate) config: Option<SharedConfig>,
-    pub(crate) pieces: bool,
+    pub(crate) parts: Parts,
 }
 
 impl Default for Routed {
     fn default() -> Self {
-        Self { number: NO_ROUTE, config: None, pieces: false }
+        Self { number: NO_ROUTE, config: None, parts: Parts::Whole }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::call::Error;
 use crate::closed::Closed;
 use crate::conn::Conn;
 use crate::handler::Handler;
-use crate::routed::{NO_ROUTE, Routed, over_tls};
+use crate::routed::{NO_ROUTE, Parts, Routed, over_tls};
 use sockless::handshake::{self, RouteError};
 use sockless::{Answer, Message, Piece, Reject, Request, Response, SharedConfig};
 use std::fmt;
@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 #[must_use]
 pub struct Route {
     config: Option<SharedConfig>,
-    pieces: bool,
+    parts: Parts,
 }
 
 impl Route {
@@ -33,7 +33,13 @@ impl Route {
 
     /// Has messages come in pieces, as [`Conn::take_pieces`] does.
     pub fn pieces(mut self) -> Self {
-        self.pieces = true;
+        self.parts = Parts::Pieces;
+        self
+    }
+
+    /// Has messages come in whole frames, as [`Conn::take_frames`] does.
+    pub fn frames(mut self) -> Self {
+        self.parts = Parts::Frames;
         self
     }
 }
@@ -95,7 +101,7 @@ struct Entry<S> {
     handler: Box<dyn Handler<State = S>>,
     /// The settings of connections without TLS, and with it, if they are not the server's.
     config: Option<[SharedConfig; 2]>,
-    pieces: bool,
+    parts: Parts,
 }
 
 impl<S: Default + Send + 'static> Routes<S> {
@@ -113,7 +119,7 @@ impl<S: Default + Send + 'static> Routes<S> {
         let number = u16::try_from(self.entries.len()).unwrap_or(NO_ROUTE);
         self.routes.add(path, number)?;
         let config = route.config.map(|config| [config.clone(), over_tls(config)]);
-        self.entries.push(Entry { handler: Box::new(handler), config, pieces: route.pieces });
+        self.entries.push(Entry { handler: Box::new(handler), config, parts: route.parts });
         Ok(self)
     }
 
@@ -156,7 +162,7 @@ impl<S: Default + Send + 'static> Handler for Routes<S> {
         let Some(number) = self.routes.route(request) else { return Routed::default() };
         let entry = &self.entries[usize::from(*number)];
         let config = entry.config.as_ref().map(|configs| configs[usize::from(is_secure)].clone());
-        Routed { number: *number, config, pieces: entry.pieces }
+        Routed { number: *number, config, parts: entry.parts }
     }
 
     fn on_accept(&self, peer: Option<SocketAddr>) -> bool {

@@ -8,6 +8,7 @@ mod timers;
 use crate::call::Call;
 use crate::closed::Closed;
 use crate::command::{Act, Cause};
+use crate::routed::Parts;
 use crate::transport::{self, Counted, Transport};
 use sockless::driver::{Driver, Next, Storage, Turn};
 use sockless::{Connection, Event, Prepared};
@@ -102,12 +103,15 @@ impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> 
         let now = local.now;
         // Once for all that was read, not for each message: it costs more than it seems.
         let told = catch_unwind(AssertUnwindSafe(|| {
-            if seat.pieces {
+            let parts = seat.parts;
+            if parts != Parts::Whole {
                 let mut take = |turn: &mut Turn<'_>, event: Event<'_>| {
                     Here { turn: turn.reborrow(), seat, local, transport }.event(calls, event);
                 };
-                while driver.piece_with(self.storage, now, &mut take)?.is_some() {}
-                return Ok(());
+                return match parts {
+                    Parts::Frames => while_some(|| driver.frame_with(self.storage, now, &mut take)),
+                    _ => while_some(|| driver.piece_with(self.storage, now, &mut take)),
+                };
             }
             driver.each(self.storage, now, |turn, event| {
                 match message(&event, &seat.place) {
@@ -236,4 +240,10 @@ impl<S: Send + 'static, T, C: Calls<S, T>, X: Transport> Active<'_, S, T, C, X> 
         self.here().end(calls, Closed::abnormal(None));
         self.leave();
     }
+}
+
+/// Goes on as long as there is something.
+fn while_some<T, E>(mut next: impl FnMut() -> Result<Option<T>, E>) -> Result<(), E> {
+    while next()?.is_some() {}
+    Ok(())
 }

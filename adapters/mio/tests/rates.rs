@@ -4,7 +4,9 @@ mod common;
 
 use common::{REQUEST, dial, raw, skip_head, start, text};
 use sockless_mio::sockless::{Change, Excess, Keepalive, Limits, ProtocolError, Rate, Rates};
-use sockless_mio::{Builder, CloseError, Closed, Code, Config, Conn, Error, Handler, Id, Message, Server};
+use sockless_mio::{
+    Answer, Builder, CloseError, Closed, Code, Config, Conn, Error, Handler, Id, Message, Piece, Request, Server,
+};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -201,6 +203,43 @@ fn one_connections_settings_change_by_its_handler_and_by_its_id() {
         }
     }
     assert_eq!((too_long, too_much), (1, 1));
+    server.stop();
+}
+
+/// Says of each frame what it was.
+struct Frames;
+
+impl Handler for Frames {
+    type State = ();
+
+    fn on_request(&self, conn: &mut Conn<'_>, request: &Request<'_>) -> Answer {
+        conn.take_frames(true);
+        request.accept().into()
+    }
+
+    fn on_message(&self, _: &mut Conn<'_>, _: Message<'_>) -> Result<(), Error> {
+        Err("no message comes".into())
+    }
+
+    fn on_piece(&self, conn: &mut Conn<'_>, piece: Piece<'_>) -> Result<(), Error> {
+        let Piece { data, first, frame_end, last } = piece;
+        conn.send_text(&format!("{} {first} {frame_end} {last}", data.as_text().unwrap_or("?")))?;
+        Ok(())
+    }
+}
+
+#[test]
+fn whole_frames_come_as_they_were_sent() {
+    let server = start(server(Rates::NONE), Frames);
+    let mut stream = raw(server.address());
+    let frames = [frame(0x01, b"Hel"), frame(0x80, b"lo"), frame(0x81, b"whole")].concat();
+    // However they come.
+    for byte in frames {
+        stream.write_all(&[byte]).unwrap();
+    }
+    for told in ["Hel true true false", "lo false true true", "whole true true true"] {
+        assert_eq!(next_frame(&mut stream), (0x81, told.as_bytes().to_vec()));
+    }
     server.stop();
 }
 

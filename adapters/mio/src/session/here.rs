@@ -166,9 +166,9 @@ impl<S, T> Here<'_, S, T> {
                 self.seat.timers.set(number, after, self.local.now);
                 self.seat.timed = true;
             }
-            Act::Pieces(pieces) => {
+            Act::Parts(parts) => {
                 // What follows in this turn is taken the other way.
-                self.seat.pieces = pieces;
+                self.seat.parts = parts;
                 self.turn.end();
             }
             Act::Change(change) => self.turn.change(&mut Changes::new(*change)),
@@ -258,10 +258,10 @@ impl<S: Send + 'static, T> Here<'_, S, T> {
                         return self.answered(calls);
                     }
                 };
-                let Routed { number, config, pieces } = calls.routed(&mut request, secure);
+                let Routed { number, config, parts } = calls.routed(&mut request, secure);
                 let other = secure != self.transport.is_secure();
                 let config = config.or_else(|| other.then(|| self.local.configs[usize::from(secure)].clone()));
-                (self.seat.route, self.seat.pieces) = (number, pieces);
+                (self.seat.route, self.seat.parts) = (number, parts);
                 let request = match config {
                     Some(config) => self.turn.reconfigure(request, config).expect("it waits for its answer"),
                     None => request,

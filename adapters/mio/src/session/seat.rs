@@ -5,7 +5,7 @@ use super::timers::Timers;
 use crate::call::Call;
 use crate::command::Id;
 use crate::pool::Queue;
-use crate::routed::NO_ROUTE;
+use crate::routed::{NO_ROUTE, Parts};
 use crate::topics::Subscriptions;
 use crate::transport::TlsInfo;
 use sockless::seen::{Life, Span};
@@ -69,7 +69,7 @@ pub(crate) struct Seat<S, T> {
     /// The application has set a timer, or one was due: the deadline is to be worked out anew.
     pub(crate) timed: bool,
     /// Messages come in pieces.
-    pub(crate) pieces: bool,
+    pub(crate) parts: Parts,
     /// Other threads have been told that something waits.
     pub(crate) published: bool,
     /// It is in the list of those to look after at the end of the turn.
@@ -96,7 +96,7 @@ impl<S, T> Seat<S, T> {
             blocked: false,
             pressed: false,
             timed: false,
-            pieces: false,
+            parts: Parts::Whole,
             published: false,
             dirty: false,
             failure: None,
