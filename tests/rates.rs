@@ -302,6 +302,7 @@ fn a_peer_that_is_not_read_is_not_silent() {
         end.turns(ms(now));
         end.driver.received_nothing(&mut end.storage);
         end.events(ms(now));
+        assert_eq!(end.driver.judge(ms(now)), Ok(()));
         end.driver.leave(&mut end.storage);
     }
     assert_eq!((end.told.len(), end.failed, end.driver.peek().state()), (10, None, State::Open));

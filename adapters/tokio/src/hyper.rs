@@ -9,6 +9,7 @@ use http::{Extensions, Request, Response, StatusCode, Version};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use sockless::addresses::{Client, Trusted};
 use sockless::driver::Driver;
 use sockless::driver::Error;
 use sockless::handshake::http::{accept, accept_extended, accept_response, choose_extensions, refusal};
@@ -18,6 +19,7 @@ use sockless::{
 };
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -58,6 +60,8 @@ pub struct WebSocketUpgrade {
     on: OnUpgrade,
     upgrades: Upgrades,
     headers: Vec<(String, String)>,
+    /// Who has sent it, as far as is known.
+    client: Client,
 }
 
 impl WebSocketUpgrade {
@@ -82,7 +86,7 @@ impl WebSocketUpgrade {
         check(&head, protocol.as_ref(), &any)?;
         let on = extensions.remove().ok_or(Refusal::NotUpgradable)?;
         let upgrades = extensions.get::<Upgrades>().cloned().unwrap_or_default();
-        Ok(Self { head, protocol, on, upgrades, headers: Vec::new() })
+        Ok(Self { head, protocol, on, upgrades, headers: Vec::new(), client: Client::default() })
     }
 
     /// As [`Upgrades::config`].
@@ -133,6 +137,39 @@ impl WebSocketUpgrade {
         self
     }
 
+    /// Notes who has sent the request to this server, where `peer` is who has connected: itself, or a proxy that is trusted to say so by
+    /// `Forwarded`, or `X-Forwarded-For` and `X-Forwarded-Proto`. Its origin is judged by how it came, and
+    /// [`track`](Self::track) has its address.
+    ///
+    /// # Errors
+    /// [`Refusal::Handshake`] where a trusted proxy's fields contradict each other, or cannot be read.
+    ///
+    /// ```
+    /// use sockless_tokio::{Refusal, Trusted, WebSocketUpgrade};
+    /// use std::net::SocketAddr;
+    ///
+    /// /// In a handler of axum, `peer` is from its `ConnectInfo`.
+    /// fn identify(upgrade: WebSocketUpgrade, trusted: &Trusted, peer: SocketAddr) -> Result<WebSocketUpgrade, Refusal> {
+    ///     let upgrade = upgrade.sent_by(trusted, Some(peer))?;
+    ///     println!("{:?}", upgrade.client().address);
+    ///     Ok(upgrade)
+    /// }
+    /// ```
+    pub fn sent_by(mut self, trusted: &Trusted, peer: Option<SocketAddr>) -> Result<Self, Refusal> {
+        let fields = self.head.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let version = self.head.version();
+        self.client = trusted.client(fields, peer).map_err(|error| Refusal::Handshake { error, version })?;
+        if self.upgrades.config.secure.is_none() && self.client.secure.is_some() {
+            self.upgrades.config.to_mut().secure = self.client.secure;
+        }
+        Ok(self)
+    }
+
+    /// Who has sent the request, as far as is known.
+    pub fn client(&self) -> Client {
+        self.client
+    }
+
     /// Adds a field to the response, such as `Set-Cookie`.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -152,7 +189,8 @@ impl WebSocketUpgrade {
     /// [`Refusal::Handshake`] for an origin that the settings don't allow; [`Refusal::Answer`] for a field that cannot
     /// be sent.
     pub fn accept(self) -> Result<(Response<()>, Upgrading), Refusal> {
-        let Self { head, protocol, on, upgrades: Upgrades { config, supported, open, on_error }, headers } = self;
+        let Self { head, protocol, on, upgrades: Upgrades { config, supported, open, on_error }, headers, client } =
+            self;
         let mut accept = check(&head, protocol.as_ref(), &config)?;
         let chosen = supported.iter().find(|name| accept.offered_subprotocols().any(|offered| offered == **name));
         if let Some(chosen) = chosen {
@@ -162,7 +200,7 @@ impl WebSocketUpgrade {
         let (negotiated, extensions) = choose_extensions(head.headers(), &config);
         let response = accept_response(&accept, extensions.as_deref()).map_err(Refusal::Answer)?;
         let subprotocol = accept.chosen_subprotocol().map(String::from);
-        let tracked = open.map(|open| open.enter(None));
+        let tracked = open.map(|open| open.enter(client.address));
         Ok((response, Upgrading { on, negotiated, config, subprotocol, tracked, on_error }))
     }
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use axum::routing::{any, get};
 use sockless_test_support::Soon;
 use sockless_tokio::sockless::{Config, Deflate, HandshakeError, Limits, Origins};
-use sockless_tokio::{Client, ConnectError, Message, Refusal, WebSocketUpgrade, connect};
+use sockless_tokio::{Client, ConnectError, Message, Refusal, Trusted, WebSocketUpgrade, connect};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -47,6 +47,17 @@ async fn judged(State(told): State<UnboundedSender<Refusal>>, upgrade: Result<We
     }
 }
 
+/// Tells each client who it is taken for; this machine is a proxy.
+async fn who(upgrade: WebSocketUpgrade) -> Response {
+    let trusted = Trusted::new(["127.0.0.1"]).unwrap();
+    let upgrade = match upgrade.sent_by(&trusted, Some(([127, 0, 0, 1], 4000).into())) {
+        Ok(upgrade) => upgrade,
+        Err(refusal) => return Response::<String>::from(refusal).map(Into::into),
+    };
+    let address = upgrade.client().address.unwrap().to_string();
+    upgrade.on_upgrade(|mut socket| async move { _ = socket.send(address).soon().await })
+}
+
 /// Serves on loopback; the address.
 async fn serve(told: UnboundedSender<Refusal>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -55,7 +66,8 @@ async fn serve(told: UnboundedSender<Refusal>) -> String {
         .route("/", get(async || "a page"))
         .route("/echo", any(echo))
         .route("/configured", any(configured))
-        .route("/judged", any(judged));
+        .route("/judged", any(judged))
+        .route("/who", any(who));
     tokio::spawn(async { axum::serve(listener, app.with_state(told)).await });
     address
 }
@@ -180,4 +192,28 @@ async fn refusals_are_typed() {
             .insert(axum::http::HeaderName::try_from(name).unwrap(), axum::http::HeaderValue::from_str(value).unwrap());
     }
     assert_eq!(WebSocketUpgrade::from_request(&mut request).unwrap_err(), Refusal::NotUpgradable);
+}
+
+#[tokio::test]
+async fn a_client_is_known_by_what_its_proxy_says() {
+    let address = start().await;
+    let url = format!("ws://{address}/who");
+    let ask = |fields: Vec<(&'static str, String)>| {
+        let client = fields.iter().fold(Client::new(&url), |client, (name, value)| client.header(name, value));
+        async move {
+            match client.connect().soon().await {
+                Ok((mut socket, _)) => socket.recv().soon().await.unwrap().unwrap().as_text().unwrap().to_owned(),
+                Err(ConnectError::Rejected(response)) => response.status().to_string(),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let from = |client: &str| ("X-Forwarded-For", client.to_owned());
+    let proto = || ("X-Forwarded-Proto", "https".to_owned());
+    assert_eq!(ask(vec![from("6.6.6.6, 192.0.2.7")]).await, "192.0.2.7:0");
+    assert_eq!(ask(vec![]).await, "127.0.0.1:4000");
+    assert_eq!(ask(vec![from("192.0.2.7"), ("Forwarded", "for=6.6.6.6".to_owned())]).await, "400");
+    // A page is judged by how it reached the proxy.
+    assert_eq!(ask(vec![proto(), ("Origin", format!("https://{address}"))]).await, "127.0.0.1:4000");
+    assert_eq!(ask(vec![proto(), ("Origin", format!("http://{address}"))]).await, "403");
 }
