@@ -3,8 +3,8 @@
 mod common;
 
 use common::{dial, start, text};
-use sockless_mio::{Code, Conn, Drain, Error, Handler, Id, Message, SendError, Server, sockless};
-use std::io::Write;
+use sockless_mio::{Code, Conn, Drain, Error, Handler, Id, Message, Prepared, SendError, Server, sockless};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -190,4 +190,49 @@ impl Handler for Shared {
     fn on_shutdown(&self, conn: &mut Conn<'_>) {
         self.0.on_shutdown(conn);
     }
+}
+
+/// Whoever is closing already is told nothing more, and gets what waits for it.
+#[test]
+fn a_closing_handshake_that_is_under_way_goes_on() {
+    let (came, comes) = channel();
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1), Farewell { came: Mutex::new(came) });
+    let mut client = server.connect();
+    let id = comes.recv_timeout(common::PATIENCE).unwrap();
+    // Until the system's buffers are full, and ours.
+    let long = "x".repeat(900_000);
+    let mut taken = 0;
+    common::eventually("it is refused", || {
+        let refused = server.handle().send_text(id, &long).is_err();
+        taken += usize::from(!refused);
+        refused && server.handle().queued(id).unwrap() > sockless::Outbound::HARD && taken > 3
+    });
+    server.handle().close(id, 4001, "enough").unwrap();
+    server.handle().shutdown(common::PATIENCE).unwrap();
+    for _ in 0..taken {
+        assert_eq!(client.receive().unwrap(), Some(text(&long)));
+    }
+    assert_eq!(client.receive().unwrap(), None);
+    assert_eq!(client.closed().map(|close| u16::from(close.code)), Some(4001));
+    let report = server.stop_within(Duration::ZERO);
+    assert_eq!((report.closed, report.cut_off), (1, vec![]));
+}
+
+/// Once all are told, nothing more is taken, although there is somebody who has not answered.
+#[test]
+fn nothing_is_taken_behind_a_span() {
+    let (came, comes) = channel();
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1), Farewell { came: Mutex::new(came) });
+    let mut silent = common::raw(server.address());
+    let id = comes.recv_timeout(common::PATIENCE).unwrap();
+    let message = Prepared::text("to all");
+    server.handle().broadcast(&message).unwrap();
+    server.handle().shutdown(Drain { span: Duration::from_millis(1), ..Drain::default() }).unwrap();
+    let mut told = [0; 8 + 10 + 4];
+    silent.read_exact(&mut told).unwrap();
+    assert_eq!(told, *b"\x81\x06to all\x81\x08farewell\x88\x02\x03\xe9");
+    common::eventually("it is refused", || server.handle().broadcast(&message) == Err(SendError::Closing));
+    assert!(server.handle().queued(id).is_some(), "it is still there");
+    drop(silent);
+    server.stop();
 }
