@@ -132,13 +132,13 @@ fn refusals_say_why_and_plain_answers_are_none() {
 fn a_span_has_an_id_an_address_and_a_path() {
     let log = Log::new(Level::INFO);
     tracing::subscriber::with_default(log.clone(), || {
-        let span = Span::connection(7, Some("192.0.2.1:80"));
+        let span = Span::connection(Some(7), Some("192.0.2.1:80"));
         drop(span.enter());
         span.path("/chat");
     });
     assert_eq!(
         log.take(),
-        ["SPAN connection id=7", "record peer=192.0.2.1:80", "enter", "exit", "record path=\"/chat\""]
+        ["SPAN connection", "record id=7", "record peer=192.0.2.1:80", "enter", "exit", "record path=\"/chat\""]
     );
 }
 

@@ -13,15 +13,18 @@ pub struct Entered(
 );
 
 impl Span {
-    /// That of a server's connection, known by a number or name of its own. Its `peer` is an address.
+    /// That of a server's connection, known by a number or name of its own if it has one. Its `peer` is an address.
     #[inline]
-    pub fn connection(id: impl core::fmt::Display, peer: Option<impl core::fmt::Display>) -> Self {
+    pub fn connection(id: Option<impl core::fmt::Display>, peer: Option<impl core::fmt::Display>) -> Self {
         _ = (&id, &peer);
         Self(
             #[cfg(feature = "tracing")]
             {
                 use tracing::field::Empty;
-                let span = tracing::info_span!(target: "sockless", "connection", %id, peer = Empty, client = Empty, path = Empty);
+                let span = tracing::info_span!(target: "sockless", "connection", id = Empty, peer = Empty, client = Empty, path = Empty);
+                if let Some(id) = id {
+                    span.record("id", tracing::field::display(id));
+                }
                 if let Some(peer) = peer {
                     span.record("peer", tracing::field::display(peer));
                 }

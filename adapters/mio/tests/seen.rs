@@ -88,7 +88,7 @@ fn a_server_tells_and_counts_and_keeps_secrets() {
 
     assert!(!lines.iter().any(|line| line.contains("secret")), "{lines:#?}");
     for wanted in [
-        "SPAN connection id=0.0.0",
+        "record id=0.0.0",
         "record path=\"/chat\"",
         "DEBUG open role=Server",
         "TRACE frame received opcode=Text fin=true len=6",

@@ -1,7 +1,7 @@
 //! Messages to many receivers, by topic.
 
 use futures_core::Stream;
-use sockless::Prepared;
+use sockless::{Prepared, seen};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
@@ -237,6 +237,7 @@ impl State {
             wakers.extend(waker);
             let (Pushed::Taken { missed } | Pushed::TooSlow { missed }) = pushed;
             self.counts.missed += missed;
+            seen::dropped(missed);
             if let Pushed::Taken { .. } = pushed {
                 reached += 1;
             } else {

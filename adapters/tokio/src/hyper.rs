@@ -3,6 +3,7 @@
 use crate::failure::{Failure, OnError};
 use crate::handling::{Handling, Outcome, handler};
 use crate::open::{Open, Peer, Tracked};
+use crate::trace;
 use crate::upgrades::Upgrades;
 use crate::websocket::WebSocket;
 use http::{Extensions, Request, Response, StatusCode, Version};
@@ -13,7 +14,7 @@ use sockless::addresses::{Client, Trusted};
 use sockless::driver::Driver;
 use sockless::driver::Error;
 use sockless::handshake::http::{accept, accept_extended, accept_response, choose_extensions, refusal};
-use sockless::seen::{Refused, refused};
+use sockless::seen::{Refused, Span, refused};
 use sockless::{
     Accept, Config, Connection, HandshakeError, Limits, Negotiated, Origins, Role, Seed, SendError, SharedConfig,
 };
@@ -201,7 +202,9 @@ impl WebSocketUpgrade {
         let response = accept_response(&accept, extensions.as_deref()).map_err(Refusal::Answer)?;
         let subprotocol = accept.chosen_subprotocol().map(String::from);
         let tracked = open.map(|open| open.enter(client.address));
-        Ok((response, Upgrading { on, negotiated, config, subprotocol, tracked, on_error }))
+        let span = Span::connection(tracked.as_ref().map(|tracked| tracked.peer().id), client.address);
+        span.path(head.uri().path());
+        Ok((response, Upgrading { on, negotiated, config, subprotocol, tracked, on_error, span }))
     }
 }
 
@@ -265,6 +268,7 @@ pub struct Upgrading {
     subprotocol: Option<String>,
     tracked: Option<Tracked>,
     on_error: Option<Arc<OnError>>,
+    span: Span,
 }
 
 impl Upgrading {
@@ -281,14 +285,18 @@ impl Upgrading {
     {
         let (mut tracked, on_error) = (self.tracked.take(), self.on_error.take());
         let peer = tracked.as_ref().map(Tracked::peer);
-        let note = |failure: Failure| failure.tell(peer, on_error.as_deref());
-        match self.await {
-            Ok(socket) => {
-                tracked.iter_mut().for_each(|tracked| tracked.opened(socket.closer()));
-                Handling::new(socket, |socket| handler(move || work(socket))).run(note).await;
+        let span = self.span.clone();
+        let run = async move {
+            let note = |failure: Failure| failure.tell(peer, on_error.as_deref());
+            match self.await {
+                Ok(socket) => {
+                    tracked.iter_mut().for_each(|tracked| tracked.opened(socket.closer()));
+                    Handling::new(socket, |socket| handler(move || work(socket))).run(note).await;
+                }
+                Err(error) => note(Failure::Handshake(error)),
             }
-            Err(error) => note(Failure::Handshake(error)),
-        }
+        };
+        trace::within(run, span).await;
     }
 }
 

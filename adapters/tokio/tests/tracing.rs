@@ -74,3 +74,32 @@ async fn nothing_that_may_be_secret_is_told() {
     }
     assert!(!told.iter().any(|told| told.contains("secret")), "{told:#?}");
 }
+
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn an_upgrade_is_told_within_a_span_with_its_path() {
+    use axum::{Router, routing::any};
+    let log = Log::new(Level::DEBUG);
+    let _default = tracing::subscriber::set_default(log.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/chat?token=secret", listener.local_addr().unwrap());
+    let chat = async |upgrade: sockless_tokio::WebSocketUpgrade| {
+        upgrade.on_upgrade(async |mut socket: sockless_tokio::WebSocket<_>| socket.recv().await.map(drop))
+    };
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/chat", any(chat))).await });
+    connect(&url).soon().await.unwrap().close(1000, "").soon().await.unwrap();
+    let (mut told, mut depth) = (Vec::new(), 0);
+    let is_over = |line: &String| line.starts_with("DEBUG closed role=Server");
+    let over = async {
+        while !told.iter().any(is_over) {
+            told.extend(log.take());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    over.soon().await;
+    assert!(told.contains(&"record path=\"/chat\"".to_owned()), "{told:#?}");
+    for line in &told {
+        depth += i32::from(line == "enter") - i32::from(line == "exit");
+        assert!(depth > 0 || !line.contains("role=Server"), "{line} in {told:#?}");
+    }
+}

@@ -100,7 +100,7 @@ impl<S, T> Seat<S, T> {
             published: false,
             dirty: false,
             failure: None,
-            span: Span::connection(id, peer),
+            span: Span::connection(Some(id), peer),
             life: Life::default(),
         }
     }

@@ -98,7 +98,7 @@ impl Running {
             let tracked = open.enter(arrival.address());
             let peer = tracked.peer();
             let Some(place) = or_done(self.handshakes.place(peer.id), end.as_mut()).await else { break };
-            let span = Span::connection(peer.id, peer.address);
+            let span = Span::connection(Some(peer.id), peer.address);
             let opening = Box::pin(self.shared.clone().begin(arrival, (tracked, visit), place, span.clone()));
             // A task, which lives as long as the connection, has room for all that it ever holds: no more than where that is.
             let work = async move {
