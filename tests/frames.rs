@@ -84,6 +84,17 @@ fn frames_come_whole_and_unjoined_however_they_are_cut() {
 }
 
 #[test]
+fn what_was_recycled_is_no_part_of_a_frame() {
+    for cut in [3, 100] {
+        let mut end = open(Role::Server);
+        end.recycle(vec![9; 5000]);
+        let bytes = frames_to(Role::Server, &[(0x02, &[7; 300]), (0x80, &[8; 20])]);
+        let expected = [(vec![7; 300], false, true, false), (vec![8; 20], false, false, true)];
+        assert_eq!(frames(&mut end, &bytes, cut), (expected.to_vec(), None));
+    }
+}
+
+#[test]
 fn a_frame_that_came_whole_is_lent() {
     let mut end = open(Role::Server);
     let mut bytes = frames_to(Role::Server, &[(0x01, b"Hel"), (0x80, b"lo"), (0x02, b"x")]);
