@@ -79,6 +79,11 @@ fn descriptors() -> io::Result<u64> {
 
 fn measure(count: usize, bare: bool, most: Option<f64>) -> Result<(), Error> {
     let mut server = Process::start(if bare { "hold" } else { "serve" })?;
+    // What the first connections cost, code and buffers, is the server's own.
+    if !bare {
+        open_all(server.address, BATCH.min(count), true, &mut Vec::new())?;
+        std::thread::sleep(Duration::from_secs(1));
+    }
     let before = server.resident()?;
     println!("{}: {count} connections", if bare { "bare epoll" } else { "sockless-mio, one worker" });
 
