@@ -18,15 +18,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = Config::default();
     config.limits.message = 1 << 10;
     (config.rates.messages, config.rates.excess) = (Some(Rate::per_second(5).burst(50)), Excess::Close);
-    let drain = Drain {
-        span: Duration::from_secs(5),
-        reason: "back in a minute".into(),
-        code: Code::RESTART,
-        ..Drain::default()
-    };
+    let drain = Drain { span: Duration::from_secs(5), code: Code::RESTART, ..Drain::default() };
 
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
-    let listeners = listen(&address).await?;
+    let listeners = listen(&std::env::args().nth(1).unwrap_or("127.0.0.1:9001".into())).await?;
     println!("listening on {}", listeners[0].local_addr()?);
     let rooms = Hub::new();
     let server = Server::new().config(config).drain(drain)?.answer(move |request, _| {
@@ -42,33 +36,27 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         async { guest }
     });
     let server = server.shutdown(async { _ = tokio::signal::ctrl_c().await });
-    let report = server
-        .serve(listeners, move |socket, _, (user, room)| {
-            let rooms = rooms.clone();
-            async move { chat(socket, &user, &room, &rooms).await }
-        })
-        .await;
-    println!("{report:?}");
+    let chat = move |socket, _, (user, room)| chat(socket, user, room, rooms.clone());
+    println!("{:?}", server.serve(listeners, chat).await);
     Ok(())
 }
 
-async fn chat(mut socket: WebSocket<NetStream>, user: &str, room: &str, rooms: &Hub) -> Result<(), Error> {
+async fn chat(mut socket: WebSocket<NetStream>, user: String, room: String, rooms: Hub) -> Result<(), Error> {
     let mut member = rooms.member(Bounds { messages: 1000, bytes: 64 << 10 }, Slow::Drop);
-    member.join(room);
-    let say = |text: &str| _ = rooms.publish(room, &Prepared::text(&format!("{user}: {text}")));
+    member.join(&room);
+    let say = |text: &str| _ = rooms.publish(&room, &Prepared::text(&format!("{user}: {text}")));
     say("is here");
     let ended = loop {
         tokio::select! {
             message = socket.recv() => match message {
                 Ok(Some(Message::Text(text))) => say(&text),
                 Ok(Some(_)) => break socket.close(Code::UNSUPPORTED, "text only").await,
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
+                ended => break ended.map(drop),
             },
             delivery = member.recv() => match delivery {
                 Some(Delivery::Message { message, .. }) => match socket.send_prepared(&message).await {
                     Ok(()) => {}
-                    Err(error) => break Err(error),
+                    gone => break gone,
                 },
                 Some(Delivery::Missed(_)) => {}
                 None => break socket.close(Code::TRY_LATER, "too slow").await,
