@@ -5,6 +5,7 @@ use crate::wire::close::Close;
 use crate::wire::error::{HandshakeError, ProtocolError, SendError};
 use std::boxed::Box;
 use std::io;
+use std::iter;
 use std::string::String;
 use thiserror::Error;
 
@@ -42,6 +43,15 @@ impl Error {
             Self::Send(error) => error.is_closing(),
             _ => false,
         }
+    }
+
+    /// Whether an error, or what it comes from, says no more than that the connection [is closing](Self::is_closing): who returns it
+    /// from a handler has not failed.
+    pub fn only_closing(error: &(dyn std::error::Error + 'static)) -> bool {
+        iter::successors(Some(error), |error| error.source()).any(|error| {
+            error.downcast_ref::<Self>().is_some_and(Self::is_closing)
+                || error.downcast_ref::<SendError>().is_some_and(SendError::is_closing)
+        })
     }
 
     /// The same once more; of the transport's error, its kind.
@@ -153,6 +163,10 @@ mod tests {
     use std::io;
     use std::string::ToString;
 
+    #[derive(Debug, thiserror::Error)]
+    #[error("a handler's own")]
+    struct Wrapped(#[source] Error);
+
     #[test]
     fn only_what_the_end_brings_is_closing() {
         let closed = Close { code: Code::AWAY, reason: Cow::Borrowed("") };
@@ -166,6 +180,9 @@ mod tests {
         ] {
             assert_eq!(error.is_closing(), closing, "{error:?}");
             assert_eq!(error.copied().is_closing(), closing, "{error:?}");
+            assert_eq!(Error::only_closing(&error), closing, "{error:?}");
+            // Of a type of the handler's own.
+            assert_eq!(Error::only_closing(&Wrapped(error)), closing);
         }
     }
 

@@ -83,7 +83,8 @@ pub trait Handler: Send + Sync + 'static {
     /// A message came.
     ///
     /// # Errors
-    /// Any error is told to [`on_error`](Self::on_error), and closes the connection with 1011.
+    /// Any error is told to [`on_error`](Self::on_error), and closes the connection with 1011; but not one that says only that the
+    /// connection is closing.
     fn on_message(&self, conn: &mut Conn<'_, Self::State>, message: Message<'_>) -> Result<(), Error>;
 
     /// A piece of a message came: of those connections that [take pieces](Conn::take_pieces). Text is cut between characters.
@@ -218,6 +219,9 @@ fn deliver<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, message: Mess
 #[cold]
 #[inline(never)]
 fn blame<H: Handler>(handler: &H, conn: &mut Conn<'_, H::State>, error: Error) {
+    if sockless::driver::Error::only_closing(&*error) {
+        return;
+    }
     seen::handler_failed(Some(&error));
     handler.on_error(conn, &error);
     _ = conn.close(Code::INTERNAL_ERROR, "");

@@ -48,6 +48,10 @@ impl Handler for Servant {
             b"abort" => conn.abort(Code::POLICY),
             b"pause" => conn.pause(),
             b"fail" => return Err("a mistake".into()),
+            b"close and go on" => {
+                conn.close(Code::AWAY, "enough")?;
+                conn.send_text("too late")?;
+            }
             b"panic" => panic!("as it was told"),
             b"much" => _ = conn.send_binary(&[7; 200_000])?,
             _ => _ = conn.send(message)?,
@@ -178,6 +182,11 @@ fn mistakes_of_either_end_are_told() {
     peer.send("fail").unwrap();
     assert_eq!(peer.closed().unwrap().code, Code::INTERNAL_ERROR);
     assert_eq!(noted(&peer)[0], "error a mistake");
+
+    let mut peer = opened();
+    peer.send("close and go on").unwrap();
+    assert_eq!(peer.closed().unwrap().code, Code::AWAY);
+    assert!(noted(&peer).iter().all(|note| !note.starts_with("error")), "{:?}", noted(&peer));
 
     let mut peer = opened();
     peer.send("panic").unwrap();

@@ -18,7 +18,8 @@ pub enum Failure {
     /// more, or none came in time.
     #[error("not opened: {0}")]
     Handshake(Error),
-    /// A handler has returned this error; its peer is told by 1011.
+    /// A handler has returned this error; its peer is told by 1011. One that has met the end of its connection, and says no more
+    /// ([`Error::only_closing`]), has not failed.
     #[error("handler failed: {0}")]
     Handler(Box<dyn std::error::Error + Send + Sync>),
     /// A handler, or what was to answer a request, has panicked; a peer that is connected is told by 1011.

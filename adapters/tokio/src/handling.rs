@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::websocket::{Left, WebSocket};
 use sealed::Sealed;
 use sockless::Code;
+use sockless::driver::Error;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -86,6 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handling<S> {
         async move {
             let (code, failure) = match caught(&mut work).await {
                 Some(Ok(())) => (Code::NORMAL, None),
+                Some(Err(error)) if Error::only_closing(&*error) => (Code::NORMAL, None),
                 Some(Err(error)) => (Code::INTERNAL_ERROR, Some(Failure::Handler(error))),
                 None => (Code::INTERNAL_ERROR, Some(Failure::Panic)),
             };

@@ -364,3 +364,33 @@ async fn a_peers_fault_keeps_its_code() {
     drop(stream);
     assert!(matches!(failure.soon().await.unwrap(), Error::Protocol(ProtocolError::Unmasked)));
 }
+
+/// Whoever meets the end of its connection, and passes that on by `?`, has not failed.
+#[tokio::test]
+async fn a_handler_that_meets_the_end_has_not_failed() {
+    let (listener, url) = listener().await;
+    let (tell, mut told) = unbounded_channel();
+    let server = Server::new().on_error(move |_, failure| _ = tell.send(failure.to_string()));
+    tokio::spawn(server.serve(listener, |mut socket, _, _| async move {
+        socket.closer().close(4003, "banned")?;
+        loop {
+            socket.send("still here").await?;
+        }
+        #[allow(unreachable_code)]
+        Ok::<_, Error>(())
+    }));
+    let mut socket = connect(&url).soon().await.unwrap();
+    while socket.recv().soon().await.unwrap().is_some() {}
+    assert_eq!(u16::from(socket.peer_close().unwrap().code), 4003);
+    // What is told first is of another.
+    assert_eq!(status_of_garbage(&url).await, 400);
+    assert_eq!(told.recv().soon().await.unwrap(), "not opened: opening handshake failed: not exactly one Host");
+}
+
+async fn status_of_garbage(url: &str) -> u16 {
+    let mut stream = TcpStream::connect(url.trim_start_matches("ws://")).soon().await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").soon().await.unwrap();
+    let mut answer = vec![];
+    stream.read_to_end(&mut answer).soon().await.unwrap();
+    std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap()
+}
