@@ -252,7 +252,53 @@ fn messages_end_when_too_much_waits_to_go_out_or_their_turn_is_over() {
     assert_eq!(count, (4 << 20) / 128);
 }
 
+#[test]
+fn a_frame_is_given_with_its_turn() {
+    let mut storage = Storage::new(1024);
+    let mut driver = open(Role::Server, quiet());
+    received(&mut driver, &mut storage, &frames_to(Role::Server, &[(0x01, b"a"), (0x80, b"b")]));
+    let mut told = vec![];
+    while let Some(last) = driver
+        .frame_with(&mut storage, ms(1), |turn, event| {
+            let Event::Piece(piece) = event else { panic!("{event:?}") };
+            turn.send_binary(piece.data.as_bytes()).unwrap();
+            piece.last
+        })
+        .unwrap()
+    {
+        told.push((last, driver.peek().queued()));
+    }
+    assert_eq!(told, [(false, 3), (true, 6)]);
+}
+
+#[test]
+fn deadlines_that_are_changed_are_told() {
+    let mut storage = Storage::new(1024);
+    let mut driver = open(Role::Server, pings());
+    driver.received_nothing(&mut storage);
+    assert_eq!(driver.event(&mut storage, ms(0)), Ok(None));
+    assert_eq!(driver.next(&mut storage, ms(0)).deadline, Some(ms(1000)));
+    assert!(driver.is_settled(&storage));
+    driver.set_keepalive(Keepalive { ping: Some(ms(300)), ..pings().keepalive });
+    assert!(!driver.is_settled(&storage), "the loop has to ask");
+    assert_eq!(driver.next(&mut storage, ms(0)).deadline, Some(ms(300)));
+}
+
 // ---- writing
+
+#[test]
+fn a_server_is_read_on_when_no_more_than_its_soft_limit_of_answers_waits() {
+    let mut config = quiet();
+    config.outbound.soft = 1000;
+    let mut storage = Storage::new(1024);
+    let mut driver = open(Role::Server, config);
+    received(&mut driver, &mut storage, &frame_to(Role::Server, 0x81, b"?"));
+    assert_eq!(driver.event(&mut storage, ms(1)), Ok(Some(text("?"))));
+    driver.connection().send_binary(&[7; 997]).unwrap();
+    assert!(!driver.next(&mut storage, ms(1)).read, "1001 bytes wait");
+    assert!(!driver.write(&mut storage, Takes(1)).unwrap());
+    assert!(driver.next(&mut storage, ms(1)).read);
+}
 
 #[test]
 fn who_says_that_it_wrote_goes_on_in_the_same_turn() {
