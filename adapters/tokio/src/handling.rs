@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handling<S> {
         // Parted here, for a future has room for what it is called with besides what it makes of that.
         let Self { mut work, left, closer } = self;
         async move {
-            let (code, failure) = match caught(&mut work).await {
+            let (code, failure) = match caught(work.as_mut()).await {
                 Some(Ok(())) => (Code::NORMAL, None),
                 Some(Err(error)) if Error::only_closing(&*error) => (Code::NORMAL, None),
                 Some(Err(error)) => (Code::INTERNAL_ERROR, Some(Failure::Handler(error))),
@@ -101,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handling<S> {
 }
 
 /// What `work` gives, or `None` if it panics.
-pub(crate) async fn caught<T>(work: &mut Pin<Box<impl Future<Output = T> + ?Sized>>) -> Option<T> {
+pub(crate) async fn caught<T>(mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Option<T> {
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),
         Err(_) => Poll::Ready(None),

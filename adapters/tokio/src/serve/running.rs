@@ -153,18 +153,14 @@ impl Shared {
         span: Span,
     ) -> Option<Rest> {
         let peer = places.0.peer();
-        let opened = caught(&mut Box::pin(self.open(arrival, places, place, span))).await;
-        match opened {
-            Some(Ok((handling, places))) => Some(self.rest(handling, places)),
-            Some(Err(error)) => {
-                self.note(Some(peer), Failure::Handshake(error));
-                None
-            }
-            None => {
-                self.note(Some(peer), Failure::Panic);
-                None
-            }
-        }
+        let opened = caught(pin!(self.open(arrival, places, place, span))).await;
+        let failure = match opened {
+            Some(Ok((handling, places))) => return Some(self.rest(handling, places)),
+            Some(Err(error)) => Failure::Handshake(error),
+            None => Failure::Panic,
+        };
+        self.note(Some(peer), failure);
+        None
     }
 
     fn rest(self: Arc<Self>, handling: Handling<NetStream>, places: (Tracked, Stay, OwnedSemaphorePermit)) -> Rest {
