@@ -174,11 +174,7 @@ impl Reading {
         storage: &'a mut Storage,
         tell: impl FnMut(Fact),
     ) -> Result<Option<Event<'a>>, ProtocolError> {
-        let before = self.before();
-        let receive = Receiver::receive_piece;
-        let result = self.progress.event_by(&mut self.receiver, storage, Duration::ZERO, false, receive);
-        self.tell(before, &result, tell);
-        result
+        self.part(storage, tell, Receiver::receive_piece)
     }
 
     /// The same, but each piece is a whole frame of the peer's.
@@ -190,8 +186,16 @@ impl Reading {
         storage: &'a mut Storage,
         tell: impl FnMut(Fact),
     ) -> Result<Option<Event<'a>>, ProtocolError> {
+        self.part(storage, tell, Receiver::receive_frame)
+    }
+
+    fn part<'a>(
+        &mut self,
+        storage: &'a mut Storage,
+        tell: impl FnMut(Fact),
+        receive: impl FnOnce(&mut Receiver, &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError>,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
         let before = self.before();
-        let receive = Receiver::receive_frame;
         let result = self.progress.event_by(&mut self.receiver, storage, Duration::ZERO, false, receive);
         self.tell(before, &result, tell);
         result
