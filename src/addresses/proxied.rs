@@ -71,6 +71,10 @@ impl ProxyHeader {
     /// Bytes of a header, at most: proxies add a few hundred of their own to the addresses, and a certificate some thousand.
     pub const MOST: usize = 4 << 10;
 
+    /// Bytes that are read behind what is no header, at most, to be left out: hung up on with bytes unread, a peer might not see what
+    /// it is [answered](ProxyHeaderError::ANSWER).
+    pub const MOST_LEFT: usize = 64 << 10;
+
     /// How many bytes are missing of the header, at least; as many may be read.
     pub fn wants(&self) -> usize {
         let bytes = &self.bytes[..];

@@ -79,10 +79,6 @@ pub(crate) struct Stream {
     proxied: Option<Box<Proxied>>,
 }
 
-/// Bytes that are read behind what is no header of the PROXY protocol, at most, to be left out: hung up on with bytes unread, a peer
-/// might not see what it is answered.
-const MOST_LEFT: usize = 64 << 10;
-
 impl Stream {
     pub(crate) fn new(socket: Socket, tls: Option<Session>) -> Self {
         let tls = tls.map(|session| Box::new(Layer::new(session)));
@@ -234,7 +230,7 @@ impl Stream {
                         _ = either!(&mut *socket, socket => socket.write(ProxyHeaderError::ANSWER));
                     }
                     _ = either!(&*socket, socket => socket.shutdown(Shutdown::Write));
-                    let mut left = MOST_LEFT;
+                    let mut left = ProxyHeader::MOST_LEFT;
                     while let Ok(len @ 1..) = either!(&mut *socket, socket => socket.read(&mut bytes)) {
                         left = left.saturating_sub(len);
                         if left == 0 {

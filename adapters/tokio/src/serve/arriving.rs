@@ -124,9 +124,6 @@ impl Visit {
     }
 }
 
-/// Bytes that are read behind what is no header, at most, to be left out.
-const MOST_LEFT: u64 = 64 << 10;
-
 /// Reads a header, and nothing behind it.
 async fn header(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), is_plain: bool) -> io::Result<Proxied> {
     let mut header = ProxyHeader::default();
@@ -146,8 +143,7 @@ async fn header(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), is_plain: bo
                     stream.write_all(ProxyHeaderError::ANSWER).await?;
                 }
                 stream.shutdown().await?;
-                // Hung up on with bytes unread, it might not see the answer.
-                let mut rest = (&mut *stream).take(MOST_LEFT);
+                let mut rest = (&mut *stream).take(ProxyHeader::MOST_LEFT as u64);
                 while rest.read(&mut bytes).await? > 0 {}
                 return Err(io::Error::new(ErrorKind::InvalidData, error));
             }
