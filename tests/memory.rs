@@ -66,6 +66,8 @@ fn echo(end: &mut Connection, bytes: &[u8], cut: usize) -> usize {
 #[test]
 fn a_connection_is_small() {
     assert!(size_of::<Connection>() <= 256, "{} bytes", size_of::<Connection>());
+    // An event is moved with every message, whatever the largest that there is.
+    assert!(size_of::<sockless::Event<'_>>() <= 64, "{} bytes", size_of::<sockless::Event<'_>>());
 }
 
 #[test]

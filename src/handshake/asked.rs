@@ -55,7 +55,7 @@ impl Request<'_> {
     /// The part of the path that a route names so, as `room` in `/chat/{room}`; its percent-encoding decoded, and what is
     /// not UTF-8 as U+FFFD. `None` where no route of that name took the request.
     pub fn param(&self, name: &str) -> Option<Cow<'_, str>> {
-        let (_, value) = self.params.iter().find(|(key, _)| key == name)?;
+        let (_, value) = self.params.as_ref()?.0.iter().find(|(key, _)| key == name)?;
         Some(percent_decode_str(value).decode_utf8_lossy())
     }
 

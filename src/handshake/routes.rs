@@ -1,7 +1,9 @@
 //! Which route of a server takes a request.
 
 use super::Request;
+use super::server::Params;
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use core::fmt;
 use thiserror::Error;
@@ -40,7 +42,8 @@ impl<T> Routes<T> {
     /// compared as it came, its percent-encoding untouched.
     pub fn route(&self, request: &mut Request<'_>) -> Option<&T> {
         let matchit::Match { value, params } = self.0.at(request.path()).ok()?;
-        request.params = params.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let named = params.iter().map(|(name, value)| (name.into(), value.into()));
+        request.params = (!params.is_empty()).then(|| Box::new(Params(named.collect())));
         Some(value)
     }
 }

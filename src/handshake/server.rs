@@ -6,7 +6,7 @@ use super::{Accept, SubprotocolPolicy, extension};
 use crate::config::{Config, Limits};
 use crate::wire::error::{HandshakeError, said};
 use alloc::borrow::Cow;
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
 use extension::Extension;
 
@@ -35,9 +35,13 @@ pub struct Request<'a> {
     subprotocols: bool,
     /// Where in the head the key is, if the request may be accepted.
     verdict: Result<usize, HandshakeError>,
-    /// What a route names of the path.
-    pub(super) params: Vec<(String, String)>,
+    /// One word, for what an event has room for is moved with every message.
+    pub(super) params: Option<Box<Params>>,
 }
+
+/// What a route names of a path: names and values.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Params(pub(super) Vec<(String, String)>);
 
 /// What one pass over a head finds.
 struct Found {
@@ -108,7 +112,7 @@ impl<'a> Request<'a> {
 
     fn found(bytes: Cow<'a, [u8]>, found: Found) -> Self {
         let Found { upgrade, body, subprotocols, verdict, .. } = found;
-        Self { head: Head { bytes }, upgrade, body, subprotocols, verdict, params: Vec::new() }
+        Self { head: Head { bytes }, upgrade, body, subprotocols, verdict, params: None }
     }
 
     /// The same, judged by other settings.
