@@ -56,7 +56,7 @@ async fn measure(count: usize) -> Result<(), AnyError> {
     server.wait()?;
     let per = result?;
     println!("{count} idle connections: {per:.0} bytes each");
-    if per > 4096.0 { Err("more than 4 KiB".into()) } else { Ok(()) }
+    if per > 2048.0 { Err("more than 2 KiB".into()) } else { Ok(()) }
 }
 
 async fn ask(server: &mut std::process::Child, count: usize) -> Result<f64, AnyError> {

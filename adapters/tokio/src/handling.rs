@@ -9,7 +9,7 @@ use sockless::driver::Error;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What a handler has failed by.
@@ -85,26 +85,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handling<S> {
         // Parted here, for a future has room for what it is called with besides what it makes of that.
         let Self { mut work, left, closer } = self;
         async move {
-            let (code, failure) = match caught(work.as_mut()).await {
-                Some(Ok(())) => (Code::NORMAL, None),
-                Some(Err(error)) if Error::only_closing(&*error) => (Code::NORMAL, None),
-                Some(Err(error)) => (Code::INTERNAL_ERROR, Some(Failure::Handler(error))),
-                None => (Code::INTERNAL_ERROR, Some(Failure::Panic)),
-            };
-            if let Some(failure) = failure {
-                note(failure);
-            }
+            let code = judged(poll_fn(|cx| poll_caught(work.as_mut(), cx)).await, &note);
             Box::pin(left.close(&closer, code)).await;
             drop(note);
         }
     }
 }
 
+/// The code for the end of a handler, of whose failure `note` is told; `None` is of one that has panicked.
+fn judged(ended: Option<Result<(), Failed>>, note: impl Fn(Failure)) -> Code {
+    match ended {
+        Some(Ok(())) => return Code::NORMAL,
+        Some(Err(error)) if Error::only_closing(&*error) => return Code::NORMAL,
+        Some(Err(error)) => note(Failure::Handler(error)),
+        None => note(Failure::Panic),
+    }
+    Code::INTERNAL_ERROR
+}
+
 /// What `work` gives, or `None` if it panics.
-pub(crate) async fn caught<T>(mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Option<T> {
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+pub(crate) fn caught<T>(mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> impl Future<Output = Option<T>> {
+    poll_fn(move |cx| poll_caught(work.as_mut(), cx))
+}
+
+fn poll_caught<T>(work: Pin<&mut (impl Future<Output = T> + ?Sized)>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+    match catch_unwind(AssertUnwindSafe(|| work.poll(cx))) {
         Ok(poll) => poll.map(Some),
         Err(_) => Poll::Ready(None),
-    })
-    .await
+    }
 }

@@ -3,6 +3,7 @@
 mod arriving;
 mod base;
 mod running;
+mod stage;
 
 use crate::failure::Failure;
 use crate::handling::Outcome;

@@ -6,7 +6,7 @@ use sockless::driver::Error;
 use sockless::seen::{Refused, refused};
 use sockless::{Reject, Request};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -31,7 +31,7 @@ impl Arrivals {
 
     /// Somebody comes; `None` for one of too many.
     pub(super) fn enter(self: &Arc<Self>, peer: Option<SocketAddr>) -> Option<Visit> {
-        let mut stay = Stay { arrivals: self.clone(), client: peer, is_counted: false };
+        let mut stay = Stay { arrivals: self.clone(), counted: None };
         if stay.enter(peer).is_err() {
             refused(Refused::Address);
             return None;
@@ -52,8 +52,8 @@ pub(super) struct Visit {
 /// A client that is counted, if it is one that is, until this is dropped.
 pub(super) struct Stay {
     arrivals: Arc<Arrivals>,
-    client: Option<SocketAddr>,
-    is_counted: bool,
+    /// Without its port, for every connection has room for this.
+    counted: Option<IpAddr>,
 }
 
 /// Too many come from one address.
@@ -62,12 +62,11 @@ struct Crowd;
 impl Stay {
     /// Counts the client, once it is known.
     fn enter(&mut self, client: Option<SocketAddr>) -> Result<(), Crowd> {
-        if self.is_counted {
+        if self.counted.is_some() {
             return Ok(());
         }
-        self.client = client;
         match self.arrivals.clients.enter(client, self.arrivals.started.elapsed()) {
-            Entry::Counted => self.is_counted = true,
+            Entry::Counted => self.counted = client.map(|client| client.ip()),
             Entry::Proxy => {}
             Entry::Refused => return Err(Crowd),
         }
@@ -77,8 +76,8 @@ impl Stay {
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        if self.is_counted {
-            self.arrivals.clients.leave(self.client);
+        if let Some(address) = self.counted {
+            self.arrivals.clients.leave(Some(SocketAddr::new(address, 0)));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::arriving::{Arrivals, Stay, Visit};
 use super::base::{Admit, Base};
+use super::stage::Stage;
 use crate::failure::{Failure, OnError};
 use crate::handling::{Handling, caught};
 use crate::handshakes::{Handshakes, Place};
@@ -55,9 +56,6 @@ struct Shared {
 /// A handler and its connection, and the places that it has among the open ones.
 type Opened = (Handling<NetStream>, (Tracked, Stay, OwnedSemaphorePermit));
 
-/// What is left to do for a connection.
-type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 impl Running {
     pub(super) fn new(base: Base, other: Service) -> Self {
         let shared = Shared {
@@ -100,13 +98,8 @@ impl Running {
             let Some(place) = or_done(self.handshakes.place(peer.id), end.as_mut()).await else { break };
             let span = Span::connection(Some(peer.id), peer.address);
             let opening = Box::pin(self.shared.clone().begin(arrival, (tracked, visit), place, span.clone()));
-            // A task, which lives as long as the connection, has room for all that it ever holds: no more than where that is.
-            let work = async move {
-                if let Some(rest) = opening.await {
-                    rest.await;
-                }
-            };
-            open.set_task(peer.id, tokio::spawn(trace::within(work, span)).abort_handle());
+            let task = tokio::spawn(trace::within(Stage::Opening { opening }, span));
+            open.set_task(peer.id, task.abort_handle());
         }
         drop(listeners);
         self.handshakes.end_all();
@@ -132,6 +125,15 @@ impl Drop for Tasks<'_> {
     }
 }
 
+/// A place among the open connections, until it is dropped: one word, as every connection has one.
+struct Room(Arc<Shared>);
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.0.room.add_permits(1);
+    }
+}
+
 impl Shared {
     /// The next connection, once there is room for it; whoever opens first gets that.
     async fn next(&self, listeners: &mut Listeners) -> io::Result<Arrival> {
@@ -151,7 +153,7 @@ impl Shared {
         places: (Tracked, Visit),
         place: Place,
         span: Span,
-    ) -> Option<Rest> {
+    ) -> Option<impl Future<Output = ()>> {
         let peer = places.0.peer();
         let opened = caught(pin!(self.open(arrival, places, place, span))).await;
         let failure = match opened {
@@ -163,12 +165,18 @@ impl Shared {
         None
     }
 
-    fn rest(self: Arc<Self>, handling: Handling<NetStream>, places: (Tracked, Stay, OwnedSemaphorePermit)) -> Rest {
-        Box::pin(handling.run(move |failure| {
-            // All of them are kept with it.
-            let places = &places;
-            self.note(Some(places.0.peer()), failure);
-        }))
+    fn rest(
+        self: Arc<Self>,
+        handling: Handling<NetStream>,
+        (tracked, stay, permit): (Tracked, Stay, OwnedSemaphorePermit),
+    ) -> impl Future<Output = ()> {
+        permit.forget();
+        let room = Room(self);
+        handling.run(move |failure| {
+            // All of it is kept with this.
+            let (tracked, _stay, room) = (&tracked, &stay, &room);
+            room.0.note(Some(tracked.peer()), failure);
+        })
     }
 
     /// Opens a WebSocket, unless the `place` of the handshake is to be another's.
