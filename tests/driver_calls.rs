@@ -11,11 +11,17 @@ use bytes::Buf;
 use common::*;
 use heap::used;
 use sockless::driver::{Driver, Reading, Storage, Writing};
-use sockless::{Code, Config, Connection, Event, Fact, Keepalive, ProtocolError, Role, State};
+use sockless::{
+    Change, Changes, Code, Config, Connection, Event, Fact, HandshakeError, Keepalive, ProtocolError, Rate, Rates,
+    Role, State,
+};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 fn ms(time: u64) -> Duration {
     Duration::from_millis(time)
@@ -155,6 +161,39 @@ fn the_time_is_judged_though_there_may_be_more_to_read() {
 }
 
 #[test]
+fn what_waits_to_be_read_is_read_before_the_time_is_judged() {
+    let mut storage = Storage::new(1024);
+    let mut driver = open(Role::Server, pings());
+    let mut ping = vec![];
+    for time in [0, 1000] {
+        driver.received_nothing(&mut storage);
+        assert_eq!(driver.event(&mut storage, ms(time)), Ok(None));
+        driver.write(&mut storage, &mut ping).unwrap();
+        driver.next(&mut storage, ms(time));
+    }
+    // Woken by its deadline, and behind that by the transport.
+    assert_eq!(driver.event(&mut storage, ms(1600)), Ok(None));
+    received(&mut driver, &mut storage, &frame_to(Role::Server, 0x8A, &ping[2..]));
+    assert!(matches!(driver.event(&mut storage, ms(1600)), Ok(Some(Event::Pong(_)))));
+    driver.received_nothing(&mut storage);
+    assert_eq!(driver.event(&mut storage, ms(1600)), Ok(None));
+}
+
+#[test]
+fn the_time_is_judged_where_nothing_is_to_be_read() {
+    let mut storage = Storage::new(1024);
+    let mut config = quiet();
+    config.keepalive.handshake = Some(ms(1000));
+    let mut driver = Driver::new(Connection::server(config));
+    received(&mut driver, &mut storage, REQUEST.as_bytes());
+    assert!(matches!(driver.event(&mut storage, ms(1)), Ok(Some(Event::Request(_)))));
+    driver.next(&mut storage, ms(1));
+    assert_eq!(driver.event(&mut storage, ms(999)), Ok(None));
+    driver.next(&mut storage, ms(999));
+    assert_eq!(driver.event(&mut storage, ms(5000)), Err(HandshakeError::Timeout.into()));
+}
+
+#[test]
 fn a_closing_handshake_begins_after_all_that_was_heard_before() {
     let mut storage = Storage::new(1024);
     let mut driver = open(Role::Server, pings());
@@ -186,9 +225,7 @@ fn a_head_that_has_not_come_whole_is_read_on() {
 fn nothing_is_read_before_a_request_is_answered() {
     let mut storage = Storage::new(1024);
     let mut driver = Driver::new(Connection::server(quiet()));
-    let request = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    received(&mut driver, &mut storage, request.as_bytes());
+    received(&mut driver, &mut storage, REQUEST.as_bytes());
     let Ok(Some(Event::Request(request))) = driver.event(&mut storage, ms(1)) else { panic!("it is a request") };
     let accept = request.accept();
     let next = driver.next(&mut storage, ms(1));
@@ -386,6 +423,48 @@ fn what_is_left_stays_with_the_half_that_it_is_of() {
 }
 
 #[test]
+fn a_reading_half_is_not_paused_by_what_the_whole_has_answered() {
+    let mut storage = Storage::new(1024);
+    let mut config = quiet();
+    config.outbound.soft = 100;
+    let mut driver = open(Role::Server, config);
+    received(&mut driver, &mut storage, &frame_to(Role::Server, 0x81, b"ask"));
+    assert_eq!(driver.event(&mut storage, ms(1)), Ok(Some(text("ask"))));
+    driver.connection().send_binary(&[7; 500]).unwrap();
+    assert!(!driver.next(&mut storage, ms(1)).read);
+    let (mut reading, _) = halves(driver);
+    assert!(reading.next(&mut storage, true).read);
+}
+
+#[test]
+fn settings_that_are_changed_hold_for_both_halves() {
+    let mut storage = Storage::new(1024);
+    let mut driver = open(Role::Server, pings());
+    assert_eq!(driver.judge(ms(0)), Ok(()));
+    let (mut reading, mut writing) = halves(driver);
+    writing.handle_fact(Fact::MessageEnded);
+    assert_eq!(writing.next(ms(0)).deadline, Some(ms(1000)));
+    let keepalive = |ping| Keepalive { ping: Some(ms(ping)), ..pings().keepalive };
+    writing.set_keepalive(keepalive(300));
+    assert_eq!(writing.next(ms(0)).deadline, Some(ms(300)));
+    writing.change(&mut Changes::new(Change::Keepalive(keepalive(200))));
+    assert_eq!(writing.next(ms(0)).deadline, Some(ms(200)));
+
+    assert!(!reading.is_rated());
+    let mut limits = pings().limits;
+    limits.message = 3;
+    reading.change(&mut Changes::new(Change::Limits(limits)));
+    assert!(!reading.is_rated());
+    let mut rates = Rates::default();
+    rates.messages = Some(Rate { per_second: 1, burst: 1 });
+    reading.change(&mut Changes::new(Change::Rates(rates)));
+    assert!(reading.is_rated());
+    heard(&mut reading, &mut storage, &frame_to(Role::Server, 0x81, b"four"));
+    let told = reading.event(&mut storage, |_| {});
+    assert!(matches!(told, Err(ProtocolError::MessageTooLong { .. })), "{told:?}");
+}
+
+#[test]
 fn an_outbox_goes_from_one_writing_half_to_the_next() {
     let mut storage = Storage::new(1024);
     let mut drivers = [(); 2].map(|()| halves(open(Role::Server, quiet())).1);
@@ -459,6 +538,22 @@ fn a_reading_half_that_has_nothing_to_wait_for_takes_what_was_cut_off() {
             assert_eq!(reading.event(&mut storage, |_| {}), Ok(None));
         }
         assert_eq!(reading.is_settled(&storage), nothing);
+    }
+}
+
+#[test]
+fn a_reading_half_keeps_only_a_short_frame_for_its_end() {
+    for (len, waits) in [(248, true), (249, false)] {
+        let mut storage = Storage::new(4096);
+        let (mut reading, _) = halves(open(Role::Server, quiet()));
+        let frames = frames_to(Role::Server, &[(0x82, &[1; 4096 - 8 - 100]), (0x82, &vec![2; len])]);
+        heard(&mut reading, &mut storage, &frames[..4096]);
+        assert_eq!(reading.event(&mut storage, |_| {}), Ok(Some(binary(&[1; 4096 - 8 - 100]))));
+        assert_eq!(reading.event(&mut storage, |_| {}), Ok(None));
+        reading.next(&mut storage, true);
+        heard(&mut reading, &mut storage, &frames[4096..]);
+        let Ok(Some(Event::Binary(bytes))) = reading.event(&mut storage, |_| {}) else { panic!("it has come whole") };
+        assert_eq!((matches!(bytes, Cow::Borrowed(_)), &bytes[..]), (waits, &vec![2; len][..]));
     }
 }
 

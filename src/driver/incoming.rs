@@ -159,8 +159,7 @@ impl Incoming for Receiver {
     }
 
     fn fail(&mut self, _: ProtocolError) {
-        // The sending half is told.
-        self.end();
+        // Both halves are told of the error.
     }
 
     fn is_closing(&self) -> bool {

@@ -66,7 +66,7 @@ impl Progress {
             return connection.receive_eof();
         }
         // What is to be read first is read first.
-        match asked || idle || !connection.wants_read() {
+        match asked || !connection.wants_read() {
             true => self.judge(connection, now),
             false => Ok(None),
         }
