@@ -20,9 +20,8 @@ impl Answers {
     /// A handler has returned, before whose call `queued` bytes waited to go out.
     #[inline]
     pub fn note(&mut self, sender: &Sender, queued: usize) {
-        let added = sender.queued().saturating_sub(queued);
-        if added > 0 && sender.role() == Role::Server {
-            self.add(sender, added);
+        if sender.role() == Role::Server {
+            self.add(sender, sender.queued().saturating_sub(queued));
         }
     }
 
@@ -42,8 +41,7 @@ impl Answers {
     /// Whether reading should wait: more than [`Outbound::soft`](crate::Outbound::soft) bytes of answers wait to go out.
     #[inline]
     pub fn pause(&self, sender: &Sender) -> bool {
-        let soft = sender.outbound_limits().soft;
-        self.bytes > soft && self.waiting(sender) > soft
+        self.waiting(sender) > sender.outbound_limits().soft
     }
 
     /// Bytes of answers that have not gone out: no more than there were, nor than are to go out up to the last of them.
