@@ -773,15 +773,18 @@ fn exchange(mut client: Connection, mut server: Connection) {
 
 #[test]
 fn a_connection_may_open_after_a_handshake_over_http_2() {
-    let request = ClientRequest::new("wss://example.com/chat").unwrap().subprotocol("chat");
-    let sent = extended::request_headers(&request).unwrap();
+    let (request, config) =
+        (ClientRequest::new("wss://example.com/chat").unwrap().subprotocol("chat"), Config::default());
+    let sent = extended::request_headers(&request, &config).unwrap();
     let pairs = |list: extended::HeaderList| list.into_iter().map(|(name, value)| (name, value.into_bytes()));
     let sent: Vec<_> = pairs(sent).collect();
     let fields = sent.iter().map(|(name, value)| (&**name, &**value));
     let accept = extended::check_request(fields, &Config::default()).unwrap();
     let answer: Vec<_> = pairs(extended::response_headers(&accept.subprotocol("chat"), None).unwrap()).collect();
-    extended::check_response(answer.iter().map(|(name, value)| (&**name, &**value)), &request).unwrap();
-    let end = |role| Connection::open(role, Negotiated::default(), Config::default(), SEED);
+    let fields = answer.iter().map(|(name, value)| (&**name, &**value));
+    let agreed = extended::check_response(fields, &request, &config).unwrap();
+    assert_eq!(agreed, Negotiated::default());
+    let end = |role| Connection::open(role, agreed, Config::default(), SEED);
     exchange(end(Role::Client), end(Role::Server));
 }
 

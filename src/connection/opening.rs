@@ -105,7 +105,7 @@ impl Connection {
                     Some(Opening::Response(client, ..)) => client.offer(),
                     _ => "",
                 };
-                let negotiated = handshake::agreed(&response, offer, self.receiver.config())?;
+                let negotiated = handshake::agreed(response.extensions(), offer, self.receiver.config())?;
                 self.opening = None;
                 self.opened(negotiated);
                 Ok(Event::Open(response))

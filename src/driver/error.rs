@@ -98,7 +98,10 @@ pub enum ConnectError {
     /// The TLS handshake failed: the certificate, most likely.
     #[error("TLS: {0}")]
     Tls(io::Error),
-    /// The server answered with another status than 101; a redirect too, where they are not followed. Its body may be
+    /// The server does not speak HTTP/2, or its settings lack SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 §3).
+    #[error("the server takes no WebSockets over HTTP/2")]
+    NoHttp2,
+    /// The server answered with another status than 101, or by HTTP/2 another than a 2xx; a redirect too, where they are not followed. Its body may be
     /// incomplete ([`Response::is_whole`]).
     #[error("server answered with status {}", .0.status())]
     Rejected(Box<Response<'static>>),

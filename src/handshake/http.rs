@@ -3,8 +3,8 @@
 use super::answer::refusal_fields;
 use super::opening::Opening;
 use super::{Accept, ClientRequest, Request, Response, accept_key, extended};
-use crate::config::{Config, Negotiated};
-use crate::wire::error::{HandshakeError, SendError};
+use crate::config::{Config, Limits, Negotiated};
+use crate::wire::error::{HandshakeError, SendError, said};
 use alloc::string::{String, ToString};
 use alloc::{format, vec::Vec};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -145,6 +145,33 @@ pub fn refusal(error: HandshakeError, version: Version) -> http::Response<String
     response
 }
 
+/// The head of a response that another HTTP library has read, of any version: what an HTTP/1.1 server would have written.
+///
+/// # Errors
+/// As [`Response::parse`], and [`HeadTooLong`](HandshakeError::HeadTooLong).
+///
+/// ```
+/// use sockless::{Limits, handshake};
+///
+/// let refused = http::Response::builder().status(302).header("location", "wss://b.example/").body(())?;
+/// let response = handshake::http::response(&refused, &Limits::default())?;
+/// assert_eq!((response.status(), response.redirect()), (302, Some(&b"wss://b.example/"[..])));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn response<T>(response: &http::Response<T>, limits: &Limits) -> Result<Response<'static>, HandshakeError> {
+    let mut head = format!("HTTP/1.1 {} \r\n", response.status().as_str()).into_bytes();
+    for (name, value) in response.headers() {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    if head.len() > limits.head {
+        return Err(HandshakeError::HeadTooLong { limit: said(limits.head) });
+    }
+    Response::parse(head, limits)
+}
+
 impl<T> TryFrom<&http::Request<T>> for ClientRequest {
     type Error = SendError;
 
@@ -193,7 +220,6 @@ impl TryFrom<&Response<'_>> for http::Response<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Limits;
     use crate::handshake::{ClientHandshake, Outcome, write_accept, write_request};
 
     fn client() -> ClientRequest {
@@ -304,5 +330,30 @@ mod tests {
         assert_eq!(request_bytes(&converted), bytes);
         request.headers_mut().insert("sec-websocket-accept", HeaderValue::from_static("a"));
         assert_eq!(ClientRequest::try_from(&request), Err(SendError::ReservedHeader));
+    }
+
+    #[test]
+    fn a_response_of_another_library() {
+        let made = |name: &str, value: &[u8]| {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            http::Response::builder().status(403).version(Version::HTTP_2).header("a", "b").header(name, value).body(())
+        };
+        let refused = response(&made("c", b"d\tx \xff").unwrap(), &Limits::default()).unwrap();
+        assert_eq!((refused.status(), refused.body(), refused.is_whole()), (403, &b""[..], false));
+        assert_eq!(refused.headers().collect::<Vec<_>>(), [("a", &b"b"[..]), ("c", b"d\tx \xff")]);
+        let told = |len, whole| {
+            let told = refused.clone().with_body(alloc::vec![b'x'; len], whole);
+            (told.body().len(), told.is_whole())
+        };
+        use crate::handshake::BODY_START;
+        assert_eq!((told(2, true), told(2, false)), ((2, true), (2, false)));
+        assert_eq!((told(BODY_START, true), told(BODY_START + 1, true)), ((BODY_START, true), (BODY_START, false)));
+        let of = |limits: &Limits| response(&made("c", b"d").unwrap(), limits).err();
+        let head = "HTTP/1.1 403 \r\na: b\r\nc: d\r\n\r\n".len();
+        assert_eq!(of(&Limits { head, fields: 2, ..Limits::default() }), None);
+        let error = HandshakeError::HeadTooLong { limit: said(head - 1) };
+        assert_eq!(of(&Limits { head: head - 1, ..Limits::default() }), Some(error));
+        let error = HandshakeError::TooManyFields { limit: 1 };
+        assert_eq!(of(&Limits { fields: 1, ..Limits::default() }), Some(error));
     }
 }

@@ -39,6 +39,7 @@ use crate::config::{Config, Negotiated, Origins, SharedConfig};
 use crate::wire::error::HandshakeError;
 use alloc::{borrow::Cow, string::String};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use extension::Extension;
 use grammar::same;
 use sha1::{Digest, Sha1};
 
@@ -97,27 +98,43 @@ pub(crate) fn choose(request: &Request<'_>, config: &Config) -> (Negotiated, Opt
     Default::default()
 }
 
-/// What a server's response to an `offer` agrees on.
+/// What a server's `answers` to an `offer` agree on.
 #[cfg(feature = "deflate")]
-pub(crate) fn agreed(response: &Response<'_>, offer: &str, config: &Config) -> Result<Negotiated, HandshakeError> {
-    let Some(deflate) = &config.deflate else { return Ok(Negotiated::default()) };
-    Ok(Negotiated { deflate: deflate::agreed_to(offer, response.extensions(), deflate)? })
+pub(crate) fn agreed<'h>(
+    answers: impl Iterator<Item = Result<Extension<'h>, HandshakeError>>,
+    offer: &str,
+    config: &Config,
+) -> Result<Negotiated, HandshakeError> {
+    let Some(deflate) = deflate_of(offer, config) else { return Ok(Negotiated::default()) };
+    Ok(Negotiated { deflate: deflate::agreed_to(offer, answers, &deflate)? })
 }
 
 /// The same without a codec: compression, which the caller may have offered, cannot be agreed on.
 #[cfg(not(feature = "deflate"))]
-pub(crate) fn agreed(response: &Response<'_>, _: &str, _: &Config) -> Result<Negotiated, HandshakeError> {
-    match response.extensions().flatten().any(|extension| extension.name() == "permessage-deflate") {
+pub(crate) fn agreed<'h>(
+    mut answers: impl Iterator<Item = Result<Extension<'h>, HandshakeError>>,
+    _: &str,
+    _: &Config,
+) -> Result<Negotiated, HandshakeError> {
+    match answers.any(|answer| answer.is_ok_and(|extension| extension.name() == "permessage-deflate")) {
         true => Err(HandshakeError::Extensions),
         false => Ok(Negotiated::default()),
     }
 }
 
-/// The settings of a client with this request: where it offers compression itself, it can do it.
+/// How a client compresses that makes this offer: where it offers it itself, it can do it.
+#[cfg(feature = "deflate")]
+fn deflate_of(offer: &str, config: &Config) -> Option<crate::Deflate> {
+    config.deflate.clone().or_else(|| deflate::is_in(offer).then(crate::Deflate::default))
+}
+
+/// The settings of a client with this request.
 pub(crate) fn client_config(request: &ClientRequest, mut config: SharedConfig) -> SharedConfig {
     #[cfg(feature = "deflate")]
-    if config.deflate.is_none() && deflate::is_in(&request.asked.extensions) {
-        config.to_mut().deflate = Some(crate::Deflate::default());
+    if config.deflate.is_none()
+        && let Some(deflate) = deflate_of(&request.asked.extensions, &config)
+    {
+        config.to_mut().deflate = Some(deflate);
     }
     let _ = (request, &mut config);
     config

@@ -1,6 +1,6 @@
 //! A server's response as a client sees it, and the state of a client that waits for it (RFC 6455 §4.1).
 
-use super::body::Body;
+use super::body::{BODY_START, Body};
 use super::client::{Asked, ClientRequest};
 use super::grammar::same;
 use super::head::{self, Head, HeadReader};
@@ -96,6 +96,16 @@ impl<'a> Response<'a> {
     /// first, where it is longer, where nothing announced its end, and of a redirect, whose body is not waited for.
     pub fn is_whole(&self) -> bool {
         self.whole
+    }
+
+    /// The same with the start of its body, of which no more than [`BODY_START`](super::BODY_START) bytes are kept, and whether
+    /// that is all of it: for a head that came by other means, as over HTTP/2.
+    #[must_use]
+    pub fn with_body(mut self, mut body: Vec<u8>, whole: bool) -> Self {
+        self.whole = whole && body.len() <= BODY_START;
+        body.truncate(BODY_START);
+        self.body = body;
+        self
     }
 
     /// The `Location` of a redirect that may be followed with the same request (RFC 9110 §15.4); see
@@ -280,7 +290,7 @@ impl ClientHandshake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handshake::{BODY_START, SubprotocolPolicy};
+    use crate::handshake::SubprotocolPolicy;
     use alloc::{format, string::String, vec};
 
     const SAMPLE: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

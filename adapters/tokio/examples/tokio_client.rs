@@ -32,6 +32,7 @@ Options:
   --subprotocol NAME      offer a subprotocol; may be repeated, the one liked best first
   --proxy URL             connect through an http:// or socks5:// proxy
   --root FILE             trust the certificates of this PEM file, and no others
+  --http2                 connect by HTTP/2, and not by HTTP/1.1
   --redirects N           follow so many redirects [default: 0]
   --binary                send lines as binary messages
   --ping                  send a ping first, and say on standard error when its answer comes
@@ -146,6 +147,7 @@ impl Options {
                 Long("subprotocol") => client = client.subprotocol(&arguments.value()?.string()?),
                 Long("proxy") => client = client.proxy(Proxy::new(&arguments.value()?.string()?)?),
                 Long("root") => client = client.tls(Tls::trusting(arguments.value()?)?),
+                Long("http2") => client = http2(client)?,
                 Long("redirects") => client = client.redirects(arguments.value()?.parse()?),
                 Long("binary") => binary = true,
                 Long("ping") => ping = true,
@@ -183,6 +185,16 @@ fn deflate(config: &mut Config, takeover: bool) -> Result<(), Box<dyn std::error
 #[cfg(not(feature = "deflate"))]
 fn deflate(_: &mut Config, _: bool) -> Result<(), Box<dyn std::error::Error>> {
     Err("built without compression; it needs `--features deflate`".into())
+}
+
+#[cfg(feature = "http2")]
+fn http2(client: Client) -> Result<Client, Box<dyn std::error::Error>> {
+    Ok(client.http2_only())
+}
+
+#[cfg(not(feature = "http2"))]
+fn http2(_: Client) -> Result<Client, Box<dyn std::error::Error>> {
+    Err("built without HTTP/2; it needs `--features http2`".into())
 }
 
 async fn run(Options { url, client, task }: Options) -> Result<(), Failure> {

@@ -1,6 +1,11 @@
 //! The client: from a URL to an open connection.
 
+#[cfg(feature = "http2")]
+mod over_http2;
+
 use crate::dial::dial;
+#[cfg(feature = "http2")]
+use crate::http2::Http2;
 use crate::opening::Opening;
 use crate::proxy::Proxy;
 use crate::stream::NetStream;
@@ -70,6 +75,8 @@ pub struct Client {
     trust_redirects: bool,
     timeout: Option<Duration>,
     nodelay: bool,
+    #[cfg(feature = "http2")]
+    http2: Option<Http2>,
 }
 
 type Adjust = dyn Fn(ClientRequest) -> ClientRequest + Send + Sync;
@@ -95,6 +102,8 @@ impl Client {
             trust_redirects: false,
             timeout: Self::TIMEOUT,
             nodelay: true,
+            #[cfg(feature = "http2")]
+            http2: None,
         }
     }
 
@@ -151,6 +160,8 @@ impl Client {
     #[must_use]
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = Some(proxy);
+        #[cfg(feature = "http2")]
+        self.part();
         self
     }
 
@@ -160,6 +171,8 @@ impl Client {
     #[must_use]
     pub fn tls(mut self, tls: impl Into<Tls>) -> Self {
         self.tls = Some(tls.into());
+        #[cfg(feature = "http2")]
+        self.part();
         self
     }
 
@@ -244,14 +257,30 @@ impl Client {
     ) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
         let mut redirects = Redirects::new(self.redirects, self.trust_redirects);
         loop {
-            let stream = in_time(deadline, self.dial(&request)).await?;
-            request = match self.open(&request, stream, deadline).await {
+            request = match self.attempt(&request, deadline).await {
                 Err(refused) => redirects.follow(&request, refused)?,
                 opened => return opened,
             };
             // Without path and query, which may carry what a log must not.
             trace::event!(DEBUG, host = request.host(), port = request.port(), "redirected");
         }
+    }
+
+    /// Connects to one server.
+    async fn attempt(
+        &self,
+        request: &ClientRequest,
+        deadline: Option<Instant>,
+    ) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
+        #[cfg(feature = "http2")]
+        if let Some(http2) = &self.http2 {
+            return match self.reach(http2, request, deadline).await? {
+                over_http2::Reached::Open(opened) => Ok(*opened),
+                over_http2::Reached::Http1(stream) => self.open(request, stream, deadline).await,
+            };
+        }
+        let stream = in_time(deadline, self.dial(request, false)).await?;
+        self.open(request, stream, deadline).await
     }
 
     /// The request, with all that the settings add.
@@ -270,23 +299,24 @@ impl Client {
         Ok(request)
     }
 
-    async fn dial(&self, request: &ClientRequest) -> Result<NetStream, ConnectError> {
+    /// A stream to a server, where TLS may choose HTTP/2 if that is offered.
+    async fn dial(&self, request: &ClientRequest, http2: bool) -> Result<NetStream, ConnectError> {
         let (host, port) = (request.host(), request.port());
         let stream = match &self.proxy {
             Some(proxy) => proxy.dial(host, port).await?,
             None => dial(host, port).await?,
         };
         stream.set_nodelay(self.nodelay).map_err(ConnectError::Tcp)?;
-        if request.is_secure() { self.secure(host, stream).await } else { Ok(NetStream::Tcp(stream)) }
+        if request.is_secure() { self.secure(host, stream, http2).await } else { Ok(NetStream::Tcp(stream)) }
     }
 
     #[cfg(feature = "tls")]
-    async fn secure(&self, host: &str, stream: TcpStream) -> Result<NetStream, ConnectError> {
-        tls::handshake(self.tls.as_ref(), host, stream).await
+    async fn secure(&self, host: &str, stream: TcpStream, http2: bool) -> Result<NetStream, ConnectError> {
+        tls::handshake(self.tls.as_ref(), host, stream, http2).await
     }
 
     #[cfg(not(feature = "tls"))]
-    async fn secure(&self, _: &str, _: TcpStream) -> Result<NetStream, ConnectError> {
+    async fn secure(&self, _: &str, _: TcpStream, _: bool) -> Result<NetStream, ConnectError> {
         Err(ConnectError::NoTls)
     }
 

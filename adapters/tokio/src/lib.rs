@@ -15,6 +15,10 @@ mod halves;
 mod handling;
 mod handshakes;
 mod home;
+#[cfg(feature = "http2")]
+mod http2;
+#[cfg(feature = "http2")]
+mod http2_stream;
 mod hub;
 #[cfg(feature = "hyper")]
 mod hyper;
@@ -53,6 +57,8 @@ pub use client::{Client, connect};
 pub use failure::Failure;
 pub use halves::{Halves, Receiver, Sender, Sent};
 pub use handling::Outcome;
+#[cfg(feature = "http2")]
+pub use http2_stream::Http2Stream;
 pub use hub::{Bounds, Delivery, Hub, HubCounts, Member, Slow};
 #[cfg(feature = "hyper")]
 pub use hyper::{Refusal, Upgraded, Upgrading, WebSocketUpgrade};

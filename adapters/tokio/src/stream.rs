@@ -1,5 +1,7 @@
 //! The stream that a client or a server gets from the network.
 
+#[cfg(feature = "http2")]
+use crate::http2_stream::Http2Stream;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,7 +10,7 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
-/// TCP, TLS over it, or a Unix socket.
+/// TCP, TLS over it, a Unix socket, or one of the streams of an HTTP/2 connection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NetStream {
@@ -20,10 +22,13 @@ pub enum NetStream {
     /// For a server at a Unix socket.
     #[cfg(unix)]
     Unix(UnixStream),
+    /// For a client's WebSocket that shares a connection of HTTP/2.
+    #[cfg(feature = "http2")]
+    Http2(Box<Http2Stream>),
 }
 
 impl NetStream {
-    /// The TCP stream at the bottom, if there is one, to see its addresses or set its options.
+    /// The TCP stream at the bottom, if there is one of its own, to see its addresses or set its options.
     pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Tcp(stream) => Some(stream),
@@ -31,15 +36,30 @@ impl NetStream {
             Self::Tls(stream) => Some(stream.get_ref().0),
             #[cfg(unix)]
             Self::Unix(_) => None,
+            #[cfg(feature = "http2")]
+            Self::Http2(_) => None,
         }
     }
 
     /// Whether it is over TLS.
     pub fn is_tls(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return matches!(self, Self::Tls(_));
-        #[cfg(not(feature = "tls"))]
-        false
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => true,
+            #[cfg(feature = "http2")]
+            Self::Http2(stream) => stream.is_tls(),
+            _ => false,
+        }
+    }
+
+    /// Whether TLS has chosen anything else than HTTP/2.
+    #[cfg(feature = "http2")]
+    pub(crate) fn is_http1(&self) -> bool {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() != Some(b"h2"),
+            _ => false,
+        }
     }
 }
 
@@ -58,6 +78,11 @@ macro_rules! forward {
             #[cfg(unix)]
             Self::Unix(stream) => {
                 let $stream = Pin::new(stream);
+                $call
+            }
+            #[cfg(feature = "http2")]
+            Self::Http2(stream) => {
+                let $stream = Pin::new(&mut **stream);
                 $call
             }
         }
@@ -90,6 +115,8 @@ impl AsyncWrite for NetStream {
             Self::Tls(stream) => stream.is_write_vectored(),
             #[cfg(unix)]
             Self::Unix(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "http2")]
+            Self::Http2(stream) => stream.is_write_vectored(),
         }
     }
 

@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sockless_test_support::Soon;
 use sockless_tokio::sockless::handshake::{ClientRequest, extended};
-use sockless_tokio::sockless::{Config, Deflate, DeflateParams, Negotiated, Role, Seed};
+use sockless_tokio::sockless::{Config, Deflate, Role, Seed};
 use sockless_tokio::{Error, Message, Refusal, Upgraded, WebSocket, WebSocketUpgrade};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -60,19 +60,11 @@ async fn connect_to(address: SocketAddr) -> SendRequest<Empty<Bytes>> {
     sender
 }
 
-/// The header list of an extended CONNECT, as hyper wants it.
-fn to_hyper(request: &ClientRequest) -> Request<Empty<Bytes>> {
-    let list = extended::request_headers(request).unwrap();
-    let pseudo = |name| list.iter().find(|(listed, _)| listed == name).map(|(_, value)| value.as_str()).unwrap();
-    let uri = format!("{}://{}{}", pseudo(":scheme"), pseudo(":authority"), pseudo(":path"));
-    let mut to_send = Request::connect(uri).body(Empty::new()).unwrap();
-    assert_eq!(pseudo(":protocol"), "websocket");
+/// An extended CONNECT, as hyper wants it.
+fn to_hyper(request: &ClientRequest, config: &Config) -> Request<Empty<Bytes>> {
+    let mut to_send = extended::http_request(request, config).unwrap();
     to_send.extensions_mut().insert(Protocol::from_static("websocket"));
-    for (name, value) in list.iter().filter(|(name, _)| !name.starts_with(':')) {
-        let name = axum::http::HeaderName::try_from(&**name).unwrap();
-        to_send.headers_mut().append(name, HeaderValue::from_str(value).unwrap());
-    }
-    to_send
+    to_send.map(|()| Empty::new())
 }
 
 /// Sends a request; the server's settings, which allow it, come a moment after the connection.
@@ -90,26 +82,15 @@ async fn send(sender: &mut SendRequest<Empty<Bytes>>, request: Request<Empty<Byt
 }
 
 async fn open(sender: &mut SendRequest<Empty<Bytes>>, deflate: Option<Deflate>) -> WebSocket<Upgraded> {
-    let mut request = ClientRequest::new("ws://a.example/chat").unwrap().subprotocol("x").subprotocol("chat");
-    if deflate.is_some() {
-        request = request.with_extensions("permessage-deflate; client_no_context_takeover; server_no_context_takeover");
-    }
-    let response = send(sender, to_hyper(&request)).soon().await;
-    let status = response.status().as_str().to_string();
-    let fields = response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    extended::check_response([(":status", status.as_bytes())].into_iter().chain(fields), &request).unwrap();
+    let request = ClientRequest::new("ws://a.example/chat").unwrap().subprotocol("x").subprotocol("chat");
+    let config = Config { deflate, ..Config::default() };
+    let response = send(sender, to_hyper(&request, &config)).soon().await;
+    let negotiated = extended::check_http_response(&response, &request, &config).unwrap();
     let headers = response.headers();
-    assert_eq!(status, "200");
+    assert_eq!(response.status(), 200);
     assert_eq!(headers["sec-websocket-protocol"], "chat");
     assert!(!headers.contains_key("sec-websocket-accept") && !headers.contains_key("upgrade"));
-    assert_eq!(headers.contains_key("sec-websocket-extensions"), deflate.is_some());
-    let negotiated = match deflate {
-        Some(_) => DeflateParams { takeover: false, peer_takeover: false, window_bits: 15, peer_window_bits: 15 }
-            .try_into()
-            .unwrap(),
-        None => Negotiated::default(),
-    };
-    let config = Config { deflate, ..Config::default() };
+    assert_eq!(negotiated.is_compressed(), config.deflate.is_some());
     let stream = TokioIo::new(timeout(LONG, hyper::upgrade::on(response)).await.expect("in time").unwrap());
     WebSocket::open(stream, Role::Client, negotiated, config, Seed::random(), b"")
 }
@@ -168,7 +149,7 @@ async fn refusals_over_http2() {
     let mut sender = connect().soon().await;
     let good = ClientRequest::new("ws://a.example/chat").unwrap();
     let with = |change: &dyn Fn(&mut Request<Empty<Bytes>>)| {
-        let mut request = to_hyper(&good);
+        let mut request = to_hyper(&good, &Config::default());
         change(&mut request);
         request
     };

@@ -87,7 +87,7 @@ impl Implementation for Sockless {
 
     fn extended_response(&self, client: &Client, headers: &[(String, String)]) -> Option<bool> {
         let headers = headers.iter().map(|(name, value)| (&**name, value.as_bytes()));
-        Some(extended::check_response(headers, &asked(client)).is_ok())
+        Some(extended::check_response(headers, &asked(client), &Config::default()).is_ok())
     }
 }
 
