@@ -6,8 +6,11 @@ mod attempts;
 #[cfg(feature = "std")]
 mod error;
 mod halves;
+mod inbox;
 mod incoming;
 mod judging;
+#[cfg(feature = "std")]
+mod lend;
 mod limiter;
 mod messages;
 mod next;
@@ -40,6 +43,9 @@ pub use attempts::{Attempt, Attempts};
 #[cfg(feature = "std")]
 pub use error::{ConnectError, Error, ProxyError};
 pub use halves::{Reading, Writing};
+pub use inbox::Inbox;
+#[cfg(feature = "std")]
+pub use lend::lent;
 pub use messages::Messages;
 pub use next::Next;
 #[cfg(feature = "std")]

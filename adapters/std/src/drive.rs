@@ -1,15 +1,13 @@
 //! From the reads and writes of a blocking stream to events, and to the connection's end.
 
 use crate::closer::Closer;
-use crate::inbox::Inbox;
 use crate::lent::Lent;
 use crate::mode::Mode;
 use crate::split::{self, Receiver, Sender};
 use crate::stream::Stream;
 use crate::transport::{Got, SLICE, Transport, Wrote};
 use crate::waits::SHORTEST;
-use sockless::driver::Error;
-use sockless::driver::{Driver, Next};
+use sockless::driver::{Driver, Error, Inbox, Next};
 use sockless::{Close, Code, Connection, Event, Message, ProtocolError, Role, SendError, SharedConfig, State};
 use std::thread;
 use std::time::{Duration, Instant};

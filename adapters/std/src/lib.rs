@@ -7,7 +7,6 @@ mod client;
 mod closer;
 mod dial;
 mod drive;
-mod inbox;
 mod lent;
 mod mode;
 mod net_stream;

@@ -1,15 +1,13 @@
 //! A connection in two halves, for a thread that receives and others that send.
 
 use crate::closer::Closer;
-use crate::inbox::Inbox;
 use crate::lent::Lent;
 use crate::mode::Mode;
 use crate::stream::Stream;
 use crate::transport::SLICE;
 use crate::waits::{SHORTEST, Waits};
 use crate::writer::Writer;
-use sockless::driver::Error;
-use sockless::driver::{Next, Reading, Writing};
+use sockless::driver::{Error, Inbox, Next, Reading, Writing};
 use sockless::{
     Close, Code, Event, Fact, Keepalive, Kind, Limits, Message, Piece, Prepared, ProtocolError, Rates, SendError,
     Sender as Core, State, Traffic,

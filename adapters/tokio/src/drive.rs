@@ -1,11 +1,9 @@
 //! How a connection is driven by whoever polls its reading side: the one loop of the whole and of the halves.
 
 use crate::alarm::Alarm;
-use crate::buffer::lent;
 use crate::message::{Event, Piece, Told};
 use crate::reading::{Mode, Parts, Reading};
-use sockless::driver::Error;
-use sockless::driver::{Next, Storage};
+use sockless::driver::{Error, Next, Storage, lent};
 use sockless::seen::{Life, Since};
 use sockless::{Close, Message, RelayError};
 use std::mem;

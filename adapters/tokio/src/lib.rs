@@ -5,7 +5,6 @@ mod alarm;
 #[cfg(feature = "axum")]
 mod axum;
 mod backoff;
-mod buffer;
 mod client;
 mod dial;
 mod drive;

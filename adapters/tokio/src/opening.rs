@@ -1,10 +1,8 @@
 //! The opening handshake over a stream, in both roles.
 
-use crate::buffer::lent;
 use crate::websocket::WebSocket;
 use bytes::Buf;
-use sockless::driver::Error;
-use sockless::driver::{Driver, Storage};
+use sockless::driver::{Driver, Error, Storage, lent};
 use sockless::{Connection, Event, ProtocolError, Request, Role, SharedConfig, bytes};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};

@@ -7,7 +7,6 @@ mod settings;
 mod waiting;
 
 use crate::alarm::Closer;
-use crate::buffer::lent;
 use crate::drive::Drive;
 use crate::gather::Gathered;
 use crate::halves::{self, Halves, Receiver, Sender};
@@ -16,8 +15,7 @@ use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Parts, Reading};
 use crate::replies::Replies;
 use crate::writing::{Side, Writing};
-use sockless::driver::Error;
-use sockless::driver::{Driver, Storage};
+use sockless::driver::{Driver, Error, Storage, lent};
 use sockless::{Close, Code, Connection, Counters, Negotiated, Prepared, Role, Seed, SharedConfig, State};
 use std::fmt;
 use std::future::poll_fn;

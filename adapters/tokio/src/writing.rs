@@ -1,9 +1,8 @@
 //! The writing side: messages to the transport, the alarm, and the transport's end.
 
 use crate::alarm::Alarm;
-use crate::buffer::lent;
 use crate::message::Message;
-use sockless::driver::{self, Driver, Error, Next, Storage};
+use sockless::driver::{self, Driver, Error, Next, Storage, lent};
 use sockless::seen::Life;
 use sockless::{Changes, Code, Kind, SendError, Sender, State};
 use std::io::{self, ErrorKind, IoSlice};

@@ -1,11 +1,9 @@
 //! The writing side of a connection in halves, and how they share it.
 
 use crate::alarm::{Alarm, Place};
-use crate::buffer::lent;
 use crate::reading::Reading;
 use crate::writing::{Side, Writing};
-use sockless::driver::Error;
-use sockless::driver::{self, Next, Storage};
+use sockless::driver::{self, Error, Next, Storage, lent};
 use sockless::seen::Life;
 use sockless::{Close, Code, Fact, ProtocolError};
 use std::collections::VecDeque;

@@ -2,13 +2,11 @@
 //! rest is kept for who receives next, within a bound.
 
 use super::WebSocket;
-use crate::buffer::lent;
 use crate::drive::Drive;
 use crate::gather;
 use crate::reading::Mode;
 use crate::writing::Writing;
-use sockless::driver::Error;
-use sockless::driver::{Driver, Storage};
+use sockless::driver::{Driver, Error, Storage, lent};
 use sockless::{Kind, ProtocolError, SendError, State};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
