@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod clock;
+mod opening;
+mod turns;
+mod waiting;
+mod websocket;
+
+pub use opening::{Settings, accept, connect_over};
+/// The core, whose settings and values are part of this crate's interface.
+pub use sockless;
+pub use sockless::driver::{ConnectError, Error};
+pub use sockless::{Accept, ClientRequest, Close, Code, Config, Event, Message, Reject, Request, Response, State};
+pub use websocket::{Flush, Receiver, Sender, WebSocket};
