@@ -7,16 +7,17 @@
 
 use sockless_std::sockless::Deflate;
 use sockless_std::{Client, Config, Error};
+use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
 use std::thread;
 
-const USAGE: &str = "std_client [--max-message BYTES] [--max-fragments N] [--deflate] [--autobahn] URL";
+const USAGE: &str = "std_client [--max-message BYTES] [--max-fragments N] [--deflate] [--root FILE] [--autobahn] URL";
 
 type AnyError = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), AnyError> {
     use lexopt::prelude::*;
-    let (mut url, mut config, mut is_tested) = (None, Config::default(), false);
+    let (mut url, mut config, mut root, mut is_tested) = (None, Config::default(), None, false);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -25,13 +26,27 @@ fn main() -> Result<(), AnyError> {
             Long("max-fragments") => config.limits.fragments = arguments.value()?.parse()?,
             // Any window will do for what this end sends, so that a server may name one.
             Long("deflate") => config.deflate = Some(Deflate { window_bits: 15, ..Deflate::default() }),
+            Long("root") => root = Some(arguments.value()?),
             Long("autobahn") => is_tested = true,
             _ => return Err(USAGE.into()),
         }
     }
     let url = url.ok_or(USAGE)?;
-    let client = Client::new(&url).config(config);
+    let client = trusting(Client::new(&url).config(config), root)?;
     if is_tested { autobahn(&client, url.trim_end_matches('/')) } else { talk(&client) }
+}
+
+#[cfg(feature = "tls")]
+fn trusting(client: Client, root: Option<OsString>) -> Result<Client, AnyError> {
+    Ok(match root {
+        Some(root) => client.tls(sockless_std::Tls::trusting(root)?),
+        None => client,
+    })
+}
+
+#[cfg(not(feature = "tls"))]
+fn trusting(client: Client, root: Option<OsString>) -> Result<Client, AnyError> {
+    if root.is_some() { Err("--root needs the feature `tls`".into()) } else { Ok(client) }
 }
 
 fn talk(client: &Client) -> Result<(), AnyError> {
