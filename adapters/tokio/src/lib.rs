@@ -90,3 +90,16 @@ pub use stream::NetStream;
 pub use upgrades::{Upgrades, WithUpgrades};
 pub use websocket::{Closing, Flush, WebSocket};
 pub use writer::Writer;
+
+/// The pages on moving here from other crates, whose examples are tested with these features.
+#[cfg(all(doctest, feature = "axum"))]
+mod moving {
+    #[doc = include_str!("../../../docs/moving/axum.md")]
+    struct Axum;
+
+    #[doc = include_str!("../../../docs/moving/fastwebsockets.md")]
+    struct Fastwebsockets;
+
+    #[doc = include_str!("../../../docs/moving/tokio-tungstenite.md")]
+    struct TokioTungstenite;
+}
