@@ -4,7 +4,7 @@ use crate::handshake::Response;
 use crate::wire::close::Close;
 use crate::wire::error::{HandshakeError, ProtocolError, SendError};
 use std::boxed::Box;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::iter;
 use std::string::String;
 use thiserror::Error;
@@ -32,6 +32,12 @@ pub enum Error {
     /// Blocking: the time that the caller gives has passed, or the stream does not block and has nothing. The connection goes on.
     #[error("nothing in the time given")]
     TimedOut,
+    /// A text message came where bytes were read as a stream, in which it has no place.
+    #[error("text in a stream of bytes")]
+    Text,
+    /// More has come than is kept for who receives: receive it first.
+    #[error("too much waits to be received")]
+    Unreceived,
 }
 
 impl Error {
@@ -63,7 +69,31 @@ impl Error {
             Self::Send(error) => Self::Send(*error),
             Self::Refused(status) => Self::Refused(*status),
             Self::TimedOut => Self::TimedOut,
+            Self::Text => Self::Text,
+            Self::Unreceived => Self::Unreceived,
         }
+    }
+}
+
+/// For streams of bytes: the transport's error as it is, others within one of the kind that a socket would have.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error {
+            Error::Io(error) => return error,
+            // It is tried again, which is no failure.
+            Error::TimedOut | Error::Send(SendError::Full) => return ErrorKind::WouldBlock.into(),
+            Error::Closed(_) | Error::Send(SendError::Closing) => ErrorKind::BrokenPipe,
+            Error::Protocol(ProtocolError::UnexpectedEof) => ErrorKind::UnexpectedEof,
+            Error::Protocol(
+                ProtocolError::PongTimeout
+                | ProtocolError::IdleTimeout
+                | ProtocolError::MessageTimeout
+                | ProtocolError::CloseTimeout,
+            ) => ErrorKind::TimedOut,
+            Error::Protocol(_) | Error::Text => ErrorKind::InvalidData,
+            _ => ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }
 

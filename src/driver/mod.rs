@@ -4,6 +4,8 @@
 mod answers;
 mod attempts;
 #[cfg(feature = "std")]
+pub mod byte_stream;
+#[cfg(feature = "std")]
 mod error;
 mod halves;
 mod inbox;
@@ -14,6 +16,7 @@ mod lend;
 mod limiter;
 mod messages;
 mod next;
+mod pings;
 mod progress;
 mod reading;
 #[cfg(feature = "std")]
@@ -48,6 +51,7 @@ pub use inbox::Inbox;
 pub use lend::lent;
 pub use messages::Messages;
 pub use next::Next;
+pub use pings::{PingId, Pings};
 #[cfg(feature = "std")]
 pub use redirects::Redirects;
 pub use storage::Storage;

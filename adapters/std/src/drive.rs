@@ -7,7 +7,7 @@ use crate::split::{self, Receiver, Sender};
 use crate::stream::Stream;
 use crate::transport::{Got, SLICE, Transport, Wrote};
 use crate::waits::SHORTEST;
-use sockless::driver::{Driver, Error, Inbox, Next};
+use sockless::driver::{Driver, Error, Inbox, Next, PingId, Pings};
 use sockless::{Close, Code, Connection, Event, Message, ProtocolError, Role, SendError, SharedConfig, State};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -59,6 +59,8 @@ pub(crate) struct Drive<S> {
     farewell: Option<Instant>,
     /// The stream did not let the last call wait.
     at_once: bool,
+    /// Pings that somebody asks after, once there was one.
+    pub(crate) pings: Option<Box<Pings>>,
     /// Set by others who want the connection closed.
     pub(crate) closer: Option<Closer>,
 }
@@ -80,6 +82,7 @@ impl<S: Stream> Drive<S> {
             opening: true,
             farewell: None,
             at_once: false,
+            pings: None,
             closer: None,
         }
     }
@@ -157,8 +160,10 @@ impl<S: Stream> Drive<S> {
             match told {
                 Ok(Some(event)) => {
                     let event = event.into_owned();
-                    if let Event::Close(close) = &event {
-                        self.close = Some(Box::new(close.clone()));
+                    match (&event, &mut self.pings) {
+                        (Event::Close(close), _) => self.close = Some(Box::new(close.clone())),
+                        (Event::Pong(payload), Some(pings)) => _ = pings.handle_pong(payload, self.started.elapsed()),
+                        _ => {}
                     }
                     return Some(event);
                 }
@@ -166,6 +171,21 @@ impl<S: Stream> Drive<S> {
                 Err(error) => self.fail(error),
             }
         }
+    }
+
+    /// Waits for the pong of a ping that is `sent`, and keeps what comes meanwhile; when it came. `None` at the connection's end.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`]; [`Error::Unreceived`] where there is no room for what comes before it; why the connection has failed.
+    pub(crate) fn answered(&mut self, sent: PingId, deadline: Option<Instant>) -> Result<Option<Duration>, Error> {
+        self.until(deadline, |this| {
+            this.keep_events();
+            match this.pings.as_ref().and_then(|pings| pings.answered(sent)) {
+                Some(at) => Ok(Step::Reached(at)),
+                None if this.has_room() => Ok(Step::Read),
+                None => Err(Error::Unreceived),
+            }
+        })
     }
 
     /// Writes what waits, in the time that there is. What comes meanwhile is kept, as far as there is room.
@@ -445,7 +465,7 @@ impl<S: Stream> Drive<S> {
         }
     }
 
-    fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.started.elapsed()
     }
 

@@ -5,6 +5,8 @@ mod accept;
 mod byte_stream;
 mod client;
 mod closer;
+#[cfg(unix)]
+mod descriptors;
 mod dial;
 mod drive;
 mod lent;

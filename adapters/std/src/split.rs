@@ -1,5 +1,7 @@
 //! A connection in two halves, for a thread that receives and others that send.
 
+mod shared;
+
 use crate::closer::Closer;
 use crate::lent::Lent;
 use crate::mode::Mode;
@@ -7,14 +9,15 @@ use crate::stream::Stream;
 use crate::transport::SLICE;
 use crate::waits::{SHORTEST, Waits};
 use crate::writer::Writer;
-use sockless::driver::{Error, Inbox, Next, Reading, Writing};
+use shared::{Shared, Shares};
+use sockless::driver::{Error, Inbox, Next, Pings, Reading, Writing};
 use sockless::{
     Close, Code, Event, Fact, Keepalive, Kind, Limits, Message, Piece, Prepared, ProtocolError, Rates, SendError,
     Sender as Core, State, Traffic,
 };
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,71 +50,6 @@ pub struct Receiver<S> {
 /// nobody.
 pub struct Sender<S>(Arc<Shared<S>>);
 
-struct Shared<S> {
-    state: Mutex<Shares<S>>,
-    /// Somebody has stopped writing.
-    written: Condvar,
-}
-
-/// What the halves share, for a moment at a time.
-struct Shares<S> {
-    writing: Writing,
-    /// The stream's writing side, unless somebody is writing.
-    writer: Option<Box<Writer<S>>>,
-    /// Nothing more is written behind what waits.
-    shutdown: bool,
-    /// Why nothing can be written any more.
-    broken: Option<io::Error>,
-    close: Option<Box<Close<'static>>>,
-    over: bool,
-}
-
-impl<S: Stream> Shared<S> {
-    fn lock(&self) -> MutexGuard<'_, Shares<S>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes what waits, for a while; whether all has gone. Somebody else may be writing, who then writes that too.
-    fn write(&self) -> bool {
-        let mut shares = self.lock();
-        let Some(mut writer) = shares.writer.take() else { return false };
-        loop {
-            writer.fill(shares.writing.outbound());
-            if writer.is_empty() {
-                break;
-            }
-            drop(shares);
-            let wrote = writer.write();
-            shares = self.lock();
-            match wrote {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    writer.clear();
-                    shares.writing.write_failed();
-                    shares.broken.get_or_insert(error);
-                }
-            }
-        }
-        let done = writer.is_empty();
-        if done && shares.shutdown {
-            shares.shutdown = false;
-            // If it fails, the peer is gone already, which reading tells.
-            _ = writer.shutdown();
-        }
-        shares.writer = Some(writer);
-        self.written.notify_all();
-        done
-    }
-}
-
-impl<S> Shares<S> {
-    /// Whether there are bytes that have left the connection, and have not left this process.
-    fn is_held_back(&self) -> bool {
-        self.writer.as_ref().is_none_or(|writer| !writer.is_empty())
-    }
-}
-
 /// The two halves.
 pub(crate) fn new<S: Stream>(
     (reading, mut writing): (Reading, Writing),
@@ -126,8 +64,9 @@ pub(crate) fn new<S: Stream>(
     outbound.retain = outbound.retain.max(Writer::<S>::ROOM);
     writing.sender().set_outbound(outbound);
     let writer = Some(Box::new(Writer::new(writer)));
-    let shares = Shares { writing, writer, shutdown: false, broken: None, close: None, over: false };
-    let shared = Arc::new(Shared { state: Mutex::new(shares), written: Condvar::new() });
+    let shares =
+        Shares { writing, writer, shutdown: false, broken: None, pings: Pings::default(), close: None, over: false };
+    let shared = Arc::new(Shared { state: Mutex::new(shares), changed: Condvar::new(), started });
     let receiver = Receiver {
         shared: shared.clone(),
         reading,
@@ -228,6 +167,11 @@ impl<S: Stream> Receiver<S> {
         self.shared.lock().writing.set_keepalive(keepalive);
     }
 
+    /// Starts the closing handshake, unless it has begun.
+    pub(crate) fn start_close(&mut self, code: Code) {
+        _ = self.shared.lock().writing.sender().close(code, "");
+    }
+
     fn next(&mut self, mode: Mode) -> Result<Option<Event<'static>>, Error> {
         if let Some(event) = self.inbox.pop() {
             return Ok(Some(event));
@@ -283,8 +227,14 @@ impl<S: Stream> Receiver<S> {
         match told {
             Ok(event) => {
                 let event = event?.into_owned();
-                if let Event::Close(close) = &event {
-                    self.shared.lock().close = Some(Box::new(close.clone()));
+                match &event {
+                    Event::Close(close) => self.shared.lock().close = Some(Box::new(close.clone())),
+                    Event::Pong(payload) => {
+                        if self.shared.lock().pings.handle_pong(payload, self.started.elapsed()) {
+                            self.shared.changed.notify_all();
+                        }
+                    }
+                    _ => {}
                 }
                 Some(event)
             }
@@ -361,7 +311,7 @@ impl<S> Receiver<S> {
     fn end(&mut self) {
         self.over = true;
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).over = true;
-        self.shared.written.notify_all();
+        self.shared.changed.notify_all();
     }
 }
 
@@ -413,6 +363,32 @@ impl<S: Stream> Sender<S> {
         self.written_by(|sender| sender.pong(payload))
     }
 
+    /// Sends a ping, and waits for its pong, at most for this time: how long that took. Any number of threads may do so at once;
+    /// another has to receive.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping), where the connection ends meanwhile too; [`Error::TimedOut`].
+    pub fn round_trip(&self, timeout: impl Into<Option<Duration>>) -> Result<Duration, Error> {
+        let deadline = timeout.into().and_then(|timeout| Instant::now().checked_add(timeout));
+        let (id, payload) = self.0.lock().pings.ping();
+        let sent = self.0.started.elapsed();
+        self.ping(&payload)?;
+        let mut shares = self.0.lock();
+        loop {
+            if let Some(at) = shares.pings.answered(id) {
+                return Ok(at.saturating_sub(sent));
+            }
+            if shares.over {
+                return Err(shares.refusal(SendError::Closing));
+            }
+            let left = deadline.map_or(LOOK, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Err(Error::TimedOut);
+            }
+            shares = self.0.changed.wait_timeout(shares, left.min(LOOK)).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// Starts the closing handshake, behind all that was sent, and waits until that is written; the [`Receiver`] is told the
     /// end.
     ///
@@ -453,16 +429,7 @@ impl<S: Stream> Sender<S> {
     fn wait(&self) {
         let shares = self.0.lock();
         let busy = |shares: &mut Shares<S>| shares.writer.is_none() && !shares.over;
-        drop(self.0.written.wait_timeout_while(shares, SLICE, busy));
-    }
-}
-
-impl<S> Shares<S> {
-    fn refusal(&mut self, error: SendError) -> Error {
-        match (error, &self.close) {
-            (SendError::Closing, Some(close)) => Error::Closed(close.clone()),
-            (error, _) => error.into(),
-        }
+        drop(self.0.changed.wait_timeout_while(shares, SLICE, busy));
     }
 }
 

@@ -270,6 +270,26 @@ impl<S: Stream> WebSocket<S> {
         self.written()
     }
 
+    /// Sends a ping, and waits for its pong: how long that took. What comes meanwhile is kept for who receives next.
+    ///
+    /// A peer that never answers is given up by [`Keepalive`](sockless::Keepalive), if it is silent altogether, or else by the
+    /// [time to receive](Self::set_recv_timeout). A pong that nobody asked for tells nothing.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping), and as [`recv`](Self::recv); [`Error::Unreceived`] where more than
+    /// [`Outbound::hard`](sockless::Outbound::hard) bytes wait to be received, behind which the pong may lie.
+    pub fn round_trip(&mut self) -> Result<Duration, Error> {
+        let (deadline, sent) = (self.recv_deadline(), self.drive.now());
+        let (id, payload) = self.drive.pings.get_or_insert_default().ping();
+        self.ping(&payload)?;
+        match self.drive.answered(id, deadline)? {
+            Some(at) => Ok(at.saturating_sub(sent)),
+            None => {
+                Err(self.peer_close().cloned().map_or(SendError::Closing.into(), |close| Error::Closed(close.into())))
+            }
+        }
+    }
+
     /// Writes all that waits.
     ///
     /// # Errors
@@ -466,34 +486,4 @@ impl<S: Stream> fmt::Debug for WebSocket<S> {
         let mut debug = f.debug_struct("WebSocket");
         debug.field("state", &self.state()).field("counters", &self.counters()).finish_non_exhaustive()
     }
-}
-
-#[cfg(unix)]
-mod descriptors {
-    use super::WebSocket;
-    use crate::net_stream::NetStream;
-    use crate::stream::{NoTimeouts, Stream};
-    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-
-    macro_rules! descriptor {
-        ([$($generics:tt)*] $type:ty, $stream:ident => $inner:expr) => {
-            impl<$($generics)*> AsFd for $type {
-                fn as_fd(&self) -> BorrowedFd<'_> {
-                    let $stream = self;
-                    $inner.as_fd()
-                }
-            }
-
-            impl<$($generics)*> AsRawFd for $type {
-                fn as_raw_fd(&self) -> RawFd {
-                    let $stream = self;
-                    $inner.as_fd().as_raw_fd()
-                }
-            }
-        };
-    }
-
-    descriptor!([S: Stream + AsFd] WebSocket<S>, socket => socket.get_ref());
-    descriptor!([] NetStream, stream => stream.tcp());
-    descriptor!([S: AsFd] NoTimeouts<S>, stream => stream.0);
 }

@@ -1,5 +1,6 @@
 //! Who is woken when the transport takes bytes again, a deadline passes, or somebody asks for the end.
 
+use crate::round_trip::Asked;
 use sockless::{Change, Changes, Code, Keepalive, Limits, Rates, SendError, close};
 use std::fmt;
 use std::mem;
@@ -22,6 +23,8 @@ pub(crate) struct Alarm {
     of_reader: Mutex<Vec<SharedChanges>>,
     /// There are some of the reading half's.
     for_reader: AtomicBool,
+    /// Pings that somebody asks after, once there was one.
+    pings: OnceLock<Box<Asked>>,
     reader: Mutex<Option<Waker>>,
     /// Who writes to a whole connection, one at a time.
     writer: Mutex<Option<Waker>>,
@@ -165,6 +168,18 @@ impl Alarm {
     /// What is to be said at the end that somebody has asked for.
     pub(crate) fn asked(&self) -> Option<(Code, &str)> {
         self.asked.get().map(|asked| (asked.0, &*asked.1))
+    }
+
+    /// The pings that somebody asks after.
+    pub(crate) fn asked_after(&self) -> &Asked {
+        self.pings.get_or_init(|| Box::new(Asked::new()))
+    }
+
+    /// A pong came: whoever asked after it is woken.
+    pub(crate) fn handle_pong(self: &Arc<Self>, payload: &[u8]) {
+        if self.pings.get().is_some_and(|asked| asked.handle_pong(payload)) {
+            self.wake_by_ref();
+        }
     }
 
     pub(crate) fn is_cut_off(&self) -> bool {

@@ -195,6 +195,7 @@ pub(crate) trait Drive: Sized {
         match event {
             // The next ping's answer would take the place of this one's.
             Event::Ping(_) => self.drive_out(storage),
+            Event::Pong(payload) => self.alarm().handle_pong(payload),
             Event::Close(close) => {
                 self.handle_close(close);
                 // Nobody is to send any more.

@@ -21,6 +21,7 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::time::Instant;
 
@@ -290,6 +291,21 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
     /// A handle by which another task has the connection closed.
     pub fn closer(&self) -> Closer {
         Closer(self.shared.alarm().clone())
+    }
+
+    /// As [`WebSocket::round_trip`](crate::WebSocket::round_trip), any number of them at once. Somebody has to receive: the pong comes to the
+    /// [`Receiver`].
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping), and what has ended the connection.
+    ///
+    /// # Cancel safety
+    /// As [`WebSocket::round_trip`](crate::WebSocket::round_trip).
+    pub async fn round_trip(&self) -> Result<Duration, Error> {
+        let (sent, payload) = self.shared.alarm().asked_after().ping();
+        self.ping(&payload).await?;
+        let mut place = Place::default();
+        poll_fn(|cx| self.shared.poll_answered(cx, &mut place, sent)).await
     }
 }
 

@@ -5,6 +5,7 @@ mod alarm;
 #[cfg(feature = "axum")]
 mod axum;
 mod backoff;
+mod byte_stream;
 mod client;
 mod dial;
 mod drive;
@@ -34,6 +35,7 @@ mod reading;
 mod reconnect;
 mod relay;
 mod replies;
+mod round_trip;
 mod route;
 mod serve;
 mod server;
@@ -51,6 +53,7 @@ mod writing;
 
 pub use alarm::Closer;
 pub use backoff::Backoff;
+pub use byte_stream::ByteStream;
 pub use bytestring::ByteString;
 pub use client::{Client, connect};
 pub use failure::Failure;

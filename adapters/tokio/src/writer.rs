@@ -2,7 +2,6 @@
 
 use crate::websocket::{Flush, WebSocket};
 use sockless::Kind;
-use sockless::driver::Error;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -40,7 +39,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Writer<'a, S> {
     /// Sends the next part; text may be cut anywhere. Waits only while very much is not yet written.
     ///
     /// # Errors
-    /// As [`WebSocket::send`], [`Error::Closed`] as soon as that is known, and [`InvalidUtf8`](sockless::SendError::InvalidUtf8).
+    /// As [`WebSocket::send`], [`Error::Closed`](sockless::driver::Error::Closed) as soon as that is known, and [`InvalidUtf8`](sockless::SendError::InvalidUtf8).
     ///
     /// # Cancel safety
     /// The part is taken by the call; dropping the future loses nothing.
@@ -66,30 +65,23 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Writer<'a, S> {
 /// Writes go into the message as by [`Writer::write`]; shutting down ends the message, and the connection goes on.
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Writer<'_, S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, part: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.socket.poll_drained(cx, false)).map_err(into_io)?;
+        ready!(self.socket.poll_drained(cx, false))?;
         let kind = self.kind;
-        self.socket.push_part(kind, part, false).map_err(into_io)?;
+        self.socket.push_part(kind, part, false)?;
         Poll::Ready(Ok(part.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_flush_parts(cx).map_err(into_io)
+        self.socket.poll_flush_parts(cx).map_err(io::Error::from)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let kind = self.kind;
         // Called again until it is done, it must not begin another message.
         if !self.ended {
-            self.socket.push_part(kind, b"", true).map_err(into_io)?;
+            self.socket.push_part(kind, b"", true)?;
             self.ended = true;
         }
-        self.socket.poll_drained(cx, true).map_err(into_io)
-    }
-}
-
-fn into_io(error: Error) -> io::Error {
-    match error {
-        Error::Io(error) => error,
-        error => io::Error::other(error),
+        self.socket.poll_drained(cx, true).map_err(io::Error::from)
     }
 }

@@ -2,15 +2,17 @@
 
 use crate::alarm::{Alarm, Place};
 use crate::reading::Reading;
+use crate::round_trip::Sent;
 use crate::writing::{Side, Writing};
 use sockless::driver::{self, Error, Next, Storage, lent};
 use sockless::seen::Life;
-use sockless::{Close, Code, Fact, ProtocolError};
+use sockless::{Close, Code, Fact, ProtocolError, SendError};
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake};
+use std::time::Duration;
 use tokio::io::AsyncWrite;
 
 /// What the receiver is to do.
@@ -180,6 +182,25 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
                 None => self.closed().unwrap_or(ProtocolError::CloseTimeout.into()),
             })),
             poll => poll,
+        }
+    }
+
+    /// Waits for the pong of a ping that is sent, which the receiver finds.
+    pub(super) fn poll_answered(
+        &self,
+        cx: &mut Context<'_>,
+        place: &mut Place,
+        sent: Sent,
+    ) -> Poll<Result<Duration, Error>> {
+        // Known to the alarm first, or what comes meanwhile would wake nobody.
+        place.wait(&self.alarm, cx.waker());
+        match self.alarm.asked_after().round_trip(sent) {
+            Some(time) => Poll::Ready(Ok(time)),
+            None if self.is_over() => Poll::Ready(Err(match self.failure() {
+                Some(error) => error.into(),
+                None => self.closed().unwrap_or(SendError::Closing.into()),
+            })),
+            None => Poll::Pending,
         }
     }
 

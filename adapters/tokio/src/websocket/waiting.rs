@@ -5,10 +5,13 @@ use super::WebSocket;
 use crate::drive::Drive;
 use crate::gather;
 use crate::reading::Mode;
+use crate::round_trip::Sent;
 use crate::writing::Writing;
 use sockless::driver::{Driver, Error, Storage, lent};
 use sockless::{Kind, ProtocolError, SendError, State};
+use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Bytes as a power of two; whoever sends more without receiving looks whether there is anything to be read.
@@ -92,6 +95,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 _ if self.reading.is_over() => Poll::Ready(self.reading.failure().map_or(Ok(()), Err)),
                 Poll::Ready(Ok(())) if !self.is_full() => Poll::Pending,
                 poll => poll,
+            };
+            self.reading.attended = poll.is_pending();
+            self.leave(storage);
+            poll
+        })
+    }
+
+    /// Sends a ping, and waits for its pong: how long that took. What comes meanwhile is kept for who receives next.
+    ///
+    /// A peer that never answers is given up by [`Keepalive`](sockless::Keepalive), if that is silent altogether, or else by a
+    /// timeout of the caller's. A pong that nobody asked for tells nothing.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping), and what has ended the connection; [`Error::Unreceived`] where more than
+    /// [`Outbound::soft`](sockless::Outbound::soft) bytes wait to be received, behind which the pong may lie.
+    ///
+    /// # Cancel safety
+    /// Dropped, the future has lost nothing but the time: the ping is sent, and its pong tells nobody.
+    pub async fn round_trip(&mut self) -> Result<Duration, Error> {
+        let (sent, payload) = self.alarm().asked_after().ping();
+        self.ping(&payload).await?;
+        poll_fn(|cx| self.poll_answered(cx, sent)).await
+    }
+
+    /// Waits for the pong of a ping that is sent.
+    fn poll_answered(&mut self, cx: &mut Context<'_>, sent: Sent) -> Poll<Result<Duration, Error>> {
+        self.side.writing.alarm().wait_to_write(cx.waker());
+        lent(|storage| {
+            self.keep(storage);
+            let poll = match self.side.writing.alarm().asked_after().round_trip(sent) {
+                Some(time) => Poll::Ready(Ok(time)),
+                None if self.reading.is_over() => Poll::Ready(Err(self.ended().unwrap_or(SendError::Closing.into()))),
+                None if self.is_full() => Poll::Ready(Err(Error::Unreceived)),
+                None => Poll::Pending,
             };
             self.reading.attended = poll.is_pending();
             self.leave(storage);
