@@ -20,6 +20,8 @@ mod pings;
 mod progress;
 mod reading;
 #[cfg(feature = "std")]
+mod reconnect;
+#[cfg(feature = "std")]
 mod redirects;
 mod storage;
 mod turn;
@@ -52,6 +54,8 @@ pub use lend::lent;
 pub use messages::Messages;
 pub use next::Next;
 pub use pings::{PingId, Pings};
+#[cfg(feature = "std")]
+pub use reconnect::{Backoff, Change, Keep, Reconnect, Stopped, Unsent};
 #[cfg(feature = "std")]
 pub use redirects::Redirects;
 pub use storage::Storage;

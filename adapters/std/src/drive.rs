@@ -160,10 +160,11 @@ impl<S: Stream> Drive<S> {
             match told {
                 Ok(Some(event)) => {
                     let event = event.into_owned();
-                    match (&event, &mut self.pings) {
-                        (Event::Close(close), _) => self.close = Some(Box::new(close.clone())),
-                        (Event::Pong(payload), Some(pings)) => _ = pings.handle_pong(payload, self.started.elapsed()),
-                        _ => {}
+                    if let Event::Close(close) = &event {
+                        self.close = Some(Box::new(close.clone()));
+                    }
+                    if let (Event::Pong(payload), Some(pings)) = (&event, &mut self.pings) {
+                        _ = pings.handle_pong(payload, self.started.elapsed());
                     }
                     return Some(event);
                 }
@@ -240,7 +241,7 @@ impl<S: Stream> Drive<S> {
     }
 
     fn has_room(&self) -> bool {
-        self.inbox.bytes() <= self.driver.peek().sender().outbound_limits().hard
+        self.inbox.bytes() <= self.most_queued()
     }
 
     /// Whether what is written may come to the peer.
@@ -420,6 +421,16 @@ impl<S: Stream> Drive<S> {
         _ = self.transport.stream.shutdown();
         self.over = true;
         self.put_back();
+    }
+
+    /// Bytes of messages that were taken and are not written.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.transport.lost + self.driver.peek().queued_messages()
+    }
+
+    /// The most bytes that may wait before more is refused.
+    pub(crate) fn most_queued(&self) -> usize {
+        self.driver.peek().sender().outbound_limits().hard
     }
 
     /// Whether the stream did not let the last call wait.

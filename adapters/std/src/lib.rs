@@ -12,6 +12,7 @@ mod drive;
 mod lent;
 mod mode;
 mod net_stream;
+mod reconnect;
 mod replies;
 mod server;
 mod split;
@@ -28,11 +29,12 @@ pub use byte_stream::ByteStream;
 pub use client::{Client, connect};
 pub use closer::Closer;
 pub use net_stream::NetStream;
+pub use reconnect::{Change, Reconnecting, Stopped, Unsent};
 pub use replies::Replies;
 pub use server::{Running, Server};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
-pub use sockless::driver::{ConnectError, Error};
+pub use sockless::driver::{Backoff, ConnectError, Error, Keep};
 pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Event, Kind, Limits, Message, Piece, Prepared, ProtocolError,
     Reject, Request, Response, SendError, State,

@@ -3,7 +3,7 @@
 use crate::stream::Stream;
 use crate::waits::Waits;
 use sockless::driver::{Driver, Storage};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::time::{Duration, Instant};
 
 /// How long a write waits until what has come meanwhile is read: the peer may wait for just that.
@@ -36,11 +36,13 @@ pub(crate) struct Transport<S> {
     held_back: bool,
     /// Why it cannot be used any more.
     pub(crate) broken: Option<io::Error>,
+    /// Bytes of messages that were given up then.
+    pub(crate) lost: usize,
 }
 
 impl<S: Stream> Transport<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, waits: Waits::default(), held_back: false, broken: None }
+        Self { stream, waits: Waits::default(), held_back: false, broken: None, lost: 0 }
     }
 
     /// Whether it still holds bytes that it was given.
@@ -90,6 +92,7 @@ impl<S: Stream> Transport<S> {
                 Err(error) => {
                     self.held_back = false;
                     driver.set_held_back(false);
+                    self.lost += driver.peek().queued_messages();
                     driver.write_failed();
                     self.broken.get_or_insert(error);
                     return Wrote::All;
@@ -107,7 +110,12 @@ impl<S: Stream> Transport<S> {
     /// Whether all has left.
     fn write_once(&mut self, driver: &mut Driver, storage: &mut Storage) -> io::Result<bool> {
         self.waits.set_write(&self.stream, SLICE)?;
-        if !driver.write(storage, &mut self.stream)? {
+        let mut holding = Holding { stream: &mut self.stream, failure: None };
+        let wrote = driver.write(storage, &mut holding);
+        if let Some(error) = holding.failure {
+            return Err(error);
+        }
+        if !wrote? {
             return Ok(false);
         }
         self.held_back = match self.stream.flush() {
@@ -129,6 +137,41 @@ impl<S: Stream> Transport<S> {
 /// Whether a call is to be made again.
 pub(crate) fn is_for_now(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+/// A stream, and why it failed: the driver is told that it takes no more for now, so that what it has not taken can be counted.
+struct Holding<'a, S> {
+    stream: &'a mut S,
+    failure: Option<io::Error>,
+}
+
+impl<S: Write> Holding<'_, S> {
+    fn note(&mut self, wrote: io::Result<usize>) -> io::Result<usize> {
+        let failure = match wrote {
+            Ok(0) => ErrorKind::WriteZero.into(),
+            Err(error) if error.kind() == ErrorKind::TimedOut => return Err(ErrorKind::WouldBlock.into()),
+            Err(error) if !is_for_now(&error) => error,
+            wrote => return wrote,
+        };
+        self.failure = Some(failure);
+        Err(ErrorKind::WouldBlock.into())
+    }
+}
+
+impl<S: Write> Write for Holding<'_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let wrote = self.stream.write(bytes);
+        self.note(wrote)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let wrote = self.stream.write_vectored(slices);
+        self.note(wrote)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 /// A stream, and what it gave.

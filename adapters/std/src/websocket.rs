@@ -47,7 +47,7 @@ use std::time::{Duration, Instant};
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub struct WebSocket<S> {
-    drive: Drive<S>,
+    pub(crate) drive: Drive<S>,
     subprotocol: Option<Box<str>>,
     recv_timeout: Option<Duration>,
     send_timeout: Option<Duration>,
@@ -105,7 +105,7 @@ impl<S: Stream> WebSocket<S> {
         self.recv_until(Some(Instant::now()))
     }
 
-    fn recv_until(&mut self, deadline: Option<Instant>) -> Result<Option<Message<'static>>, Error> {
+    pub(crate) fn recv_until(&mut self, deadline: Option<Instant>) -> Result<Option<Message<'static>>, Error> {
         loop {
             match self.drive.recv(Mode::Message, deadline)?.map(Event::into_message) {
                 Some(Some(message)) => return Ok(Some(message)),

@@ -198,7 +198,7 @@ async fn guest(number: usize, url: String, seen: Arc<Mutex<Seen>>) {
     let mut message = format!("{number}: {count}");
     loop {
         match client.next().await {
-            Ok(Change::Connected) => {
+            Ok(Change::Connected | Change::Resumed { .. }) => {
                 if before.is_some() {
                     look(&seen).back.push(Instant::now());
                 }

@@ -4,7 +4,6 @@
 mod alarm;
 #[cfg(feature = "axum")]
 mod axum;
-mod backoff;
 mod byte_stream;
 mod client;
 mod dial;
@@ -52,7 +51,6 @@ mod writer;
 mod writing;
 
 pub use alarm::Closer;
-pub use backoff::Backoff;
 pub use byte_stream::ByteStream;
 pub use bytestring::ByteString;
 pub use client::{Client, connect};
@@ -71,7 +69,7 @@ pub use message::{Event, Message, Piece};
 pub use nats::NatsError;
 pub use open::{Open, Peer, Report, Tracked};
 pub use proxy::Proxy;
-pub use reconnect::{Change, Reconnecting, Unsent};
+pub use reconnect::{Change, Reconnecting, Stopped, Unsent};
 pub use relay::relay;
 pub use replies::Replies;
 pub use route::Route;
@@ -80,7 +78,7 @@ pub use server::{Incoming, accept, accept_with};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
 pub use sockless::addresses::{Trusted, TrustedError};
-pub use sockless::driver::{ConnectError, Error, ProxyError};
+pub use sockless::driver::{Backoff, ConnectError, Error, Keep, ProxyError};
 pub use sockless::handshake::RouteError;
 pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Drain, Kind, Limits, Prepared, ProtocolError, Reject, Request,

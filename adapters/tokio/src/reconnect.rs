@@ -1,79 +1,43 @@
 //! A client that connects again.
 
-use crate::backoff::{Backoff, Failures};
 use crate::client::Client;
 use crate::message::Message;
 use crate::stream::NetStream;
 use crate::trace;
 use crate::websocket::WebSocket;
-use sockless::driver::{ConnectError, Error};
-use sockless::{Close, Code, SendError};
-use std::collections::VecDeque;
-use std::mem;
+use sockless::driver::{self, Backoff, ConnectError, Error, Keep, Reconnect};
+use sockless::{Code, Response};
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// What a [`Reconnecting`] client tells.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Change {
-    /// It is connected, for the first time or again.
-    Connected,
-    /// A message came.
-    Message(Message),
-    /// The connection is lost; it connects again.
-    Lost {
-        /// What the server said, if it closed the connection.
-        close: Option<Close<'static>>,
-        /// What failed otherwise.
-        error: Option<Error>,
-        /// The messages whose last byte was not written, the oldest first. Of others it is not known whether they arrived.
-        unsent: Vec<Message>,
-    },
-    /// It could not be connected; it tries again after this time.
-    Failed(ConnectError, Duration),
-}
+pub type Change = driver::Change<Message>;
 
 /// A message that a [`Reconnecting`] client has not taken, and why.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unsent {
-    /// There is no connection now, or it is just ending.
-    #[error("not connected")]
-    NotConnected(Message),
-    /// More than [`Outbound::hard`](sockless::Outbound::hard) bytes wait to be written already.
-    #[error("too much waits to be written")]
-    Full(Message),
-    /// What cannot be sent now: a message in parts is under way, say.
-    #[error("{1}")]
-    Refused(Message, SendError),
-}
+pub type Unsent = driver::Unsent<Message>;
 
-impl Unsent {
-    /// The message.
-    pub fn into_message(self) -> Message {
-        match self {
-            Self::NotConnected(message) | Self::Full(message) | Self::Refused(message, _) => message,
-        }
-    }
-}
+/// How a [`Reconnecting`] client was stopped.
+pub type Stopped = driver::Stopped<Message>;
 
 /// A client that connects again whenever its connection is lost.
 ///
-/// Nothing is sent twice by itself: what was not sent is reported with [`Change::Lost`], and sending it again is for the
-/// caller to decide.
+/// A message whose last byte was not written has certainly not arrived. Such messages are reported with [`Change::Lost`], or by
+/// [`keep`](Self::keep) kept and sent on the next connection, which is no second time to anybody who reads whole messages. What
+/// was wholly written may have arrived or not, and is never sent again: only answers of the server's tell.
 ///
 /// ```no_run
 /// use sockless_tokio::{Change, Client};
 ///
 /// # async fn run() -> Result<(), sockless_tokio::ConnectError> {
-/// let mut client = Client::new("wss://example.com/feed").reconnecting(Default::default());
+/// let client = Client::new("wss://example.com/feed").reconnecting(Default::default());
+/// let mut client = client.keep(Default::default()).greeting(|_| vec!["subscribe".into()]);
 /// loop {
 ///     match client.next().await? {
-///         Change::Connected => _ = client.send("subscribe").await,
 ///         Change::Message(message) => println!("{message:?}"),
-///         Change::Lost { unsent, .. } => eprintln!("lost; {} messages were not sent", unsent.len()),
+///         Change::Lost { wait: Some(wait), kept, .. } => eprintln!("lost; again in {wait:?}, with {kept} messages"),
 ///         Change::Failed(error, wait) => eprintln!("{error}; again in {wait:?}"),
 ///         _ => {}
 ///     }
@@ -82,53 +46,20 @@ impl Unsent {
 /// ```
 pub struct Reconnecting {
     client: Client,
-    failures: Failures,
+    link: Reconnect<Message>,
+    greeting: Option<Box<Greeting>>,
     state: State,
-    sent: Sent,
+    /// The moment that times count from.
+    started: Instant,
 }
 
-/// What was sent and is not wholly written.
-#[derive(Default)]
-struct Sent {
-    /// Each with its bytes on the wire.
-    messages: VecDeque<(usize, Message)>,
-    /// All those bytes.
-    on_wire: usize,
-    /// What is held, entries included.
-    held: usize,
-}
+type Greeting = dyn FnMut(&Response<'static>) -> Vec<Message> + Send;
 
-impl Sent {
-    fn push(&mut self, message: Message, on_wire: usize) {
-        self.held += Self::cost(&message);
-        self.on_wire += on_wire;
-        self.messages.push_back((on_wire, message));
-    }
-
-    /// Forgets what has been written, now that so many bytes have not been.
-    fn note(&mut self, unwritten: usize) {
-        while let Some((on_wire, message)) = self.messages.front()
-            && self.on_wire - on_wire >= unwritten
-        {
-            self.held -= Self::cost(message);
-            self.on_wire -= on_wire;
-            self.messages.pop_front();
-        }
-    }
-
-    fn take(&mut self) -> Vec<Message> {
-        mem::take(self).messages.into_iter().map(|(_, message)| message).collect()
-    }
-
-    fn cost(message: &Message) -> usize {
-        // Its place in the list, which doubles.
-        message.as_bytes().len() + 2 * size_of::<(usize, Message)>()
-    }
-}
+type Connected = Result<(WebSocket<NetStream>, Response<'static>), ConnectError>;
 
 enum State {
     /// An attempt goes on, with a copy of the settings.
-    Connecting(Pin<Box<dyn Future<Output = Result<WebSocket<NetStream>, ConnectError>> + Send>>),
+    Connecting(Pin<Box<dyn Future<Output = Connected> + Send>>),
     Open(Box<WebSocket<NetStream>>),
     Waiting(Pin<Box<Sleep>>),
     /// Connections were lost too often; it is to be told.
@@ -138,22 +69,46 @@ enum State {
 impl Client {
     /// A client that connects again whenever its connection is lost; it begins when it is first asked for something.
     pub fn reconnecting(&self, backoff: Backoff) -> Reconnecting {
-        Reconnecting::new(self.clone(), backoff)
+        Reconnecting {
+            client: self.clone(),
+            link: Reconnect::new(backoff),
+            greeting: None,
+            state: connecting(self),
+            started: Instant::now(),
+        }
+    }
+}
+
+/// Settings.
+impl Reconnecting {
+    /// Keeps what was certainly not sent, and sends it on the next connection: so that [`send`](Self::send) takes messages
+    /// while there is none, no more than these at once.
+    #[must_use]
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.link.set_keep(keep);
+        self
+    }
+
+    /// What is sent first on each new connection, ahead of what was kept: subscriptions, say. It is made anew each time, so it is
+    /// neither kept nor reported. It is given the server's response.
+    ///
+    /// Where that takes a dialogue, do it by [`socket`](Self::socket) behind [`Change::Connected`] or [`Change::Resumed`]: what was kept
+    /// waits for the next call.
+    #[must_use]
+    pub fn greeting(mut self, greeting: impl FnMut(&Response<'static>) -> Vec<Message> + Send + 'static) -> Self {
+        self.greeting = Some(Box::new(greeting));
+        self
     }
 }
 
 impl Reconnecting {
-    pub(crate) fn new(client: Client, backoff: Backoff) -> Self {
-        let state = connecting(&client);
-        Self { client, failures: Failures::new(backoff), state, sent: Sent::default() }
-    }
-
-    /// Connects, receives, or waits to connect again, whichever is due, until there is something to tell.
+    /// Connects, receives, or waits to connect again, whichever is due, until there is something to tell. It sends what was kept,
+    /// too.
     ///
     /// # Errors
     /// The last failure to connect, after [`Backoff::attempts`] in a row, or [`ConnectError::ShortLived`] if that was a
     /// connection which was lost soon; and at once a request that cannot be sent, which no attempt will better. The next call
-    /// begins anew.
+    /// begins anew, with what is kept.
     ///
     /// # Cancel safety
     /// Dropped, the future has lost nothing: the attempt to connect, the wait and the connection are kept.
@@ -173,8 +128,8 @@ impl Reconnecting {
                     return Err(ConnectError::ShortLived);
                 }
                 State::Open(socket) => {
-                    let received = socket.recv().await;
-                    self.sent.note(socket.unwritten());
+                    let received = poll_fn(|cx| poll_open(socket, &mut self.link, cx)).await;
+                    self.link.note(socket.unwritten());
                     return Ok(match received {
                         Ok(Some(message)) => Change::Message(message),
                         Ok(None) => self.lost(None),
@@ -185,89 +140,145 @@ impl Reconnecting {
         }
     }
 
-    fn connected(&mut self, result: Result<WebSocket<NetStream>, ConnectError>) -> Result<Change, ConnectError> {
+    fn connected(&mut self, result: Connected) -> Result<Change, ConnectError> {
+        let now = self.started.elapsed();
         let error = match result {
-            Ok(socket) => {
-                self.failures.connected(Instant::now());
+            Ok((mut socket, response)) => {
+                self.link.greet(self.greeting.as_mut().map_or_else(Vec::new, |greeting| greeting(&response)));
+                self.link.hand_over_greetings(|message| give(&mut socket, message));
                 self.state = State::Open(Box::new(socket));
-                return Ok(Change::Connected);
+                return Ok(self.link.connected(now));
             }
             Err(error) => error,
         };
-        let hopeless = matches!(error, ConnectError::Request(_) | ConnectError::NoTls | ConnectError::TlsSettings(_));
-        if hopeless {
-            self.failures.forget();
-        }
-        let wait = if hopeless { None } else { self.failures.failed(Instant::now(), None, chance()) };
-        let Some(wait) = wait else {
-            self.state = connecting(&self.client);
-            return Err(error);
+        let failed = self.link.failed(error, now, chance());
+        self.state = match &failed {
+            // Told where there is tracing.
+            Ok(Change::Failed(_error, wait)) => {
+                trace::event!(DEBUG, error = %_error, ?wait, "not connected");
+                waiting(*wait)
+            }
+            _ => connecting(&self.client),
         };
-        self.state = waiting(wait);
-        trace::event!(DEBUG, %error, ?wait, "not connected");
-        Ok(Change::Failed(error, wait))
+        failed
     }
 
     fn lost(&mut self, error: Option<Error>) -> Change {
-        let close = match &self.state {
-            State::Open(socket) => socket.peer_close().cloned(),
-            _ => None,
+        let close = self.socket().and_then(|socket| socket.peer_close().cloned());
+        let change = self.link.lost(close, error, self.started.elapsed(), chance());
+        self.state = match change {
+            Change::Lost { wait: Some(wait), .. } => waiting(wait),
+            _ => State::GivenUp,
         };
-        let code = close.as_ref().map(|close| close.code);
-        self.state = match self.failures.failed(Instant::now(), code, chance()) {
-            Some(wait) => waiting(wait),
-            None => State::GivenUp,
-        };
-        Change::Lost { close, error, unsent: self.sent.take() }
+        change
     }
 
-    /// The connection, while there is one. What is sent on it directly is not reported as unsent; what was sent before is
-    /// taken for unwritten as long as that waits too.
+    /// The connection, while there is one. What is sent on it directly is neither kept nor reported as unsent; what was sent
+    /// before is taken for unwritten as long as that waits too. [`WebSocket::round_trip`] tells whether the server is there.
     pub fn socket(&mut self) -> Option<&mut WebSocket<NetStream>> {
         if let State::Open(socket) = &mut self.state { Some(socket) } else { None }
     }
 
-    /// Sends a message, and waits until it is written.
+    /// Sends a message, and waits until it is written, if there is a connection. Where what is not sent is [kept](Self::keep), it
+    /// is taken without one too, and goes out on the next.
     ///
     /// # Errors
     /// The message itself with the reason why it was not taken: nothing else of it is reported then. Where a connection is
-    /// lost before the message was written, [`next`](Self::next) reports it with all others.
+    /// lost before the message was written, [`next`](Self::next) reports it with all others, or it is kept.
     ///
     /// # Cancel safety
     /// The message is taken as soon as the future is first polled. Dropped later, the future has lost nothing.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Unsent> {
         let message = message.into();
-        let State::Open(socket) = &mut self.state else { return Err(Unsent::NotConnected(message)) };
-        let before = socket.unwritten();
-        self.sent.note(before);
-        if self.sent.held > socket.most_queued() {
-            return Err(Unsent::Full(message));
+        let len = message.len();
+        let most = match &self.state {
+            State::Open(socket) => {
+                self.link.note(socket.unwritten());
+                socket.most_queued()
+            }
+            _ if self.link.keeps() => 0,
+            _ => return Err(Unsent::NotConnected(message)),
+        };
+        self.link.push(message, len, most)?;
+        let State::Open(socket) = &mut self.state else { return Ok(()) };
+        if !self.link.keeps() {
+            let mut refusal = None;
+            self.link.hand_over(|message| try_give(socket, message).map_err(|error| refusal = Some(error)).ok());
+            if let (Some(error), Some(message)) = (refusal, self.link.take_back()) {
+                return Err(Unsent::new(message, error));
+            }
         }
-        match socket.send(message.clone()).refusal() {
-            None => {}
-            Some(Error::Send(SendError::Full)) => return Err(Unsent::Full(message)),
-            Some(Error::Send(error)) if error != SendError::Closing => return Err(Unsent::Refused(message, error)),
-            Some(_) => return Err(Unsent::NotConnected(message)),
-        }
-        self.sent.push(message, socket.unwritten() - before);
         // A failure is for `next` to tell.
-        _ = socket.flush().await;
-        self.sent.note(socket.unwritten());
+        _ = poll_fn(|cx| poll_written(socket, &mut self.link, cx)).await;
         Ok(())
     }
 
-    /// Closes the connection for good, if there is one.
-    ///
-    /// # Errors
-    /// As [`WebSocket::close`].
+    /// Stops: sends what waits, and closes the connection, if there is one. Says what was not sent.
     ///
     /// # Cancel safety
-    /// Dropped, the future drops the connection with it.
-    pub async fn close(self, code: impl Into<Code>, reason: &str) -> Result<(), Error> {
-        match self.state {
-            State::Open(mut socket) => socket.close(code, reason).await,
-            _ => Ok(()),
+    /// Dropped, the future has done part of it, and the next call goes on; what was not sent is told by that.
+    pub async fn close(&mut self, code: impl Into<Code>, reason: &str) -> Stopped {
+        let code = code.into();
+        let mut ended = Ok(());
+        if let State::Open(socket) = &mut self.state {
+            _ = poll_fn(|cx| poll_written(socket, &mut self.link, cx)).await;
+            ended = socket.close(code, reason).await;
+            self.link.note(socket.unwritten());
         }
+        self.state = connecting(&self.client);
+        self.link.stopped(ended)
+    }
+}
+
+/// Receives, and hands over what was kept as soon as there is room for it.
+fn poll_open(
+    socket: &mut WebSocket<NetStream>,
+    link: &mut Reconnect<Message>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Message>, Error>> {
+    loop {
+        link.note(socket.unwritten());
+        let handed = link.hand_over(|message| give(socket, message));
+        if let Poll::Ready(received) = socket.poll_recv(cx) {
+            return Poll::Ready(received);
+        }
+        // Room is waited for beside what comes. A failure is told by receiving.
+        if !link.waits()
+            || !handed && !socket.is_high()
+            || !matches!(socket.poll_drained(cx, false), Poll::Ready(Ok(())))
+        {
+            return Poll::Pending;
+        }
+    }
+}
+
+/// Waits until all is written that can be.
+fn poll_written(
+    socket: &mut WebSocket<NetStream>,
+    link: &mut Reconnect<Message>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Error>> {
+    loop {
+        let handed = link.hand_over(|message| give(socket, message));
+        let drained = ready!(socket.poll_drained(cx, true));
+        link.note(socket.unwritten());
+        if drained.is_err() || !link.waits() || !handed {
+            return Poll::Ready(drained);
+        }
+    }
+}
+
+/// Sends a message unless much waits already; its bytes on the wire.
+fn give(socket: &mut WebSocket<NetStream>, message: &Message) -> Option<usize> {
+    if socket.is_high() { None } else { try_give(socket, message).ok() }
+}
+
+/// Sends a message; its bytes on the wire.
+fn try_give(socket: &mut WebSocket<NetStream>, message: &Message) -> Result<usize, Error> {
+    let before = socket.unwritten();
+    match socket.feed(message.clone()).refusal() {
+        None => Ok(socket.unwritten() - before),
+        Some(error) => Err(error),
     }
 }
 
@@ -282,33 +293,12 @@ fn chance() -> u32 {
 
 fn connecting(client: &Client) -> State {
     let client = client.clone();
-    State::Connecting(Box::pin(async move { Ok(client.connect().await?.0) }))
+    State::Connecting(Box::pin(async move { client.connect().await }))
 }
 
 impl std::fmt::Debug for Reconnecting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut debug = f.debug_struct("Reconnecting");
-        debug.field("failures", &self.failures).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_leaves_the_list_when_its_last_byte_is_written() {
-        let mut sent = Sent::default();
-        let all = ["one", "two", "three"].map(Message::from);
-        for (message, on_wire) in all.iter().zip([9, 9, 11]) {
-            sent.push(message.clone(), on_wire);
-        }
-        for (unwritten, left) in [(1000, 3), (29, 3), (21, 3), (20, 2), (12, 2), (11, 1), (1, 1)] {
-            sent.note(unwritten);
-            let listed: Vec<_> = sent.messages.iter().map(|(_, message)| message).collect();
-            assert_eq!(listed, all[3 - left..].iter().collect::<Vec<_>>(), "{unwritten}");
-        }
-        sent.note(0);
-        assert_eq!((sent.take(), sent.held, sent.on_wire), (vec![], 0, 0));
+        debug.field("link", &self.link).finish_non_exhaustive()
     }
 }

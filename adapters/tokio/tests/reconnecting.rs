@@ -1,14 +1,16 @@
 //! The client that connects again.
 
 use futures_util::FutureExt;
-use sockless_test_support::Soon;
+use sockless_test_support::{Soon, soon};
 use sockless_tokio::sockless::{Code, Config};
-use sockless_tokio::{Backoff, Change, Client, ConnectError, Message, Reject, Unsent, accept, accept_with};
+use sockless_tokio::{
+    Backoff, Change, Client, ConnectError, Keep, Message, Reconnecting, Reject, Unsent, accept, accept_with,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -52,7 +54,7 @@ async fn it_connects_again_and_reports_what_was_not_sent() {
     assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
     client.send("one").soon().await.unwrap();
     match client.next().soon().await {
-        Ok(Change::Lost { close: Some(close), error: None, unsent }) => {
+        Ok(Change::Lost { close: Some(close), error: None, unsent, kept: 0, wait: Some(_), .. }) => {
             assert_eq!((close.code, &*close.reason, unsent), (Code::RESTART, "back soon", vec![]));
         }
         other => panic!("{other:?}"),
@@ -64,19 +66,19 @@ async fn it_connects_again_and_reports_what_was_not_sent() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
+    assert!(matches!(client.next().soon().await, Ok(Change::Resumed { kept: 0 })));
     client.send("two").soon().await.unwrap();
     // More than fits between two sockets.
     let large = Message::binary(vec![7; 32 << 20]);
     client.send(large.clone()).soon().await.unwrap();
     match client.next().soon().await {
-        Ok(Change::Lost { close: None, error: Some(_), unsent }) => assert!(unsent == [large]),
+        Ok(Change::Lost { close: None, error: Some(_), unsent, .. }) => assert!(unsent == [large]),
         other => panic!("{other:?}"),
     }
-    assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
+    assert!(matches!(client.next().soon().await, Ok(Change::Resumed { kept: 0 })));
     client.send("three").soon().await.unwrap();
     assert!(matches!(client.next().soon().await, Ok(Change::Message(message)) if message == "three".into()));
-    client.close(1000, "").soon().await.unwrap();
+    client.close(1000, "").soon().await.ended.unwrap();
     server.soon().await.unwrap();
 }
 
@@ -142,7 +144,7 @@ async fn a_server_that_accepts_and_closes_is_given_up() {
     let mut client = Client::new(&url).reconnecting(QUICK);
     for round in 1..=2 {
         for _ in 0..4 {
-            assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
+            assert!(matches!(client.next().soon().await, Ok(Change::Connected | Change::Resumed { .. })));
             assert!(matches!(client.next().soon().await, Ok(Change::Lost { .. })));
         }
         assert!(matches!(client.next().soon().await, Err(ConnectError::ShortLived)));
@@ -151,7 +153,7 @@ async fn a_server_that_accepts_and_closes_is_given_up() {
     // Unless that is long enough.
     let mut client = Client::new(&url).reconnecting(Backoff { settled: Duration::ZERO, ..QUICK });
     for _ in 0..20 {
-        assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
+        assert!(matches!(client.next().soon().await, Ok(Change::Connected | Change::Resumed { .. })));
         assert!(matches!(client.next().soon().await, Ok(Change::Lost { .. })));
     }
 }
@@ -242,5 +244,204 @@ async fn the_list_of_what_is_unsent_is_bounded_by_its_entries_too() {
     match timeout(PATIENCE, both).await.expect("all is read") {
         Ok(Change::Lost { close: Some(_), unsent, .. }) => assert_eq!(unsent, []),
         other => panic!("{other:?}"),
+    }
+}
+
+/// A server that is driven by the test, and a client of it that keeps what is not sent.
+async fn keeping(keep: Keep) -> (TcpListener, Reconnecting) {
+    // So that little is between the two.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(8).unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    (listener, Client::new(&url).reconnecting(Backoff { attempts: None, ..QUICK }).keep(keep))
+}
+
+/// The next connection of a client, while it looks for something to tell.
+async fn connection(listener: &TcpListener) -> TcpStream {
+    listener.accept().soon().await.unwrap().0
+}
+
+/// A message that says which it is, and is long enough that the system takes no more than some.
+fn numbered(number: u32, len: usize) -> Message {
+    let mut bytes = vec![7; len];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    Message::binary(bytes)
+}
+
+#[tokio::test]
+async fn what_is_kept_goes_out_once_wherever_the_server_drops_the_connection() {
+    // More than the system takes of so many connections.
+    const LEN: usize = 1_000_000;
+    const MESSAGES: u32 = 48;
+    let (listener, mut client) = keeping(Keep { messages: 100, bytes: 100 * LEN }).await;
+    for number in 0..MESSAGES {
+        client.send(numbered(number, LEN)).soon().await.unwrap();
+    }
+    let (known, mut last) = tokio::sync::watch::channel(None);
+    let server = tokio::spawn(async move {
+        // Before anything, in the middle of the request, and before the answer to it.
+        drop(connection(&listener).await);
+        _ = connection(&listener).await.read_u8().soon().await.unwrap();
+        let mut asked = connection(&listener).await;
+        let mut request = vec![];
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(asked.read_u8().soon().await.unwrap());
+        }
+        // Within the answer.
+        asked.write_all(b"HTTP/1.1 101 ").soon().await.unwrap();
+        drop(asked);
+        // Behind the answer, in the middle of a message, and between two.
+        let mut got = vec![];
+        for (whole, part) in [(0, 0), (0, 1000), (2, 0), (1, 100_000), (3, LEN as u64 - 1)] {
+            let mut socket = accept(connection(&listener).await).soon().await.unwrap();
+            for _ in 0..whole {
+                let message = socket.recv().soon().await.unwrap().unwrap();
+                got.push(u32::from_be_bytes(message.as_bytes()[..4].try_into().unwrap()));
+            }
+            let mut part = socket.stream_mut().take(part);
+            tokio::io::copy(&mut part, &mut tokio::io::sink()).soon().await.unwrap();
+        }
+        let mut socket = accept(connection(&listener).await).soon().await.unwrap();
+        while let Some(message) = socket.recv().soon().await.unwrap() {
+            assert_eq!(message.len(), LEN);
+            got.push(u32::from_be_bytes(message.as_bytes()[..4].try_into().unwrap()));
+            known.send_replace(got.last().copied());
+        }
+        got
+    });
+    let (mut lost, mut failed) = (0, 0);
+    loop {
+        tokio::select! {
+            change = client.next() => match change.unwrap() {
+                // Nothing is told to be lost, and all that is kept is told.
+                Change::Lost { unsent, kept, .. } => (lost, _) = (lost + 1, assert!(unsent.is_empty() && kept > 0)),
+                Change::Failed(..) => failed += 1,
+                _ => {}
+            },
+            _ = last.wait_for(|last| *last == Some(MESSAGES - 1)) => break,
+        }
+    }
+    assert_eq!((lost, failed), (5, 3));
+    let stopped = client.close(1000, "").soon().await;
+    assert!(stopped.unsent.is_empty() && stopped.ended.is_ok(), "{stopped:?}");
+    let got = server.soon().await.unwrap();
+    // None twice, and in their order. What is missing was wholly given to a connection that the server dropped.
+    assert!(got.is_sorted_by(|one, other| one < other), "{got:?}");
+    assert_eq!(got.last(), Some(&(MESSAGES - 1)));
+}
+
+#[tokio::test]
+async fn each_connection_is_greeted_before_what_was_kept() {
+    let (listener, client) = keeping(Keep::default()).await;
+    let mut greeted = 0;
+    let mut client = client.greeting(move |response| {
+        greeted += 1;
+        vec![format!("{} {greeted}", response.status()).into(), "subscribe".into()]
+    });
+    client.send("kept").soon().await.unwrap();
+    let serving = async {
+        let mut socket = accept(connection(&listener).await).soon().await.unwrap();
+        for message in ["101 1", "subscribe", "kept"] {
+            assert_eq!(socket.recv().soon().await.unwrap(), Some(message.into()));
+        }
+        socket.close(1001, "").soon().await.unwrap();
+    };
+    let talking = async {
+        assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
+        assert!(matches!(client.next().soon().await, Ok(Change::Lost { kept: 0, wait: Some(_), .. })));
+        for message in ["one", "two"] {
+            client.send(message).soon().await.unwrap();
+        }
+    };
+    tokio::join!(serving, talking);
+    let serving = async {
+        let mut socket = accept(connection(&listener).await).soon().await.unwrap();
+        for message in ["101 2", "subscribe", "a dialogue", "one", "two", "three"] {
+            assert_eq!(socket.recv().soon().await.unwrap(), Some(message.into()));
+        }
+        socket.close(1000, "").soon().await.unwrap();
+    };
+    let talking = async {
+        assert!(matches!(client.next().soon().await, Ok(Change::Resumed { kept: 2 })));
+        // A dialogue comes before what was kept; what is sent now, behind it.
+        let socket = client.socket().unwrap();
+        socket.round_trip().soon().await.unwrap();
+        socket.send("a dialogue").soon().await.unwrap();
+        client.send("three").soon().await.unwrap();
+        assert!(matches!(client.next().soon().await, Ok(Change::Lost { kept: 0, .. })));
+    };
+    tokio::join!(serving, talking);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_bounded_and_told_when_it_stops() {
+    let (listener, mut client) = keeping(Keep { messages: 3, bytes: 10 }).await;
+    assert_eq!(client.send("eleven byte").soon().await, Err(Unsent::Full("eleven byte".into())));
+    for message in ["four", "five!"] {
+        client.send(message).soon().await.unwrap();
+    }
+    assert_eq!(client.send("ab").soon().await, Err(Unsent::Full("ab".into())));
+    client.send("").soon().await.unwrap();
+    assert_eq!(client.send("").soon().await, Err(Unsent::Full("".into())));
+    // Never connected: nothing of it was sent.
+    let stopped = client.close(1000, "").soon().await;
+    assert_eq!(stopped.unsent, ["four", "five!", ""].map(Message::from));
+    stopped.ended.unwrap();
+    assert_eq!(client.close(1000, "").soon().await.unsent, []);
+    // It begins anew, and what it has sent by the time it stops is not told.
+    client.send("again").soon().await.unwrap();
+    let serving = async {
+        let mut socket = accept(connection(&listener).await).soon().await.unwrap();
+        let got = [socket.recv().soon().await.unwrap(), socket.recv().soon().await.unwrap()];
+        assert_eq!(got, [Some("again".into()), None]);
+    };
+    let stopping = async {
+        assert!(matches!(client.next().soon().await, Ok(Change::Connected)));
+        client.close(1000, "").soon().await
+    };
+    let ((), stopped) = soon("the end", async { tokio::join!(serving, stopping) }).await;
+    assert_eq!(stopped.unsent, []);
+    stopped.ended.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_whose_peer_takes_nothing_goes_on_when_it_is_asked_again() {
+    let (listener, mut client) = keeping(Keep { messages: 100, bytes: 64 << 20 }).await;
+    let (mut served, connected) =
+        tokio::join!(async { accept(connection(&listener).await).soon().await.unwrap() }, client.next());
+    assert!(matches!(connected, Ok(Change::Connected)));
+    let messages: Vec<_> = (0..16).map(|number| numbered(number, 1 << 20)).collect();
+    for message in &messages {
+        assert!(client.send(message.clone()).now_or_never().is_none_or(|sent| sent.is_ok()));
+    }
+    for _ in 0..100 {
+        assert!(client.close(1000, "").now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    // The server has taken the first when it goes.
+    assert_eq!(served.recv().soon().await.unwrap().as_ref(), Some(&messages[0]));
+    drop(served);
+    let stopped = client.close(1000, "").soon().await;
+    stopped.ended.unwrap_err();
+    assert!(!stopped.unsent.is_empty() && messages.ends_with(&stopped.unsent), "{} left", stopped.unsent.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_are_those_that_are_told() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60), attempts: None, ..QUICK };
+    let mut client = Client::new(&format!("ws://127.0.0.1:{port}/")).timeout(None).reconnecting(backoff);
+    let mut told = Duration::ZERO;
+    for attempt in 0..8 {
+        let before = tokio::time::Instant::now();
+        let Ok(Change::Failed(ConnectError::Tcp(_), wait)) = client.next().soon().await else { panic!("connected") };
+        // The clock stands still but for waits, which are kept to the millisecond.
+        let waited = before.elapsed();
+        assert!(told <= waited && waited <= told + Duration::from_millis(2), "{waited:?} of {told:?}");
+        let whole = Duration::from_secs(1 << attempt).min(backoff.longest);
+        assert!(whole / 2 <= wait && wait <= whole, "{wait:?} of {whole:?}");
+        told = wait;
     }
 }

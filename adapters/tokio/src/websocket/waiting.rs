@@ -268,6 +268,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.side.writing.unwritten()
     }
 
+    /// Whether so much waits that whoever sends should wait too.
+    pub(crate) fn is_high(&self) -> bool {
+        self.side.writing.is_high()
+    }
+
     /// The most bytes that may wait before more is refused.
     pub(crate) fn most_queued(&self) -> usize {
         self.side.writing.driver.peek().sender().outbound_limits().hard

@@ -1,8 +1,7 @@
 //! How long a client waits before it connects again, and when it gives up.
 
-use sockless::Code;
-use std::time::Duration;
-use tokio::time::Instant;
+use crate::wire::close::Code;
+use core::time::Duration;
 
 /// How long to wait before a client connects again: doubled with each failure, and cut by chance to between half and all
 /// of it, so that clients which lost their server together don't come back together.
@@ -45,26 +44,26 @@ impl Default for Backoff {
 
 /// The failures of one client.
 #[derive(Debug)]
-pub(crate) struct Failures {
+pub(super) struct Failures {
     backoff: Backoff,
     in_a_row: u32,
-    /// When the connection was made, while there is one.
-    connected: Option<Instant>,
+    /// When the connection was made, while there is one; on the caller's clock.
+    connected: Option<Duration>,
 }
 
 impl Failures {
-    pub(crate) fn new(backoff: Backoff) -> Self {
+    pub(super) fn new(backoff: Backoff) -> Self {
         Self { backoff, in_a_row: 0, connected: None }
     }
 
-    pub(crate) fn connected(&mut self, now: Instant) {
+    pub(super) fn connected(&mut self, now: Duration) {
         self.connected = Some(now);
     }
 
     /// The attempt has failed, or the connection was lost; how long to wait, by the `code` that the server closed with, and
     /// `None` if it is time to give up, with which all is forgotten.
-    pub(crate) fn failed(&mut self, now: Instant, code: Option<Code>, chance: u32) -> Option<Duration> {
-        let lived = self.connected.take().map(|since| now.saturating_duration_since(since));
+    pub(super) fn failed(&mut self, now: Duration, code: Option<Code>, chance: u32) -> Option<Duration> {
+        let lived = self.connected.take().map(|since| now.saturating_sub(since));
         self.in_a_row = match lived {
             Some(lived) if lived >= self.backoff.settled => 0,
             _ => self.in_a_row.saturating_add(1),
@@ -77,7 +76,7 @@ impl Failures {
     }
 
     /// Begins anew.
-    pub(crate) fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.in_a_row = 0;
     }
 }
@@ -106,7 +105,7 @@ mod tests {
 
     #[test]
     fn failures_are_forgotten_when_a_connection_has_lived_and_not_before() {
-        let mut now = Instant::now();
+        let mut now = Duration::ZERO;
         let mut failures = Failures::new(Backoff { attempts: Some(5), ..Backoff::default() });
         let mut fail = |lived: Option<Duration>, code| {
             if let Some(lived) = lived {
