@@ -9,6 +9,8 @@ mod client;
 mod dial;
 mod drive;
 mod failure;
+#[cfg(feature = "codec")]
+mod framed;
 mod gather;
 mod halves;
 mod handling;
@@ -55,6 +57,8 @@ pub use byte_stream::ByteStream;
 pub use bytestring::ByteString;
 pub use client::{Client, connect};
 pub use failure::Failure;
+#[cfg(feature = "codec")]
+pub use framed::Framed;
 pub use halves::{Halves, Receiver, Sender, Sent};
 pub use handling::Outcome;
 #[cfg(feature = "http2")]
@@ -87,6 +91,9 @@ pub use sockless::{
 #[cfg(feature = "tls")]
 pub use sockless_tls::{Identity, Roots, Tls, TlsError, rustls};
 pub use stream::NetStream;
+/// Tokio-util's, whose traits are those of [`Framed`]'s codecs.
+#[cfg(feature = "codec")]
+pub use tokio_util::codec;
 #[cfg(feature = "hyper")]
 pub use upgrades::{Upgrades, WithUpgrades};
 pub use websocket::{Closing, Flush, WebSocket};
