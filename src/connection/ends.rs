@@ -63,7 +63,20 @@ pub(super) struct Answer {
     pub(super) extensions: Option<String>,
 }
 
+impl From<(Sender, Receiver)> for Connection {
+    /// An open connection that was [split](Connection::split), put together again. The sender has been told all facts of the
+    /// receiver's.
+    fn from((sender, receiver): (Sender, Receiver)) -> Self {
+        Self { receiver, sender, opening: None }
+    }
+}
+
 impl Connection {
+    /// Whether the next byte to be received begins a message or a control frame between messages.
+    pub fn is_between_messages(&self) -> bool {
+        self.opening.is_none() && self.receiver.is_between_messages()
+    }
+
     pub(super) fn new(role: Role, config: SharedConfig, seed: Seed, opening: Option<Box<Opening>>) -> Self {
         let receiver = Receiver::new(role, config.clone());
         Self { receiver, sender: Sender::new(role, seed, config), opening }

@@ -131,6 +131,10 @@ impl Reading {
         &mut self.receiver
     }
 
+    pub(super) fn into_parts(self) -> (Receiver, Progress) {
+        (self.receiver, self.progress)
+    }
+
     /// As [`Driver::space`].
     #[inline]
     pub fn space<'a>(&'a mut self, storage: &'a mut Storage) -> &'a mut [u8] {
@@ -308,6 +312,10 @@ pub struct Writing {
 }
 
 impl Writing {
+    pub(super) fn into_parts(self) -> (Sender, Progress) {
+        (self.sender, self.progress)
+    }
+
     /// The sending half of the connection, to send and to close.
     #[inline]
     pub fn sender(&mut self) -> &mut Sender {

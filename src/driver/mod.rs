@@ -16,6 +16,7 @@ mod lend;
 mod limiter;
 mod messages;
 mod next;
+mod parting;
 mod pings;
 mod progress;
 mod reading;
@@ -39,27 +40,26 @@ use crate::send::outgoing::Outgoing;
 use crate::send::sender::Sender;
 use crate::send::through::Through;
 use crate::wire::error::{ProtocolError, RelayError, SendError};
-use core::fmt;
-use core::time::Duration;
+use core::{fmt, time::Duration};
 
 #[doc(hidden)] // For the pair in memory, and tests of a connection alone.
 pub use answers::Answers;
 pub use attempts::{Attempt, Attempts};
-#[cfg(feature = "std")]
-pub use error::{ConnectError, Error, ProxyError};
 pub use halves::{Reading, Writing};
 pub use inbox::Inbox;
-#[cfg(feature = "std")]
-pub use lend::lent;
 pub use messages::Messages;
 pub use next::Next;
+pub use parting::{GivenBack, InUse};
 pub use pings::{PingId, Pings};
-#[cfg(feature = "std")]
-pub use reconnect::{Backoff, Change, Keep, Reconnect, Stopped, Unsent};
-#[cfg(feature = "std")]
-pub use redirects::Redirects;
 pub use storage::Storage;
 pub use turn::Turn;
+#[cfg(feature = "std")]
+pub use {
+    error::{ConnectError, Error, ProxyError},
+    lend::lent,
+    reconnect::{Backoff, Change, Keep, Reconnect, Stopped, Unsent},
+    redirects::Redirects,
+};
 
 use progress::Progress;
 

@@ -202,6 +202,11 @@ impl Progress {
         (Self { flags: self.flags & READING, ..self }, writing)
     }
 
+    /// What a connection knows on whose halves have known this. Deadlines are told anew.
+    pub(super) fn join(self, writing: Self) -> Self {
+        Self { flags: (self.flags | writing.flags) & !(Self::TIMED | Self::ARMED), ..self }
+    }
+
     /// Lets go of what is no longer needed.
     #[cold]
     pub(super) fn tidy(&mut self, sender: &Sender) {

@@ -349,6 +349,11 @@ impl Decoder {
         }
     }
 
+    /// Whether neither a message nor a frame has begun.
+    pub(crate) fn is_between(&self) -> bool {
+        matches!(self.state, State::Header { len: 0, .. }) && !self.in_message()
+    }
+
     /// Whether a message has begun and not ended.
     pub(crate) fn in_message(&self) -> bool {
         self.message.is_some()

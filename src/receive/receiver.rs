@@ -132,6 +132,11 @@ impl Receiver {
         Some(message)
     }
 
+    /// As [`Connection::is_between_messages`](crate::Connection::is_between_messages).
+    pub fn is_between_messages(&self) -> bool {
+        self.decoder.is_between()
+    }
+
     /// As [`Connection::missing`](crate::Connection::missing).
     #[doc(hidden)]
     #[inline]

@@ -1,5 +1,7 @@
 //! From the reads and writes of a blocking stream to events, and to the connection's end.
 
+mod parting;
+
 use crate::closer::Closer;
 use crate::lent::Lent;
 use crate::mode::Mode;
@@ -163,8 +165,11 @@ impl<S: Stream> Drive<S> {
                     if let Event::Close(close) = &event {
                         self.close = Some(Box::new(close.clone()));
                     }
-                    if let (Event::Pong(payload), Some(pings)) = (&event, &mut self.pings) {
-                        _ = pings.handle_pong(payload, self.started.elapsed());
+                    if let (Event::Pong(payload), Some(pings)) = (&event, &mut self.pings)
+                        && pings.handle_pong(payload, self.started.elapsed())
+                    {
+                        // It is told to who asked for it.
+                        continue;
                     }
                     return Some(event);
                 }

@@ -12,6 +12,7 @@ mod drive;
 mod lent;
 mod mode;
 mod net_stream;
+mod parting;
 mod reconnect;
 mod replies;
 mod server;
@@ -34,7 +35,7 @@ pub use replies::Replies;
 pub use server::{Running, Server};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
-pub use sockless::driver::{Backoff, ConnectError, Error, Keep};
+pub use sockless::driver::{Backoff, ConnectError, Error, GivenBack, InUse, Keep};
 pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Event, Kind, Limits, Message, Piece, Prepared, ProtocolError,
     Reject, Request, Response, SendError, State,

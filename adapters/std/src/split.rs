@@ -9,8 +9,8 @@ use crate::stream::Stream;
 use crate::transport::SLICE;
 use crate::waits::{SHORTEST, Waits};
 use crate::writer::Writer;
-use shared::{Shared, Shares};
-use sockless::driver::{Error, Inbox, Next, Pings, Reading, Writing};
+use shared::{Ending, Shared, Shares};
+use sockless::driver::{Driver, Error, InUse, Inbox, Next, Pings, Reading, Writing};
 use sockless::{
     Close, Code, Event, Fact, Keepalive, Kind, Limits, Message, Piece, Prepared, ProtocolError, Rates, SendError,
     Sender as Core, State, Traffic,
@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(500);
 ///
 /// It comes from [`WebSocket::split`](crate::WebSocket::split). Dropped, it ends the connection without a closing handshake.
 pub struct Receiver<S> {
-    shared: Arc<Shared<S>>,
+    shared: Ending<S>,
     reading: Reading,
     stream: S,
     waits: Waits,
@@ -68,7 +68,7 @@ pub(crate) fn new<S: Stream>(
         Shares { writing, writer, shutdown: false, broken: None, pings: Pings::default(), close: None, over: false };
     let shared = Arc::new(Shared { state: Mutex::new(shares), changed: Condvar::new(), started });
     let receiver = Receiver {
-        shared: shared.clone(),
+        shared: Ending::new(shared.clone()),
         reading,
         stream: reader,
         waits: Waits::default(),
@@ -191,7 +191,8 @@ impl<S: Stream> Receiver<S> {
             }
             let next = self.settle(idle);
             if next.close {
-                self.end();
+                self.over = true;
+                self.shared.end();
                 return self.failure.take().map_or(Ok(None), Err);
             }
             if next.again {
@@ -214,34 +215,34 @@ impl<S: Stream> Receiver<S> {
 
     /// What was read tells next.
     fn event(&mut self, mode: Mode) -> Option<Event<'static>> {
-        let Self { reading, shared, lent, .. } = self;
-        if reading.is_rated() {
-            reading.tell_time(self.started.elapsed());
+        if self.reading.is_rated() {
+            self.reading.tell_time(self.started.elapsed());
         }
-        let tell = |fact: Fact| shared.lock().writing.handle_fact(fact);
-        let told = match mode {
-            Mode::Message => reading.event(lent.storage(), tell),
-            Mode::Piece => reading.piece(lent.storage(), tell),
-            Mode::Frame => reading.frame(lent.storage(), tell),
-        };
-        match told {
-            Ok(event) => {
-                let event = event?.into_owned();
-                match &event {
-                    Event::Close(close) => self.shared.lock().close = Some(Box::new(close.clone())),
-                    Event::Pong(payload) => {
-                        if self.shared.lock().pings.handle_pong(payload, self.started.elapsed()) {
-                            self.shared.changed.notify_all();
-                        }
-                    }
-                    _ => {}
+        loop {
+            let Self { reading, shared, lent, .. } = self;
+            let tell = |fact: Fact| shared.lock().writing.handle_fact(fact);
+            let told = match mode {
+                Mode::Message => reading.event(lent.storage(), tell),
+                Mode::Piece => reading.piece(lent.storage(), tell),
+                Mode::Frame => reading.frame(lent.storage(), tell),
+            };
+            let event = match told {
+                Ok(event) => event?.into_owned(),
+                Err(error) => {
+                    self.fail(error);
+                    return None;
                 }
-                Some(event)
+            };
+            match &event {
+                Event::Close(close) => shared.lock().close = Some(Box::new(close.clone())),
+                Event::Pong(payload) if shared.lock().pings.handle_pong(payload, self.started.elapsed()) => {
+                    // It is told to who asked for it.
+                    shared.changed.notify_all();
+                    continue;
+                }
+                _ => {}
             }
-            Err(error) => {
-                self.fail(error);
-                None
-            }
+            return Some(event);
         }
     }
 
@@ -306,18 +307,49 @@ impl<S: Stream> Receiver<S> {
     }
 }
 
-impl<S> Receiver<S> {
-    /// Nothing more is sent or told.
-    fn end(&mut self) {
-        self.over = true;
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).over = true;
-        self.shared.changed.notify_all();
-    }
+/// What halves are made of.
+pub(crate) struct Parts<S> {
+    pub(crate) driver: Driver,
+    pub(crate) stream: S,
+    pub(crate) started: Instant,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) closer: Option<Closer>,
+    pub(crate) inbox: Inbox,
+    pub(crate) close: Option<Box<Close<'static>>>,
+    pub(crate) failure: Option<Error>,
+    pub(crate) over: bool,
 }
 
-impl<S> Drop for Receiver<S> {
-    fn drop(&mut self) {
-        self.end();
+impl<S: Stream> Receiver<S> {
+    /// What both halves are made of; or themselves, and why they are not one connection's, or are at work.
+    #[allow(clippy::result_large_err)] // The error is the halves, given back.
+    pub(crate) fn into_parts(mut self, sender: Sender<S>) -> Result<Parts<S>, (Sender<S>, Self, InUse)> {
+        let why = if !Arc::ptr_eq(&self.shared, &sender.0) {
+            Some(InUse::Different)
+        } else if Arc::strong_count(&sender.0) > 2 {
+            Some(InUse::Cloned)
+        } else if !self.shared.write() {
+            Some(InUse::Unwritten)
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            return Err((sender, self, why));
+        }
+        drop(sender);
+        self.reading.leave(self.lent.storage());
+        self.lent.give_back();
+        let Self { shared, reading, stream, waits, started, timeout, closer, inbox, failure, over, .. } = self;
+        waits.reset(&stream);
+        let Some(shared) = shared.leave().and_then(Arc::into_inner) else { unreachable!("there is no other half") };
+        let shares = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let stream = match shares.writer {
+            Some(writer) => stream.unsplit(writer.into_stream()),
+            None => stream,
+        };
+        let failure = failure.or(shares.broken.map(Error::Io));
+        let driver = Driver::reunite(reading, shares.writing);
+        Ok(Parts { driver, stream, started, timeout, closer, inbox, close: shares.close, failure, over })
     }
 }
 

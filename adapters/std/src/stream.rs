@@ -48,6 +48,15 @@ pub trait Stream: Read + Write {
     {
         Err(ErrorKind::Unsupported.into())
     }
+
+    /// The stream again, of the two that [`split`](Self::split) made, of which this one was read from. By default it is this one.
+    fn unsplit(self, writer: Self) -> Self
+    where
+        Self: Sized,
+    {
+        drop(writer);
+        self
+    }
 }
 
 macro_rules! socket {

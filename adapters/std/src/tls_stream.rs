@@ -222,6 +222,12 @@ impl<S: Stream> Stream for TlsStream<S> {
         let reader = Self { session: session.clone(), stream: reader, sealed, at, outgoing: Vec::new(), written: 0 };
         Ok((reader, Self { session, stream: writer, sealed: Vec::new(), at: 0, outgoing, written }))
     }
+
+    fn unsplit(self, writer: Self) -> Self {
+        let Self { session, stream, sealed, at, .. } = self;
+        let Self { stream: written_to, outgoing, written, .. } = writer;
+        Self { session, stream: stream.unsplit(written_to), sealed, at, outgoing, written }
+    }
 }
 
 impl<S> fmt::Debug for TlsStream<S> {

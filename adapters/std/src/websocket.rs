@@ -270,7 +270,8 @@ impl<S: Stream> WebSocket<S> {
         self.written()
     }
 
-    /// Sends a ping, and waits for its pong: how long that took. What comes meanwhile is kept for who receives next.
+    /// Sends a ping, and waits for its pong: how long that took. The pong is told here alone; what else comes
+    /// meanwhile is kept for who receives next.
     ///
     /// A peer that never answers is given up by [`Keepalive`](sockless::Keepalive), if it is silent altogether, or else by the
     /// [time to receive](Self::set_recv_timeout). A pong that nobody asked for tells nothing.
@@ -473,11 +474,6 @@ impl<S: Stream> WebSocket<S> {
     /// The stream, to set its options; reading from it or writing to it breaks the connection.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.drive.transport.stream
-    }
-
-    /// The stream, without the connection: nothing is said to the peer.
-    pub fn into_inner(self) -> S {
-        self.drive.transport.into_stream()
     }
 }
 

@@ -70,6 +70,12 @@ impl<S: Stream> Writer<S> {
         Ok(())
     }
 
+    /// The stream.
+    pub(crate) fn into_stream(self) -> S {
+        self.waits.reset(&self.stream);
+        self.stream
+    }
+
     /// Says that nothing more is written.
     pub(crate) fn shutdown(&mut self) -> io::Result<()> {
         self.stream.shutdown()

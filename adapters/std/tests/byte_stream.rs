@@ -191,7 +191,8 @@ fn halves_carry_keys_while_much_comes_and_goes() {
         to_server.close().unwrap();
         assert_eq!(to_server.write(b"more").unwrap_err().kind(), ErrorKind::BrokenPipe);
         assert_eq!(reading.join().unwrap(), 0);
-        (hosting.join().unwrap(), host_writing.join().unwrap());
+        hosting.join().unwrap();
+        host_writing.join().unwrap();
     });
 }
 

@@ -78,7 +78,7 @@ fn a_peer_that_cuts_the_connection() {
     // And one that resets it, by hanging up on what it has not read.
     let (client, mut server) = pair();
     server.send("unread").unwrap();
-    let kernel = client.into_inner();
+    let kernel = client.into_inner().unwrap().0;
     let mut byte = [0];
     while kernel.peek(&mut byte).unwrap() == 0 {}
     drop(kernel);
@@ -129,7 +129,7 @@ fn an_aborted_connection_is_over_at_once() {
     let (mut client, mut server) = pair();
     client.abort(Code::POLICY);
     assert_eq!((client.state(), client.recv().unwrap()), (State::Closed, None));
-    let _stream = client.into_inner();
+    let _stream = client.into_inner().unwrap().0;
     assert_eq!(within("the close", || server.recv()).unwrap(), None);
     assert_eq!(server.peer_close().unwrap().code, Code::POLICY);
 }
@@ -169,7 +169,7 @@ fn another_thread_has_it_closed() {
 fn a_closing_handshake_that_does_not_end_is_given_up() {
     let soon = config(|config| config.keepalive.close = Some(Duration::from_millis(30)));
     let (mut client, server) = pair_with(soon, Default::default());
-    let silent = server.into_inner();
+    let silent = server.into_inner().unwrap().0;
     let given_up = within("the end", || client.close(1000, ""));
     assert!(matches!(given_up, Err(Error::Protocol(ProtocolError::CloseTimeout))), "{given_up:?}");
     _ = silent.shutdown(Shutdown::Both);

@@ -232,6 +232,6 @@ fn limits_of_heads_are_those_of_the_settings() {
 #[test]
 fn the_stream_comes_back_without_time_limits() {
     let (client, _server) = common::pair();
-    let stream: TcpStream = client.into_inner();
+    let stream: TcpStream = client.into_inner().unwrap().0;
     assert_eq!((stream.read_timeout().unwrap(), stream.write_timeout().unwrap()), (None, None));
 }

@@ -175,11 +175,13 @@ impl Alarm {
         self.pings.get_or_init(|| Box::new(Asked::new()))
     }
 
-    /// A pong came: whoever asked after it is woken.
-    pub(crate) fn handle_pong(self: &Arc<Self>, payload: &[u8]) {
-        if self.pings.get().is_some_and(|asked| asked.handle_pong(payload)) {
+    /// A pong came: whoever asked after it is woken. Whether anybody has.
+    pub(crate) fn handle_pong(self: &Arc<Self>, payload: &[u8]) -> bool {
+        let asked = self.pings.get().is_some_and(|asked| asked.handle_pong(payload));
+        if asked {
             self.wake_by_ref();
         }
+        asked
     }
 
     pub(crate) fn is_cut_off(&self) -> bool {

@@ -21,12 +21,12 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHal
 /// Over a [`WebSocket`] it is read from and written to, over a [`Receiver`] read from, and over a [`Sender`] written to; the
 /// halves are for two tasks, and [`split`](Self::split) makes them of the whole.
 ///
-/// **The end**: shutting down sends a close frame with 1000 behind what was written, and waits as
-/// [`SinkExt::close`](WebSocket#impl-Sink<M>-for-WebSocket<S>) does; what the peer has sent by the time it answers can still be read. A
-/// peer's close with 1000, or without a code, is the end of what is read; it ends what is written too, since a WebSocket
-/// closes both ways at once (RFC 6455 §5.5.1). All else is an error: another code is `BrokenPipe` with [`Error::Closed`] in it, an end
-/// without a close frame `UnexpectedEof`, and a deadline `TimedOut`. Text is `InvalidData` with [`Error::Text`] in it, and
-/// the connection closes with 1003.
+/// **The end**: shutting down sends a close frame with 1000 behind what was written. Over a [`WebSocket`] it waits for the peer's
+/// answer, as `SinkExt::close` does; what the peer has sent by then can still be read. A peer's close with 1000, or without a
+/// code, is the end of what is read; it ends what is written too, since a WebSocket closes both ways at once (RFC 6455
+/// §5.5.1). All else is an error: another code is `BrokenPipe` with [`Error::Closed`] in it, an end without a close frame
+/// `UnexpectedEof`, and a deadline `TimedOut`. Text is `InvalidData` with [`Error::Text`] in it, and the connection closes
+/// with 1003.
 ///
 /// **Each write goes out at once**, as with TCP; a `BufWriter` gathers small ones. Writing waits while much is not taken, and
 /// reading goes on meanwhile. Two ends that only write wait for each other as over TCP: somebody has to read.

@@ -133,8 +133,9 @@ pub(crate) trait Drive: Sized {
             match told {
                 Ok(Some(Told::Event(event))) => {
                     let Some(event) = self.reading().join_later(event, mode) else { continue };
-                    self.handle_event(&event, storage);
-                    return Poll::Ready(Ok(Some(Told::Event(event))));
+                    if self.handle_event(&event, storage) {
+                        return Poll::Ready(Ok(Some(Told::Event(event))));
+                    }
                 }
                 Ok(Some(made)) => return Poll::Ready(Ok(Some(made))),
                 Ok(None) => {
@@ -188,14 +189,15 @@ pub(crate) trait Drive: Sized {
         Poll::Ready(())
     }
 
-    /// Does what another event than a message asks for.
+    /// Does what another event than a message asks for; whether it is to be told.
     #[inline(never)]
-    fn handle_event(&mut self, event: &Event, storage: &mut Storage) {
+    fn handle_event(&mut self, event: &Event, storage: &mut Storage) -> bool {
         self.handle_rare();
         match event {
             // The next ping's answer would take the place of this one's.
             Event::Ping(_) => self.drive_out(storage),
-            Event::Pong(payload) => self.alarm().handle_pong(payload),
+            // It is told to who asked for it.
+            Event::Pong(payload) => return !self.alarm().handle_pong(payload),
             Event::Close(close) => {
                 self.handle_close(close);
                 // Nobody is to send any more.
@@ -203,6 +205,7 @@ pub(crate) trait Drive: Sized {
             }
             _ => {}
         }
+        true
     }
 
     /// Does a turn of the writing side.

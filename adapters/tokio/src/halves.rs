@@ -6,13 +6,13 @@ use crate::alarm::{Alarm, Closer, Place};
 use crate::drive::{Drive, told};
 use crate::home::{Home, Homing};
 use crate::message::{Event, Message, Piece, Told};
-use crate::reading::{Mode, Parts, Reading};
+use crate::reading::{Mode, Parts as InParts, Reading};
 use crate::writing::{Side, Writing};
 use futures_core::Stream;
 use futures_sink::Sink;
 use shared::{Shared, Turn};
 use sockless::driver::Error;
-use sockless::driver::{self, Next, Storage};
+use sockless::driver::{self, InUse, Next, Storage};
 use sockless::seen::Life;
 use sockless::{Close, Code, Counters, Keepalive, Kind, Limits, Prepared, Rates, RelayError, SendError, Traffic};
 use std::fmt;
@@ -87,7 +87,29 @@ pub(crate) fn new<R, W>(
     (Sender { shared: shared.clone(), place: Place::default() }, Inner { io, half, reading, shared, started }.into())
 }
 
+/// What halves are made of: the stream's reading half, the driver's, what was received, and the writing side.
+pub(crate) type Parts<R, W> = (R, driver::Reading, Reading, Side<driver::Writing, W>);
+
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
+    /// What both halves are made of; or themselves, and why they are not one connection's.
+    #[allow(clippy::result_large_err)] // The error is the halves, given back.
+    pub(crate) fn into_parts(self, sender: Sender<W>) -> Result<Parts<R, W>, (Sender<W>, Self, InUse)> {
+        if !Arc::ptr_eq(&self.inner.shared, &sender.shared) {
+            return Err((sender, self, InUse::Different));
+        }
+        if Arc::strong_count(&sender.shared) > 2 {
+            return Err((sender, self, InUse::Cloned));
+        }
+        drop(sender);
+        let Inner { io, mut half, mut reading, shared, .. } = self.inner.leave();
+        let Some(shared) = Arc::into_inner(shared) else { unreachable!("there is no other half") };
+        if let Some(error) = shared.failure() {
+            reading.fail(error);
+            half.end();
+        }
+        Ok((io, half, reading, shared.into_side()))
+    }
+
     /// As [`WebSocket::recv`](crate::WebSocket::recv).
     ///
     /// # Errors
@@ -118,7 +140,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
     /// # Cancel safety
     /// As [`recv`](Self::recv).
     pub async fn recv_piece(&mut self) -> Result<Option<Piece>, Error> {
-        poll_fn(|cx| self.poll_part(cx, Parts::Pieces)).await
+        poll_fn(|cx| self.poll_part(cx, InParts::Pieces)).await
     }
 
     /// As [`WebSocket::recv_frame`](crate::WebSocket::recv_frame).
@@ -129,7 +151,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
     /// # Cancel safety
     /// As [`recv`](Self::recv).
     pub async fn recv_frame(&mut self) -> Result<Option<Piece>, Error> {
-        poll_fn(|cx| self.poll_part(cx, Parts::Frames)).await
+        poll_fn(|cx| self.poll_part(cx, InParts::Frames)).await
     }
 
     /// What the peer's close frame said, once it has come.

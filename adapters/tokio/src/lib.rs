@@ -82,7 +82,7 @@ pub use server::{Incoming, accept, accept_with};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
 pub use sockless::addresses::{Trusted, TrustedError};
-pub use sockless::driver::{Backoff, ConnectError, Error, Keep, ProxyError};
+pub use sockless::driver::{Backoff, ConnectError, Error, GivenBack, InUse, Keep, ProxyError};
 pub use sockless::handshake::RouteError;
 pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Drain, Kind, Limits, Prepared, ProtocolError, Reject, Request,

@@ -3,6 +3,7 @@
 mod driving;
 mod futures;
 mod left;
+mod parting;
 mod settings;
 mod waiting;
 

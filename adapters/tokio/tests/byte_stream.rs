@@ -186,7 +186,8 @@ fn tunnels_of_many_under_load() {
                     let all = bytes(20 * BULK, number);
                     let mut got = vec![0; all.len()];
                     let (wrote, read) = tokio::join!(w.write_all(&all), r.read_exact(&mut got));
-                    (wrote.unwrap(), read.unwrap());
+                    wrote.unwrap();
+                    read.unwrap();
                     assert!(got == all, "what was sent comes back");
                     w.shutdown().await.unwrap();
                     assert_eq!(r.read(&mut [0]).await.unwrap(), 0);
@@ -226,7 +227,8 @@ async fn what_the_peer_has_written_before_it_learns_of_the_end_can_be_read() {
     one.write_all(b"enough").soon().await.unwrap();
     let (mut all, mut its) = (vec![], vec![]);
     let (shut, read) = soon("both", async { tokio::join!(one.shutdown(), other.read_to_end(&mut its)) }).await;
-    (shut.unwrap(), read.unwrap());
+    shut.unwrap();
+    read.unwrap();
     one.read_to_end(&mut all).soon().await.unwrap();
     assert_eq!((&all[..], &its[..]), (&b"the last words"[..], &b"enough"[..]));
 }
@@ -351,6 +353,9 @@ async fn two_ends_that_only_write_stand_still_as_over_tcp_and_go_on_when_read() 
     let (a, b, c, d) =
         soon("all of it", async { tokio::join!(first, second, r1.read_exact(&mut got1), r2.read_exact(&mut got2)) })
             .await;
-    (a.unwrap(), b.unwrap(), c.unwrap(), d.unwrap());
+    a.unwrap();
+    b.unwrap();
+    c.unwrap();
+    d.unwrap();
     assert!(got1 == all && got2 == all);
 }

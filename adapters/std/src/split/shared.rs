@@ -5,7 +5,8 @@ use crate::writer::Writer;
 use sockless::driver::{Error, Pings, Writing};
 use sockless::{Close, SendError};
 use std::io;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::ops::Deref;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub(super) struct Shared<S> {
@@ -67,6 +68,42 @@ impl<S: Stream> Shared<S> {
         shares.writer = Some(writer);
         self.changed.notify_all();
         done
+    }
+}
+
+impl<S> Shared<S> {
+    /// Nothing more is sent or told.
+    pub(super) fn end(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).over = true;
+        self.changed.notify_all();
+    }
+}
+
+/// The receiver's share: the connection ends when it is dropped.
+pub(super) struct Ending<S>(Option<Arc<Shared<S>>>);
+
+impl<S> Ending<S> {
+    pub(super) fn new(shared: Arc<Shared<S>>) -> Self {
+        Self(Some(shared))
+    }
+
+    /// Takes it, and nothing ends.
+    pub(super) fn leave(mut self) -> Option<Arc<Shared<S>>> {
+        self.0.take()
+    }
+}
+
+impl<S> Deref for Ending<S> {
+    type Target = Arc<Shared<S>>;
+
+    fn deref(&self) -> &Arc<Shared<S>> {
+        self.0.as_ref().unwrap_or_else(|| unreachable!("it is taken only with who holds it"))
+    }
+}
+
+impl<S> Drop for Ending<S> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|shared| shared.end());
     }
 }
 

@@ -90,6 +90,12 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         }
     }
 
+    /// The writing side, which knows all that the receiver has found.
+    pub(super) fn into_side(self) -> Side<driver::Writing, W> {
+        self.hand_over(&mut lock(&self.side).writing);
+        self.side.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells the sender what the receiver has found.
     fn hand_over(&self, writing: &mut Writing<driver::Writing>) {
         for fact in mem::take(&mut *lock(&self.facts)) {

@@ -102,7 +102,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         })
     }
 
-    /// Sends a ping, and waits for its pong: how long that took. What comes meanwhile is kept for who receives next.
+    /// Sends a ping, and waits for its pong: how long that took. The pong is told here alone; what else comes
+    /// meanwhile is kept for who receives next.
     ///
     /// A peer that never answers is given up by [`Keepalive`](sockless::Keepalive), if that is silent altogether, or else by a
     /// timeout of the caller's. A pong that nobody asked for tells nothing.
