@@ -9,6 +9,8 @@ extern crate std;
 #[cfg(feature = "addresses")]
 pub mod addresses;
 mod changes;
+#[cfg(feature = "client")]
+pub mod client;
 mod config;
 mod connection;
 mod counters;

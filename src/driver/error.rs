@@ -110,8 +110,8 @@ pub enum ConnectError {
     /// The URL, a header or another part of the request is not fit to be sent.
     #[error(transparent)]
     Request(#[from] SendError),
-    /// A `wss` URL without the feature `tls`, or without any roots.
-    #[error("wss needs TLS with roots: a feature of them, or `Client::tls`")]
+    /// A `wss` URL, or a proxy of `https`, without a feature of TLS, or without any roots.
+    #[error("TLS is needed, with roots: a feature of them, or `Client::tls`")]
     NoTls,
     /// A TLS setting, such as a certificate, that cannot be used; or a host that no certificate can name.
     #[error("TLS settings: {0}")]
@@ -169,21 +169,52 @@ impl From<Error> for ConnectError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ProxyError {
-    /// Not an `http://` or `socks5://` URL with a host; or `socks5://` without the feature `socks`.
+    /// Not a URL of `http`, `https`, `socks4`, `socks4a`, `socks5` or `socks5h` with a host.
     #[error("not a URL of a proxy that can be used")]
     Url,
+    /// The same of this variable of the environment.
+    #[error("{0} is not a URL of a proxy that can be used")]
+    Variable(&'static str),
+    /// A field for CONNECT that is not fit to be sent, or a host.
+    #[error(transparent)]
+    Request(#[from] SendError),
     /// It cannot be reached, or hung up.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It answered CONNECT with this status.
-    #[error("answered with status {0}")]
-    Refused(u16),
+    /// The TLS handshake with it failed.
+    #[error("TLS: {0}")]
+    Tls(io::Error),
+    /// It answered CONNECT so: with 407 where it asks for credentials. The start of the body is there, which may be incomplete
+    /// ([`Response::is_whole`]).
+    #[error("answered with status {}", .0.status())]
+    Refused(Box<Response<'static>>),
     /// Its answer is not HTTP, or more than the answer.
     #[error("bad answer to CONNECT")]
     Answer,
-    /// SOCKS5 failed.
+    /// SOCKS failed.
     #[error(transparent)]
-    Socks(Box<dyn std::error::Error + Send + Sync>),
+    Socks(#[from] SocksError),
+}
+
+/// Why there is no connection through a SOCKS proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SocksError {
+    /// It refuses, by this code: in version 5 that of RFC 1928 §6, 5 where the host refuses, say; in version 4 it is 91 to 93.
+    #[error("SOCKS: refused with code {0}")]
+    Refused(u8),
+    /// It asks for another way to log in, or for credentials where there are none, or does not take those.
+    #[error("SOCKS: not logged in")]
+    Login,
+    /// Its answer is not SOCKS, or more than the answer.
+    #[error("SOCKS: bad answer")]
+    Malformed,
+    /// A host that it cannot be asked for: a name of more than 255 bytes, or in version 4, an IPv6 address.
+    #[error("SOCKS: an address that it cannot be asked for")]
+    Address,
+    /// A user or a password of more than 255 bytes, or in version 4, a user with a NUL.
+    #[error("SOCKS: a user or a password that cannot be sent")]
+    Credentials,
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub use storage::Storage;
 pub use turn::Turn;
 #[cfg(feature = "std")]
 pub use {
-    error::{ConnectError, Error, ProxyError},
+    error::{ConnectError, Error, ProxyError, SocksError},
     lend::lent,
     reconnect::{Backoff, Change, Keep, Reconnect, Stopped, Unsent},
     redirects::Redirects,

@@ -3,6 +3,7 @@
 use super::answer::write_field;
 use super::grammar::{ExtraFields, is_host, is_target, is_token, join, members, same};
 use super::opening::all;
+use super::url::{Place, Written};
 use super::{SubprotocolPolicy, encode, extension};
 use crate::wire::error::{HandshakeError, SendError, UrlError};
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
@@ -48,55 +49,36 @@ pub(super) struct Asked {
     pub(super) policy: SubprotocolPolicy,
 }
 
-/// What a URL says of where to ask, and for what.
-pub(super) struct Place {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) authority: String,
-    pub(super) target: String,
-}
-
-impl Place {
-    pub(super) fn new(url: &Uri<&str>, secure: bool) -> Result<Self, UrlError> {
-        let default = if secure { 443 } else { 80 };
-        let authority = url.authority().ok_or(UrlError::Host)?;
-        let host = authority.host();
-        let port = authority.port_to_u16().map_err(|_| UrlError::Port)?.unwrap_or(default);
-        if host.is_empty() {
-            return Err(UrlError::Host);
-        }
-        let path = if url.path().is_empty() { "/" } else { url.path().as_str() };
-        Ok(Self {
-            host: host.trim_start_matches('[').trim_end_matches(']').into(),
-            port,
-            authority: if port == default { host.into() } else { format!("{host}:{port}") },
-            target: url.query().map_or(path.into(), |query| format!("{path}?{query}")),
-        })
-    }
-}
-
 impl ClientRequest {
     /// A request for a `ws://` or `wss://` URL (RFC 6455 §3). A user and a password in it become basic authorisation
     /// (RFC 7617).
     ///
+    /// It is taken as people write it: letters behind the host that must be percent-encoded are, with the feature `idn` a
+    /// name may have any letters (RFC 5890, by UTS 46), and a link-local address its zone, `[fe80::1%25eth0]` (RFC 6874).
+    ///
     /// # Errors
-    /// [`Url`](SendError::Url) for anything else, with the part that is wrong: a fragment, no host, or letters that must be
-    /// percent-encoded, say.
+    /// [`Url`](SendError::Url) for anything else, with the part that is wrong: a fragment, no host, or control characters,
+    /// say.
     pub fn new(url: &str) -> Result<Self, SendError> {
         Self::from_url(url).map_err(SendError::Url)
     }
 
     fn from_url(url: &str) -> Result<Self, UrlError> {
-        let url = Uri::parse(url).map_err(|_| UrlError::Syntax)?;
+        if url.contains(|letter: char| letter.is_ascii_control()) {
+            return Err(UrlError::Syntax);
+        }
+        let (url, fragment) = url.split_once('#').map_or((url, None), |(url, fragment)| (url, Some(fragment)));
+        let Written { url, zone } = Written::new(url.as_bytes())?;
+        let url = Uri::parse(&*url).map_err(|_| UrlError::Syntax)?;
         let secure = match url.scheme().as_str() {
             scheme if scheme.eq_ignore_ascii_case("ws") => false,
             scheme if scheme.eq_ignore_ascii_case("wss") => true,
             _ => return Err(UrlError::Scheme),
         };
-        if url.has_fragment() {
+        if fragment.is_some() {
             return Err(UrlError::Fragment);
         }
-        let Place { host, port, authority, target } = Place::new(&url, secure)?;
+        let Place { host, port, authority, target } = Place::new(&url, zone.as_deref(), secure)?;
         let mut extra = ExtraFields::default();
         if let Some(authority) = url.authority()
             && let Some(basic) = basic_authorisation(&authority).ok_or(UrlError::User)?
@@ -191,9 +173,14 @@ impl ClientRequest {
         self.secure
     }
 
-    /// The URL's host, an IPv6 address without its brackets: where to connect to.
+    /// The URL's host, an IPv6 address without its brackets and with its zone, as in `fe80::1%eth0`: where to connect to.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The same without a zone, which is none but this machine's: whom TLS is to show.
+    pub fn server_name(&self) -> &str {
+        self.host.split('%').next().unwrap_or_default()
     }
 
     /// The URL's port, or its scheme's default.
@@ -362,11 +349,15 @@ mod tests {
                     "//a/b",
                     "ws://a:b",
                     "ws://a b",
-                    "ws://a/b c",
                     "ws://a/\r\n",
+                    "ws://a/b\n",
+                    "ws://a/\tb",
                     "ws://a\0",
-                    "ws://\u{e4}",
-                    "ws://a/%",
+                    "ws://a@b@c%",
+                    "ws://[::1",
+                    "ws://[fe80::1%25]",
+                    "ws://[fe80::1%25a/b]",
+                    "ws://[fe80::1%25a%zz]",
                 ],
             ),
         ] {
@@ -374,6 +365,58 @@ mod tests {
                 assert_eq!(ClientRequest::new(url), Err(SendError::Url(error)), "{url:?}");
             }
         }
+    }
+
+    #[test]
+    fn urls_as_people_write_them() {
+        for (url, host, authority, target) in [
+            ("ws://a/b c?d e=\u{e4}|{}", "a", "a", "/b%20c?d%20e=%C3%A4%7C%7B%7D"),
+            ("ws://a?b c", "a", "a", "/?b%20c"),
+            ("ws://a/100%/%2f", "a", "a", "/100%25/%2f"),
+            ("ws://[fe80::1%25eth0]:9001/b", "fe80::1%eth0", "[fe80::1]:9001", "/b"),
+            ("ws://[fe80::1%eth0]/b", "fe80::1%eth0", "[fe80::1]", "/b"),
+            ("ws://[fe80::1%25en%20%C3%A4]", "fe80::1%en \u{e4}", "[fe80::1]", "/"),
+            ("ws://[fe80::1%251]", "fe80::1%1", "[fe80::1]", "/"),
+        ] {
+            let request = new(url);
+            assert_eq!((request.host(), &*request.authority, request.target()), (host, authority, target), "{url}");
+            assert_eq!(request.server_name(), host.split('%').next().unwrap());
+        }
+        let zone = new("ws://[fe80::1%25eth0]/b");
+        for (location, host) in
+            [("/c", "fe80::1%eth0"), ("ws://[FE80::1]/c", "fe80::1%eth0"), ("ws://[fe80::2]", "fe80::2")]
+        {
+            assert_eq!(zone.redirected(location.as_bytes()).unwrap().host(), host, "{location}");
+        }
+        // RFC 7617 §2.1: what it is encoded from.
+        let user = written(&new("ws://\u{e4} b:c%20%2Fd@e@a/")).unwrap();
+        assert!(user.ends_with("\r\nAuthorization: Basic w6QgYjpjIC9kQGU=\r\n\r\n"), "{user}");
+    }
+
+    #[cfg(feature = "idn")]
+    #[test]
+    fn names_in_any_letters() {
+        for (url, host) in [
+            ("ws://b\u{fc}cher.example/", "xn--bcher-kva.example"),
+            ("ws://B\u{dc}CHER.example:80/", "xn--bcher-kva.example"),
+            ("ws://fa\u{df}.example", "xn--fa-hia.example"),
+            ("ws://\u{4f8b}\u{3048}\u{3002}\u{30c6}\u{30b9}\u{30c8}", "xn--r8jz45g.xn--zckzah"),
+            ("ws://user@xn--bcher-kva.example/", "xn--bcher-kva.example"),
+            ("ws://\u{ff11}\u{ff12}7.0.0.1/", "127.0.0.1"),
+        ] {
+            let request = new(url);
+            assert_eq!((request.host(), &*request.authority), (host, host), "{url}");
+            assert_eq!(new("ws://a/").redirected(url.as_bytes()).unwrap().host(), host);
+        }
+        for url in ["ws://\u{ad}/", "ws://\u{e4} b/", "ws://\u{2100}.example/", "ws://\u{200d}a/"] {
+            assert_eq!(ClientRequest::new(url), Err(SendError::Url(UrlError::Name)), "{url}");
+        }
+    }
+
+    #[cfg(not(feature = "idn"))]
+    #[test]
+    fn names_in_any_letters_need_a_feature() {
+        assert_eq!(ClientRequest::new("ws://\u{e4}/"), Err(SendError::Url(UrlError::Name)));
     }
 
     #[test]

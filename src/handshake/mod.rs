@@ -9,6 +9,8 @@ mod answer;
 mod asked;
 mod body;
 mod client;
+#[cfg(feature = "client")]
+mod connect;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 pub mod extended;
@@ -24,16 +26,21 @@ mod response;
 #[cfg(feature = "routes")]
 mod routes;
 mod server;
+mod url;
 
 pub use answer::{Accept, write_accept, write_refusal, write_reject};
 pub use body::{BODY_START, BODY_TIME};
 pub use client::{ClientRequest, write_request};
+#[cfg(feature = "client")]
+pub(crate) use connect::{ConnectAnswer, write_connect};
 pub(crate) use head::HeadReader;
 pub use reject::{Answer, Reject};
 pub use response::{ClientHandshake, Outcome, Response};
 #[cfg(feature = "routes")]
 pub use routes::{RouteError, Routes};
 pub use server::Request;
+#[cfg(feature = "client")]
+pub(crate) use url::ascii_name;
 
 use crate::config::{Config, Negotiated, Origins, SharedConfig};
 use crate::wire::error::HandshakeError;

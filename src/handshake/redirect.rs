@@ -1,7 +1,8 @@
 //! Where a redirect leads a client's request, and what of it goes there.
 
-use super::client::{Asked, ClientRequest, Place};
-use super::grammar::{ExtraFields, HEX};
+use super::client::{Asked, ClientRequest};
+use super::grammar::ExtraFields;
+use super::url::{Place, Written, encode};
 use alloc::{format, string::String};
 use fluent_uri::{Uri, UriRef};
 
@@ -40,10 +41,11 @@ impl ClientRequest {
     /// it may be seen.
     #[must_use]
     pub fn redirected_with_all(&self, location: &[u8]) -> Option<Self> {
-        let location = encode(location)?;
+        let location = location.split(|byte| *byte == b'#').next()?;
+        let Written { url: location, zone } = Written::new(location).ok()?;
         // Whatever is asked for instead of the URL's own target.
-        let target = if self.target.starts_with('/') { encode(self.target.as_bytes())? } else { "/".into() };
-        let (scheme, host, port) = (if self.secure { "wss" } else { "ws" }, &self.host, self.port);
+        let target = if self.target.starts_with('/') { encode(self.target.as_bytes()) } else { "/".into() };
+        let (scheme, host, port) = (if self.secure { "wss" } else { "ws" }, self.server_name(), self.port);
         let base = match host.contains(':') {
             true => format!("{scheme}://[{host}]:{port}{target}"),
             false => format!("{scheme}://{host}:{port}{target}"),
@@ -54,7 +56,11 @@ impl ClientRequest {
         if !secure && (self.secure || !is("ws") && !is("http")) {
             return None;
         }
-        let Place { host, port, authority, target } = Place::new(&url.borrow(), secure).ok()?;
+        let Place { mut host, port, authority, target } = Place::new(&url.borrow(), zone.as_deref(), secure).ok()?;
+        if host.eq_ignore_ascii_case(self.server_name()) {
+            // In a zone, if it was.
+            host.clone_from(&self.host);
+        }
         Some(Self { secure, host, port, authority, target, ..self.clone() })
     }
 
@@ -62,41 +68,6 @@ impl ClientRequest {
     /// that of the other.
     pub fn is_same_origin(&self, other: &Self) -> bool {
         (self.secure, self.port) == (other.secure, other.port) && self.host.eq_ignore_ascii_case(&other.host)
-    }
-}
-
-/// A reference with all encoded that must be, behind the scheme and the authority, and without its fragment.
-fn encode(reference: &[u8]) -> Option<String> {
-    let reference = reference.split(|byte| *byte == b'#').next()?;
-    let (start, rest) = reference.split_at(start_of_path(reference));
-    let mut encoded = String::from(str::from_utf8(start).ok()?);
-    for (index, byte) in rest.iter().copied().enumerate() {
-        let is_escape =
-            byte == b'%' && rest[index + 1..].get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
-        if is_escape || byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte) {
-            encoded.push(byte.into());
-        } else {
-            encoded.push('%');
-            encoded.extend([byte >> 4, byte & 15].map(|digit| char::from(HEX[usize::from(digit)])));
-        }
-    }
-    Some(encoded)
-}
-
-/// Where a reference's path begins, behind scheme and authority if it has them (RFC 3986 §3 and §4.2).
-fn start_of_path(reference: &[u8]) -> usize {
-    let is_scheme = |text: &[u8]| {
-        text.first().is_some_and(u8::is_ascii_alphabetic)
-            && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
-    };
-    let colon = reference.iter().position(|byte| *byte == b':').filter(|at| is_scheme(&reference[..*at]));
-    let start = colon.map_or(0, |colon| colon + 1);
-    match &reference[start..] {
-        [b'/', b'/', authority @ ..] => {
-            let end = authority.iter().position(|byte| matches!(byte, b'/' | b'?'));
-            start + 2 + end.unwrap_or(authority.len())
-        }
-        _ => start,
     }
 }
 
@@ -148,7 +119,7 @@ mod tests {
             ("ws://a/b", "ws:///c", None),
             ("ws://a/b", "ws://c d/", None),
             ("ws://a/b", "ws://c:99999/", None),
-            ("ws://a/b", "ws://\u{e4}/", None),
+            ("ws://a/b", "ws://\u{ad}/", None),
         ] {
             let moved = new(from).redirected(location.as_bytes());
             assert_eq!(moved.as_ref().map(url).as_deref(), wanted, "{from} to {location}");

@@ -174,30 +174,13 @@ pub enum Outcome<'a> {
 pub struct ClientHandshake {
     accept: [u8; 28],
     asked: Asked,
-    reader: HeadReader,
-    /// Bytes in the heads of interim responses.
-    interim: usize,
-    stage: Stage,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Stage {
-    Head,
-    Body(Response<'static>, Body),
-    #[default]
-    Done,
+    answer: Answer,
 }
 
 impl ClientHandshake {
     /// Waits for the answer to `request`, which was written with this `key`.
     pub fn new(request: &ClientRequest, key: &[u8; 16]) -> Self {
-        Self {
-            accept: accept_key(&encode(key)),
-            asked: request.asked.clone(),
-            reader: HeadReader::default(),
-            interim: 0,
-            stage: Stage::Head,
-        }
+        Self { accept: accept_key(&encode(key)), asked: request.asked.clone(), answer: Answer::default() }
     }
 
     /// The extensions that were offered.
@@ -221,7 +204,55 @@ impl ClientHandshake {
         input: &mut &'a mut [u8],
         limits: &Limits,
     ) -> Result<Option<Outcome<'a>>, HandshakeError> {
-        let outcome = self.advance(input, limits);
+        let outcome = self.answer.receive(input, limits, |status| status == 101)?;
+        if let Some(Outcome::Open(response)) = &outcome {
+            response.check_switched(&self.accept)?;
+            self.asked.check(response.headers())?;
+        }
+        Ok(outcome)
+    }
+
+    /// Whether the response refuses, and its body is still coming.
+    pub fn is_refused(&self) -> bool {
+        self.answer.is_refused()
+    }
+
+    /// The transport ended, or is not waited for any longer. A body that was under way is then as long as it is; `None`
+    /// where the answer was given before.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](HandshakeError::UnexpectedEof) where no response was whole.
+    pub fn receive_eof(&mut self) -> Result<Option<Outcome<'static>>, HandshakeError> {
+        self.answer.receive_eof()
+    }
+}
+
+/// Reads an answer: its head, and of one that refuses, the start of its body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answer {
+    reader: HeadReader,
+    /// Bytes in the heads of interim responses.
+    interim: usize,
+    stage: Stage,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Head,
+    Body(Response<'static>, Body),
+    Done,
+}
+
+impl Answer {
+    /// Takes the response from the front of `input`; one whose status `opens` has no body.
+    pub(super) fn receive<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        limits: &Limits,
+        opens: fn(u16) -> bool,
+    ) -> Result<Option<Outcome<'a>>, HandshakeError> {
+        let outcome = self.advance(input, limits, opens);
         if !matches!(outcome, Ok(None)) {
             self.stage = Stage::Done;
         }
@@ -232,17 +263,14 @@ impl ClientHandshake {
         &mut self,
         input: &mut &'a mut [u8],
         limits: &Limits,
+        opens: fn(u16) -> bool,
     ) -> Result<Option<Outcome<'a>>, HandshakeError> {
         while self.stage == Stage::Head {
             let Some(head) = self.reader.read(input, self.interim, limits)? else { return Ok(None) };
             let length = head.len();
             let response = Response::from_head(head, limits)?;
             match response.status {
-                101 => {
-                    response.check_switched(&self.accept)?;
-                    self.asked.check(response.headers())?;
-                    return Ok(Some(Outcome::Open(response)));
-                }
+                status if opens(status) => return Ok(Some(Outcome::Open(response))),
                 100..=199 => self.interim += length,
                 status => {
                     let body = Body::new(status, &response.head);
@@ -258,17 +286,11 @@ impl ClientHandshake {
         if whole { Ok(self.take_rejected()) } else { Ok(None) }
     }
 
-    /// Whether the response refuses, and its body is still coming.
-    pub fn is_refused(&self) -> bool {
+    pub(super) fn is_refused(&self) -> bool {
         matches!(self.stage, Stage::Body(..))
     }
 
-    /// The transport ended, or is not waited for any longer. A body that was under way is then as long as it is; `None`
-    /// where the answer was given before.
-    ///
-    /// # Errors
-    /// [`UnexpectedEof`](HandshakeError::UnexpectedEof) where no response was whole.
-    pub fn receive_eof(&mut self) -> Result<Option<Outcome<'static>>, HandshakeError> {
+    pub(super) fn receive_eof(&mut self) -> Result<Option<Outcome<'static>>, HandshakeError> {
         if self.stage == Stage::Head {
             self.stage = Stage::Done;
             return Err(HandshakeError::UnexpectedEof);
@@ -277,7 +299,7 @@ impl ClientHandshake {
     }
 
     fn take_rejected(&mut self) -> Option<Outcome<'static>> {
-        match mem::take(&mut self.stage) {
+        match mem::replace(&mut self.stage, Stage::Done) {
             Stage::Body(response, body) => {
                 let whole = body.is_whole();
                 Some(Outcome::Rejected(Response { body: body.bytes, whole, ..response }))

@@ -191,8 +191,8 @@ impl SendError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// It is no URL (RFC 3986), or has letters that must be percent-encoded.
-    #[error("it does not parse, or has letters that must be percent-encoded")]
+    /// It is no URL (RFC 3986), or has control characters.
+    #[error("it does not parse, or has control characters")]
     Syntax,
     /// The scheme is neither `ws` nor `wss`.
     #[error("its scheme is neither ws nor wss")]
@@ -203,6 +203,9 @@ pub enum UrlError {
     /// There is no host.
     #[error("it has no host")]
     Host,
+    /// The host has letters outside ASCII that no name can have (UTS 46), or the feature `idn` is not there.
+    #[error("its host is no name, or in letters that need the feature idn")]
+    Name,
     /// The port is no number up to 65535.
     #[error("its port is no number up to 65535")]
     Port,

@@ -6,18 +6,20 @@
 //! ```
 
 use sockless_std::sockless::Deflate;
-use sockless_std::{Client, Config, Error};
+use sockless_std::{Client, Config, Error, Proxy};
 use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
 use std::thread;
 
-const USAGE: &str = "std_client [--max-message BYTES] [--max-fragments N] [--deflate] [--root FILE] [--autobahn] URL";
+const USAGE: &str = "std_client [--max-message BYTES] [--max-fragments N] [--deflate] [--proxy URL | --proxy-from-env] \
+    [--root FILE] [--autobahn] URL";
 
 type AnyError = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), AnyError> {
     use lexopt::prelude::*;
     let (mut url, mut config, mut root, mut is_tested) = (None, Config::default(), None, false);
+    let mut client = Client::new("");
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -27,12 +29,14 @@ fn main() -> Result<(), AnyError> {
             // Any window will do for what this end sends, so that a server may name one.
             Long("deflate") => config.deflate = Some(Deflate { window_bits: 15, ..Deflate::default() }),
             Long("root") => root = Some(arguments.value()?),
+            Long("proxy") => client = client.proxy(Proxy::new(&arguments.value()?.string()?)?),
+            Long("proxy-from-env") => client = client.proxy(Proxy::from_env()?),
             Long("autobahn") => is_tested = true,
             _ => return Err(USAGE.into()),
         }
     }
     let url = url.ok_or(USAGE)?;
-    let client = trusting(Client::new(&url).config(config), root)?;
+    let client = trusting(client.url(&url).config(config), root)?;
     if is_tested { autobahn(&client, url.trim_end_matches('/')) } else { talk(&client) }
 }
 

@@ -1,23 +1,24 @@
 //! The client: from a URL to an open connection.
 
-use crate::dial::{dial, left};
+use crate::client_tls::{self, ClientTls};
+use crate::dial::{Dialer, left};
 use crate::drive::Drive;
 use crate::mode::Mode;
 use crate::net_stream::NetStream;
 use crate::stream::Stream;
-#[cfg(feature = "tls")]
-use crate::tls_stream::TlsStream;
+use crate::tunnel;
 use crate::websocket::WebSocket;
-use base64::{Engine, engine::general_purpose::STANDARD};
-use sockless::driver::{ConnectError, Error, Redirects};
-use sockless::handshake::SubprotocolPolicy;
-use sockless::{ClientRequest, Connection, Event, ProtocolError, Response, Seed, SharedConfig};
+use socket2::Socket;
+use sockless::client::{ClientSettings, Proxy};
+use sockless::driver::{ConnectError, Error, ProxyError};
+use sockless::{ClientRequest, Connection, Event, ProtocolError, Response, Seed};
 #[cfg(feature = "tls")]
 use sockless_tls::Tls;
 use std::fmt;
-use std::net::TcpStream;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Connects to a `ws://` or `wss://` URL with the default settings; [`Client`] has the others.
 ///
@@ -47,92 +48,19 @@ pub fn connect(url: &str) -> Result<WebSocket<NetStream>, ConnectError> {
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    url: String,
-    config: SharedConfig,
-    headers: Vec<(String, String)>,
-    subprotocols: Vec<String>,
-    policy: SubprotocolPolicy,
-    adjust: Option<Arc<Adjust>>,
-    #[cfg(feature = "tls")]
-    tls: Option<Tls>,
-    redirects: u32,
-    trust_redirects: bool,
-    timeout: Option<Duration>,
-    nodelay: bool,
+    settings: ClientSettings,
+    dialer: Dialer,
+    tls: Option<ClientTls>,
+    proxy_tls: Option<ClientTls>,
 }
 
-type Adjust = dyn Fn(ClientRequest) -> ClientRequest + Send + Sync;
-
 impl Client {
-    /// 30 s for all that [`connect`](Self::connect) does: a name to look up, several addresses to try, and TLS.
-    pub const TIMEOUT: Option<Duration> = Some(Duration::from_secs(30));
+    sockless::client_settings!();
 
     /// A client for a `ws://` or `wss://` URL. A user and a password in it become basic authorisation, unless
     /// [`header`](Self::header) or [`basic_auth`](Self::basic_auth) has another.
     pub fn new(url: &str) -> Self {
-        Self {
-            url: url.into(),
-            config: SharedConfig::default(),
-            headers: Vec::new(),
-            subprotocols: Vec::new(),
-            policy: SubprotocolPolicy::default(),
-            adjust: None,
-            #[cfg(feature = "tls")]
-            tls: None,
-            redirects: 0,
-            trust_redirects: false,
-            timeout: Self::TIMEOUT,
-            nodelay: true,
-        }
-    }
-
-    /// Replaces the URL, for clients that differ in nothing else.
-    #[must_use]
-    pub fn url(mut self, url: &str) -> Self {
-        self.url = url.into();
-        self
-    }
-
-    /// Replaces the core's settings: limits, deadlines, compression.
-    #[must_use]
-    pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
-        self.config = config.into();
-        self
-    }
-
-    /// Adds a field to the request. There is one `Authorization`: the latest.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
-    /// Adds basic authorisation (RFC 7617).
-    #[must_use]
-    pub fn basic_auth(self, user: &str, password: &str) -> Self {
-        let credentials = STANDARD.encode(format!("{user}:{password}"));
-        self.header("Authorization", &format!("Basic {credentials}"))
-    }
-
-    /// Offers a subprotocol; the one offered first is liked best.
-    #[must_use]
-    pub fn subprotocol(mut self, name: &str) -> Self {
-        self.subprotocols.push(name.into());
-        self
-    }
-
-    /// What becomes of the handshake if the server chooses none of them.
-    #[must_use]
-    pub fn subprotocol_policy(mut self, policy: SubprotocolPolicy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// Changes the request last, before it is sent: method, target, `Host`. A redirect goes on with what it has made.
-    #[must_use]
-    pub fn adjust(mut self, adjust: impl Fn(ClientRequest) -> ClientRequest + Send + Sync + 'static) -> Self {
-        self.adjust = Some(Arc::new(adjust));
-        self
+        Self { settings: ClientSettings::new(url), dialer: Dialer::default(), tls: None, proxy_tls: None }
     }
 
     /// Replaces the TLS settings, which are the platform's roots, or Mozilla's, by the features `platform-roots` and
@@ -140,39 +68,63 @@ impl Client {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: impl Into<Tls>) -> Self {
-        self.tls = Some(tls.into());
+        self.tls = Some(ClientTls::Rustls(tls.into()));
         self
     }
 
-    /// Follows so many redirects; by default none. None leads from `wss` to `ws`, and what is the caller's goes to the first
-    /// server only: headers, credentials, subprotocols, as [`ClientRequest::redirected`] has it.
+    /// Replaces the TLS settings towards an `https` proxy, which are those of [`tls`](Self::tls).
+    #[cfg(feature = "tls")]
     #[must_use]
-    pub fn redirects(mut self, most: u32) -> Self {
-        self.redirects = most;
+    pub fn proxy_tls(mut self, tls: impl Into<Tls>) -> Self {
+        self.proxy_tls = Some(ClientTls::Rustls(tls.into()));
         self
     }
 
-    /// Whether redirects take all of the request to any server that they lead to, credentials included, which is off: for
-    /// servers that are known to lead only where all of it may be seen.
+    /// Finds the addresses of hosts, those of proxies too, in place of the system: by another service of names, or for a host
+    /// whose address is known. They are tried in their order, but the two families by turns, each beside the one before it if
+    /// that does not answer for 250 ms (RFC 8305). The host has no brackets, and may be an address. It is called on a thread of
+    /// its own, which is not waited for longer than there is time to connect.
+    ///
+    /// ```
+    /// use sockless_std::Client;
+    ///
+    /// let client = Client::new("wss://example.com/").resolver(|_host, port| Ok(vec![([192, 0, 2, 7], port).into()]));
+    /// ```
     #[must_use]
-    pub fn trust_redirects(mut self, trust: bool) -> Self {
-        self.trust_redirects = trust;
+    pub fn resolver(
+        mut self,
+        resolve: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        self.dialer.resolve = Some(Arc::new(resolve));
         self
     }
 
-    /// Replaces the time for all that [`connect`](Self::connect) does. The opening handshake has a bound of its own in
-    /// [`Keepalive::handshake`](sockless::Keepalive::handshake).
+    /// Prepares each socket before it connects to the address beside it: for options, or what it is bound to. What fails, or is
+    /// of another family than the address, has the next address tried.
+    ///
+    /// ```
+    /// use sockless_std::Client;
+    ///
+    /// let client = Client::new("wss://example.com/").socket(|socket, _| socket.set_recv_buffer_size(1 << 20));
+    /// ```
     #[must_use]
-    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.timeout = timeout.into();
+    pub fn socket(mut self, prepare: impl Fn(&Socket, SocketAddr) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        self.dialer.prepare.push(Arc::new(prepare));
         self
     }
 
-    /// Whether TCP sends small segments at once, which is on: a message is all that there is to say.
+    /// Connects from this address of the machine's own; hosts without an address of its family are not connected to.
     #[must_use]
-    pub fn nodelay(mut self, nodelay: bool) -> Self {
-        self.nodelay = nodelay;
-        self
+    pub fn local_address(self, address: IpAddr) -> Self {
+        self.socket(move |socket, _| socket.bind(&SocketAddr::from((address, 0)).into()))
+    }
+
+    /// Connects by this network interface, `eth1` say, and no other.
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    #[must_use]
+    pub fn interface(self, name: &str) -> Self {
+        let name = name.as_bytes().to_owned();
+        self.socket(move |socket, _| socket.bind_device(Some(&name)))
     }
 
     /// Connects; gives the server's response too.
@@ -183,14 +135,15 @@ impl Client {
         self.follow(self.deadline())
     }
 
-    /// Opens a connection over a TCP connection that is there already, dialled as the caller likes: from an address of its own,
-    /// through a proxy, to a name that it has looked up. A URL of `wss` adds TLS to the URL's host; no redirect is followed.
+    /// Opens a connection over a TCP connection that is there already, dialled as the caller likes. A URL of `wss` adds TLS to
+    /// it; no redirect is followed. Over any other stream, a `TlsStream` adds it, for
+    /// [`connect_over`](Self::connect_over).
     ///
     /// # Errors
     /// As [`connect`](Self::connect), but for those of dialling.
     pub fn connect_by(&self, stream: TcpStream) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
-        let (request, deadline) = (self.request()?, self.deadline());
-        let stream = self.secured(&request, stream, deadline)?;
+        let (request, deadline) = (self.settings.request()?, self.deadline());
+        let stream = self.secured(&request, NetStream::Tcp(stream), deadline)?;
         self.open(&request, stream, deadline)
     }
 
@@ -203,18 +156,18 @@ impl Client {
     where
         S: Stream,
     {
-        let request = self.request()?;
+        let request = self.settings.request()?;
         self.open(&request, stream, self.deadline())
     }
 
     fn deadline(&self) -> Option<Instant> {
-        Instant::now().checked_add(self.timeout?)
+        Instant::now().checked_add(self.settings.timeout?)
     }
 
     /// Connects, and follows redirects.
     fn follow(&self, deadline: Option<Instant>) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
-        let mut request = self.request()?;
-        let mut redirects = Redirects::new(self.redirects, self.trust_redirects);
+        let mut request = self.settings.request()?;
+        let mut redirects = self.settings.redirects();
         loop {
             let stream = self.dial(&request, deadline)?;
             request = match self.open(&request, stream, deadline) {
@@ -224,54 +177,55 @@ impl Client {
         }
     }
 
-    /// The request, with all that the settings add.
-    fn request(&self) -> Result<ClientRequest, ConnectError> {
-        let mut request = ClientRequest::new(&self.url)?.with_subprotocol_policy(self.policy);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        for name in &self.subprotocols {
-            request = request.subprotocol(name);
-        }
-        if let Some(adjust) = &self.adjust {
-            request = adjust(request);
-        }
-        request.check()?;
-        Ok(request)
+    fn dial(&self, request: &ClientRequest, deadline: Option<Instant>) -> Result<NetStream, ConnectError> {
+        let stream = match self.settings.proxy_of(request) {
+            Some(proxy) => self.dial_through(proxy, request, deadline)?,
+            None => NetStream::Tcp(self.dialer.dial(request.host(), request.port(), deadline)?),
+        };
+        self.secured(request, stream, deadline)
     }
 
-    fn dial(&self, request: &ClientRequest, deadline: Option<Instant>) -> Result<NetStream, ConnectError> {
-        self.secured(request, dial(request.host(), request.port(), deadline)?, deadline)
+    /// A connection through `proxy` to the server that a request is for.
+    fn dial_through(
+        &self,
+        proxy: &Proxy,
+        request: &ClientRequest,
+        deadline: Option<Instant>,
+    ) -> Result<NetStream, ConnectError> {
+        let tunnel = match proxy.looks_names_up() {
+            true => proxy.tunnel(request.server_name(), request.port())?,
+            false => proxy.tunnel_to_any(self.dialer.resolve(request.host(), request.port(), deadline)?)?,
+        };
+        let stream = self.dialer.dial(proxy.host(), proxy.port(), deadline).map_err(|error| match error {
+            ConnectError::Resolve(error) | ConnectError::Tcp(error) => ProxyError::Io(error).into(),
+            error => error,
+        })?;
+        stream.set_nodelay(self.settings.nodelay).map_err(ProxyError::Io)?;
+        let mut stream = NetStream::Tcp(stream);
+        if proxy.is_secure() {
+            let tls = self.proxy_tls.clone().or_else(|| self.tls.clone());
+            let secure = client_tls::handshake(tls, proxy.host(), stream, deadline);
+            stream = secure.map_err(|error| match told(error, deadline) {
+                ConnectError::Tls(error) => ProxyError::Tls(error).into(),
+                error => error,
+            })?;
+        }
+        tunnel::ask(tunnel, stream, deadline)
     }
 
     /// The stream as it is, or with TLS.
     fn secured(
         &self,
         request: &ClientRequest,
-        stream: TcpStream,
+        stream: NetStream,
         deadline: Option<Instant>,
     ) -> Result<NetStream, ConnectError> {
-        stream.set_nodelay(self.nodelay).map_err(ConnectError::Tcp)?;
-        match request.is_secure() {
-            true => self.secure(request.host(), stream, deadline),
-            false => Ok(NetStream::Tcp(stream)),
+        stream.tcp().set_nodelay(self.settings.nodelay).map_err(ConnectError::Tcp)?;
+        if !request.is_secure() {
+            return Ok(stream);
         }
-    }
-
-    #[cfg(feature = "tls")]
-    fn secure(&self, host: &str, stream: TcpStream, deadline: Option<Instant>) -> Result<NetStream, ConnectError> {
-        let tls = self.tls.clone().or_else(Tls::usual).ok_or(ConnectError::NoTls)?;
-        let mut stream = TlsStream::connect(&tls, host, stream)?;
-        stream.handshake(deadline).map_err(|error| match left(deadline) {
-            Err(late) => late,
-            Ok(_) => ConnectError::Tls(error),
-        })?;
-        Ok(NetStream::Tls(Box::new(stream)))
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn secure(&self, _: &str, _: TcpStream, _: Option<Instant>) -> Result<NetStream, ConnectError> {
-        Err(ConnectError::NoTls)
+        let name = self.settings.server_name(request);
+        client_tls::handshake(self.tls.clone(), name, stream, deadline).map_err(|error| told(error, deadline))
     }
 
     fn open<S>(
@@ -284,8 +238,8 @@ impl Client {
         S: Stream,
     {
         left(deadline)?;
-        let connection = Connection::client(request, self.config.clone(), Seed::random())?;
-        let mut drive = Drive::new(connection, stream, &self.config);
+        let connection = Connection::client(request, self.settings.config.clone(), Seed::random())?;
+        let mut drive = Drive::new(connection, stream, &self.settings.config);
         let event = match drive.recv(Mode::Message, deadline) {
             // A refusal that is known is told, be its body whole or not.
             Err(Error::TimedOut) => drive.driver.connection().receive_eof().ok().flatten(),
@@ -303,10 +257,22 @@ impl Client {
     }
 }
 
+/// What TLS failed by: by the end of the time, if that is what it is.
+fn told(error: ConnectError, deadline: Option<Instant>) -> ConnectError {
+    match error {
+        ConnectError::Tls(error) if left(deadline).is_ok() => ConnectError::Tls(error),
+        ConnectError::Tls(_) => ConnectError::Timeout,
+        error => error,
+    }
+}
+
 impl fmt::Debug for Client {
     /// Leaves out what carries passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Client");
-        debug.field("redirects", &self.redirects).finish_non_exhaustive()
+        debug
+            .field("proxy", &self.settings.proxies)
+            .field("redirects", &self.settings.redirects)
+            .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,26 @@
 //! TCP connections to hosts with several addresses.
 
+use socket2::{Domain, Protocol, Socket, Type};
 use sockless::driver::ConnectError;
 use sockless::driver::{Attempt, Attempts};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// Finds a host's addresses.
+type Resolve = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
+/// Prepares a socket that is to connect to this address.
+type Prepare = dyn Fn(&Socket, SocketAddr) -> io::Result<()> + Send + Sync;
+
+/// How long a socket tries to connect without a limit of the caller's: until the system gives up.
+const FOREVER: Duration = Duration::from_secs(1 << 20);
+
+/// How much longer a socket tries than it is waited for.
+const SPARE: Duration = Duration::from_millis(50);
 
 /// What is left of the time, which has not passed.
 ///
@@ -18,55 +32,84 @@ pub(crate) fn left(deadline: Option<Instant>) -> Result<Option<Duration>, Connec
     if left.is_zero() { Err(ConnectError::Timeout) } else { Ok(Some(left)) }
 }
 
-/// Connects to the first of a host's addresses that answers.
-pub(crate) fn dial(host: &str, port: u16, deadline: Option<Instant>) -> Result<TcpStream, ConnectError> {
-    connect_any(&resolve(host, port, deadline)?, deadline)
+/// How TCP connections are made.
+#[derive(Clone, Default)]
+pub(crate) struct Dialer {
+    /// In place of the system's.
+    pub(crate) resolve: Option<Arc<Resolve>>,
+    pub(crate) prepare: Vec<Arc<Prepare>>,
 }
 
-/// A name's addresses, which the system takes as long to find as it likes: nobody waits for it beyond the deadline.
-fn resolve(host: &str, port: u16, deadline: Option<Instant>) -> Result<Vec<SocketAddr>, ConnectError> {
-    let name = (host.to_owned(), port);
-    let (found, finding) = mpsc::channel();
-    thread::spawn(move || found.send(name.to_socket_addrs().map(Iterator::collect)));
-    match receive(&finding, left(deadline)?) {
-        Ok(addresses) => addresses.map_err(ConnectError::Resolve),
-        Err(_) => Err(ConnectError::Timeout),
+impl Dialer {
+    /// Connects to the first of a host's addresses that answers.
+    pub(crate) fn dial(&self, host: &str, port: u16, deadline: Option<Instant>) -> Result<TcpStream, ConnectError> {
+        self.connect_any(&self.resolve(host, port, deadline)?, deadline)
     }
-}
 
-/// Connects to the first of these addresses that answers; those that come too late are hung up on.
-fn connect_any(addresses: &[SocketAddr], deadline: Option<Instant>) -> Result<TcpStream, ConnectError> {
-    let started = Instant::now();
-    let mut failure = io::Error::new(ErrorKind::NotFound, "the host has no address");
-    let mut attempts = Attempts::new(addresses.iter().copied());
-    let (connected, connecting) = mpsc::channel();
-    loop {
-        let left = left(deadline)?;
-        let patience = match attempts.poll(started.elapsed()) {
-            Attempt::Connect(address) => {
-                let connected = connected.clone();
-                thread::spawn(move || connected.send(connect(address, left)));
-                continue;
+    /// A host's addresses, the best first. They take as long to be found as they like: nobody waits beyond the deadline.
+    pub(crate) fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<SocketAddr>, ConnectError> {
+        let (host, resolve) = (host.to_owned(), self.resolve.clone());
+        let (found, finding) = mpsc::channel();
+        thread::spawn(move || {
+            found.send(match resolve {
+                Some(resolve) => resolve(&host, port),
+                None => (host, port).to_socket_addrs().map(Iterator::collect),
+            })
+        });
+        match receive(&finding, left(deadline)?) {
+            Ok(addresses) => addresses.map_err(ConnectError::Resolve),
+            Err(RecvTimeoutError::Timeout) => Err(ConnectError::Timeout),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(ConnectError::Resolve(io::Error::other("the resolver panicked")))
             }
-            Attempt::Wait(until) => until.map(|until| until.saturating_sub(started.elapsed())),
-            Attempt::Failed => return Err(ConnectError::Tcp(failure)),
-        };
-        match receive(&connecting, patience.into_iter().chain(left).min()) {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => {
-                failure = error;
-                attempts.handle_failure();
-            }
-            Err(_) => {}
         }
     }
+
+    /// Connects to the first of these addresses that answers; those that come too late are hung up on.
+    fn connect_any(&self, addresses: &[SocketAddr], deadline: Option<Instant>) -> Result<TcpStream, ConnectError> {
+        let started = Instant::now();
+        let mut failure = io::Error::new(ErrorKind::NotFound, "the host has no address");
+        let mut attempts = Attempts::new(addresses.iter().copied());
+        let (connected, connecting) = mpsc::channel();
+        loop {
+            let left = left(deadline)?;
+            let patience = match attempts.poll(started.elapsed()) {
+                Attempt::Connect(address) => {
+                    let (connected, prepared) = (connected.clone(), self.socket(address));
+                    thread::spawn(move || connected.send(connect(prepared, address, left)));
+                    continue;
+                }
+                Attempt::Wait(until) => until.map(|until| until.saturating_sub(started.elapsed())),
+                Attempt::Failed => return Err(ConnectError::Tcp(failure)),
+            };
+            match receive(&connecting, patience.into_iter().chain(left).min()) {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => {
+                    failure = error;
+                    attempts.handle_failure();
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn socket(&self, address: SocketAddr) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        self.prepare.iter().try_for_each(|prepare| prepare(&socket, address))?;
+        Ok(socket)
+    }
 }
 
-fn connect(address: SocketAddr, patience: Option<Duration>) -> io::Result<TcpStream> {
-    match patience {
-        Some(patience) => TcpStream::connect_timeout(&address, patience),
-        None => TcpStream::connect(address),
-    }
+fn connect(prepared: io::Result<Socket>, address: SocketAddr, patience: Option<Duration>) -> io::Result<TcpStream> {
+    let socket = prepared?;
+    // Whoever waits gives up first, and says that the time has passed.
+    socket.connect_timeout(&address.into(), patience.map_or(FOREVER, |left| left.saturating_add(SPARE)))?;
+    Ok(socket.into())
 }
 
 fn receive<T>(from: &mpsc::Receiver<T>, patience: Option<Duration>) -> Result<T, RecvTimeoutError> {
@@ -92,10 +135,11 @@ mod tests {
         let good = listener.local_addr().expect("an address");
         // A port that was free a moment ago refuses.
         let refuses = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-        let stream = within("a connection", || connect_any(&[refuses, refuses, good], soon())).expect("one answers");
+        let stream = within("a connection", || Dialer::default().connect_any(&[refuses, refuses, good], soon()))
+            .expect("one answers");
         assert_eq!(stream.peer_addr().expect("connected"), good);
         for (addresses, kind) in [(&[refuses, refuses][..], ErrorKind::ConnectionRefused), (&[], ErrorKind::NotFound)] {
-            let refused = within("a refusal", || connect_any(addresses, soon()));
+            let refused = within("a refusal", || Dialer::default().connect_any(addresses, soon()));
             assert!(matches!(&refused, Err(ConnectError::Tcp(error)) if error.kind() == kind), "{refused:?}");
         }
     }
@@ -120,9 +164,9 @@ mod tests {
         let (swallowing, _queue) = swallowing();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let good = listener.local_addr().expect("an address");
-        let stream = within("a connection", || connect_any(&[swallowing, swallowing, good], soon()));
+        let stream = within("a connection", || Dialer::default().connect_any(&[swallowing, swallowing, good], soon()));
         assert_eq!(stream.expect("one answers").peer_addr().expect("connected"), good);
-        let late = connect_any(&[swallowing], Some(Instant::now() + Duration::from_millis(20)));
+        let late = Dialer::default().connect_any(&[swallowing], Some(Instant::now() + Duration::from_millis(20)));
         assert!(matches!(late, Err(ConnectError::Timeout)), "{late:?}");
     }
 }

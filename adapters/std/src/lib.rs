@@ -4,6 +4,7 @@
 mod accept;
 mod byte_stream;
 mod client;
+mod client_tls;
 mod closer;
 #[cfg(unix)]
 mod descriptors;
@@ -21,6 +22,7 @@ mod stream;
 #[cfg(feature = "tls")]
 mod tls_stream;
 mod transport;
+mod tunnel;
 mod waits;
 mod websocket;
 mod writer;
@@ -33,9 +35,12 @@ pub use net_stream::NetStream;
 pub use reconnect::{Change, Reconnecting, Stopped, Unsent};
 pub use replies::Replies;
 pub use server::{Running, Server};
+/// The crate of [`Socket`](socket2::Socket), which [`Client::socket`] prepares.
+pub use socket2;
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
-pub use sockless::driver::{Backoff, ConnectError, Error, GivenBack, InUse, Keep};
+pub use sockless::client::{Proxies, Proxy};
+pub use sockless::driver::{Backoff, ConnectError, Error, GivenBack, InUse, Keep, ProxyError, SocksError};
 pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Event, Kind, Limits, Message, Piece, Prepared, ProtocolError,
     Reject, Request, Response, SendError, State,

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// TCP, or TLS over it.
+/// TCP, or TLS over it, over that of a proxy too.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NetStream {
@@ -15,7 +15,7 @@ pub enum NetStream {
     Tcp(TcpStream),
     /// For `wss`.
     #[cfg(feature = "tls")]
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<NetStream>>),
 }
 
 impl NetStream {
@@ -24,7 +24,7 @@ impl NetStream {
         match self {
             Self::Tcp(stream) => stream,
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.get_ref(),
+            Self::Tls(stream) => stream.get_ref().tcp(),
         }
     }
 }

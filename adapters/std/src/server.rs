@@ -241,7 +241,7 @@ where
     #[cfg(feature = "tls")]
     fn secure(&self, stream: TcpStream) -> io::Result<NetStream> {
         let Some(tls) = &self.server.tls else { return Ok(NetStream::Tcp(stream)) };
-        let mut stream = crate::tls_stream::TlsStream::accept(tls.clone(), stream)?;
+        let mut stream = crate::tls_stream::TlsStream::accept(tls.clone(), NetStream::Tcp(stream))?;
         stream.handshake(self.server.config.keepalive.handshake.and_then(|time| Instant::now().checked_add(time)))?;
         Ok(NetStream::Tls(Box::new(stream)))
     }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{bytes, config, echo, sockets, within};
 use sockless_std::sockless::ProtocolError;
-use sockless_std::{Client, ConnectError, Error, NetStream, Server, Tls, TlsStream, accept};
+use sockless_std::{Client, ConnectError, Error, NetStream, ProxyError, Server, Tls, TlsStream, accept};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -288,4 +288,70 @@ fn a_connection_of_the_callers_and_its_two_halves() {
     within("all sent", || sending.join()).unwrap().close(1000, "").unwrap();
     assert_eq!(within("the end", || receiver.recv()).unwrap(), None);
     assert_eq!(within("all gone", || running.shutdown()), 0);
+}
+
+/// A proxy over TLS that takes CONNECT, and passes on.
+fn https_proxy(certificate: &Certificate) -> u16 {
+    let (listener, config) = (TcpListener::bind("127.0.0.1:0").unwrap(), certificate.server());
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            let mut stream = TlsStream::accept(config.clone(), stream).unwrap();
+            thread::spawn(move || {
+                stream.handshake(Instant::now() + common::PATIENCE)?;
+                let (mut head, mut byte) = (Vec::new(), [0]);
+                while !head.ends_with(b"\r\n\r\n") {
+                    stream.read_exact(&mut byte)?;
+                    head.extend(byte);
+                }
+                let head = String::from_utf8(head).unwrap();
+                let mut upstream = TcpStream::connect(head.split(' ').nth(1).unwrap())?;
+                stream.write_all(b"HTTP/1.1 200 Fine\r\n\r\n")?;
+                stream.flush()?;
+                let (mut reader, mut writer) = sockless_std::Stream::split(stream)?;
+                let mut back = upstream.try_clone()?;
+                thread::spawn(move || {
+                    _ = std::io::copy(&mut back, &mut writer);
+                    sockless_std::Stream::shutdown(&mut writer)
+                });
+                std::io::copy(&mut reader, &mut upstream)?;
+                upstream.shutdown(std::net::Shutdown::Write)
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn tls_to_a_proxy_and_tls_within_it() {
+    let (proxys, servers) = (Certificate::new("proxy"), Certificate::new("behind"));
+    let proxy = sockless_std::Proxy::new(&format!("https://localhost:{}", https_proxy(&proxys))).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let running = Server::new().tls(servers.server()).start(listener, |socket, _| echo(socket)).unwrap();
+    let client = Client::new(&format!("wss://localhost:{}/", running.address().port())).proxy(proxy);
+    let both = client.clone().tls(servers.client()).proxy_tls(proxys.client());
+    let (socket, _) = within("a connection", || both.connect()).unwrap();
+    let (sender, mut receiver) = socket.split().unwrap();
+    let sending = thread::spawn(move || {
+        sender.send(&bytes(1 << 20)[..]).unwrap();
+        sender
+    });
+    assert_eq!(within("an echo", || receiver.recv()).unwrap().unwrap().as_bytes(), bytes(1 << 20));
+    within("all sent", || sending.join()).unwrap().close(1000, "").unwrap();
+    assert_eq!(within("the end", || receiver.recv()).unwrap(), None);
+    // Neither vouches for the other.
+    let told = within("an error", || client.clone().tls(servers.client()).connect()).map(drop);
+    assert!(matches!(told, Err(ConnectError::Proxy(ProxyError::Tls(_)))), "{told:?}");
+    let told = within("an error", || client.tls(proxys.client()).connect()).map(drop);
+    assert!(matches!(told, Err(ConnectError::Tls(_))), "{told:?}");
+}
+
+#[test]
+fn an_address_with_another_name() {
+    let certificate = Certificate::new("name");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let running = Server::new().tls(certificate.server()).start(listener, |socket, _| echo(socket)).unwrap();
+    let client = Client::new(&format!("wss://{}/", running.address())).tls(certificate.client());
+    assert!(matches!(within("an error", || client.connect()).map(drop), Err(ConnectError::Tls(_))));
+    within("a connection", || client.server_name("localhost").connect()).map(drop).unwrap();
 }

@@ -30,7 +30,8 @@ line for each message; binary messages as hex after \"hex:\". At the end of stan
 Options:
   --header 'NAME: VALUE'  add a header to the request; may be repeated
   --subprotocol NAME      offer a subprotocol; may be repeated, the one liked best first
-  --proxy URL             connect through an http:// or socks5:// proxy
+  --proxy URL             connect through a proxy: http, https, socks4, socks4a, socks5 or socks5h
+  --proxy-from-env        connect through those that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY name
   --root FILE             trust the certificates of this PEM file, and no others
   --http2                 connect by HTTP/2, and not by HTTP/1.1
   --redirects N           follow so many redirects [default: 0]
@@ -146,6 +147,7 @@ impl Options {
                 }
                 Long("subprotocol") => client = client.subprotocol(&arguments.value()?.string()?),
                 Long("proxy") => client = client.proxy(Proxy::new(&arguments.value()?.string()?)?),
+                Long("proxy-from-env") => client = client.proxy(Proxy::from_env()?),
                 Long("root") => client = client.tls(Tls::trusting(arguments.value()?)?),
                 Long("http2") => client = http2(client)?,
                 Long("redirects") => client = client.redirects(arguments.value()?.parse()?),

@@ -3,28 +3,26 @@
 #[cfg(feature = "http2")]
 mod over_http2;
 
-use crate::dial::dial;
+use crate::dial::Dialer;
 #[cfg(feature = "http2")]
 use crate::http2::Http2;
 use crate::opening::Opening;
-use crate::proxy::Proxy;
 use crate::stream::NetStream;
-#[cfg(feature = "tls")]
-use crate::tls;
+use crate::tls::{self, ClientTls};
 use crate::trace;
 use crate::websocket::WebSocket;
-use base64::{Engine, engine::general_purpose::STANDARD};
-use sockless::driver::{ConnectError, Redirects};
-use sockless::handshake::SubprotocolPolicy;
+use sockless::client::ClientSettings;
+use sockless::driver::ConnectError;
 use sockless::seen::Span;
-use sockless::{ClientRequest, Connection, Event, Response, Seed, SharedConfig};
+use sockless::{ClientRequest, Connection, Event, Response, Seed};
 #[cfg(feature = "tls")]
 use sockless_tls::Tls;
 use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio::time::Instant;
 
 /// Connects to a `ws://` or `wss://` URL with the default settings; [`Client`] has the others.
@@ -62,107 +60,28 @@ pub async fn connect(url: &str) -> Result<WebSocket<NetStream>, ConnectError> {
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    url: String,
-    config: SharedConfig,
-    headers: Vec<(String, String)>,
-    subprotocols: Vec<String>,
-    policy: SubprotocolPolicy,
-    adjust: Option<Arc<Adjust>>,
-    proxy: Option<Proxy>,
-    #[cfg(feature = "tls")]
-    tls: Option<Tls>,
-    redirects: u32,
-    trust_redirects: bool,
-    timeout: Option<Duration>,
-    nodelay: bool,
+    pub(crate) settings: ClientSettings,
+    pub(crate) dialer: Dialer,
+    pub(crate) tls: Option<ClientTls>,
+    pub(crate) proxy_tls: Option<ClientTls>,
     #[cfg(feature = "http2")]
     http2: Option<Http2>,
 }
 
-type Adjust = dyn Fn(ClientRequest) -> ClientRequest + Send + Sync;
-
 impl Client {
-    /// 30 s for all that [`connect`](Self::connect) does: a name to look up, several addresses to try, a proxy and TLS.
-    pub const TIMEOUT: Option<Duration> = Some(Duration::from_secs(30));
+    sockless::client_settings!(part);
 
     /// A client for a `ws://` or `wss://` URL. A user and a password in it become basic authorisation, unless
     /// [`header`](Self::header) or [`basic_auth`](Self::basic_auth) has another.
     pub fn new(url: &str) -> Self {
         Self {
-            url: url.into(),
-            config: SharedConfig::default(),
-            headers: Vec::new(),
-            subprotocols: Vec::new(),
-            policy: SubprotocolPolicy::default(),
-            adjust: None,
-            proxy: None,
-            #[cfg(feature = "tls")]
+            settings: ClientSettings::new(url),
+            dialer: Dialer::default(),
             tls: None,
-            redirects: 0,
-            trust_redirects: false,
-            timeout: Self::TIMEOUT,
-            nodelay: true,
+            proxy_tls: None,
             #[cfg(feature = "http2")]
             http2: None,
         }
-    }
-
-    /// Replaces the URL, for clients that differ in nothing else.
-    #[must_use]
-    pub fn url(mut self, url: &str) -> Self {
-        self.url = url.into();
-        self
-    }
-
-    /// Replaces the core's settings: limits, deadlines, compression.
-    #[must_use]
-    pub fn config(mut self, config: impl Into<SharedConfig>) -> Self {
-        self.config = config.into();
-        self
-    }
-
-    /// Adds a field to the request. There is one `Authorization`: the latest.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
-    /// Adds basic authorisation (RFC 7617).
-    #[must_use]
-    pub fn basic_auth(self, user: &str, password: &str) -> Self {
-        let credentials = STANDARD.encode(format!("{user}:{password}"));
-        self.header("Authorization", &format!("Basic {credentials}"))
-    }
-
-    /// Offers a subprotocol; the one offered first is liked best.
-    #[must_use]
-    pub fn subprotocol(mut self, name: &str) -> Self {
-        self.subprotocols.push(name.into());
-        self
-    }
-
-    /// What becomes of the handshake if the server chooses none of them.
-    #[must_use]
-    pub fn subprotocol_policy(mut self, policy: SubprotocolPolicy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// Changes the request last, before it is sent: method, target, `Host`. A redirect goes on with what it has made.
-    #[must_use]
-    pub fn adjust(mut self, adjust: impl Fn(ClientRequest) -> ClientRequest + Send + Sync + 'static) -> Self {
-        self.adjust = Some(Arc::new(adjust));
-        self
-    }
-
-    /// Connects through a proxy.
-    #[must_use]
-    pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.proxy = Some(proxy);
-        #[cfg(feature = "http2")]
-        self.part();
-        self
     }
 
     /// Replaces the TLS settings, which are the platform's roots, or Mozilla's, by the features `platform-roots` and
@@ -170,42 +89,78 @@ impl Client {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: impl Into<Tls>) -> Self {
-        self.tls = Some(tls.into());
-        #[cfg(feature = "http2")]
+        self.tls = Some(ClientTls::Rustls(tls.into()));
         self.part();
         self
     }
 
-    /// Follows so many redirects; by default none. None leads from `wss` to `ws`, and what is the caller's goes to the first
-    /// server only: headers, credentials, subprotocols, as [`ClientRequest::redirected`] has it.
+    /// Replaces the TLS settings towards an `https` proxy, which are those of [`tls`](Self::tls).
+    #[cfg(feature = "tls")]
     #[must_use]
-    pub fn redirects(mut self, most: u32) -> Self {
-        self.redirects = most;
+    pub fn proxy_tls(mut self, tls: impl Into<Tls>) -> Self {
+        self.proxy_tls = Some(ClientTls::Rustls(tls.into()));
+        self.part();
         self
     }
 
-    /// Whether redirects take all of the request to any server that they lead to, credentials included, which is off: for
-    /// servers that are known to lead only where all of it may be seen.
+    /// Finds the addresses of hosts, those of proxies too, in place of the system: by another service of names, or for a host
+    /// whose address is known. They are tried in their order, but the two families by turns, each beside the one before it if
+    /// that does not answer for 250 ms (RFC 8305). The host has no brackets, and may be an address.
+    ///
+    /// ```
+    /// use sockless_tokio::Client;
+    ///
+    /// let client = Client::new("wss://example.com/").resolver(|_host, port| async move { Ok([([192, 0, 2, 7], port).into()]) });
+    /// ```
     #[must_use]
-    pub fn trust_redirects(mut self, trust: bool) -> Self {
-        self.trust_redirects = trust;
+    pub fn resolver<F, A>(mut self, resolve: impl Fn(String, u16) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<A>> + Send + 'static,
+        A: IntoIterator<Item = SocketAddr>,
+    {
+        self.dialer.resolve = Some(Arc::new(move |host, port| {
+            let found = resolve(host, port);
+            Box::pin(async move { Ok(found.await?.into_iter().collect()) })
+        }));
+        self.part();
         self
     }
 
-    /// Replaces the time for all that [`connect`](Self::connect) does. The opening handshake has a bound of its own in
-    /// [`Keepalive::handshake`](sockless::Keepalive::handshake).
+    /// Prepares each socket before it connects to the address beside it: for options, or what it is bound to. What fails, or is
+    /// of another family than the address, has the next address tried.
+    ///
+    /// ```
+    /// use sockless_tokio::Client;
+    ///
+    /// let client = Client::new("wss://example.com/").socket(|socket, _| socket.set_recv_buffer_size(1 << 20));
+    /// ```
     #[must_use]
-    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.timeout = timeout.into();
+    pub fn socket(
+        mut self,
+        prepare: impl Fn(&TcpSocket, SocketAddr) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.dialer.prepare.push(Arc::new(prepare));
+        self.part();
         self
     }
 
-    /// Whether TCP sends small segments at once, which is on: a message is all that there is to say.
+    /// Connects from this address of the machine's own; hosts without an address of its family are not connected to.
     #[must_use]
-    pub fn nodelay(mut self, nodelay: bool) -> Self {
-        self.nodelay = nodelay;
-        self
+    pub fn local_address(self, address: IpAddr) -> Self {
+        self.socket(move |socket, _| socket.bind((address, 0).into()))
     }
+
+    /// Connects by this network interface, `eth1` say, and no other.
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    #[must_use]
+    pub fn interface(self, name: &str) -> Self {
+        let name = name.as_bytes().to_owned();
+        self.socket(move |socket, _| socket.bind_device(Some(&name)))
+    }
+
+    /// There is no connection to share.
+    #[cfg(not(feature = "http2"))]
+    fn part(&mut self) {}
 
     /// Connects; gives the server's response too.
     ///
@@ -220,6 +175,26 @@ impl Client {
         Box::pin(self.follow(deadline)).await
     }
 
+    /// Opens a connection over one that is there already: a `TcpStream`, a `UnixStream`, or any other as an
+    /// [`OtherStream`](crate::OtherStream), dialled as the caller likes. A URL of `wss` adds TLS to it; no redirect is followed.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), but for those of dialling.
+    ///
+    /// # Cancel safety
+    /// Dropped, the future drops the stream with it.
+    pub async fn connect_by(
+        &self,
+        stream: impl Into<NetStream>,
+    ) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
+        let (request, deadline, stream) = (self.settings.request()?, self.deadline(), stream.into());
+        Box::pin(async {
+            let stream = in_time(deadline, self.secured(&request, stream, false)).await?;
+            self.open(&request, stream, deadline).await
+        })
+        .await
+    }
+
     /// Opens a connection over a stream that is there already; nothing is dialled, no TLS is added, and no redirect is
     /// followed.
     ///
@@ -232,12 +207,12 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let request = self.request()?;
+        let request = self.settings.request()?;
         Box::pin(self.open(&request, stream, self.deadline())).await
     }
 
     fn deadline(&self) -> Option<Instant> {
-        Instant::now().checked_add(self.timeout?)
+        Instant::now().checked_add(self.settings.timeout?)
     }
 
     /// Connects, and follows redirects.
@@ -245,7 +220,7 @@ impl Client {
         &self,
         deadline: Option<Instant>,
     ) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
-        let first = self.request()?;
+        let first = self.settings.request()?;
         let (host, port) = (first.host().to_owned(), first.port());
         trace::within(self.follow_from(first, deadline), Span::connect(&host, port)).await
     }
@@ -255,7 +230,7 @@ impl Client {
         mut request: ClientRequest,
         deadline: Option<Instant>,
     ) -> Result<(WebSocket<NetStream>, Response<'static>), ConnectError> {
-        let mut redirects = Redirects::new(self.redirects, self.trust_redirects);
+        let mut redirects = self.settings.redirects();
         loop {
             request = match self.attempt(&request, deadline).await {
                 Err(refused) => redirects.follow(&request, refused)?,
@@ -283,41 +258,29 @@ impl Client {
         self.open(request, stream, deadline).await
     }
 
-    /// The request, with all that the settings add.
-    fn request(&self) -> Result<ClientRequest, ConnectError> {
-        let mut request = ClientRequest::new(&self.url)?.with_subprotocol_policy(self.policy);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        for name in &self.subprotocols {
-            request = request.subprotocol(name);
-        }
-        if let Some(adjust) = &self.adjust {
-            request = adjust(request);
-        }
-        request.check()?;
-        Ok(request)
-    }
-
     /// A stream to a server, where TLS may choose HTTP/2 if that is offered.
     async fn dial(&self, request: &ClientRequest, http2: bool) -> Result<NetStream, ConnectError> {
-        let (host, port) = (request.host(), request.port());
-        let stream = match &self.proxy {
-            Some(proxy) => proxy.dial(host, port).await?,
-            None => dial(host, port).await?,
+        let stream = match self.settings.proxy_of(request) {
+            Some(proxy) => self.dial_through(proxy, request).await?,
+            None => NetStream::Tcp(self.dialer.dial(request.host(), request.port()).await?),
         };
-        stream.set_nodelay(self.nodelay).map_err(ConnectError::Tcp)?;
-        if request.is_secure() { self.secure(host, stream, http2).await } else { Ok(NetStream::Tcp(stream)) }
+        self.secured(request, stream, http2).await
     }
 
-    #[cfg(feature = "tls")]
-    async fn secure(&self, host: &str, stream: TcpStream, http2: bool) -> Result<NetStream, ConnectError> {
-        tls::handshake(self.tls.as_ref(), host, stream, http2).await
-    }
-
-    #[cfg(not(feature = "tls"))]
-    async fn secure(&self, _: &str, _: TcpStream, _: bool) -> Result<NetStream, ConnectError> {
-        Err(ConnectError::NoTls)
+    /// The stream as it is, or with TLS.
+    async fn secured(
+        &self,
+        request: &ClientRequest,
+        stream: NetStream,
+        http2: bool,
+    ) -> Result<NetStream, ConnectError> {
+        if let Some(stream) = stream.tcp() {
+            stream.set_nodelay(self.settings.nodelay).map_err(ConnectError::Tcp)?;
+        }
+        match request.is_secure() {
+            true => tls::handshake(self.tls.clone(), self.settings.server_name(request), stream, http2).await,
+            false => Ok(stream),
+        }
     }
 
     async fn open<S>(
@@ -329,7 +292,7 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let connection = Connection::client(request, self.config.clone(), Seed::random())?;
+        let connection = Connection::client(request, self.settings.config.clone(), Seed::random())?;
         let mut opening = Opening::new(connection, stream);
         loop {
             let event = match in_time(deadline, async { Ok(opening.event().await?) }).await {
@@ -360,6 +323,9 @@ impl fmt::Debug for Client {
     /// Leaves out what carries passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Client");
-        debug.field("proxy", &self.proxy).field("redirects", &self.redirects).finish_non_exhaustive()
+        debug
+            .field("proxy", &self.settings.proxies)
+            .field("redirects", &self.settings.redirects)
+            .finish_non_exhaustive()
     }
 }

@@ -43,7 +43,6 @@ mod server;
 mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
-#[cfg(feature = "tls")]
 mod tls;
 mod trace;
 #[cfg(feature = "hyper")]
@@ -72,7 +71,6 @@ pub use message::{Event, Message, Piece};
 #[cfg(feature = "nats")]
 pub use nats::NatsError;
 pub use open::{Open, Peer, Report, Tracked};
-pub use proxy::Proxy;
 pub use reconnect::{Change, Reconnecting, Stopped, Unsent};
 pub use relay::relay;
 pub use replies::Replies;
@@ -82,7 +80,8 @@ pub use server::{Incoming, accept, accept_with};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
 pub use sockless::addresses::{Trusted, TrustedError};
-pub use sockless::driver::{Backoff, ConnectError, Error, GivenBack, InUse, Keep, ProxyError};
+pub use sockless::client::{Proxies, Proxy};
+pub use sockless::driver::{Backoff, ConnectError, Error, GivenBack, InUse, Keep, ProxyError, SocksError};
 pub use sockless::handshake::RouteError;
 pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Drain, Kind, Limits, Prepared, ProtocolError, Reject, Request,
@@ -90,7 +89,7 @@ pub use sockless::{
 };
 #[cfg(feature = "tls")]
 pub use sockless_tls::{Identity, Roots, Tls, TlsError, rustls};
-pub use stream::NetStream;
+pub use stream::{NetStream, OtherStream};
 /// Tokio-util's, whose traits are those of [`Framed`]'s codecs.
 #[cfg(feature = "codec")]
 pub use tokio_util::codec;

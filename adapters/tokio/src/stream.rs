@@ -2,6 +2,7 @@
 
 #[cfg(feature = "http2")]
 use crate::http2_stream::Http2Stream;
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,7 +11,8 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
-/// TCP, TLS over it, a Unix socket, or one of the streams of an HTTP/2 connection.
+/// TCP, a Unix socket, one of the streams of an HTTP/2 connection, or another stream; or TLS over one of these, over that of a
+/// proxy too.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NetStream {
@@ -18,13 +20,54 @@ pub enum NetStream {
     Tcp(TcpStream),
     /// For `wss`.
     #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
+    Tls(Box<tokio_rustls::TlsStream<NetStream>>),
     /// For a server at a Unix socket.
     #[cfg(unix)]
     Unix(UnixStream),
     /// For a client's WebSocket that shares a connection of HTTP/2.
     #[cfg(feature = "http2")]
     Http2(Box<Http2Stream>),
+    /// What the caller had.
+    Other(OtherStream),
+}
+
+/// Any stream, for [`Client::connect_by`](crate::Client::connect_by) to add TLS to.
+pub struct OtherStream(Pin<Box<dyn Stream>>);
+
+trait Stream: AsyncRead + AsyncWrite + Send + Sync {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Sync> Stream for S {}
+
+impl OtherStream {
+    /// This stream.
+    pub fn new(stream: impl AsyncRead + AsyncWrite + Send + Sync + 'static) -> Self {
+        Self(Box::pin(stream))
+    }
+}
+
+impl fmt::Debug for OtherStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtherStream").finish_non_exhaustive()
+    }
+}
+
+impl From<TcpStream> for NetStream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixStream> for NetStream {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(stream)
+    }
+}
+
+impl From<OtherStream> for NetStream {
+    fn from(stream: OtherStream) -> Self {
+        Self::Other(stream)
+    }
 }
 
 impl NetStream {
@@ -33,11 +76,12 @@ impl NetStream {
         match self {
             Self::Tcp(stream) => Some(stream),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => Some(stream.get_ref().0),
+            Self::Tls(stream) => stream.get_ref().0.tcp(),
             #[cfg(unix)]
             Self::Unix(_) => None,
             #[cfg(feature = "http2")]
             Self::Http2(_) => None,
+            Self::Other(_) => None,
         }
     }
 
@@ -85,6 +129,10 @@ macro_rules! forward {
                 let $stream = Pin::new(&mut **stream);
                 $call
             }
+            Self::Other(OtherStream(stream)) => {
+                let $stream = stream.as_mut();
+                $call
+            }
         }
     };
 }
@@ -117,6 +165,7 @@ impl AsyncWrite for NetStream {
             Self::Unix(stream) => stream.is_write_vectored(),
             #[cfg(feature = "http2")]
             Self::Http2(stream) => stream.is_write_vectored(),
+            Self::Other(OtherStream(stream)) => stream.is_write_vectored(),
         }
     }
 

@@ -2,9 +2,7 @@
 
 use sockless_test_support::Soon;
 use sockless_tokio::sockless::{Config, HandshakeError, Keepalive, ProtocolError, Request};
-use sockless_tokio::{
-    Client, ConnectError, Error, Incoming, Proxy, ProxyError, Reject, Roots, Server, Tls, accept, accept_with, connect,
-};
+use sockless_tokio::{Client, ConnectError, Error, Incoming, Reject, Roots, Server, Tls, accept, accept_with, connect};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -305,108 +303,6 @@ async fn tls_with_a_client_certificate() {
     socket.send("known").soon().await.unwrap();
     assert_eq!(socket.recv().soon().await.unwrap(), Some("known".into()));
     assert!(client.tls(Tls::new(roots).unwrap()).connect().soon().await.is_err());
-}
-
-// ---- proxies
-
-/// A proxy that takes CONNECT and passes bytes on, or refuses those without the right credentials.
-async fn http_proxy(credentials: Option<&'static str>) -> u16 {
-    serve(move |mut stream| async move {
-        let mut head = vec![];
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().soon().await.unwrap());
-        }
-        let head = String::from_utf8(head).unwrap();
-        let authority = head.strip_prefix("CONNECT ").and_then(|rest| rest.split_once(' ')).unwrap().0.to_owned();
-        assert!(head.contains(&format!("\r\nHost: {authority}\r\n")));
-        if credentials.is_some_and(|wanted| !head.contains(&format!("\r\nProxy-Authorization: Basic {wanted}\r\n"))) {
-            stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").soon().await.unwrap();
-            return;
-        }
-        let mut upstream = TcpStream::connect(authority).soon().await.unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").soon().await.unwrap();
-        _ = tokio::io::copy_bidirectional(&mut stream, &mut upstream).await;
-    })
-    .await
-    .0
-}
-
-#[tokio::test]
-async fn http_proxies() {
-    let (port, _) = serve(echo).await;
-    let client = Client::new(&format!("ws://localhost:{port}/"));
-    let proxy = http_proxy(Some("dXM6ZXI6IHNlY3JldA==")).await; // "us:er: secret"
-    let open = Proxy::new(&format!("http://127.0.0.1:{proxy}")).unwrap();
-    let refused = client.clone().proxy(open).connect().soon().await;
-    assert!(matches!(refused, Err(ConnectError::Proxy(ProxyError::Refused(407)))), "{refused:?}");
-    let known = Proxy::new(&format!("http://us%3Aer:%20secret@127.0.0.1:{proxy}")).unwrap();
-    assert!(!format!("{known:?}").contains("secret"));
-    let (mut socket, _) = client.proxy(known).connect().soon().await.unwrap();
-    socket.send("through").soon().await.unwrap();
-    assert_eq!(socket.recv().soon().await.unwrap(), Some("through".into()));
-    for url in ["", "127.0.0.1:1", "https://a", "http://", "http:///a", "ftp://a"] {
-        assert!(matches!(Proxy::new(url), Err(ProxyError::Url)), "{url}");
-    }
-}
-
-#[tokio::test]
-async fn tls_through_a_proxy() {
-    let (certificate, key) = made();
-    let server = tls_server().with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
-    let (port, _) = serve_tls(server).await;
-    let proxy = Proxy::new(&format!("http://127.0.0.1:{}", http_proxy(None).await)).unwrap();
-    let client = Client::new(&format!("wss://localhost:{port}/")).proxy(proxy);
-    let (mut socket, _) = client.tls(Tls::new(Roots::Own(vec![certificate])).unwrap()).connect().soon().await.unwrap();
-    socket.send("through").soon().await.unwrap();
-    assert_eq!(socket.recv().soon().await.unwrap(), Some("through".into()));
-}
-
-/// A SOCKS5 proxy (RFC 1928), without authentication or with a user and a password (RFC 1929).
-async fn socks_proxy(credentials: Option<(&'static str, &'static str)>) -> u16 {
-    serve(move |mut stream| async move {
-        let mut start = [0; 2];
-        stream.read_exact(&mut start).soon().await.unwrap();
-        let mut methods = vec![0; start[1].into()];
-        stream.read_exact(&mut methods).soon().await.unwrap();
-        let method = if credentials.is_some() { 2 } else { 0 };
-        assert!(methods.contains(&method));
-        stream.write_all(&[5, method]).soon().await.unwrap();
-        if let Some((user, password)) = credentials {
-            assert_eq!(stream.read_u8().soon().await.unwrap(), 1);
-            for wanted in [user, password] {
-                let mut text = vec![0; stream.read_u8().soon().await.unwrap().into()];
-                stream.read_exact(&mut text).soon().await.unwrap();
-                assert_eq!(text, wanted.as_bytes());
-            }
-            stream.write_all(&[1, 0]).soon().await.unwrap();
-        }
-        let mut request = [0; 5];
-        stream.read_exact(&mut request).soon().await.unwrap();
-        // CONNECT to a name.
-        assert_eq!(request[..4], [5, 1, 0, 3]);
-        let mut name = vec![0; request[4].into()];
-        stream.read_exact(&mut name).soon().await.unwrap();
-        let port = stream.read_u16().await.unwrap();
-        let mut upstream = TcpStream::connect((str::from_utf8(&name).unwrap(), port)).soon().await.unwrap();
-        stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).soon().await.unwrap();
-        _ = tokio::io::copy_bidirectional(&mut stream, &mut upstream).await;
-    })
-    .await
-    .0
-}
-
-#[tokio::test]
-async fn socks_proxies() {
-    let (port, _) = serve(echo).await;
-    for credentials in [None, Some(("user", "secret"))] {
-        let proxy = socks_proxy(credentials).await;
-        let user = credentials.map_or(String::new(), |(user, password)| format!("{user}:{password}@"));
-        let proxy = Proxy::new(&format!("socks5://{user}127.0.0.1:{proxy}")).unwrap();
-        let client = Client::new(&format!("ws://localhost:{port}/")).proxy(proxy);
-        let (mut socket, _) = client.connect().soon().await.unwrap();
-        socket.send("through").soon().await.unwrap();
-        assert_eq!(socket.recv().soon().await.unwrap(), Some("through".into()));
-    }
 }
 
 // ---- redirects

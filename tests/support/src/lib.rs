@@ -6,6 +6,7 @@
 //! watchdog writes who waits for what, since when, and where, and ends the process.
 
 mod log;
+pub mod proxy;
 mod watchdog;
 
 use std::any;

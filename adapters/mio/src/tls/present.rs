@@ -42,7 +42,7 @@ impl ClientTls {
 
     /// A session with the server that a request is for.
     pub(crate) fn session(&self, request: &ClientRequest) -> io::Result<Session> {
-        let name = ServerName::try_from(request.host().to_owned()).map_err(io::Error::other)?;
+        let name = ServerName::try_from(request.server_name().to_owned()).map_err(io::Error::other)?;
         ClientConnection::new(self.0.clone(), name).map_err(io::Error::other).map(|session| Session(session.into()))
     }
 }

@@ -69,7 +69,7 @@ impl Client {
                     let made = match stream.is_http1() {
                         true if http2.only => Err(ConnectError::NoHttp2),
                         true => return Ok(Reached::Http1(stream)),
-                        false => in_time(deadline, place.make(stream, &self.config)).await,
+                        false => in_time(deadline, place.make(stream, &self.settings.config)).await,
                     };
                     match made {
                         Err(ConnectError::NoHttp2) if !http2.only => {
@@ -81,7 +81,7 @@ impl Client {
             };
             drop(place);
             let weak = Arc::downgrade(&link);
-            match open(link, request, &self.config, deadline).await {
+            match open(link, request, &self.settings.config, deadline).await {
                 Ok(opened) => return Ok(Reached::Open(Box::new(opened))),
                 // It was about to end, or has just become full.
                 Err(unopened) if unopened.untaken && !made => {

@@ -266,7 +266,7 @@ impl Shared {
         stream.set_nodelay(self.nodelay)?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            let handshake = tls.accept(stream);
+            let handshake = tls.accept(NetStream::Tcp(stream));
             let stream = match self.settings.of(true).keepalive.handshake {
                 Some(time) => timeout(time, handshake).await.map_err(io::Error::from)??,
                 None => handshake.await?,
