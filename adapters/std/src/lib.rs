@@ -46,7 +46,7 @@ pub use sockless::{
     Reject, Request, Response, SendError, State,
 };
 #[cfg(feature = "tls")]
-pub use sockless_tls::{Roots, Tls, TlsError, rustls};
+pub use sockless_tls::{Identity, Roots, Tls, TlsError, rustls};
 pub use split::{Receiver, Sender};
 pub use stream::{NoTimeouts, Stream};
 #[cfg(feature = "tls")]

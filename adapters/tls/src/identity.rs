@@ -1,19 +1,21 @@
-//! What a server shows, which may be read again while it runs.
+//! What a server or a client shows, which may be read again while it runs.
 
 use crate::error::TlsError;
 use crate::parts::{HTTP1, certificates, provider};
-use rustls::ServerConfig;
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SignatureScheme};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// A server's certificate, followed by those that vouch for it, and its key. It may be replaced while servers run that show
-/// it: connections that are made from then on see the new one, and those that are open go on. Clones are of the same.
+/// A certificate, followed by those that vouch for it, and its key. It may be replaced while servers run that show it, and
+/// clients: connections that are made from then on see the new one, and those that are open go on. Clones are of the same.
 ///
-/// It becomes the settings of a server, for each adapter's `tls`: TLS 1.2 or 1.3, without a certificate of the client's.
+/// It becomes the settings of a server, for each adapter's `tls`: TLS 1.2 or 1.3, without a certificate of the client's. A client
+/// shows it by [`Tls::identity`](crate::Tls::identity).
 ///
 /// ```no_run
 /// use sockless_tls::Identity;
@@ -27,10 +29,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// # Ok::<(), sockless_tls::TlsError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Identity(Arc<Shown>);
+pub struct Identity(pub(crate) Arc<Shown>);
 
 #[derive(Debug)]
-struct Shown {
+pub(crate) struct Shown {
     files: Option<(PathBuf, PathBuf)>,
     key: RwLock<Arc<CertifiedKey>>,
 }
@@ -85,6 +87,16 @@ impl Identity {
 impl ResolvesServerCert for Shown {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.key.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.key.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 

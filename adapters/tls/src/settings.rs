@@ -3,8 +3,9 @@
 use crate::error::TlsError;
 use crate::identity::Identity;
 use crate::parts::{HTTP1, certificates, provider};
+use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, KeyLogFile, RootCertStore, ServerConfig};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -54,6 +55,33 @@ impl Tls {
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, TlsError> {
         Ok(client(roots)?.with_client_auth_cert(chain, key)?.into())
+    }
+
+    /// Shows servers that ask for one this certificate, which may be read again from its files; so that all see the new one, no
+    /// session is resumed.
+    ///
+    /// ```no_run
+    /// use sockless_tls::{Identity, Tls};
+    ///
+    /// let tls = Tls::trusting("ca.pem")?.identity(Identity::open("me.pem", "me-key.pem")?);
+    /// # Ok::<(), sockless_tls::TlsError>(())
+    /// ```
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        let config = Arc::make_mut(&mut self.0);
+        config.client_auth_cert_resolver = identity.0;
+        // A session that is resumed would go on with what was shown when it began.
+        config.resumption = Resumption::disabled();
+        self
+    }
+
+    /// Adds the keys of each connection to the file that the environment names in `SSLKEYLOGFILE`, for Wireshark to read what was
+    /// recorded; nothing where it names none. Whoever has that file can read all of it. For a server, set `key_log` of its
+    /// `rustls::ServerConfig`.
+    #[must_use]
+    pub fn log_keys(mut self) -> Self {
+        Arc::make_mut(&mut self.0).key_log = Arc::new(KeyLogFile::new());
+        self
     }
 
     /// What a client takes that is given none: the platform's roots, or else Mozilla's; `None` without the features of both.

@@ -1,8 +1,11 @@
 //! Settings from files: those that can be used, and those that cannot.
 
+use rustls::pki_types::pem::PemObject;
+use rustls::server::WebPkiClientVerifier;
 use sockless_tls::{Identity, Roots, Tls, TlsError, rustls};
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 /// A certificate and its key, in files that end with it.
@@ -54,7 +57,11 @@ fn settings_that_cannot_be_used_are_told() {
 
 /// What a client that trusts `authority` says to a server with these settings, by a handshake in memory.
 fn shake_hands(server: &Arc<rustls::ServerConfig>, authority: PathBuf) -> Result<(), rustls::Error> {
-    let client: Arc<rustls::ClientConfig> = Tls::trusting(authority).unwrap().into();
+    shake_hands_by(server, Tls::trusting(authority).unwrap())
+}
+
+fn shake_hands_by(server: &Arc<rustls::ServerConfig>, client: Tls) -> Result<(), rustls::Error> {
+    let client: Arc<rustls::ClientConfig> = client.into();
     let mut client = rustls::ClientConnection::new(client, "localhost".try_into().unwrap())?;
     let mut server = rustls::ServerConnection::new(server.clone())?;
     while client.is_handshaking() || server.is_handshaking() {
@@ -103,4 +110,51 @@ fn an_identity_is_read_again_while_a_server_runs() {
     fs::write(&old, third.cert.pem()).unwrap();
     identity.replace(vec![third.cert.der().clone()], third.signing_key.serialize_der().try_into().unwrap()).unwrap();
     assert_eq!(shake_hands(&server, old), Ok(()));
+}
+
+#[test]
+fn a_client_shows_who_it_is_to_a_server_that_asks() {
+    let (server, client, other) = (Files::new("asks"), Files::new("shows"), Files::new("stranger"));
+    let mut known = rustls::RootCertStore::empty();
+    known.add(rustls::pki_types::CertificateDer::from_pem_file(client.of("cert.pem")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(known), provider.clone()).build().unwrap();
+    let asking = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let chain = vec![rustls::pki_types::CertificateDer::from_pem_file(server.of("cert.pem")).unwrap()];
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_file(server.of("key.pem")).unwrap();
+    let asking = Arc::new(asking.with_client_cert_verifier(verifier).with_single_cert(chain, key).unwrap());
+
+    let trusting = || Tls::trusting(server.of("cert.pem")).unwrap();
+    let shows = |files: &Files| Identity::open(files.of("cert.pem"), files.of("key.pem")).unwrap();
+    assert!(shake_hands_by(&asking, trusting()).is_err());
+    assert!(shake_hands_by(&asking, trusting().identity(shows(&other))).is_err());
+    let identity = shows(&client);
+    let tls = trusting().identity(identity.clone());
+    assert_eq!(shake_hands_by(&asking, tls.clone()), Ok(()));
+    // It is read again.
+    for name in ["cert.pem", "key.pem"] {
+        fs::copy(other.of(name), client.of(name)).unwrap();
+    }
+    identity.reload().unwrap();
+    assert!(shake_hands_by(&asking, tls).is_err());
+}
+
+/// Run again by the test below, for the environment is the process's.
+#[test]
+fn keys_are_logged_where_the_environment_says() {
+    let files = Files::new("keys");
+    let log = files.of("keys.log");
+    if std::env::var_os("SSLKEYLOGFILE").is_some() {
+        let server = Tls::server(files.of("cert.pem"), files.of("key.pem")).unwrap();
+        let tls = Tls::trusting(files.of("cert.pem")).unwrap().log_keys();
+        return assert_eq!(shake_hands_by(&server, tls), Ok(()));
+    }
+    let again = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "keys_are_logged_where_the_environment_says"])
+        .env("SSLKEYLOGFILE", &log)
+        .output()
+        .unwrap();
+    assert!(again.status.success());
+    let keys = fs::read_to_string(log).unwrap();
+    assert!(keys.lines().any(|line| line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")), "{keys}");
 }
