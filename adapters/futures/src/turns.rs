@@ -180,7 +180,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turns<S> {
             self.note(result);
         }
         self.driver.wrote(storage);
+        // To some streams a flush ends the wait that a write has begun.
         if self.unflushed
+            && self.driver.peek().queued() == 0
             && let Poll::Ready(result) = Pin::new(&mut self.stream).poll_flush(cx)
         {
             (self.unflushed, self.has_written) = (false, true);

@@ -13,11 +13,12 @@ pub(crate) struct Waiting(Mutex<BTreeMap<usize, Waker>>);
 
 impl Waiting {
     pub(crate) fn wait(&self, place: usize, waker: &Waker) {
-        lock(&self.0).entry(place).or_insert_with(|| waker.clone()).clone_from(waker);
+        // What is dropped with a waker may come back here, so it is dropped behind the lock.
+        let _old = lock(&self.0).insert(place, waker.clone());
     }
 
     pub(crate) fn leave(&self, place: usize) {
-        lock(&self.0).remove(&place);
+        let _left = lock(&self.0).remove(&place);
     }
 
     /// Wakes all but one, and who receives only where there is something for it.

@@ -232,7 +232,8 @@ impl<S> Clone for Sender<S> {
 
 impl<S> Drop for Sender<S> {
     fn drop(&mut self) {
-        self.shared.lock().waiting.leave(self.place);
+        let waiting = self.shared.lock().waiting.clone();
+        waiting.leave(self.place);
     }
 }
 

@@ -2,14 +2,14 @@
 
 mod common;
 
-use common::{bytes, config, echo, pair, pair_with, run, sockets};
+use common::{Forgetting, bytes, config, echo, open_over, pair, pair_with, run, sockets};
 use futures_util::{FutureExt, future};
 use smol::Timer;
 use sockless_futures::sockless::{HandshakeError, Keepalive, ProtocolError};
 use sockless_futures::{ClientRequest, ConnectError, Error, Settings};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 #[test]
@@ -37,6 +37,18 @@ fn futures_that_are_dropped_lose_nothing() {
         }
         client.close(1000, "").await.unwrap();
         server.await.unwrap();
+    });
+}
+
+#[test]
+fn no_flush_takes_away_what_wakes_a_write() {
+    run(async {
+        let (client, server) = sockets().await;
+        let waits = Arc::new(Mutex::new(None));
+        let forgetting = |stream| Forgetting { stream, stuck: false, waits: waits.clone() };
+        let (mut client, _server) = open_over(forgetting(client), forgetting(server), &Settings::default()).await;
+        assert!(client.send(bytes(5000)).now_or_never().is_none());
+        assert!(waits.lock().unwrap().is_some());
     });
 }
 

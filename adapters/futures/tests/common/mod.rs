@@ -11,7 +11,8 @@ use smol::net::{TcpListener, TcpStream};
 use sockless_futures::{ClientRequest, Config, Error, Settings, WebSocket};
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
 #[allow(unused_imports)] // As above.
 pub(crate) use sockless_test_support::{PATIENCE, soon, watch};
@@ -69,6 +70,41 @@ pub(crate) async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocke
 /// Some bytes.
 pub(crate) fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|i| ((i * i) >> 7) as u8).collect()
+}
+
+/// A stream that takes ten bytes of what is long and no more, and whose flush forgets whom a write has it wake.
+pub(crate) struct Forgetting<S> {
+    pub(crate) stream: S,
+    pub(crate) stuck: bool,
+    pub(crate) waits: Arc<Mutex<Option<Waker>>>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Forgetting<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Forgetting<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if buf.len() < 1000 {
+            return Pin::new(&mut self.stream).poll_write(cx, buf);
+        }
+        if !std::mem::replace(&mut self.stuck, true) {
+            return Poll::Ready(Ok(10));
+        }
+        *self.waits.lock().unwrap() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        *self.waits.lock().unwrap() = None;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
+    }
 }
 
 /// A stream that cuts what goes through it by chance, has its task wait for nothing now and then, and holds back what it was
