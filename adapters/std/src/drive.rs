@@ -52,8 +52,8 @@ pub(crate) struct Drive<S> {
     /// What has come while something else was waited for.
     inbox: Inbox,
     pub(crate) close: Option<Box<Close<'static>>>,
-    /// What is told at the end.
-    failure: Option<Error>,
+    /// What is told at the end; few have it.
+    failure: Option<Box<Error>>,
     over: bool,
     /// The opening handshake is not done.
     opening: bool,
@@ -319,7 +319,7 @@ impl<S: Stream> Drive<S> {
             }
             if next.close || self.farewell.is_some_and(|farewell| farewell <= Instant::now()) {
                 self.over = true;
-                return self.failure.take().map_or(Ok(None), Err);
+                return self.failure.take().map_or(Ok(None), |error| Err(*error));
             }
             if next.again && reads || writes && wrote == Wrote::All && self.is_sound() {
                 continue;
@@ -396,7 +396,7 @@ impl<S: Stream> Drive<S> {
     /// # Errors
     /// Why it failed; [`Error::Send`] for one that is not open; [`Error::Io`] for a stream that cannot be parted.
     pub(crate) fn split(mut self, timeout: Option<Duration>) -> Result<(Sender<S>, Receiver<S>), Error> {
-        let cause = self.failure.take().or(self.transport.broken.take().map(Error::Io));
+        let cause = self.failure.take().map(|error| *error).or(self.transport.broken.take().map(Error::Io));
         if let Some(error) = cause {
             return Err(error);
         }
@@ -470,7 +470,7 @@ impl<S: Stream> Drive<S> {
             (ProtocolError::UnexpectedEof, Some(cause)) => cause.into(),
             (error, _) => error.into(),
         };
-        self.failure.get_or_insert(error);
+        self.failure.get_or_insert_with(|| Box::new(error));
     }
 
     /// Gives what the thread has lent back, if there is nothing in it.

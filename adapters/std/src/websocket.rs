@@ -48,7 +48,8 @@ use std::time::{Duration, Instant};
 /// ```
 pub struct WebSocket<S> {
     pub(crate) drive: Drive<S>,
-    subprotocol: Option<Box<str>>,
+    /// Behind a pointer of one word, as few have one.
+    subprotocol: Option<Box<Box<str>>>,
     recv_timeout: Option<Duration>,
     send_timeout: Option<Duration>,
 }
@@ -77,7 +78,8 @@ impl<S: Stream> WebSocket<S> {
 
     pub(crate) fn from_drive(mut drive: Drive<S>, subprotocol: Option<&str>) -> Self {
         drive.opened();
-        Self { drive, subprotocol: subprotocol.map(Box::from), recv_timeout: None, send_timeout: None }
+        let subprotocol = subprotocol.map(|name| Box::new(name.into()));
+        Self { drive, subprotocol, recv_timeout: None, send_timeout: None }
     }
 }
 
@@ -415,7 +417,7 @@ impl<S: Stream> WebSocket<S> {
 impl<S: Stream> WebSocket<S> {
     /// The subprotocol that was agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.subprotocol.as_deref().map(|name| &**name)
     }
 
     /// What else the opening handshake agreed on: with the feature `deflate`, the parameters of compression.

@@ -43,7 +43,7 @@ impl<S: Stream> Drive<S> {
             mode: Mode::Message,
             inbox,
             close,
-            failure,
+            failure: failure.map(Box::new),
             over,
             opening: false,
             farewell: None,
