@@ -101,14 +101,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turns<S> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.tell(storage, most);
+        let pinged = self.tell(storage, most);
         let full = self.inbox.bytes() > most;
+        // A pong goes out before the next takes its place (RFC 6455 §5.5.3), other answers with those to what was read with them.
+        if !full || most > 0 || pinged {
+            self.write(cx, storage);
+        }
         if full && most == 0 {
-            // What it answers goes out with the answers to what was read with it.
             self.work += storage.work();
             return Poll::Ready(());
         }
-        self.write(cx, storage);
         if !full && self.driver.has_more(storage) {
             return Poll::Ready(());
         }
@@ -134,21 +136,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Turns<S> {
         Poll::Ready(())
     }
 
-    /// Keeps what was read.
-    fn tell(&mut self, storage: &mut Storage, most: usize) {
-        let now = self.clock.now();
+    /// Keeps what was read; whether a ping was in it.
+    fn tell(&mut self, storage: &mut Storage, most: usize) -> bool {
+        let (now, mut pinged) = (self.clock.now(), false);
         while self.inbox.bytes() <= most {
             match self.driver.event(storage, now) {
                 Ok(Some(event)) => {
                     if let Event::Close(close) = &event {
                         self.close = Some(close.clone().into_owned());
                     }
+                    pinged |= matches!(event, Event::Ping(_));
                     self.inbox.push(event.into_owned());
                 }
                 Ok(None) => break,
                 Err(error) => self.fail(error),
             }
         }
+        pinged
     }
 
     fn fail(&mut self, error: ProtocolError) {

@@ -164,17 +164,32 @@ fn a_bad_request_is_answered_and_told() {
     });
 }
 
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+#[test]
+fn every_ping_that_one_read_brings_is_answered() {
+    run(async {
+        let (mut client, server) = sockets().await;
+        client.write_all(REQUEST).await.unwrap();
+        let mut server = accept(server).await.unwrap();
+        let pings: Vec<u8> = (0..10).flat_map(|n| [0x89, 0x81, 0, 0, 0, 0, n]).collect();
+        client.write_all(&pings).await.unwrap();
+        client.write_all(b"\x88\x80\0\0\0\0").await.unwrap();
+        assert_eq!(server.recv().await.unwrap(), None);
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        let frames = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+        let pongs: Vec<u8> = (0..10).flat_map(|n| [0x8A, 1, n]).collect();
+        assert_eq!(answer[frames..], [&pongs[..], b"\x88\0"].concat());
+    });
+}
+
 #[test]
 fn a_breach_is_told_once_behind_the_close_frame() {
     run(async {
         let (mut client, server) = sockets().await;
-        client
-            .write_all(
-                b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            )
-            .await
-            .unwrap();
+        client.write_all(REQUEST).await.unwrap();
         let mut server = accept(server).await.unwrap();
         client.write_all(b"\x81\x81\0\0\0\0A\x83\x80\0\0\0\0").await.unwrap();
         assert_eq!(server.recv().await.unwrap(), Some("A".into()));
