@@ -182,7 +182,6 @@ impl Reconnecting {
     fn lost(&mut self, error: Option<Error>) -> Change {
         let close = self.socket().and_then(|socket| socket.peer_close().cloned());
         let error = error.or(self.failure.take());
-        self.failure = None;
         let change = self.link.lost(close, error, self.started.elapsed(), chance());
         self.state = match change {
             Change::Lost { wait: Some(wait), .. } => waiting(wait),
