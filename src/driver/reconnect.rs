@@ -231,6 +231,23 @@ impl<M> Reconnect<M> {
         Ok(())
     }
 
+    /// The same while there may be a connection: of what was handed to that so many bytes are not written, and no more than `most`
+    /// may be under way. Without one a message is taken only where it is kept.
+    ///
+    /// # Errors
+    /// [`Unsent::NotConnected`], and [`Unsent::Full`].
+    pub fn push_to(&mut self, message: M, len: usize, connection: Option<(usize, usize)>) -> Result<(), Unsent<M>> {
+        let most = match connection {
+            Some((unwritten, most)) => {
+                self.note(unwritten);
+                most
+            }
+            None if self.keeps() => 0,
+            None => return Err(Unsent::NotConnected(message)),
+        };
+        self.push(message, len, most)
+    }
+
     /// Takes back the message that was pushed last, if it has not been handed over.
     pub fn take_back(&mut self) -> Option<M> {
         self.unwritten.pop()

@@ -205,15 +205,8 @@ impl Reconnecting {
     pub fn send(&mut self, message: impl Into<Message<'static>>) -> Result<(), Unsent> {
         let message = message.into();
         let len = message.len();
-        let most = match &self.state {
-            State::Open(socket) => {
-                self.link.note(socket.drive.unwritten());
-                socket.drive.most_queued()
-            }
-            _ if self.link.keeps() => 0,
-            _ => return Err(Unsent::NotConnected(message)),
-        };
-        self.link.push(message, len, most)?;
+        let connection = self.socket().map(|socket| (socket.drive.unwritten(), socket.drive.most_queued()));
+        self.link.push_to(message, len, connection)?;
         let State::Open(socket) = &mut self.state else { return Ok(()) };
         if !self.link.keeps() {
             let mut refusal = None;
