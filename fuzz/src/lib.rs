@@ -21,5 +21,5 @@ extern crate self as sockless_test_support;
 #[doc(hidden)]
 pub fn watch() {}
 
-#[path = "../../tests/common/heap.rs"]
+#[path = "../../tests/all/common/heap.rs"]
 mod heap;

@@ -1,6 +1,8 @@
 //! Descriptors: none is leaked, and when there are none left, load is shed and the server lives on.
 #![cfg(target_os = "linux")]
 
+#[allow(dead_code)] // It uses a part.
+#[path = "all/common/mod.rs"]
 mod common;
 
 use common::{dial, eventually, start, text};

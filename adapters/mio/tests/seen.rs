@@ -1,5 +1,7 @@
 //! What is seen from outside: what a server's log and its numbers say of a day's connections, and that no secret is in them.
 
+#[allow(dead_code)] // It uses a part.
+#[path = "all/common/mod.rs"]
 mod common;
 
 use common::{PATIENCE, client, dial, start, text};

@@ -1,0 +1,6 @@
+//! All tests that share a process: one program is linked once, and its tests share the processors.
+
+mod basics;
+mod common;
+mod load;
+mod waiting;
