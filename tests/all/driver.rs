@@ -701,6 +701,37 @@ fn no_event_follows_one_that_pauses_holds_or_ends_the_turn() {
 }
 
 #[test]
+fn the_last_of_what_was_read_is_told_of_each_kind() {
+    let mut storage = Storage::new(4096);
+    let mut driver = Driver::new(open_with(Role::Server, quiet()));
+    let frames = [(0x82, &b"b"[..]), (0x81, b"t"), (0x01, b"put "), (0x80, b"together"), (0x89, b""), (0x81, b"t")];
+    read(&mut driver, &mut storage, &frames_to(Role::Server, &frames));
+    read(&mut driver, &mut storage, &frame_to(Role::Server, 0x82, b"b"));
+    let mut told = vec![];
+    while let Some(event) =
+        driver.event_with(&mut storage, ms(1), |turn, event| (turn.is_last(), event.into_owned())).unwrap()
+    {
+        told.push(event);
+    }
+    let text = |text: &'static str| Event::Text(text.into());
+    assert_eq!(
+        told,
+        [
+            (false, Event::Binary(b"b".into())),
+            (false, text("t")),
+            (true, text("put together")),
+            (false, Event::Ping(b"".into())),
+        ]
+    );
+    // The answer to a ping goes out first.
+    driver.next(&mut storage, ms(1));
+    driver.leave(&mut storage);
+    let mut last = || driver.event_with(&mut storage, ms(1), |turn, event| (turn.is_last(), event.into_owned()));
+    assert_eq!(last(), Ok(Some((false, text("t")))));
+    assert_eq!(last(), Ok(Some((true, Event::Binary(b"b".into())))));
+}
+
+#[test]
 fn a_turn_goes_on_behind_what_is_written_within_it() {
     let mut storage = Storage::new(4096);
     let mut driver = Driver::new(open_with(Role::Server, quiet()));
