@@ -316,6 +316,35 @@ fn deadlines_that_are_changed_are_told() {
     assert_eq!(driver.next(&mut storage, ms(0)).deadline, Some(ms(300)));
 }
 
+#[test]
+fn a_message_that_ends_where_it_belongs_puts_off_no_closing_deadline() {
+    let mut storage = Storage::new(4096);
+    let mut driver = open(Role::Server, pings());
+    let message = frame_to(Role::Server, 0x82, &[7; 600_000]);
+    driver.next(&mut storage, ms(0));
+    driver.connection().close(Code::AWAY, "").unwrap();
+    assert_eq!(driver.event(&mut storage, ms(0)), Ok(None));
+    received(&mut driver, &mut storage, &message[..4000]);
+    assert_eq!(driver.event(&mut storage, ms(1)), Ok(None));
+    driver.next(&mut storage, ms(1));
+    driver.leave(&mut storage);
+    // The rest is read straight to where it belongs.
+    let mut rest = &message[4000..];
+    for _read in 0..1000 {
+        let space = driver.space(&mut storage);
+        let (part, left) = rest.split_at(space.len().min(rest.len()));
+        space[..part.len()].copy_from_slice(part);
+        driver.received(&mut storage, part.len(), ms(600));
+        rest = left;
+        if rest.is_empty() {
+            break;
+        }
+        assert_eq!(driver.event(&mut storage, ms(600)), Ok(None));
+    }
+    assert_eq!(driver.event(&mut storage, ms(800)), Ok(Some(binary(&[7; 600_000]))));
+    assert_eq!(driver.event(&mut storage, ms(800)), Err(ProtocolError::CloseTimeout));
+}
+
 // ---- writing
 
 #[test]
