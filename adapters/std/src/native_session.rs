@@ -77,10 +77,7 @@ impl NativeSession {
         Ok(session)
     }
 
-    fn proceed(
-        &mut self,
-        handshake: Result<TlsStream<Pipes>, HandshakeError<Pipes>>,
-    ) -> Result<(), native_tls::Error> {
+    fn proceed(&mut self, handshake: Result<TlsStream<Pipes>, HandshakeError<Pipes>>) -> Result<(), native_tls::Error> {
         self.state = match handshake {
             Ok(stream) => State::Open(stream),
             Err(HandshakeError::WouldBlock(handshake)) => State::Handshake(handshake),
