@@ -80,10 +80,14 @@ async fn by_rustls(
 fn usual_native(http2: bool) -> Option<native_tls::TlsConnector> {
     static USUAL: [OnceLock<Option<native_tls::TlsConnector>>; 2] = [const { OnceLock::new() }; 2];
     let make = || {
-        let mut builder = native_tls::TlsConnector::builder();
         #[cfg(feature = "http2")]
-        builder.request_alpns(if http2 { &["h2", "http/1.1"] } else { &["http/1.1"] });
-        builder.build().ok()
+        let made = {
+            let protocols: &[_] = if http2 { &["h2", "http/1.1"] } else { &["http/1.1"] };
+            native_tls::TlsConnector::builder().request_alpns(protocols).build()
+        };
+        #[cfg(not(feature = "http2"))]
+        let made = native_tls::TlsConnector::new();
+        made.ok()
     };
     USUAL[usize::from(http2)].get_or_init(make).clone()
 }

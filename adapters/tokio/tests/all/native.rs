@@ -79,7 +79,7 @@ async fn who_says_nothing_has_no_longer_than_there_is() {
     let port = start(server.on_error(move |_, error| told.send(error.to_string()).unwrap())).await;
     let _silent = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let told = tokio::task::spawn_blocking(move || telling.recv_timeout(PATIENCE)).soon().await.unwrap();
-    assert!(told.unwrap().contains("deadline has elapsed"));
+    assert!(told.unwrap().contains("timed out"));
 }
 
 #[tokio::test]
@@ -152,16 +152,21 @@ async fn what_changes_while_nobody_reads_does_not_end_the_session() {
 
 #[tokio::test]
 async fn two_ends_that_both_send_much_do_not_wait_for_each_other() {
-    async fn talk(mut socket: WebSocket<NativeTlsStream<DuplexStream>>) {
+    async fn talk(socket: WebSocket<NativeTlsStream<DuplexStream>>) {
+        let (sender, mut receiver) = socket.split();
+        let sending = tokio::spawn(async move {
+            for number in 0..3_u8 {
+                sender.send(vec![number; 1 << 20]).await.unwrap();
+                sender.ping(&vec![number; usize::from(number) * 60]).await.unwrap();
+            }
+            sender
+        });
         for number in 0..3_u8 {
-            socket.feed(vec![number; 1 << 20]).await.unwrap();
-            socket.ping(&vec![number; usize::from(number) * 60]).await.unwrap();
-        }
-        for number in 0..3_u8 {
-            let message = socket.recv().await.unwrap().unwrap();
+            let message = receiver.recv().await.unwrap().unwrap();
             assert!(message.as_bytes() == vec![number; 1 << 20], "message {number}, of {} bytes", message.len());
         }
-        _ = socket.close(1000, "").await;
+        _ = sending.await.unwrap().close(1000, "").await;
+        while let Ok(Some(_)) = receiver.recv().await {}
     }
     let (client, server) = narrow().await;
     for end in [tokio::spawn(talk(client)), tokio::spawn(talk(server))] {
