@@ -1,11 +1,11 @@
 //! The client: from a URL to an open connection.
 
-use crate::client_tls::{self, ClientTls};
 use crate::dial::{Dialer, left};
 use crate::drive::Drive;
 use crate::mode::Mode;
 use crate::net_stream::NetStream;
 use crate::stream::Stream;
+use crate::tls::{self, ClientTls};
 use crate::tunnel;
 use crate::websocket::WebSocket;
 use socket2::Socket;
@@ -64,7 +64,7 @@ impl Client {
     }
 
     /// Replaces the TLS settings, which are the platform's roots, or Mozilla's, by the features `platform-roots` and
-    /// `webpki-roots`.
+    /// `webpki-roots`; without both, those of the system's library, by the feature `native-tls`.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: impl Into<Tls>) -> Self {
@@ -77,6 +77,29 @@ impl Client {
     #[must_use]
     pub fn proxy_tls(mut self, tls: impl Into<Tls>) -> Self {
         self.proxy_tls = Some(ClientTls::Rustls(tls.into()));
+        self
+    }
+
+    /// Has TLS done by the system's library, by these settings.
+    ///
+    /// ```
+    /// use sockless_std::{Client, native_tls::TlsConnector};
+    ///
+    /// let client = Client::new("wss://example.com/").native_tls(TlsConnector::new()?);
+    /// # Ok::<(), sockless_std::native_tls::Error>(())
+    /// ```
+    #[cfg(feature = "native-tls")]
+    #[must_use]
+    pub fn native_tls(mut self, tls: native_tls::TlsConnector) -> Self {
+        self.tls = Some(ClientTls::Native(tls));
+        self
+    }
+
+    /// The same towards an `https` proxy, in place of the settings of the client.
+    #[cfg(feature = "native-tls")]
+    #[must_use]
+    pub fn proxy_native_tls(mut self, tls: native_tls::TlsConnector) -> Self {
+        self.proxy_tls = Some(ClientTls::Native(tls));
         self
     }
 
@@ -136,7 +159,7 @@ impl Client {
     }
 
     /// Opens a connection over a TCP connection that is there already, dialled as the caller likes. A URL of `wss` adds TLS to
-    /// it; no redirect is followed. Over any other stream, a `TlsStream` adds it, for
+    /// it; no redirect is followed. Over any other stream, a `TlsStream` or a `NativeTlsStream` adds it, for
     /// [`connect_over`](Self::connect_over).
     ///
     /// # Errors
@@ -204,7 +227,7 @@ impl Client {
         let mut stream = NetStream::Tcp(stream);
         if proxy.is_secure() {
             let tls = self.proxy_tls.clone().or_else(|| self.tls.clone());
-            let secure = client_tls::handshake(tls, proxy.host(), stream, deadline);
+            let secure = tls::handshake(tls, proxy.host(), stream, deadline);
             stream = secure.map_err(|error| match told(error, deadline) {
                 ConnectError::Tls(error) => ProxyError::Tls(error).into(),
                 error => error,
@@ -225,7 +248,7 @@ impl Client {
             return Ok(stream);
         }
         let name = self.settings.server_name(request);
-        client_tls::handshake(self.tls.clone(), name, stream, deadline).map_err(|error| told(error, deadline))
+        tls::handshake(self.tls.clone(), name, stream, deadline).map_err(|error| told(error, deadline))
     }
 
     fn open<S>(

@@ -4,7 +4,6 @@
 mod accept;
 mod byte_stream;
 mod client;
-mod client_tls;
 mod closer;
 #[cfg(unix)]
 mod descriptors;
@@ -12,15 +11,20 @@ mod dial;
 mod drive;
 mod lent;
 mod mode;
+#[cfg(feature = "native-tls")]
+mod native_session;
 mod net_stream;
 mod parting;
 mod reconnect;
 mod replies;
+#[cfg(feature = "tls")]
+mod rustls_session;
+#[cfg(any(feature = "tls", feature = "native-tls"))]
+mod secure_stream;
 mod server;
 mod split;
 mod stream;
-#[cfg(feature = "tls")]
-mod tls_stream;
+mod tls;
 mod transport;
 mod tunnel;
 mod waits;
@@ -31,9 +35,18 @@ pub use accept::{Incoming, accept, accept_with};
 pub use byte_stream::ByteStream;
 pub use client::{Client, connect};
 pub use closer::Closer;
+#[cfg(feature = "native-tls")]
+pub use native_session::{NativeSession, NativeTlsStream};
+/// The crate of the settings that [`Client::native_tls`] and [`Server::native_tls`] take.
+#[cfg(feature = "native-tls")]
+pub use native_tls;
 pub use net_stream::NetStream;
 pub use reconnect::{Change, Reconnecting, Stopped, Unsent};
 pub use replies::Replies;
+#[cfg(feature = "tls")]
+pub use rustls_session::TlsStream;
+#[cfg(any(feature = "tls", feature = "native-tls"))]
+pub use secure_stream::{SecureStream, Session};
 pub use server::{Running, Server};
 /// The crate of [`Socket`](socket2::Socket), which [`Client::socket`] prepares.
 pub use socket2;
@@ -49,6 +62,4 @@ pub use sockless::{
 pub use sockless_tls::{Identity, Roots, Tls, TlsError, rustls};
 pub use split::{Receiver, Sender};
 pub use stream::{NoTimeouts, Stream};
-#[cfg(feature = "tls")]
-pub use tls_stream::TlsStream;
 pub use websocket::WebSocket;

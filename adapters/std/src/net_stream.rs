@@ -1,8 +1,10 @@
 //! The stream that a client or a server gets from the network.
 
-use crate::stream::Stream;
+#[cfg(feature = "native-tls")]
+use crate::native_session::NativeTlsStream;
 #[cfg(feature = "tls")]
-use crate::tls_stream::TlsStream;
+use crate::rustls_session::TlsStream;
+use crate::stream::Stream;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -16,6 +18,9 @@ pub enum NetStream {
     /// For `wss`.
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream<NetStream>>),
+    /// For `wss`, by the system's library.
+    #[cfg(feature = "native-tls")]
+    NativeTls(Box<NativeTlsStream<NetStream>>),
 }
 
 impl NetStream {
@@ -25,6 +30,8 @@ impl NetStream {
             Self::Tcp(stream) => stream,
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.get_ref().tcp(),
+            #[cfg(feature = "native-tls")]
+            Self::NativeTls(stream) => stream.get_ref().tcp(),
         }
     }
 }
@@ -35,6 +42,8 @@ macro_rules! either {
             Self::Tcp($stream) => $call,
             #[cfg(feature = "tls")]
             Self::Tls($stream) => $call,
+            #[cfg(feature = "native-tls")]
+            Self::NativeTls($stream) => $call,
         }
     };
 }
@@ -79,6 +88,11 @@ impl Stream for NetStream {
             Self::Tls(stream) => {
                 let (reader, writer) = (*stream).split()?;
                 Ok((Self::Tls(Box::new(reader)), Self::Tls(Box::new(writer))))
+            }
+            #[cfg(feature = "native-tls")]
+            Self::NativeTls(stream) => {
+                let (reader, writer) = (*stream).split()?;
+                Ok((Self::NativeTls(Box::new(reader)), Self::NativeTls(Box::new(writer))))
             }
         }
     }

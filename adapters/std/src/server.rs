@@ -4,6 +4,7 @@ use crate::accept::Incoming;
 use crate::closer::Closer;
 use crate::drive::Drive;
 use crate::net_stream::NetStream;
+use crate::tls::ServerTls;
 use crate::websocket::WebSocket;
 use sockless::driver::Error;
 use sockless::{Accept, Connection, Reject, Request, SharedConfig};
@@ -47,8 +48,7 @@ pub struct Server {
     most: usize,
     nodelay: bool,
     grace: Duration,
-    #[cfg(feature = "tls")]
-    tls: Option<Arc<sockless_tls::rustls::ServerConfig>>,
+    tls: Option<ServerTls>,
 }
 
 type Answer = dyn Fn(&Request<'_>, SocketAddr) -> Result<Accept, Reject> + Send + Sync;
@@ -70,7 +70,6 @@ impl Server {
             most: Self::CONNECTIONS,
             nodelay: true,
             grace: Self::GRACE,
-            #[cfg(feature = "tls")]
             tls: None,
         }
     }
@@ -110,7 +109,15 @@ impl Server {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, config: impl Into<Arc<sockless_tls::rustls::ServerConfig>>) -> Self {
-        self.tls = Some(config.into());
+        self.tls = Some(ServerTls::Rustls(config.into()));
+        self
+    }
+
+    /// Speaks TLS by the system's library.
+    #[cfg(feature = "native-tls")]
+    #[must_use]
+    pub fn native_tls(mut self, tls: native_tls::TlsAcceptor) -> Self {
+        self.tls = Some(ServerTls::Native(tls));
         self
     }
 
@@ -160,16 +167,10 @@ impl Server {
 
 impl Server {
     /// Tells the core that connections are over TLS, if they are, unless that was said.
-    #[cfg(feature = "tls")]
     fn noting_tls(mut self) -> Self {
         if self.tls.is_some() && self.config.secure.is_none() {
             self.config.to_mut().secure = Some(true);
         }
-        self
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn noting_tls(self) -> Self {
         self
     }
 }
@@ -238,17 +239,11 @@ where
         }
     }
 
-    #[cfg(feature = "tls")]
     fn secure(&self, stream: TcpStream) -> io::Result<NetStream> {
-        let Some(tls) = &self.server.tls else { return Ok(NetStream::Tcp(stream)) };
-        let mut stream = crate::tls_stream::TlsStream::accept(tls.clone(), NetStream::Tcp(stream))?;
-        stream.handshake(self.server.config.keepalive.handshake.and_then(|time| Instant::now().checked_add(time)))?;
-        Ok(NetStream::Tls(Box::new(stream)))
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn secure(&self, stream: TcpStream) -> io::Result<NetStream> {
-        Ok(NetStream::Tcp(stream))
+        let stream = NetStream::Tcp(stream);
+        let Some(tls) = &self.server.tls else { return Ok(stream) };
+        let time = self.server.config.keepalive.handshake;
+        tls.accept(stream, time.and_then(|time| Instant::now().checked_add(time)))
     }
 }
 

@@ -85,7 +85,7 @@ impl Client {
     }
 
     /// Replaces the TLS settings, which are the platform's roots, or Mozilla's, by the features `platform-roots` and
-    /// `webpki-roots`.
+    /// `webpki-roots`; without both, those of the system's library, by the feature `native-tls`.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: impl Into<Tls>) -> Self {
@@ -99,6 +99,32 @@ impl Client {
     #[must_use]
     pub fn proxy_tls(mut self, tls: impl Into<Tls>) -> Self {
         self.proxy_tls = Some(ClientTls::Rustls(tls.into()));
+        self.part();
+        self
+    }
+
+    /// Has TLS done by the system's library, by these settings. They say by ALPN whether HTTP/2 is offered, for
+    /// `http2`: as they are, a server speaks HTTP/1.1.
+    ///
+    /// ```
+    /// use sockless_tokio::{Client, native_tls::TlsConnector};
+    ///
+    /// let client = Client::new("wss://example.com/").native_tls(TlsConnector::new()?);
+    /// # Ok::<(), sockless_tokio::native_tls::Error>(())
+    /// ```
+    #[cfg(feature = "native-tls")]
+    #[must_use]
+    pub fn native_tls(mut self, tls: native_tls::TlsConnector) -> Self {
+        self.tls = Some(ClientTls::Native(tls));
+        self.part();
+        self
+    }
+
+    /// The same towards an `https` proxy, in place of the settings of the client.
+    #[cfg(feature = "native-tls")]
+    #[must_use]
+    pub fn proxy_native_tls(mut self, tls: native_tls::TlsConnector) -> Self {
+        self.proxy_tls = Some(ClientTls::Native(tls));
         self.part();
         self
     }

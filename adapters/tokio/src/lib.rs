@@ -27,6 +27,8 @@ mod kept;
 mod listen;
 mod listener;
 mod message;
+#[cfg(feature = "native-tls")]
+mod native_stream;
 #[cfg(feature = "nats")]
 mod nats;
 mod open;
@@ -68,6 +70,11 @@ pub use hyper::{Refusal, Upgraded, Upgrading, WebSocketUpgrade};
 pub use listen::listen;
 pub use listener::{Listener, Listeners};
 pub use message::{Event, Message, Piece};
+#[cfg(feature = "native-tls")]
+pub use native_stream::NativeTlsStream;
+/// The crate of the settings that [`Client::native_tls`] and [`Server::native_tls`] take.
+#[cfg(feature = "native-tls")]
+pub use native_tls;
 #[cfg(feature = "nats")]
 pub use nats::NatsError;
 pub use open::{Open, Peer, Report, Tracked};

@@ -224,7 +224,15 @@ impl<T, D> Server<T, D> {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: impl Into<std::sync::Arc<sockless_tls::rustls::ServerConfig>>) -> Self {
-        self.base.tls = Some(tls.into().into());
+        self.base.tls = Some(crate::tls::ServerTls::Rustls(tls.into().into()));
+        self
+    }
+
+    /// Speaks TLS over TCP by the system's library.
+    #[cfg(feature = "native-tls")]
+    #[must_use]
+    pub fn native_tls(mut self, tls: native_tls::TlsAcceptor) -> Self {
+        self.base.tls = Some(crate::tls::ServerTls::Native(tls));
         self
     }
 

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "http2")]
 use crate::http2_stream::Http2Stream;
+#[cfg(feature = "native-tls")]
+use crate::native_stream::NativeTlsStream;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -21,6 +23,9 @@ pub enum NetStream {
     /// For `wss`.
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::TlsStream<NetStream>>),
+    /// For `wss`, by the system's library.
+    #[cfg(feature = "native-tls")]
+    NativeTls(Box<NativeTlsStream<NetStream>>),
     /// For a server at a Unix socket.
     #[cfg(unix)]
     Unix(UnixStream),
@@ -77,6 +82,8 @@ impl NetStream {
             Self::Tcp(stream) => Some(stream),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.get_ref().0.tcp(),
+            #[cfg(feature = "native-tls")]
+            Self::NativeTls(stream) => stream.get_ref().tcp(),
             #[cfg(unix)]
             Self::Unix(_) => None,
             #[cfg(feature = "http2")]
@@ -90,6 +97,8 @@ impl NetStream {
         match self {
             #[cfg(feature = "tls")]
             Self::Tls(_) => true,
+            #[cfg(feature = "native-tls")]
+            Self::NativeTls(_) => true,
             #[cfg(feature = "http2")]
             Self::Http2(stream) => stream.is_tls(),
             _ => false,
@@ -102,6 +111,8 @@ impl NetStream {
         match self {
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol() != Some(b"h2"),
+            #[cfg(feature = "native-tls")]
+            Self::NativeTls(stream) => stream.alpn().as_deref() != Some(b"h2"),
             _ => false,
         }
     }
@@ -116,6 +127,11 @@ macro_rules! forward {
             }
             #[cfg(feature = "tls")]
             Self::Tls(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            #[cfg(feature = "native-tls")]
+            Self::NativeTls(stream) => {
                 let $stream = Pin::new(stream);
                 $call
             }
@@ -161,6 +177,8 @@ impl AsyncWrite for NetStream {
             Self::Tcp(stream) => stream.is_write_vectored(),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "native-tls")]
+            Self::NativeTls(stream) => stream.is_write_vectored(),
             #[cfg(unix)]
             Self::Unix(stream) => stream.is_write_vectored(),
             #[cfg(feature = "http2")]

@@ -7,6 +7,8 @@ mod common;
 mod cutting;
 mod echo;
 mod interop;
+#[cfg(feature = "native-tls")]
+mod native;
 mod nonblocking;
 mod opening;
 mod parting;

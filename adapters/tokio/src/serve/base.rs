@@ -3,6 +3,7 @@
 use crate::failure::OnError;
 use crate::open::Open;
 use crate::route::Service;
+use crate::tls::ServerTls;
 use sockless::addresses::Trusted;
 use sockless::handshake::Routes;
 use sockless::{Drain, SharedConfig};
@@ -14,8 +15,7 @@ pub(super) struct Base {
     pub(super) config: SharedConfig,
     pub(super) routes: Routes<Service>,
     pub(super) nodelay: bool,
-    #[cfg(feature = "tls")]
-    pub(super) tls: Option<tokio_rustls::TlsAcceptor>,
+    pub(super) tls: Option<ServerTls>,
     pub(super) open: Open,
     pub(super) most: usize,
     pub(super) most_handshakes: usize,
@@ -36,7 +36,6 @@ impl Base {
             config: SharedConfig::default(),
             routes: Routes::default(),
             nodelay: true,
-            #[cfg(feature = "tls")]
             tls: None,
             open: Open::new(),
             most: Semaphore::MAX_PERMITS,

@@ -11,6 +11,7 @@ use crate::open::{Open, Peer, Report, Tracked};
 use crate::route::{Service, Settings};
 use crate::server::Incoming;
 use crate::stream::NetStream;
+use crate::tls::ServerTls;
 use crate::trace;
 use sockless::driver::Error;
 use sockless::handshake::Routes;
@@ -44,8 +45,7 @@ struct Shared {
     /// What no route takes.
     other: Service,
     nodelay: bool,
-    #[cfg(feature = "tls")]
-    tls: Option<tokio_rustls::TlsAcceptor>,
+    tls: Option<ServerTls>,
     on_error: Option<Box<OnError>>,
     open: Open,
     arrivals: Arc<Arrivals>,
@@ -63,7 +63,6 @@ impl Running {
             routes: base.routes,
             other,
             nodelay: base.nodelay,
-            #[cfg(feature = "tls")]
             tls: base.tls,
             on_error: base.on_error,
             open: base.open,
@@ -251,10 +250,7 @@ impl Shared {
 
     /// Whether connections over TCP are of plain HTTP.
     fn is_plain(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return self.tls.is_none();
-        #[cfg(not(feature = "tls"))]
-        true
+        self.tls.is_none()
     }
 
     async fn secure(&self, arrival: Arrival) -> Result<NetStream, Error> {
@@ -264,16 +260,12 @@ impl Shared {
             Arrival::Unix(stream) => return Ok(NetStream::Unix(stream)),
         };
         stream.set_nodelay(self.nodelay)?;
-        #[cfg(feature = "tls")]
-        if let Some(tls) = &self.tls {
-            let handshake = tls.accept(NetStream::Tcp(stream));
-            let stream = match self.settings.of(true).keepalive.handshake {
-                Some(time) => timeout(time, handshake).await.map_err(io::Error::from)??,
-                None => handshake.await?,
-            };
-            return Ok(NetStream::Tls(Box::new(stream.into())));
-        }
-        Ok(NetStream::Tcp(stream))
+        let Some(tls) = &self.tls else { return Ok(NetStream::Tcp(stream)) };
+        let handshake = tls.accept(NetStream::Tcp(stream));
+        Ok(match self.settings.of(true).keepalive.handshake {
+            Some(time) => timeout(time, handshake).await.map_err(io::Error::from)??,
+            None => handshake.await?,
+        })
     }
 }
 

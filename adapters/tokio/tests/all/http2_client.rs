@@ -259,6 +259,24 @@ async fn what_tls_does_not_choose_is_not_spoken() {
     }
 }
 
+#[cfg(feature = "native-tls")]
+#[tokio::test]
+async fn the_systems_library_offers_what_its_settings_say() {
+    let (client, _server) = serve_tls(&["h2", "http/1.1"]).await;
+    let mut tls = sockless_tokio::native_tls::TlsConnector::builder();
+    tls.danger_accept_invalid_certs(true);
+    let silent = client.clone().native_tls(tls.build().unwrap());
+    let (mut socket, response) = silent.clone().http2().connect().soon().await.unwrap();
+    assert_eq!((response.status(), socket.stream().is_tls()), (101, true));
+    echoes(&mut socket, "by HTTP/1.1").await;
+    assert!(matches!(silent.http2_only().connect().soon().await, Err(ConnectError::NoHttp2)));
+    tls.request_alpns(&["h2", "http/1.1"]);
+    let offering = client.native_tls(tls.build().unwrap()).http2_only();
+    let (mut socket, response) = offering.connect().soon().await.unwrap();
+    assert_eq!((response.status(), socket.stream().is_tls()), (200, true));
+    echoes(&mut socket, vec![7; 1 << 20]).await;
+}
+
 #[tokio::test]
 async fn what_trusts_others_has_a_connection_of_its_own() {
     let (client, server) = serve_tls(&["h2"]).await;

@@ -24,6 +24,8 @@ mod hub;
 mod listening;
 mod meanwhile;
 mod memory;
+#[cfg(feature = "native-tls")]
+mod native;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(all(feature = "platform-roots", feature = "webpki-roots"))]

@@ -223,6 +223,23 @@ async fn tls_to_a_proxy_and_tls_within_it() {
     assert_eq!(socket.stream().tcp().unwrap().peer_addr().unwrap().port(), port);
 }
 
+#[cfg(feature = "native-tls")]
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_within_tls_by_the_systems_library() {
+    let ((proxys, show_proxy), (_, show_server)) = (made("127.0.0.1"), made("localhost"));
+    let port = https_proxy(show_proxy).await;
+    let secure = format!("wss://localhost:{}/", echo(Some(show_server)).await.port());
+    let mut lenient = sockless_tokio::native_tls::TlsConnector::builder();
+    let lenient = lenient.danger_accept_invalid_certs(true).build().unwrap();
+    let client = through(&secure, "https://PROXY", port).native_tls(lenient.clone());
+    talk(&client).await.unwrap();
+    talk(&client.clone().proxy_native_tls(lenient)).await.unwrap();
+    talk(&client.clone().proxy_tls(proxys)).await.unwrap();
+    let strict = sockless_tokio::native_tls::TlsConnector::new().unwrap();
+    let told = client.proxy_native_tls(strict).connect().soon().await;
+    assert!(matches!(told, Err(ConnectError::Proxy(ProxyError::Tls(_)))), "{told:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_without_a_proxy_are_connected_to() {
     let server = echo(None).await;

@@ -1,10 +1,6 @@
 //! TLS over another stream.
 
 use crate::stream::Stream;
-use sockless::driver::ConnectError;
-use sockless_tls::rustls::pki_types::ServerName;
-use sockless_tls::rustls::{ClientConnection, CommonState, Connection, ServerConfig, ServerConnection};
-use sockless_tls::{Tls, TlsError};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,12 +9,12 @@ use std::time::{Duration, Instant};
 /// Bytes of TLS that one read brings at most: the longest record, and a little.
 const READ: usize = 18 << 10;
 
-/// TLS over another stream, in either role.
+/// TLS over another stream, in either role, by a session `C` of one of the libraries: a `TlsStream`, or a `NativeTlsStream`.
 ///
 /// It is a [`Stream`] like any other: its end without TLS's own goodbye is an end, for a WebSocket says goodbye itself.
-pub struct TlsStream<S> {
+pub struct SecureStream<S, C> {
     /// Held for no longer than bytes take to be opened or sealed: of a stream in two, each has this one.
-    session: Arc<Mutex<Connection>>,
+    session: Arc<Mutex<C>>,
     stream: S,
     /// What was read and not taken, from the index on.
     sealed: Vec<u8>,
@@ -28,27 +24,34 @@ pub struct TlsStream<S> {
     written: usize,
 }
 
-impl<S: Stream> TlsStream<S> {
-    /// A client's end, to this host. The handshake is done by [`handshake`](Self::handshake), or else by the first read.
-    ///
-    /// # Errors
-    /// [`ConnectError::TlsSettings`] for a host that no certificate can name.
-    pub fn connect(tls: &Tls, host: &str, stream: S) -> Result<Self, ConnectError> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| ConnectError::TlsSettings(error.into()))?;
-        let session = ClientConnection::new(tls.clone().into(), name).map_err(TlsError::from)?;
-        Ok(Self::new(session.into(), stream))
-    }
+/// What opens and seals bytes that others read and write: a session of rustls, or of the system's library.
+pub trait Session {
+    #[doc(hidden)]
+    fn is_handshaking(&self) -> bool;
 
-    /// A server's end.
-    ///
-    /// # Errors
-    /// Settings that can't be used.
-    pub fn accept(config: Arc<ServerConfig>, stream: S) -> io::Result<Self> {
-        let session = ServerConnection::new(config).map_err(io::Error::other)?;
-        Ok(Self::new(session.into(), stream))
-    }
+    /// Takes sealed bytes from the front; how many.
+    #[doc(hidden)]
+    fn take(&mut self, sealed: &[u8]) -> io::Result<usize>;
 
-    fn new(session: Connection, stream: S) -> Self {
+    /// Gives what is open; `WouldBlock` where more has to be taken first.
+    #[doc(hidden)]
+    fn open(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Takes bytes to seal; how many.
+    #[doc(hidden)]
+    fn seal(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Gives what is sealed.
+    #[doc(hidden)]
+    fn give(&mut self, outgoing: &mut Vec<u8>) -> io::Result<()>;
+
+    /// Seals TLS's own goodbye.
+    #[doc(hidden)]
+    fn say_goodbye(&mut self);
+}
+
+impl<S: Stream, C: Session> SecureStream<S, C> {
+    pub(crate) fn new(session: C, stream: S) -> Self {
         Self {
             session: Arc::new(Mutex::new(session)),
             stream,
@@ -97,8 +100,8 @@ impl<S: Stream> TlsStream<S> {
     }
 }
 
-impl<S> TlsStream<S> {
-    fn lock(&self) -> MutexGuard<'_, Connection> {
+impl<S, C> SecureStream<S, C> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, C> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -106,14 +109,9 @@ impl<S> TlsStream<S> {
     pub fn get_ref(&self) -> &S {
         &self.stream
     }
-
-    /// Looks at what TLS has agreed on.
-    pub fn session<T>(&self, look: impl FnOnce(&CommonState) -> T) -> T {
-        look(&self.lock())
-    }
 }
 
-impl<S: Stream> TlsStream<S> {
+impl<S: Stream, C: Session> SecureStream<S, C> {
     /// Reads from the stream, and opens what came; false at its end.
     fn fill(&mut self) -> io::Result<bool> {
         if self.at == self.sealed.len() {
@@ -126,18 +124,14 @@ impl<S: Stream> TlsStream<S> {
             }
         }
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        self.at += session.read_tls(&mut &self.sealed[self.at..])?;
-        session.process_new_packets().map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        self.at += session.take(&self.sealed[self.at..])?;
         Ok(true)
     }
 
     /// Seals what the session has to say.
     fn seal(&mut self) -> io::Result<()> {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        while session.wants_write() {
-            session.write_tls(&mut self.outgoing)?;
-        }
-        Ok(())
+        session.give(&mut self.outgoing)
     }
 
     /// Writes what is sealed.
@@ -156,11 +150,11 @@ impl<S: Stream> TlsStream<S> {
     }
 }
 
-impl<S: Stream> Read for TlsStream<S> {
+impl<S: Stream, C: Session> Read for SecureStream<S, C> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut len = 0;
         loop {
-            let opened = self.lock().reader().read(&mut buf[len..]);
+            let opened = self.lock().open(&mut buf[len..]);
             match opened {
                 Ok(0) => return Ok(len),
                 Ok(more) => len += more,
@@ -179,7 +173,7 @@ impl<S: Stream> Read for TlsStream<S> {
     }
 }
 
-impl<S: Stream> Write for TlsStream<S> {
+impl<S: Stream, C: Session> Write for SecureStream<S, C> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.write_vectored(&[IoSlice::new(buf)])
     }
@@ -187,7 +181,7 @@ impl<S: Stream> Write for TlsStream<S> {
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         // Nothing is piled up behind a peer that takes nothing.
         self.flush()?;
-        let len = self.lock().writer().write_vectored(bufs)?;
+        let len = self.lock().seal(bufs)?;
         match self.flush() {
             Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Err(error),
             _ => Ok(len),
@@ -201,7 +195,7 @@ impl<S: Stream> Write for TlsStream<S> {
     }
 }
 
-impl<S: Stream> Stream for TlsStream<S> {
+impl<S: Stream, C: Session> Stream for SecureStream<S, C> {
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.stream.set_read_timeout(timeout)
     }
@@ -211,7 +205,7 @@ impl<S: Stream> Stream for TlsStream<S> {
     }
 
     fn shutdown(&mut self) -> io::Result<()> {
-        self.lock().send_close_notify();
+        self.lock().say_goodbye();
         _ = self.flush();
         self.stream.shutdown()
     }
@@ -230,8 +224,8 @@ impl<S: Stream> Stream for TlsStream<S> {
     }
 }
 
-impl<S> fmt::Debug for TlsStream<S> {
+impl<S, C: fmt::Debug> fmt::Debug for SecureStream<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsStream").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("SecureStream").field("session", &self.session).finish_non_exhaustive()
     }
 }
