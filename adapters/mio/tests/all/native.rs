@@ -25,7 +25,7 @@ impl Handler for Echo {
     type State = ();
 
     fn on_message(&self, conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
-        assert!(conn.is_secure());
+        assert!(conn.tls().is_some());
         conn.send(message)?;
         Ok(())
     }
@@ -51,8 +51,8 @@ fn a_client_and_a_server() {
     };
     let mut client = connect("localhost", trusting.clone()).unwrap();
     for len in [0, 1, 16 << 10, 1 << 20] {
-        client.send(&bytes(len)[..]).unwrap();
-        let echo = within("an echo", || client.recv()).unwrap();
+        client.send_binary(&bytes(len)).unwrap();
+        let echo = within("an echo", || client.receive()).unwrap();
         assert!(echo.unwrap().as_bytes() == bytes(len), "{len} bytes");
     }
     within("the end", || client.close(Code::NORMAL, "")).unwrap();
@@ -72,11 +72,11 @@ fn much_both_ways_with_pings_between_past_who_does_not_read() {
     let mut client =
         within("a connection", || Client::builder(&url).native_tls(trusting).inbox(64 << 20).connect()).unwrap();
     for number in 0..24 {
-        client.send(&bytes(1_000_000 + number)[..]).unwrap();
+        client.send_binary(&bytes(1_000_000 + number)).unwrap();
         client.ping(b"between").unwrap();
     }
     for number in 0..24 {
-        let echo = within("an echo", || client.recv()).unwrap().unwrap();
+        let echo = within("an echo", || client.receive()).unwrap().unwrap();
         assert!(echo.as_bytes() == bytes(1_000_000 + number), "{number}");
     }
     within("the end", || client.close(Code::NORMAL, "")).unwrap();
@@ -88,9 +88,8 @@ struct Ends(Mutex<Sender<String>>);
 impl Handler for Ends {
     type State = ();
 
-    fn on_open(&self, conn: &mut Conn<'_>) -> Result<(), Error> {
-        conn.send_text("hello")?;
-        Ok(())
+    fn on_open(&self, conn: &mut Conn<'_>) {
+        conn.send_text("hello").unwrap();
     }
 
     fn on_message(&self, conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
@@ -99,7 +98,7 @@ impl Handler for Ends {
         Ok(())
     }
 
-    fn on_close(&self, _: &mut Conn<'_>, closed: Closed<'_>) {
+    fn on_close(&self, _: &mut Conn<'_>, closed: Closed) {
         self.0.lock().unwrap().send(format!("{closed:?}")).unwrap();
     }
 }
@@ -111,7 +110,7 @@ fn connections_of_an_event_loop() {
     let (ends, ended) = channel();
     let clients = common::start(Server::builder().native_client_tls(trusting), Ends(Mutex::new(ends)));
     let request = ClientRequest::new(&format!("wss://localhost:{}/", address.port())).unwrap();
-    clients.handle().connect(request, ()).unwrap();
+    clients.handle().connect(&request, |_| {}).unwrap();
     assert_eq!(ended.recv_timeout(PATIENCE).unwrap(), r#"Text("hello")"#);
 }
 
@@ -130,7 +129,7 @@ fn who_speaks_no_tls_and_who_stops_within_it_are_let_go() {
     let silent = thread::spawn(move || listener.accept().unwrap());
     let soon = std::time::Duration::from_millis(50);
     let late = within("the end", || Client::builder(&url).native_tls(trusting).timeout(soon).connect()).map(drop);
-    assert!(matches!(late, Err(ClientError::Timeout)), "{late:?}");
+    assert!(matches!(late, Err(ClientError::TimedOut)), "{late:?}");
     drop(within("its end", || silent.join()).unwrap());
     common::eventually("nobody is left", || server.handle().count() == 0);
 }
