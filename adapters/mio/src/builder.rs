@@ -35,7 +35,7 @@ impl Builder {
     }
 
     /// The same with TLS, for which [`tls`](Self::tls) says the certificate.
-    #[cfg(feature = "tls")]
+    #[cfg(any(feature = "tls", feature = "native-tls"))]
     pub fn listen_tls(mut self, address: impl fmt::Display) -> Self {
         self.settings.listen.push((address.to_string(), true));
         self
@@ -48,7 +48,7 @@ impl Builder {
     }
 
     /// The same with TLS.
-    #[cfg(feature = "tls")]
+    #[cfg(any(feature = "tls", feature = "native-tls"))]
     pub fn listen_on_tls(mut self, listeners: impl Into<Listeners>) -> Self {
         self.settings.adopted.push((Arc::new(listeners.into()), true));
         self
@@ -58,7 +58,7 @@ impl Builder {
     /// or [`Identity`](crate::Identity), which may be read again while the server runs.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: impl Into<Arc<sockless_tls::rustls::ServerConfig>>) -> Self {
-        self.settings.tls = Some(crate::tls::ServerTls(config.into()));
+        self.settings.tls = Some(crate::tls::ServerTls::Rustls(config.into()));
         self
     }
 
@@ -66,7 +66,21 @@ impl Builder {
     /// trusts.
     #[cfg(feature = "tls")]
     pub fn client_tls(mut self, tls: impl Into<sockless_tls::Tls>) -> Self {
-        self.settings.client_tls = Some(crate::tls::ClientTls(tls.into().into()));
+        self.settings.client_tls = Some(crate::tls::ClientTls::Rustls(tls.into().into()));
+        self
+    }
+
+    /// The certificate and the key, for the system's library.
+    #[cfg(feature = "native-tls")]
+    pub fn native_tls(mut self, tls: sockless_tls::native_tls::TlsAcceptor) -> Self {
+        self.settings.tls = Some(crate::tls::ServerTls::Native(tls));
+        self
+    }
+
+    /// The TLS of connections that [`Handle::connect`](crate::Handle::connect) makes, by the system's library.
+    #[cfg(feature = "native-tls")]
+    pub fn native_client_tls(mut self, tls: sockless_tls::native_tls::TlsConnector) -> Self {
+        self.settings.client_tls = Some(crate::tls::ClientTls::Native(tls));
         self
     }
 

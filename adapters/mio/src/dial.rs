@@ -1,6 +1,6 @@
 //! From a host's name to a socket that is connected.
 
-use crate::tls::{ClientTls, Session};
+use crate::tls::{ClientTls, Layer};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 use sockless::ClientRequest;
@@ -28,7 +28,7 @@ pub(crate) fn after(time: Duration) -> Option<Instant> {
 /// A connection that is to be made, for a worker.
 pub(crate) struct Target {
     pub(crate) request: ClientRequest,
-    pub(crate) tls: Option<Session>,
+    pub(crate) tls: Option<Layer>,
     pub(crate) addresses: Vec<SocketAddr>,
 }
 

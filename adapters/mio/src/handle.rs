@@ -238,7 +238,7 @@ impl<S> Handle<S> {
     ///
     /// # Errors
     /// As [`adopt`](Self::adopt).
-    #[cfg(feature = "tls")]
+    #[cfg(any(feature = "tls", feature = "native-tls"))]
     pub fn adopt_tls(&self, accepted: impl Into<Accepted>) -> io::Result<()> {
         self.adopt_as(accepted.into(), true)
     }

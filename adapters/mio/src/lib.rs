@@ -62,6 +62,9 @@ pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Drain, Kind, Limits, Message, Piece, Prepared, ProtocolError,
     Reject, Request, Response, SendError, State,
 };
+/// The crate of the settings that [`Builder::native_tls`] takes.
+#[cfg(feature = "native-tls")]
+pub use sockless_tls::native_tls;
 #[cfg(feature = "tls")]
 pub use sockless_tls::{Identity, Roots, Tls, TlsError, rustls};
 pub use stats::Stats;

@@ -52,11 +52,8 @@ impl<S> Handle<S> {
 }
 
 fn client_tls(made: &OnceLock<ClientTls>) -> io::Result<ClientTls> {
-    if let Some(config) = made.get() {
-        return Ok(config.clone());
-    }
-    let config = ClientTls::usual()?;
-    Ok(made.get_or_init(|| config).clone())
+    let usual = || ClientTls::usual().map(|config| made.get_or_init(|| config).clone());
+    made.get().cloned().map_or_else(usual, Ok)
 }
 
 #[cfg(all(test, target_os = "linux"))]

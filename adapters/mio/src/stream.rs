@@ -1,7 +1,7 @@
 //! A socket, TCP or Unix, with or without TLS: nonblocking, and its bytes in order.
 
 use crate::dial::{Dialing, INTERESTS};
-use crate::tls::{Layer, Session};
+use crate::tls::Layer;
 use crate::transport::{TlsInfo, Transport, retry};
 use mio::event::{Event, Source};
 use mio::net::TcpStream;
@@ -80,9 +80,8 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(socket: Socket, tls: Option<Session>) -> Self {
-        let tls = tls.map(|session| Box::new(Layer::new(session)));
-        Self { socket, readable: true, hung_up: false, tls, proxied: None }
+    pub(crate) fn new(socket: Socket, tls: Option<Layer>) -> Self {
+        Self { socket, readable: true, hung_up: false, tls: tls.map(Box::new), proxied: None }
     }
 
     /// A header of the PROXY protocol is to come first.

@@ -90,7 +90,7 @@ impl Client {
     /// ```
     #[cfg(feature = "native-tls")]
     #[must_use]
-    pub fn native_tls(mut self, tls: native_tls::TlsConnector) -> Self {
+    pub fn native_tls(mut self, tls: sockless_tls::native_tls::TlsConnector) -> Self {
         self.tls = Some(ClientTls::Native(tls));
         self
     }
@@ -98,7 +98,7 @@ impl Client {
     /// The same towards an `https` proxy, in place of the settings of the client.
     #[cfg(feature = "native-tls")]
     #[must_use]
-    pub fn proxy_native_tls(mut self, tls: native_tls::TlsConnector) -> Self {
+    pub fn proxy_native_tls(mut self, tls: sockless_tls::native_tls::TlsConnector) -> Self {
         self.proxy_tls = Some(ClientTls::Native(tls));
         self
     }

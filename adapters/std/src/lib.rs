@@ -12,13 +12,13 @@ mod drive;
 mod lent;
 mod mode;
 #[cfg(feature = "native-tls")]
-mod native_session;
+mod native_stream;
 mod net_stream;
 mod parting;
 mod reconnect;
 mod replies;
 #[cfg(feature = "tls")]
-mod rustls_session;
+mod rustls_stream;
 #[cfg(any(feature = "tls", feature = "native-tls"))]
 mod secure_stream;
 mod server;
@@ -36,17 +36,14 @@ pub use byte_stream::ByteStream;
 pub use client::{Client, connect};
 pub use closer::Closer;
 #[cfg(feature = "native-tls")]
-pub use native_session::{NativeSession, NativeTlsStream};
-/// The crate of the settings that [`Client::native_tls`] and [`Server::native_tls`] take.
-#[cfg(feature = "native-tls")]
-pub use native_tls;
+pub use native_stream::NativeTlsStream;
 pub use net_stream::NetStream;
 pub use reconnect::{Change, Reconnecting, Stopped, Unsent};
 pub use replies::Replies;
 #[cfg(feature = "tls")]
-pub use rustls_session::TlsStream;
+pub use rustls_stream::TlsStream;
 #[cfg(any(feature = "tls", feature = "native-tls"))]
-pub use secure_stream::{SecureStream, Session};
+pub use secure_stream::SecureStream;
 pub use server::{Running, Server};
 /// The crate of [`Socket`](socket2::Socket), which [`Client::socket`] prepares.
 pub use socket2;
@@ -58,6 +55,9 @@ pub use sockless::{
     Accept, Answer, ClientRequest, Close, Code, Config, Event, Kind, Limits, Message, Piece, Prepared, ProtocolError,
     Reject, Request, Response, SendError, State,
 };
+/// The crate of the settings that [`Client::native_tls`] and [`Server::native_tls`] take.
+#[cfg(feature = "native-tls")]
+pub use sockless_tls::native_tls;
 #[cfg(feature = "tls")]
 pub use sockless_tls::{Identity, Roots, Tls, TlsError, rustls};
 pub use split::{Receiver, Sender};

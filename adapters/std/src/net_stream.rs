@@ -1,9 +1,9 @@
 //! The stream that a client or a server gets from the network.
 
 #[cfg(feature = "native-tls")]
-use crate::native_session::NativeTlsStream;
+use crate::native_stream::NativeTlsStream;
 #[cfg(feature = "tls")]
-use crate::rustls_session::TlsStream;
+use crate::rustls_stream::TlsStream;
 use crate::stream::Stream;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;

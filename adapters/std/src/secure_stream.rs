@@ -1,6 +1,7 @@
 //! TLS over another stream.
 
 use crate::stream::Stream;
+use sockless_tls::Session;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,32 +23,6 @@ pub struct SecureStream<S, C> {
     /// What is to be written, from the index on.
     outgoing: Vec<u8>,
     written: usize,
-}
-
-/// What opens and seals bytes that others read and write: a session of rustls, or of the system's library.
-pub trait Session {
-    #[doc(hidden)]
-    fn is_handshaking(&self) -> bool;
-
-    /// Takes sealed bytes from the front; how many.
-    #[doc(hidden)]
-    fn take(&mut self, sealed: &[u8]) -> io::Result<usize>;
-
-    /// Gives what is open; `WouldBlock` where more has to be taken first.
-    #[doc(hidden)]
-    fn open(&mut self, buf: &mut [u8]) -> io::Result<usize>;
-
-    /// Takes bytes to seal; how many.
-    #[doc(hidden)]
-    fn seal(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
-
-    /// Gives what is sealed.
-    #[doc(hidden)]
-    fn give(&mut self, outgoing: &mut Vec<u8>) -> io::Result<()>;
-
-    /// Seals TLS's own goodbye.
-    #[doc(hidden)]
-    fn say_goodbye(&mut self);
 }
 
 impl<S: Stream, C: Session> SecureStream<S, C> {

@@ -116,7 +116,7 @@ impl Server {
     /// Speaks TLS by the system's library.
     #[cfg(feature = "native-tls")]
     #[must_use]
-    pub fn native_tls(mut self, tls: native_tls::TlsAcceptor) -> Self {
+    pub fn native_tls(mut self, tls: sockless_tls::native_tls::TlsAcceptor) -> Self {
         self.tls = Some(ServerTls::Native(tls));
         self
     }

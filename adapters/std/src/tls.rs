@@ -1,11 +1,13 @@
 //! TLS over a connection, by whichever library.
 
 #[cfg(feature = "native-tls")]
-use crate::native_session::NativeTlsStream;
+use crate::native_stream::NativeTlsStream;
 use crate::net_stream::NetStream;
 #[cfg(feature = "tls")]
-use crate::rustls_session::TlsStream;
+use crate::rustls_stream::TlsStream;
 use sockless::driver::ConnectError;
+#[cfg(feature = "native-tls")]
+use sockless_tls::native_tls;
 use std::io;
 #[cfg(feature = "native-tls")]
 use std::sync::OnceLock;

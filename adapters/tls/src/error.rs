@@ -20,12 +20,14 @@ impl Error for TlsError {
     }
 }
 
+#[cfg(feature = "rustls")]
 impl From<rustls::Error> for TlsError {
     fn from(error: rustls::Error) -> Self {
         Self(error.into())
     }
 }
 
+#[cfg(feature = "rustls")]
 impl From<rustls::pki_types::pem::Error> for TlsError {
     fn from(error: rustls::pki_types::pem::Error) -> Self {
         Self(error.into())

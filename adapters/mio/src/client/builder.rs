@@ -83,7 +83,14 @@ impl ClientBuilder {
     /// The TLS of a `wss` URL; by default it trusts whom Mozilla trusts.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: impl Into<sockless_tls::Tls>) -> Self {
-        self.tls = Some(ClientTls(tls.into().into()));
+        self.tls = Some(ClientTls::Rustls(tls.into().into()));
+        self
+    }
+
+    /// The TLS of a `wss` URL, by the system's library.
+    #[cfg(feature = "native-tls")]
+    pub fn native_tls(mut self, tls: sockless_tls::native_tls::TlsConnector) -> Self {
+        self.tls = Some(ClientTls::Native(tls));
         self
     }
 

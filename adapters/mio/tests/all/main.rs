@@ -13,6 +13,8 @@ mod echo;
 #[cfg(unix)]
 mod fair;
 mod limits;
+#[cfg(feature = "native-tls")]
+mod native;
 #[cfg(feature = "nats")]
 mod nats;
 mod outgoing;

@@ -1,9 +1,7 @@
-//! TLS by the system's library.
+//! A session of the system's library.
 
-use crate::secure_stream::{SecureStream, Session};
-use crate::stream::Stream;
+use crate::session::Session;
 use native_tls::{HandshakeError, MidHandshakeTlsStream, TlsAcceptor, TlsConnector, TlsStream};
-use sockless::driver::ConnectError;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::mem;
@@ -11,45 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The most bytes that a record of TLS carries (RFC 8446 §5.1).
 const RECORD: usize = 16 << 10;
-
-/// TLS over another stream by the system's library, in either role.
-///
-/// OpenSSL wants what it could not write offered again, no byte other and none fewer, which `native_tls::TlsStream` leaves to
-/// whoever writes. A WebSocket offers what is most urgent by then, and so goes over this.
-///
-/// ```
-/// use sockless_std::native_tls::TlsAcceptor;
-/// use sockless_std::{NativeTlsStream, WebSocket, accept};
-/// use std::net::TcpStream;
-/// use std::time::{Duration, Instant};
-///
-/// fn open(tls: &TlsAcceptor, stream: TcpStream) -> Result<WebSocket<NativeTlsStream<TcpStream>>, sockless_std::Error> {
-///     let mut stream = NativeTlsStream::accept(tls, stream)?;
-///     stream.handshake(Instant::now() + Duration::from_secs(10))?;
-///     accept(stream)
-/// }
-/// ```
-pub type NativeTlsStream<S> = SecureStream<S, NativeSession>;
-
-impl<S: Stream> SecureStream<S, NativeSession> {
-    /// A client's end, to this host. The handshake is still to be done, by [`handshake`](Self::handshake).
-    ///
-    /// # Errors
-    /// [`ConnectError::TlsSettings`] for a host, or settings, that the library does not take.
-    pub fn connect(tls: &TlsConnector, host: &str, stream: S) -> Result<Self, ConnectError> {
-        let session = NativeSession::new(|pipes| tls.connect(host, pipes));
-        Ok(Self::new(session.map_err(|error| ConnectError::TlsSettings(error.into()))?, stream))
-    }
-
-    /// A server's end, likewise.
-    ///
-    /// # Errors
-    /// Settings that the library does not take.
-    pub fn accept(tls: &TlsAcceptor, stream: S) -> io::Result<Self> {
-        let session = NativeSession::new(|pipes| tls.accept(pipes));
-        Ok(Self::new(session.map_err(io::Error::other)?, stream))
-    }
-}
 
 /// A session of the system's library, which reads and writes memory: there it never has to wait for room.
 pub struct NativeSession {
@@ -68,6 +27,29 @@ enum State {
 }
 
 impl NativeSession {
+    /// A client's session with this host.
+    ///
+    /// # Errors
+    /// For a host, or settings, that the library does not take.
+    pub fn connect(tls: &TlsConnector, host: &str) -> Result<Self, native_tls::Error> {
+        Self::new(|pipes| tls.connect(host, pipes))
+    }
+
+    /// A server's session.
+    ///
+    /// # Errors
+    /// For settings that the library does not take.
+    pub fn accept(tls: &TlsAcceptor) -> Result<Self, native_tls::Error> {
+        Self::new(|pipes| tls.accept(pipes))
+    }
+
+    /// The peer's own certificate in DER, if it showed one.
+    #[doc(hidden)]
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        let State::Open(stream) = &self.state else { return None };
+        stream.peer_certificate().ok().flatten().and_then(|certificate| certificate.to_der().ok())
+    }
+
     fn new(
         begin: impl FnOnce(Pipes) -> Result<TlsStream<Pipes>, HandshakeError<Pipes>>,
     ) -> Result<Self, native_tls::Error> {

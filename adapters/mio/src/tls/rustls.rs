@@ -3,8 +3,6 @@
 use crate::transport::{TlsInfo, retry};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
-use sockless::ClientRequest;
-use sockless_tls::Tls;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
 
@@ -14,38 +12,6 @@ const SLICES: usize = 64;
 /// Bytes; when one read has brought so many that were not the peer's own, it is enough for one turn. Records that say nothing
 /// cost as much as any, and a new key costs more.
 const MOST_OVERHEAD: usize = 32 << 10;
-
-/// The settings of servers.
-#[derive(Clone)]
-pub(crate) struct ServerTls(pub(crate) Arc<ServerConfig>);
-
-/// The settings of clients.
-#[derive(Clone)]
-pub(crate) struct ClientTls(pub(crate) Arc<ClientConfig>);
-
-/// A session that is to begin.
-pub(crate) struct Session(rustls::Connection);
-
-impl ServerTls {
-    /// A session with a client.
-    pub(crate) fn session(&self) -> Option<Session> {
-        ServerConnection::new(self.0.clone()).ok().map(|session| Session(session.into()))
-    }
-}
-
-impl ClientTls {
-    /// What a client takes that is given none.
-    pub(crate) fn usual() -> io::Result<Self> {
-        let none = || io::Error::new(ErrorKind::Unsupported, "TLS whose roots the caller has to say");
-        Tls::usual().map(|tls| Self(tls.into())).ok_or_else(none)
-    }
-
-    /// A session with the server that a request is for.
-    pub(crate) fn session(&self, request: &ClientRequest) -> io::Result<Session> {
-        let name = ServerName::try_from(request.server_name().to_owned()).map_err(io::Error::other)?;
-        ClientConnection::new(self.0.clone(), name).map_err(io::Error::other).map(|session| Session(session.into()))
-    }
-}
 
 /// A session over a socket.
 pub(crate) struct Layer {
@@ -57,8 +23,19 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    pub(crate) fn new(session: Session) -> Self {
-        Self { session: session.0, more: true, eof: false }
+    /// With a client.
+    pub(crate) fn server(config: Arc<ServerConfig>) -> Option<Self> {
+        ServerConnection::new(config).ok().map(|session| Self::new(session.into()))
+    }
+
+    /// With the server of this name.
+    pub(crate) fn client(config: Arc<ClientConfig>, name: &str) -> io::Result<Self> {
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        ClientConnection::new(config, name).map_err(io::Error::other).map(|session| Self::new(session.into()))
+    }
+
+    fn new(session: rustls::Connection) -> Self {
+        Self { session, more: true, eof: false }
     }
 
     pub(crate) fn has_more(&self) -> bool {

@@ -1,12 +1,12 @@
 //! TLS by rustls.
 
-use crate::secure_stream::{SecureStream, Session};
+use crate::secure_stream::SecureStream;
 use crate::stream::Stream;
 use sockless::driver::ConnectError;
 use sockless_tls::rustls::pki_types::ServerName;
 use sockless_tls::rustls::{ClientConnection, CommonState, Connection, ServerConfig, ServerConnection};
 use sockless_tls::{Tls, TlsError};
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io;
 use std::sync::Arc;
 
 /// TLS over another stream by rustls, in either role.
@@ -37,36 +37,5 @@ impl<S> SecureStream<S, Connection> {
     /// Looks at what TLS has agreed on.
     pub fn session<T>(&self, look: impl FnOnce(&CommonState) -> T) -> T {
         look(&self.lock())
-    }
-}
-
-impl Session for Connection {
-    fn is_handshaking(&self) -> bool {
-        CommonState::is_handshaking(self)
-    }
-
-    fn take(&mut self, mut sealed: &[u8]) -> io::Result<usize> {
-        let taken = self.read_tls(&mut sealed)?;
-        self.process_new_packets().map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-        Ok(taken)
-    }
-
-    fn open(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.reader().read(buf)
-    }
-
-    fn seal(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.writer().write_vectored(bufs)
-    }
-
-    fn give(&mut self, outgoing: &mut Vec<u8>) -> io::Result<()> {
-        while self.wants_write() {
-            self.write_tls(outgoing)?;
-        }
-        Ok(())
-    }
-
-    fn say_goodbye(&mut self) {
-        self.send_close_notify();
     }
 }
