@@ -25,7 +25,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.waiting.replace(who, Some(cx.waker().clone()));
         let both = Waker::from(self.waiting.clone());
         lent(|storage| {
-            while self.poll_turn(&mut Context::from_waker(&both), storage, who).is_ready() {}
+            while !self.over && self.poll_turn(&mut Context::from_waker(&both), storage, who).is_ready() {}
             self.driver.leave(storage);
         });
         let reached = goal(self);
@@ -33,8 +33,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             self.waiting.replace(who, None);
         }
         let other = 1 - who;
-        if mem::take(&mut self.news)[other] {
-            self.waiting.replace(other, None).into_iter().for_each(Waker::wake);
+        if mem::take(&mut self.news)[other]
+            && let Some(waker) = self.waiting.replace(other, None)
+        {
+            waker.wake();
         }
         reached.map_or(Poll::Pending, Poll::Ready)
     }
@@ -48,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
         self.tell(cx, storage, who);
         // Answers to all that one read brought go out together, when all of it is received.
-        if self.over || who == RECEIVER && self.is_full(who) {
+        if who == RECEIVER && self.is_full(who) {
             return Poll::Pending;
         }
         self.write(cx, storage);
@@ -62,7 +64,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.shuts = self.shuts && Pin::new(&mut self.stream).poll_close(cx).is_pending();
         if next.close {
             (self.over, self.news) = (true, [true; 2]);
-            return Poll::Pending;
+            return Poll::Ready(());
         }
         if !full && (next.again || next.read && self.poll_read(cx, storage).is_ready()) {
             return Poll::Ready(());
