@@ -4,9 +4,9 @@
 //! cargo run --release -p sockless-futures --features deflate --example futures_client -- ws://127.0.0.1:9001/
 //! ```
 
-use smol::io::AsyncBufReadExt;
-use smol::stream::StreamExt;
-use smol::{Timer, Unblock, io::BufReader, net::TcpStream};
+use futures_util::{SinkExt, StreamExt};
+use smol::io::{AsyncBufReadExt, BufReader};
+use smol::{Timer, Unblock, net::TcpStream};
 use sockless_futures::sockless::Deflate;
 use sockless_futures::{ClientRequest, Config, Settings};
 
@@ -27,16 +27,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     smol::block_on(async {
         let stream = TcpStream::connect((request.host(), request.port())).await?;
         let settings = Settings::default().config(config).timer(Timer::after);
-        let (mut sender, mut receiver) = settings.connect_over(&request, stream).await?.0.split();
+        let (mut sink, mut messages) = settings.connect_over(&request, stream).await?.0.split();
         let sending = smol::spawn(async move {
             let mut lines = BufReader::new(Unblock::new(std::io::stdin())).lines();
             while let Some(line) = lines.next().await {
-                sender.send(line?).await?;
+                sink.send(line?.into()).await?;
             }
-            sender.start_close(1000, "").await
+            sink.close().await
         });
-        while let Some(message) = receiver.recv().await? {
-            println!("{}", String::from_utf8_lossy(message.as_bytes()));
+        while let Some(message) = messages.next().await {
+            println!("{}", String::from_utf8_lossy(message?.as_bytes()));
         }
         Ok(sending.await?)
     })

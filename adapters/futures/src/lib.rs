@@ -3,13 +3,12 @@
 
 mod clock;
 mod opening;
-mod turns;
 mod waiting;
 mod websocket;
 
 pub use opening::{Settings, accept, connect_over};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
-pub use sockless::driver::{ConnectError, Error};
+pub use sockless::driver::{ConnectError, Error, GivenBack, InUse};
 pub use sockless::{Accept, ClientRequest, Close, Code, Config, Event, Message, Reject, Request, Response, State};
-pub use websocket::{Flush, Receiver, Sender, WebSocket};
+pub use websocket::WebSocket;

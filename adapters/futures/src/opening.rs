@@ -1,17 +1,15 @@
 //! The opening handshake, of either role, over a stream that is there already.
 
 use crate::clock::Timer;
-use crate::turns::Turns;
-use crate::waiting::RECEIVER;
 use crate::websocket::WebSocket;
 use futures_io::{AsyncRead, AsyncWrite};
-use sockless::driver::{ConnectError, Error};
+use sockless::driver::{ConnectError, Driver, Error, Storage};
 use sockless::{
-    Accept, ClientRequest, Connection, Event, ProtocolError, Reject, Request, Response, Seed, SharedConfig, State,
+    Accept, ClientRequest, Connection, Event, Negotiated, ProtocolError, Reject, Request, Response, Role, Seed,
+    SharedConfig, State,
 };
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,10 +85,12 @@ impl Settings {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let connection = Connection::client(request, self.config.clone(), Seed::random())?;
-        let mut turns = Turns::new(connection, stream, self.timer.clone());
-        match poll_fn(|cx| turns.poll_opening(cx)).await.map_err(ConnectError::Handshake)? {
-            Event::Open(response) => Ok((WebSocket::new(turns, response.subprotocol()), response)),
+        let mut socket = self.over(stream, Connection::client(request, self.config.clone(), Seed::random())?);
+        match socket.opening().await.map_err(ConnectError::Handshake)? {
+            Event::Open(response) => {
+                socket.subprotocol = response.subprotocol().map(Box::from);
+                Ok((socket, response))
+            }
             Event::Rejected(response) => Err(ConnectError::Rejected(Box::new(response))),
             _ => Err(ConnectError::Handshake(ProtocolError::UnexpectedEof.into())),
         }
@@ -106,36 +106,55 @@ impl Settings {
         stream: S,
         answer: impl FnOnce(&Request<'_>) -> Result<Accept, Reject>,
     ) -> Result<WebSocket<S>, Error> {
-        let mut turns = Turns::new(Connection::server(self.config.clone()), stream, self.timer.clone());
-        let opened = poll_fn(|cx| turns.poll_opening(cx)).await.and_then(|event| match event {
-            Event::Request(request) => {
-                let answer = answer(&request);
-                let subprotocol = answer.as_ref().ok().and_then(Accept::chosen_subprotocol).map(String::from);
-                let refused = answer.as_ref().err().map(|reject| Error::Refused(reject.status()));
-                turns.push(|connection| match answer {
-                    Ok(accept) => connection.accept(accept),
-                    Err(reject) => connection.answer(reject),
-                })?;
-                refused.map_or(Ok(subprotocol), Err)
-            }
-            _ => Err(ProtocolError::UnexpectedEof.into()),
-        });
-        // A request that is not good is refused, though it was accepted.
-        let opened = match opened {
-            Ok(_) if turns.state() != State::Open => Err(match poll_fn(|cx| turns.poll_opening(cx)).await {
-                Ok(_) => ProtocolError::UnexpectedEof.into(),
-                Err(error) => error,
-            }),
-            opened => opened,
-        };
-        let written = poll_fn(|cx| turns.poll_drained(cx, RECEIVER, true)).await;
-        if opened.is_err() {
-            // A client that is gone need not be told, and is not waited for.
-            _ = poll_fn(|cx| Pin::new(&mut turns.stream).poll_close(cx)).await;
+        let mut socket = self.over(stream, Connection::server(self.config.clone()));
+        let answered = socket.answer(answer).await;
+        // A client that is refused is told, but not waited for.
+        let written = socket.flush().await;
+        answered.and(written).map(|()| socket)
+    }
+
+    fn over<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, connection: Connection) -> WebSocket<S> {
+        WebSocket::new(stream, Driver::new(connection), self.timer.clone())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// An open connection, after a handshake done elsewhere: `negotiated` is what it agreed on, `rest` the bytes that were read
+    /// behind it. `seed` matters for a client only; use [`Seed::random`].
+    pub fn open(
+        stream: S,
+        role: Role,
+        negotiated: Negotiated,
+        settings: &Settings,
+        seed: Seed,
+        mut rest: &[u8],
+    ) -> Self {
+        let mut driver = Driver::new(Connection::open(role, negotiated, settings.config.clone(), seed));
+        let mut storage = Storage::new(rest.len() + 1);
+        while !rest.is_empty() {
+            let len = rest.read(driver.space(&mut storage)).unwrap_or_default();
+            driver.received(&mut storage, len, Duration::ZERO);
         }
-        let subprotocol = opened?;
-        written?;
-        Ok(WebSocket::new(turns, subprotocol.as_deref()))
+        driver.leave(&mut storage);
+        Self::new(stream, driver, settings.timer.clone())
+    }
+
+    async fn answer(&mut self, answer: impl FnOnce(&Request<'_>) -> Result<Accept, Reject>) -> Result<(), Error> {
+        let early = || ProtocolError::UnexpectedEof.into();
+        let Event::Request(request) = self.opening().await? else { return Err(early()) };
+        match answer(&request) {
+            Ok(accept) => {
+                self.subprotocol = accept.chosen_subprotocol().map(Box::from);
+                self.push(|connection| connection.accept(accept))?;
+                // A request that is not good is refused, though it was accepted.
+                if self.state() == State::Open { Ok(()) } else { Err(self.opening().await.err().unwrap_or_else(early)) }
+            }
+            Err(reject) => {
+                let status = reject.status();
+                self.push(|connection| connection.answer(reject))?;
+                Err(Error::Refused(status))
+            }
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! A connection from the first byte to the last, whole and in halves.
 
-use crate::common::{bytes, echo, pair, run, sockets};
+use crate::common::{bytes, config, echo, pair, run, sockets};
 use futures_util::{SinkExt, StreamExt, future};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
-use sockless_futures::sockless::{HandshakeError, ProtocolError, SendError};
+use sockless_futures::sockless::{HandshakeError, Negotiated, ProtocolError, Rate, Rates, Role, Seed, SendError};
 use sockless_futures::{
-    ClientRequest, Close, Code, ConnectError, Error, Event, Message, Reject, Settings, State, accept, connect_over,
+    ClientRequest, Close, Code, ConnectError, Error, Event, InUse, Reject, Settings, State, WebSocket, accept,
+    connect_over,
 };
 
 #[test]
@@ -58,62 +59,120 @@ fn what_is_fed_goes_out_with_what_follows() {
 }
 
 #[test]
-fn halves_and_clones_work_in_tasks_of_their_own() {
-    run(async {
-        let (client, server) = pair().await;
-        let server = smol::spawn(echo(server));
-        let (sender, mut receiver) = client.split();
-        let sending: Vec<_> = (0..8u8)
-            .map(|number| {
-                let mut sender = sender.clone();
-                smol::spawn(async move {
-                    for _ in 0..100 {
-                        sender.send(vec![number; 1000]).await.unwrap();
-                    }
-                })
-            })
-            .collect();
-        let mut counts = [0; 8];
-        for _ in 0..800 {
-            let message = receiver.recv().await.unwrap().unwrap();
-            let number = message.as_bytes()[0];
-            assert_eq!(message.as_bytes(), vec![number; 1000]);
-            counts[usize::from(number)] += 1;
-        }
-        assert_eq!(counts, [100; 8]);
-        future::join_all(sending).await;
-        let mut sender = sender;
-        sender.start_close(1000, "").await.unwrap();
-        assert_eq!(receiver.recv().await.unwrap(), None);
-        assert_eq!(receiver.peer_close().unwrap().code, Code::NORMAL);
-        server.await.unwrap();
-    });
-}
-
-#[test]
-fn it_is_a_stream_and_a_sink() {
+fn halves_work_in_tasks_of_their_own() {
     run(async {
         let (client, server) = pair().await;
         let server = smol::spawn(async move {
-            let (sink, stream) = StreamExt::split(server);
+            let (sink, stream) = server.split();
             stream.forward(sink).await
         });
-        let (mut sink, mut stream) = StreamExt::split(client);
+        let (mut sink, mut stream) = client.split();
         let sending = smol::spawn(async move {
-            for number in 0..100 {
-                sink.feed(Message::from(number.to_string())).await.unwrap();
+            for number in 0..1000 {
+                sink.feed(number.to_string().into()).await.unwrap();
             }
             sink.flush().await.unwrap();
             sink
         });
-        let all: Vec<_> = stream.by_ref().take(100).map(Result::unwrap).collect().await;
-        assert_eq!(all, (0..100).map(|number| number.to_string().into()).collect::<Vec<Message<'_>>>());
+        for number in 0..1000 {
+            assert_eq!(stream.next().await.unwrap().unwrap(), number.to_string().into());
+        }
         let mut sink = sending.await;
-        let (closed, end) = future::join(SinkExt::<Message<'static>>::close(&mut sink), stream.next()).await;
+        let (closed, end) = future::join(sink.close(), stream.next()).await;
         closed.unwrap();
         assert!(end.is_none());
-        // It forwards no close, whose end is that of its stream.
-        _ = server.await;
+        server.await.unwrap();
+        assert_eq!(stream.reunite(sink).unwrap().state(), State::Closed);
+    });
+}
+
+#[test]
+fn who_closes_the_sink_waits_for_the_end_and_what_comes_before_is_kept() {
+    run(async {
+        let (mut client, mut server) = pair().await;
+        let ending = smol::spawn(async move {
+            assert_eq!(server.recv().await.unwrap(), None);
+            server
+        });
+        SinkExt::close(&mut client).await.unwrap();
+        assert_eq!(client.state(), State::Closed);
+        let mut server = ending.await;
+        // The peer has closed, which is no failure.
+        SinkExt::close(&mut server).await.unwrap();
+
+        let (mut client, mut server) = pair().await;
+        server.send("last").await.unwrap();
+        let ending = smol::spawn(async move { server.recv().await });
+        SinkExt::close(&mut client).await.unwrap();
+        assert_eq!(client.recv().await.unwrap(), Some("last".into()));
+        assert_eq!(client.recv().await.unwrap(), None);
+        assert_eq!(ending.await.unwrap(), None);
+
+        // More comes than is kept, and none of it is lost.
+        let (mut client, mut server) = pair().await;
+        let ending = smol::spawn(async move {
+            server.send(bytes(1 << 20)).await.unwrap();
+            server.send(bytes(1 << 20)).await.unwrap();
+            server.recv().await
+        });
+        SinkExt::close(&mut client).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(client.recv().await.unwrap(), Some(bytes(1 << 20).into()));
+        }
+        assert_eq!(client.recv().await.unwrap(), None);
+        assert_eq!(ending.await.unwrap(), None);
+    });
+}
+
+#[test]
+fn a_handshake_done_elsewhere_and_a_stream_given_back() {
+    run(async {
+        let open = |stream, role, rest: &[u8]| {
+            WebSocket::open(stream, role, Negotiated::default(), &Settings::default(), Seed::random(), rest)
+        };
+        let (client, server) = sockets().await;
+        let mut server = open(server, Role::Server, b"\x81\x83\0\0\0\0Hey\x81\x82\0\0\0\0");
+        assert_eq!(server.recv().await.unwrap(), Some("Hey".into()));
+        let refused = server.into_inner().unwrap_err();
+        assert_eq!(refused.why, InUse::WithinMessage);
+        let mut server = refused.inner;
+        let mut client_stream = client.clone();
+        client_stream.write_all(b"Yo").await.unwrap();
+        assert_eq!(server.recv().await.unwrap(), Some("Yo".into()));
+        // What is fed is not written.
+        server.feed("A").await.unwrap();
+        let refused = server.into_inner().unwrap_err();
+        assert_eq!(refused.why, InUse::Unwritten);
+        let mut server = refused.inner;
+        // While it is, something comes.
+        client_stream.write_all(b"\x81\x81\0\0\0\0B\x81\x81\0\0\0\0C").await.unwrap();
+        let mut client = open(client, Role::Client, b"");
+        server.flush().await.unwrap();
+        assert_eq!(client.recv().await.unwrap(), Some("A".into()));
+        assert_eq!(server.recv().await.unwrap(), Some("B".into()));
+        let (stream, rest) = match server.into_inner() {
+            Ok(parts) => parts,
+            Err(refused) => {
+                assert_eq!(refused.why, InUse::Unreceived);
+                let mut server = refused.inner;
+                assert_eq!(server.recv().await.unwrap(), Some("C".into()));
+                server.into_inner().unwrap()
+            }
+        };
+        let mut server = open(stream, Role::Server, &rest);
+        if !rest.is_empty() {
+            assert_eq!(server.recv().await.unwrap(), Some("C".into()));
+        }
+        client.send("D").await.unwrap();
+        assert_eq!(server.recv().await.unwrap(), Some("D".into()));
+        // As long as there is: more than is read at once, however little the peer may send.
+        let rates = Rates { bytes: Some(Rate::per_second(1 << 30)), ..Rates::default() };
+        let settings = Settings::default().config(config(|config| config.rates = rates));
+        let long = [&b"\x82\xFF\0\0\0\0\0\x10\0\0\0\0\0\0"[..], &bytes(1 << 20)].concat();
+        let (_client, server) = sockets().await;
+        let (role, negotiated) = (Role::Server, Negotiated::default());
+        let mut server = WebSocket::open(server, role, negotiated, &settings, Seed::random(), &long);
+        assert_eq!(server.recv().await.unwrap(), Some(bytes(1 << 20).into()));
     });
 }
 

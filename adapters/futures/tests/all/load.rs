@@ -1,10 +1,12 @@
 //! Many connections on many threads, cut bytes, and ends that both send much.
 
 use crate::common::{Cutting, bytes, config, echo, open_over, pair, pair_with, run, sockets};
-use futures_util::future;
+use futures_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use futures_util::{SinkExt, StreamExt, future};
 use smol::Executor;
 use smol::io::{AsyncRead, AsyncWrite};
 use sockless_futures::{Settings, WebSocket};
+use sockless_tls::{Roots, Tls};
 use std::sync::Arc;
 use std::thread;
 
@@ -32,44 +34,65 @@ fn many_connections_on_many_threads_lose_nothing() {
             executor.spawn(async move {
                 let (client, server) = pair().await;
                 served.spawn(echo(server)).detach();
-                let (mut sender, mut receiver) = client.split();
+                let (mut sink, mut stream) = client.split();
                 let sending = served.spawn(async move {
                     for turn in 0..200 {
-                        sender.send(format!("{number} {turn}")).await.unwrap();
+                        sink.send(format!("{number} {turn}").into()).await.unwrap();
                     }
-                    sender
+                    sink.close().await.unwrap();
                 });
                 for turn in 0..200 {
-                    assert_eq!(receiver.recv().await.unwrap(), Some(format!("{number} {turn}").into()));
+                    assert_eq!(stream.next().await.unwrap().unwrap(), format!("{number} {turn}").into());
                 }
-                sending.await.start_close(1000, "").await.unwrap();
-                assert_eq!(receiver.recv().await.unwrap(), None);
+                assert!(stream.next().await.is_none());
+                sending.await;
             })
         });
         future::join_all(talks).await;
     });
 }
 
+/// Both ends send and receive at once, in four tasks.
+async fn both_ways<S>(executor: &Executor<'static>, ends: (WebSocket<S>, WebSocket<S>))
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let ends = <[_; 2]>::from(ends).map(|end| {
+        let (mut sink, mut stream) = end.split();
+        let sending = executor.spawn(async move {
+            for number in 0..64 {
+                sink.send(vec![number; 1 << 18].into()).await.unwrap();
+            }
+        });
+        let receiving = executor.spawn(async move {
+            for number in 0..64 {
+                assert_eq!(stream.next().await.unwrap().unwrap(), vec![number; 1 << 18].into());
+            }
+            stream
+        });
+        future::join(sending, receiving)
+    });
+    future::join_all(ends).await;
+}
+
 #[test]
 fn two_ends_that_both_send_much_do_not_wait_for_each_other() {
+    on_threads(async |executor| both_ways(executor, pair().await).await);
+}
+
+/// Its streams hold back what they were given, and what they have read.
+#[test]
+fn so_it_is_with_tls() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (made.cert.der(), made.signing_key.serialize_der().try_into().unwrap());
+    let acceptor = TlsAcceptor::from(Tls::server_with(vec![certificate.clone()], key).unwrap());
+    let connector = TlsConnector::from(Arc::from(Tls::new(Roots::Own(vec![certificate.clone()])).unwrap()));
     on_threads(async |executor| {
-        let (client, server) = pair().await;
-        let ends = [client, server].map(|end| {
-            let (mut sender, mut receiver) = end.split();
-            let sending = executor.spawn(async move {
-                for number in 0..64 {
-                    sender.send(vec![number; 1 << 18]).await.unwrap();
-                }
-            });
-            let receiving = executor.spawn(async move {
-                for number in 0..64 {
-                    assert_eq!(receiver.recv().await.unwrap(), Some(vec![number; 1 << 18].into()));
-                }
-                receiver
-            });
-            future::join(sending, receiving)
-        });
-        future::join_all(ends).await;
+        let (client, server) = sockets().await;
+        let client = connector.connect("localhost".try_into().unwrap(), client);
+        let (client, server) = future::join(client, acceptor.accept(server)).await;
+        let (client, server) = (TlsStream::Client(client.unwrap()), TlsStream::Server(server.unwrap()));
+        both_ways(executor, open_over(client, server, &Settings::default()).await).await;
     });
 }
 
@@ -83,6 +106,24 @@ fn whole_ends_that_both_send_before_they_receive_go_on() {
             for _ in 0..2 {
                 end.send(vec![7; 16 << 20]).await.unwrap();
                 assert_eq!(end.recv().await.unwrap().unwrap().len(), 16 << 20);
+            }
+        });
+        future::join_all(ends).await;
+    });
+}
+
+/// Nobody receives before all is sent, which is more than the sockets take, and less than is kept.
+#[test]
+fn whole_ends_that_send_in_a_loop_before_they_receive_go_on() {
+    run(async {
+        let settings = config(|config| (config.outbound.soft, config.outbound.hard) = (64 << 20, 128 << 20));
+        let (client, server) = pair_with(&Settings::default().config(settings)).await;
+        let ends = [client, server].map(async |mut end| {
+            for number in 0..32 {
+                end.send(vec![number; 1 << 20]).await.unwrap();
+            }
+            for number in 0..32 {
+                assert_eq!(end.recv().await.unwrap(), Some(vec![number; 1 << 20].into()));
             }
         });
         future::join_all(ends).await;
@@ -126,18 +167,18 @@ fn halves_over_cut_bytes_are_always_woken() {
                 let (client, server) = (Cutting::new(client, seed, 50), Cutting::new(server, !seed, 50));
                 let (client, server) = open_over(client, server, &Settings::default()).await;
                 let server = other.spawn(echo(server));
-                let (mut sender, mut receiver) = client.split();
+                let (mut sink, mut stream) = client.split();
                 let sending = other.spawn(async move {
                     for number in 0..200u8 {
-                        sender.send(vec![number; 300]).await.unwrap();
+                        sink.send(vec![number; 300].into()).await.unwrap();
                     }
-                    sender
+                    sink.close().await.unwrap();
                 });
                 for number in 0..200u8 {
-                    assert_eq!(receiver.recv().await.unwrap(), Some(vec![number; 300].into()));
+                    assert_eq!(stream.next().await.unwrap().unwrap(), vec![number; 300].into());
                 }
-                sending.await.start_close(1000, "").await.unwrap();
-                assert_eq!(receiver.recv().await.unwrap(), None);
+                assert!(stream.next().await.is_none());
+                sending.await;
                 server.await.unwrap();
             })
         });

@@ -2,5 +2,6 @@
 
 mod basics;
 mod common;
+mod halves;
 mod load;
 mod waiting;

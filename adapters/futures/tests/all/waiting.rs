@@ -1,10 +1,11 @@
 //! Dropped futures, and deadlines by a timer of the caller's or without one.
 
 use crate::common::{Forgetting, bytes, config, echo, open_over, pair, pair_with, run, sockets};
-use futures_util::{FutureExt, future};
+use futures_util::{FutureExt, SinkExt, StreamExt, future};
 use smol::Timer;
-use sockless_futures::sockless::{HandshakeError, Keepalive, ProtocolError};
-use sockless_futures::{ClientRequest, ConnectError, Error, Settings};
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use sockless_futures::sockless::{HandshakeError, Keepalive, Negotiated, ProtocolError, Role, Seed};
+use sockless_futures::{ClientRequest, ConnectError, Error, Settings, WebSocket};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -84,14 +85,44 @@ fn a_handshake_and_a_close_have_their_time() {
         let Err(Error::Protocol(ProtocolError::Handshake(error))) = answered else { panic!("{answered:?}") };
         assert_eq!(error, HandshakeError::Timeout);
 
-        // A half that sends starts the close; the other keeps its time.
+        // A half that sends starts the close, and either keeps its time.
         let (client, _silent) = pair_with(&settings).await;
-        let (mut sender, mut receiver) = client.split();
-        let mut waiting = pin!(receiver.recv());
+        let (mut sink, mut stream) = client.split();
+        let mut waiting = pin!(stream.next());
         assert!(future::poll_immediate(&mut waiting).await.is_none());
-        sender.start_close(1000, "").await.unwrap();
+        assert!(future::poll_immediate(&mut sink.close()).await.is_none());
         let told = waiting.await;
-        assert!(matches!(told, Err(Error::Protocol(ProtocolError::CloseTimeout))), "{told:?}");
+        assert!(matches!(told, Some(Err(Error::Protocol(ProtocolError::CloseTimeout)))), "{told:?}");
+    });
+}
+
+#[test]
+fn pings_are_answered_and_deadlines_kept_while_a_message_waits_to_be_written() {
+    let soon = Some(Duration::from_millis(20));
+    run(async {
+        let settings = keepalive(|keepalive| (keepalive.ping, keepalive.pong) = (soon, soon)).timer(Timer::after);
+        // The message is more than the sockets take. Once more came before than is kept, so that nothing more is read.
+        for came in [0, 100_000] {
+            let (mut client, mut silent) = pair_with(&settings).await;
+            silent.send(bytes(came)).await.unwrap();
+            let told = client.send(bytes(32 << 20)).await;
+            assert!(matches!(told, Err(Error::Protocol(ProtocolError::PongTimeout))), "{told:?}");
+            assert_eq!(client.recv().await.unwrap(), Some(bytes(came).into()));
+        }
+
+        let (client, server) = sockets().await;
+        let (role, negotiated) = (Role::Server, Negotiated::default());
+        let mut server = WebSocket::open(server, role, negotiated, &Settings::default(), Seed::random(), b"");
+        let reading = async {
+            let mut client = client;
+            client.write_all(b"\x89\x81\0\0\0\0?").await.unwrap();
+            let mut all = vec![0; 10 + (32 << 20) + 3];
+            client.read_exact(&mut all).await.unwrap();
+            all
+        };
+        let (sent, all) = future::join(server.send(bytes(32 << 20)), reading).await;
+        sent.unwrap();
+        assert!(all.ends_with(b"\x8A\x01?"), "the message is one frame, and the pong follows it");
     });
 }
 
