@@ -1,0 +1,290 @@
+//! `sockless connect`: standard input to a server, and what that says to standard output.
+
+use crate::client::{Reach, deflate, seconds};
+use crate::input;
+use crate::output::{Coding, Printer, Told, said};
+use crate::status::{Failure, Status};
+use clap::Args;
+use sockless_tokio::sockless::driver::{Change, Reconnect};
+use sockless_tokio::sockless::handshake::{deflate as extension, write_request};
+use sockless_tokio::{
+    Backoff, Client, ClientRequest, Close, Code, Config, Error, Event, Message, NetStream, Sender, WebSocket,
+};
+use std::future;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::WriteHalf;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, sleep};
+
+/// Connects: lines of standard input go out as messages, and messages that come are printed, a line each
+///
+/// The end of standard input closes the connection with 1000. Messages are printed on standard output, all else on standard
+/// error; binary ones as hex behind "hex:".
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// A ws:// or wss:// URL; a user and a password in it become basic authorisation
+    url: String,
+    /// Takes standard input as bytes, sent in binary messages as they are read, and writes the bytes of messages alone
+    #[arg(long, group = "coding")]
+    binary: bool,
+    /// Takes lines as hex of binary messages, and prints all messages so
+    #[arg(long, group = "coding")]
+    hex: bool,
+    /// Takes lines as base64 of binary messages, and prints all messages so
+    #[arg(long, group = "coding")]
+    base64: bool,
+    /// Prints a JSON object for all that happens, a line each, with its "time" in milliseconds since 1970
+    #[arg(long, conflicts_with = "binary")]
+    json: bool,
+    /// Shows the heads of request and response, what was agreed on, and what else happens
+    #[arg(short, long)]
+    verbose: bool,
+    /// Sends a ping so often, and shows how long its answer took
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    ping: Option<Duration>,
+    /// Ends after the first message
+    #[arg(long)]
+    once: bool,
+    /// Stays so long after the end of standard input; with --once, waits no longer than that for the message
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    wait: Option<Duration>,
+    /// Connects again when the connection could not be made, or is lost
+    #[arg(long)]
+    reconnect: bool,
+    /// Offers no compression
+    #[arg(long)]
+    no_compression: bool,
+    /// Takes no longer messages
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    max_message: usize,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+impl Arguments {
+    fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.limits.message = self.max_message;
+        config.deflate = (!self.no_compression).then(deflate);
+        config
+    }
+
+    fn coding(&self) -> Coding {
+        match () {
+            () if self.binary => Coding::Bytes,
+            () if self.hex => Coding::Hex,
+            () if self.base64 => Coding::Base64,
+            () => Coding::Text,
+        }
+    }
+}
+
+/// How a connection ended.
+struct Ended {
+    close: Option<Close<'static>>,
+    error: Option<Error>,
+    /// Whether it was this end that had enough.
+    ours: bool,
+    /// Whether it has done what was asked, however it ended.
+    done: bool,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Why it did not end well.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let printer = Printer::new(arguments.coding(), arguments.json, arguments.verbose);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Status::NotConnected, error))?;
+    let ended = runtime.block_on(stay(arguments, &printer));
+    // A name that is still looked up is nobody's concern.
+    runtime.shutdown_background();
+    ended.inspect_err(|failure| _ = printer.tell(&Told::Lost(&failure.message, None)))
+}
+
+/// Connects, and again if that is asked for.
+async fn stay(arguments: &Arguments, printer: &Printer) -> Result<(), Failure> {
+    let client = arguments.reach.client(&arguments.url, arguments.config())?;
+    let (client, request) = watched(client);
+    let mut input = input::messages(arguments.coding());
+    let mut link =
+        Reconnect::<()>::new(Backoff { attempts: (!arguments.reconnect).then_some(1), ..Backoff::default() });
+    let started = Instant::now();
+    loop {
+        let connected = tokio::select! {
+            connected = client.connect() => connected,
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        };
+        if let Some(request) = request.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            _ = printer.tell(&Told::Request(&head(request, &arguments.config())));
+        }
+        let (reason, wait) = match connected {
+            Err(error) => {
+                let failure = link.failed(error, started.elapsed(), chance())?;
+                let Change::Failed(error, wait) = failure else { continue };
+                (error.to_string(), Some(wait))
+            }
+            Ok((socket, response)) => {
+                link.connected(started.elapsed());
+                let told = printer.tell(&Told::Open(&arguments.url, &response, socket.negotiated()));
+                if told.is_err() {
+                    return Ok(());
+                }
+                let ended = talk(socket, arguments, printer, &mut input).await;
+                if ended.ours || !arguments.reconnect {
+                    return judged(&ended, arguments.once);
+                }
+                let reason = ended.reason();
+                let lost = link.lost(ended.close, ended.error, started.elapsed(), chance());
+                let Change::Lost { wait, .. } = lost else { continue };
+                (reason, wait)
+            }
+        };
+        if printer.tell(&Told::Lost(&reason, wait)).is_err() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = sleep(wait.unwrap_or_default()) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        }
+    }
+}
+
+/// Sends what is read and prints what comes, to the end of the connection.
+async fn talk(
+    socket: WebSocket<NetStream>,
+    arguments: &Arguments,
+    printer: &Printer,
+    input: &mut Receiver<Message>,
+) -> Ended {
+    let (sender, mut receiver) = socket.split();
+    let mut typing = pin!(typed(&sender, input, arguments.wait));
+    let mut pinging = pin!(ping(&sender, arguments.ping, printer));
+    // What this end has had enough by; from there on nothing more is sent or printed.
+    let (mut typed, mut enough, mut done) = (false, false, false);
+    let error = loop {
+        let told = tokio::select! {
+            event = receiver.recv_event() => match event {
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+                Ok(Some(_)) if enough => continue,
+                Ok(Some(event)) => {
+                    let told = print(&event, printer);
+                    done |= arguments.once && matches!(event, Event::Message(_));
+                    told
+                }
+            },
+            () = &mut typing, if !typed && !enough => {
+                typed = true;
+                Ok(())
+            }
+            error = &mut pinging, if !enough => Err(error),
+            _ = tokio::signal::ctrl_c() => {
+                // Who asks twice does not wait for the peer's answer.
+                if enough {
+                    break None;
+                }
+                (enough, done) = (true, true);
+                drop(sender.close(Code::NORMAL, ""));
+                Ok(())
+            }
+        };
+        if !enough && (done || told.is_err()) {
+            // Nobody reads on: that is how others end a pipe, and no fault.
+            (enough, done) = (true, true);
+            drop(sender.close(if told.is_err() { Code::AWAY } else { Code::NORMAL }, ""));
+        }
+    };
+    Ended { close: receiver.peer_close().cloned(), error, ours: typed || enough, done }
+}
+
+fn print(event: &Event, printer: &Printer) -> io::Result<()> {
+    match event {
+        Event::Message(message) => printer.tell(&Told::Message(message)),
+        Event::Ping(payload) => printer.tell(&Told::Ping(payload)),
+        Event::Pong(payload) => printer.tell(&Told::Pong(payload)),
+        Event::Close(close) => printer.tell(&Told::Closed(close)),
+        _ => Ok(()),
+    }
+}
+
+/// Sends what is read, and closes behind it. That the connection ends is for the receiver to tell.
+async fn typed(sender: &Sender<WriteHalf<NetStream>>, input: &mut Receiver<Message>, wait: Option<Duration>) {
+    while let Some(message) = input.recv().await {
+        if sender.send(message).await.is_err() {
+            return future::pending().await;
+        }
+    }
+    sleep(wait.unwrap_or_default()).await;
+    _ = sender.close(Code::NORMAL, "").await;
+}
+
+/// Sends pings until nobody reads how long they took.
+async fn ping(sender: &Sender<WriteHalf<NetStream>>, every: Option<Duration>, printer: &Printer) -> io::Error {
+    let Some(every) = every else { return future::pending().await };
+    loop {
+        sleep(every).await;
+        let Ok(time) = sender.round_trip().await else { return future::pending().await };
+        if let Err(error) = printer.tell(&Told::RoundTrip(time)) {
+            return error;
+        }
+    }
+}
+
+impl Ended {
+    fn reason(&self) -> String {
+        match (&self.error, &self.close) {
+            (Some(error), _) => error.to_string(),
+            (None, Some(close)) => said(close),
+            (None, None) => "closed".into(),
+        }
+    }
+}
+
+/// Whether a connection ended as it should.
+fn judged(ended: &Ended, once: bool) -> Result<(), Failure> {
+    let normal = [Code::NORMAL, Code::AWAY, Code::NO_STATUS];
+    match ended {
+        Ended { done: true, .. } => Ok(()),
+        Ended { error: None, close, .. } if close.as_ref().is_none_or(|close| normal.contains(&close.code)) => {
+            match once {
+                true => Err(Failure::new(Status::NoMessage, "no message came")),
+                false => Ok(()),
+            }
+        }
+        ended => Err(Failure::new(Status::Abnormal, ended.reason())),
+    }
+}
+
+/// Where the latest request of a client is put.
+type Seen = Arc<Mutex<Option<ClientRequest>>>;
+
+/// A client whose requests can be seen.
+fn watched(client: Client) -> (Client, Seen) {
+    let seen = Seen::default();
+    let put = seen.clone();
+    let client = client.adjust(move |request| {
+        *put.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.clone());
+        request
+    });
+    (client, seen)
+}
+
+/// The head of a request, but for its key, which is drawn when it is sent.
+fn head(mut request: ClientRequest, config: &Config) -> String {
+    if let Some(deflate) = &config.deflate {
+        request = request.with_extensions(&extension::offer(deflate));
+    }
+    let mut head = Vec::new();
+    _ = write_request(&request, &[0; 16], &mut head);
+    String::from_utf8_lossy(&head).replace("AAAAAAAAAAAAAAAAAAAAAA==", "(random)")
+}
+
+/// A number by which clients that fail together don't come back together.
+fn chance() -> u32 {
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), ()) as u32
+}

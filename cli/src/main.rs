@@ -1,0 +1,73 @@
+//! The command `sockless`: from its arguments to a subcommand, and from how that ended to an exit status.
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod command;
+mod connect;
+mod input;
+mod load;
+mod output;
+mod pages;
+mod serve;
+mod status;
+mod tls;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use output::{note, print};
+use status::{Failure, Status};
+use std::process::ExitCode;
+
+const STATUSES: &str = "\
+Exit status:
+  0  all went well: the connection was closed normally
+  1  not connected, or not listening; of the servers under load, one was not reached
+  2  wrong usage
+  3  closed abnormally: with another code than 1000 or 1001, by an error, or cut off; under load, something failed
+  4  `connect --once` got no message";
+
+/// Connects to WebSocket servers, serves, and puts load on them
+#[derive(Parser)]
+#[command(name = "sockless", version, after_help = STATUSES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Connect(Box<connect::Arguments>),
+    Serve(serve::Arguments),
+    Load(Box<load::Arguments>),
+    /// Prints the completions of a shell
+    Completions {
+        /// Whose
+        shell: Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Connect(arguments) => connect::run(&arguments),
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Load(arguments) => load::run(&arguments),
+        Command::Completions { shell } => completions(shell),
+    };
+    match result {
+        Ok(()) => Status::Good,
+        Err(Failure { status, message }) => {
+            note!("sockless: {message}");
+            status
+        }
+    }
+    .into()
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "sockless", &mut script);
+    // Nobody is left to be told.
+    _ = print(&script);
+    Ok(())
+}

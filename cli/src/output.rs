@@ -1,0 +1,204 @@
+//! What the command says: messages on standard output, all else on standard error, or all as JSON lines.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use sockless_tokio::sockless::{DeflateParams, Negotiated};
+use sockless_tokio::{Close, Message, Response};
+use std::borrow::Cow;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Says something on standard error, whether or not there is anybody to hear it.
+macro_rules! note {
+    ($($what:tt)*) => {
+        _ = ::std::io::Write::write_fmt(&mut ::std::io::stderr(), format_args!("{}\n", format_args!($($what)*)))
+    };
+}
+pub(crate) use note;
+
+/// Writes to standard output.
+///
+/// # Errors
+/// Nobody reads it any more.
+pub(crate) fn print(bytes: &[u8]) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(bytes)?;
+    output.flush()
+}
+
+/// How messages stand on standard input and output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coding {
+    /// A line each.
+    Text,
+    /// Bytes as they are, without a mark where one message ends.
+    Bytes,
+    /// Binary ones as a line of hex each.
+    Hex,
+    /// The same in base64.
+    Base64,
+}
+
+/// What happens on a connection.
+pub(crate) enum Told<'a> {
+    /// The request, which is about to be sent.
+    Request(&'a str),
+    Open(&'a str, &'a Response<'static>, Negotiated),
+    Message(&'a Message),
+    Ping(&'a [u8]),
+    Pong(&'a [u8]),
+    RoundTrip(Duration),
+    /// By the peer.
+    Closed(&'a Close<'static>),
+    /// There is no connection, for this reason; another is tried after this time.
+    Lost(&'a str, Option<Duration>),
+}
+
+/// Says what happens, for people or for programs.
+pub(crate) struct Printer {
+    pub(crate) coding: Coding,
+    pub(crate) json: bool,
+    pub(crate) verbose: bool,
+    started: (SystemTime, Instant),
+}
+
+impl Printer {
+    pub(crate) fn new(coding: Coding, json: bool, verbose: bool) -> Self {
+        Self { coding, json, verbose, started: (SystemTime::now(), Instant::now()) }
+    }
+
+    /// Says it.
+    ///
+    /// # Errors
+    /// Nobody reads standard output any more.
+    pub(crate) fn tell(&self, told: &Told<'_>) -> io::Result<()> {
+        match (self.json, told) {
+            (true, told) => self.object(told),
+            (false, Told::Message(message)) => self.message(message),
+            (false, told) => {
+                self.say(told);
+                Ok(())
+            }
+        }
+    }
+
+    fn message(&self, message: &Message) -> io::Result<()> {
+        let bytes = message.as_bytes();
+        let line = match self.coding {
+            Coding::Bytes => return print(bytes),
+            Coding::Hex => hex::encode(bytes).into(),
+            Coding::Base64 => STANDARD.encode(bytes).into(),
+            Coding::Text => match message.as_text() {
+                Some(text) if io::stdout().is_terminal() => harmless(text),
+                Some(text) => text.into(),
+                None => format!("hex:{}", hex::encode(bytes)).into(),
+            },
+        };
+        print(format!("{line}\n").as_bytes())
+    }
+
+    fn say(&self, told: &Told<'_>) {
+        match told {
+            Told::Request(head) if self.verbose => head.lines().for_each(|line| note!("> {}", harmless(line))),
+            Told::Open(url, response, negotiated) if self.verbose => {
+                let head = String::from_utf8_lossy(response.as_bytes());
+                head.lines().for_each(|line| note!("< {}", harmless(line)));
+                note!("* subprotocol: {}", response.subprotocol().unwrap_or("none"));
+                note!("* compression: {}", negotiated.deflate().map_or("none".into(), |params| described(&params)));
+                note!("* connected to {url}");
+            }
+            Told::Open(url, ..) if io::stdin().is_terminal() && io::stderr().is_terminal() => {
+                note!("connected to {url}; a line is a message, Ctrl-D ends");
+            }
+            Told::Ping(payload) if self.verbose => note!("* ping {}", payload.escape_ascii()),
+            Told::Pong(payload) if self.verbose => note!("* pong {}", payload.escape_ascii()),
+            Told::RoundTrip(time) => note!("* round trip {:.3} ms", millis(*time)),
+            Told::Closed(close) if self.verbose => note!("* {}", said(close)),
+            Told::Lost(reason, Some(wait)) => note!("* {reason}; again in {:.1} s", wait.as_secs_f64()),
+            _ => {}
+        }
+    }
+
+    fn object(&self, told: &Told<'_>) -> io::Result<()> {
+        let mut object = match told {
+            Told::Request(head) if self.verbose => json!({ "event": "request", "head": head }),
+            Told::Open(url, response, negotiated) => json!({
+                "event": "open",
+                "url": url,
+                "head": self.verbose.then(|| String::from_utf8_lossy(response.as_bytes())),
+                "status": response.status(),
+                "subprotocol": response.subprotocol(),
+                "compression": negotiated.deflate().map(|params| described(&params)),
+            }),
+            Told::Message(message) => match message.as_text() {
+                Some(text) => json!({ "event": "message", "type": "text", "text": text }),
+                None => json!({ "event": "message", "type": "binary", "base64": STANDARD.encode(message.as_bytes()) }),
+            },
+            Told::Ping(payload) => json!({ "event": "ping", "base64": STANDARD.encode(payload) }),
+            Told::Pong(payload) => json!({ "event": "pong", "base64": STANDARD.encode(payload) }),
+            Told::RoundTrip(time) => json!({ "event": "round_trip", "ms": millis(*time) }),
+            Told::Closed(close) => {
+                json!({ "event": "close", "code": u16::from(close.code), "reason": close.reason })
+            }
+            Told::Lost(reason, wait) => {
+                json!({ "event": "lost", "error": reason, "again_in_ms": wait.map(millis) })
+            }
+            Told::Request(_) => return Ok(()),
+        };
+        object["time"] = self.now();
+        print(format!("{object}\n").as_bytes())
+    }
+
+    /// Milliseconds since 1970, that never go back.
+    fn now(&self) -> Value {
+        let (started, clock) = self.started;
+        let since = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + clock.elapsed();
+        // To a microsecond, which is what a number has room for.
+        json!(since.as_micros() as f64 / 1e3)
+    }
+}
+
+/// How a peer closed.
+pub(crate) fn said(close: &Close<'_>) -> String {
+    match &*close.reason {
+        "" => format!("closed with {}", close.code),
+        reason => format!("closed with {}: {}", close.code, harmless(reason)),
+    }
+}
+
+/// What compression agreed on, in words of RFC 7692: what this end sends and what it receives.
+fn described(params: &DeflateParams) -> String {
+    let one =
+        |bits: u8, takeover: bool| format!("window {bits}, {}", if takeover { "takeover" } else { "no takeover" });
+    let out = one(params.window_bits, params.takeover);
+    format!("permessage-deflate; sent: {out}; received: {}", one(params.peer_window_bits, params.peer_takeover))
+}
+
+/// Text whose control characters cannot move a terminal's cursor, or worse.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_harmful = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if !text.contains(is_harmful) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_harmful(letter) { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+    }
+    shown.into()
+}
+
+pub(crate) fn millis(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_told_what_to_do() {
+        assert_eq!(harmless("a\tb\u{1b}[2J\u{9b}é"), "a\tb\\u{1b}[2J\\u{9b}é");
+        assert!(matches!(harmless("plain\n"), Cow::Borrowed(_)));
+    }
+}

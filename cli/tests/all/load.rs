@@ -1,0 +1,111 @@
+//! `load` against servers that answer, that stand still, and that leave.
+
+use crate::common::{Ran, Serving, run, serve};
+use serde_json::{Value, json};
+use sockless_tokio::Server;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// The objects that a run prints, one for each URL.
+fn objects(ran: &Ran) -> Vec<Value> {
+    ran.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// How many latencies were longer than this.
+fn longer(object: &Value, ms: f64) -> u64 {
+    let steps = object["histogram"].as_array().unwrap().iter();
+    let is_longer = |step: &&Value| step["up_to_ms"].as_f64().unwrap() / 2.0 >= ms;
+    steps.filter(is_longer).map(|step| step["count"].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn what_is_sent_is_answered() {
+    let server = Serving::start(&[]);
+    for how in
+        [&["--in-flight=8"][..], &["--binary", "--size=5000"], &["--compress", "--message-rate=300"], &["--rate=30"]]
+    {
+        let arguments = [&["load", "--json", "--connections=3", "--duration=0.3", &server.url], how].concat();
+        let ran = run(&arguments, b"");
+        let object = &objects(&ran)[0];
+        assert_eq!(json!([ran.status, object["connections"], ran.stderr]), json!([0, 3, ""]), "{how:?}");
+        assert!(object["sent"].as_u64().unwrap() > 0 && object["sent"] == object["answered"], "{object}");
+        assert_eq!(object["failures"], json!({}));
+        let ms = |name: &str| object["latency_ms"][name].as_f64().unwrap();
+        assert!(
+            ms("min") > 0.0 && ms("min") <= ms("p50") && ms("p50") <= ms("p99") && ms("p99") <= ms("max"),
+            "{object}"
+        );
+        assert_eq!(longer(object, 0.0), object["answered"].as_u64().unwrap());
+    }
+}
+
+/// While a server stands still for half a second, 250 messages should have been sent; that those are late is seen only by who
+/// counts from then. Of who counts from the sending, one is.
+#[test]
+fn a_stall_shows_in_all_messages_that_it_held_up() {
+    const STALL: Duration = Duration::from_millis(500);
+    let url = serve(Server::new(), |mut socket, _, _| async move {
+        let mut count = 0;
+        while let Some(message) = socket.recv().await? {
+            count += 1;
+            if count == 50 {
+                tokio::time::sleep(STALL).await;
+            }
+            socket.feed(message).await?;
+        }
+        Ok(())
+    });
+    let ran = run(&["load", "--json", "--connections=1", "--message-rate=500", "--duration=3", &url], b"");
+    let object = &objects(&ran)[0];
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    assert_eq!(object["sent"], object["answered"]);
+    // 262.144 ms is where a step begins: some 119 messages are held up for longer.
+    assert!(longer(object, 262.0) >= 100, "{object}");
+    assert!(object["latency_ms"]["p99"].as_f64().unwrap() > 200.0, "{object}");
+}
+
+#[test]
+fn failures_are_counted_by_kind_and_servers_stand_side_by_side() {
+    let good = Serving::start(&[]);
+    let leaving = serve(Server::new(), |mut socket, _, _| async move {
+        _ = socket.recv().await?;
+        socket.close(1011, "").await
+    });
+    let ran = run(&["load", "--connections=2", "--duration=0.3", "--json", &good.url, &leaving], b"");
+    let objects = objects(&ran);
+    assert_eq!(json!([ran.status, objects[0]["url"], objects[1]["url"]]), json!([3, good.url, leaving]));
+    assert_eq!(json!([objects[0]["failures"], objects[1]["answered"]]), json!([{}, 0]));
+    let failures = objects[1]["failures"].as_object().unwrap();
+    assert!(failures.len() == 1 && failures.iter().all(|(kind, n)| kind.contains("1011") && *n == 2), "{failures:?}");
+    let ran = run(&["load", "--connections=2", "--duration=0.3", &good.url, &leaving], b"");
+    let head = ran.text().lines().next().unwrap();
+    assert!(
+        head.contains(&good.url) && head.contains(&leaving) && ran.text().contains("latency, p99.9"),
+        "{}",
+        ran.text()
+    );
+}
+
+#[test]
+fn a_server_that_is_not_reached_and_one_that_does_not_answer() {
+    let refusing = Arc::new(AtomicU32::new(0));
+    let counted = refusing.clone();
+    let server = Server::new().answer(move |_, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { Err::<(_, sockless_tokio::Request<'static>), _>(sockless_tokio::Reject::new(503)) }
+    });
+    let url = serve(server, |_, _, _| async { Ok(()) });
+    let ran = run(&["load", "--connections=3", "--duration=0.2", "--json", &url], b"");
+    let object = &objects(&ran)[0];
+    assert_eq!((ran.status, refusing.load(Ordering::SeqCst)), (Some(1), 3));
+    assert_eq!(object["failures"]["server answered with status 503"], 3);
+    let other = serve(Server::new(), |mut socket, _, _| async move {
+        while socket.recv().await?.is_some() {
+            socket.send("something else").await?;
+        }
+        Ok(())
+    });
+    let ran = run(&["load", "--connections=1", "--duration=0.2", "--json", &other], b"");
+    assert_eq!(json!([ran.status, objects(&ran)[0]["failures"]]), json!([3, { "answer of another length": 1 }]));
+}

@@ -1,0 +1,8 @@
+//! All tests that run the command: one program is linked once, and its tests share the processors.
+
+mod common;
+mod connecting;
+mod ending;
+mod load;
+mod secure;
+mod serving;
