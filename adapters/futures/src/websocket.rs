@@ -156,6 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The connection itself: [`Unwritten`](InUse::Unwritten) until it is [flushed](Self::flush),
     /// [`Unreceived`](InUse::Unreceived) while there is something that came meanwhile, and
     /// [`WithinMessage`](InUse::WithinMessage).
+    #[allow(clippy::result_large_err)] // The error is the connection, given back.
     pub fn into_inner(self) -> Result<(S, Vec<u8>), GivenBack<Self>> {
         let why = match self.driver.check_idle() {
             Ok(()) if self.unflushed => InUse::Unwritten,

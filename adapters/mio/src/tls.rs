@@ -30,6 +30,7 @@ pub(crate) enum ClientTls {
 }
 
 /// A session over a socket.
+#[allow(clippy::large_enum_variant)] // It lies in a box.
 pub(crate) enum Layer {
     #[cfg(feature = "tls")]
     Rustls(rustls::Layer),
