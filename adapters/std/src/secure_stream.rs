@@ -141,8 +141,16 @@ impl<S: Stream, C: Session> Read for SecureStream<S, C> {
             if len == buf.len() || len > 0 && self.at == self.sealed.len() {
                 return Ok(len);
             }
+            // Whoever waits for the handshake to go on has to say its part.
+            let is_handshaking = self.lock().is_handshaking();
+            if is_handshaking {
+                self.flush()?;
+            }
             if !self.fill()? {
                 return Ok(len);
+            }
+            if is_handshaking {
+                self.flush()?;
             }
         }
     }

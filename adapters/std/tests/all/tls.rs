@@ -267,6 +267,24 @@ fn bytes_keep_their_order_however_seldom_a_call_gets_through() {
 }
 
 #[test]
+fn a_handshake_that_nobody_has_done_is_done_by_who_reads_and_writes() {
+    let certificate = Certificate::new("undone");
+    let (client, served) = sockets();
+    let mut client = TlsStream::connect(&certificate.client(), "localhost", client).unwrap();
+    let mut server = TlsStream::accept(certificate.server(), served).unwrap();
+    let serving = thread::spawn(move || {
+        let mut asked = [0; 5];
+        server.read_exact(&mut asked).unwrap();
+        server.write_all(&asked).unwrap();
+    });
+    client.write_all(b"hello").unwrap();
+    let mut answer = [0; 5];
+    within("an answer", || client.read_exact(&mut answer)).unwrap();
+    assert_eq!(&answer, b"hello");
+    within("its end", || serving.join()).unwrap();
+}
+
+#[test]
 fn a_connection_of_the_callers_and_its_two_halves() {
     let certificate = Certificate::new("halves");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

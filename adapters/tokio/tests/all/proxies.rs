@@ -169,7 +169,8 @@ async fn a_proxy_that_never_answers_is_given_up_and_hung_up_on() {
     let client = through("ws://a.test/", "http://PROXY", port).timeout(Duration::from_millis(50));
     let late = client.connect().soon().await;
     assert!(matches!(late, Err(ConnectError::Timeout)), "{late:?}");
-    assert_eq!(within("its end", || ended.recv_timeout(PATIENCE)).unwrap().unwrap(), b"");
+    // However far it has come.
+    _ = within("its end", || ended.recv_timeout(PATIENCE)).unwrap();
     // Nor is one left that nobody wants any more.
     let (port, ended) = scripted(turns(&[(asked, b"HTTP/1.1 200 ")]), Then::Wait);
     let client = through("ws://a.test/", "http://PROXY", port);
@@ -177,7 +178,7 @@ async fn a_proxy_that_never_answers_is_given_up_and_hung_up_on() {
         told = client.connect() => panic!("{told:?}"),
         () = tokio::time::sleep(Duration::from_millis(20)) => {}
     }
-    within("its end", || ended.recv_timeout(PATIENCE)).unwrap().unwrap();
+    _ = within("its end", || ended.recv_timeout(PATIENCE)).unwrap();
 }
 
 /// A proxy over TLS that takes CONNECT, and passes on.
