@@ -124,8 +124,9 @@ impl Halves {
 
 /// A client's message on the wire.
 fn frame(payload: &[u8]) -> Vec<u8> {
-    let len = u16::try_from(payload.len()).unwrap().to_be_bytes();
-    [&[0x82, 0x80 | 126, len[0], len[1], 0, 0, 0, 0][..], payload].concat()
+    let len = payload.len();
+    let head = if len < 126 { vec![0x82, 0x80 | len as u8] } else { vec![0x82, 0xFE, (len >> 8) as u8, len as u8] };
+    [&head, &[0; 4][..], payload].concat()
 }
 
 #[test]
