@@ -2,10 +2,10 @@
 
 use crate::common::{config, run};
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use smol::io::{AsyncRead, AsyncWrite};
 use sockless_futures::sockless::{Negotiated, Role, Seed};
-use sockless_futures::{Error, Message, Settings, WebSocket};
+use sockless_futures::{Error, InUse, Message, Settings, WebSocket};
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -93,12 +93,14 @@ struct Halves {
     receiver: Arc<Task>,
 }
 
+fn open(wire: &Wire, settings: &Settings) -> WebSocket<Wire> {
+    WebSocket::open(wire.clone(), Role::Server, Negotiated::default(), settings, Seed::random(), b"")
+}
+
 impl Halves {
     fn new(settings: &Settings) -> Self {
         let wire = Wire::default();
-        let (role, negotiated) = (Role::Server, Negotiated::default());
-        let socket = WebSocket::open(wire.clone(), role, negotiated, settings, Seed::random(), b"");
-        let (sink, stream) = socket.split();
+        let (sink, stream) = open(&wire, settings).split();
         Self { wire, sink, stream, sender: Arc::default(), receiver: Arc::default() }
     }
 
@@ -124,8 +126,9 @@ impl Halves {
 
 /// A client's message on the wire.
 fn frame(payload: &[u8]) -> Vec<u8> {
-    let len = u16::try_from(payload.len()).unwrap().to_be_bytes();
-    [&[0x82, 0x80 | 126, len[0], len[1], 0, 0, 0, 0][..], payload].concat()
+    let len = payload.len();
+    let head = if len < 126 { vec![0x82, 0x80 | len as u8] } else { vec![0x82, 0xFE, (len >> 8) as u8, len as u8] };
+    [&head, &[0; 4][..], payload].concat()
 }
 
 #[test]
@@ -193,4 +196,17 @@ fn what_comes_while_something_is_sent_is_kept_within_a_bound_and_none_is_lost() 
     });
     halves.wire.with(|ends| ends.room = 3);
     run(halves.sink.flush()).unwrap();
+}
+
+#[test]
+fn what_came_while_something_was_sent_is_not_given_up_with_the_stream() {
+    let wire = Wire::default();
+    let mut socket = open(&wire, &Settings::default());
+    wire.with(|ends| (ends.room, ends.input) = (3, frame(b"B")));
+    assert!(matches!(socket.send("A").now_or_never(), Some(Ok(()))));
+    let refused = socket.into_inner().unwrap_err();
+    assert_eq!(refused.why, InUse::Unreceived);
+    let mut socket = refused.inner;
+    assert!(matches!(socket.recv().now_or_never(), Some(Ok(Some(message))) if message.as_bytes() == b"B"));
+    assert!(socket.into_inner().is_ok());
 }

@@ -39,13 +39,13 @@ fn many_connections_on_many_threads_lose_nothing() {
                     for turn in 0..200 {
                         sink.send(format!("{number} {turn}").into()).await.unwrap();
                     }
-                    sink.close().await.unwrap();
+                    sink
                 });
                 for turn in 0..200 {
                     assert_eq!(stream.next().await.unwrap().unwrap(), format!("{number} {turn}").into());
                 }
+                sending.await.close().await.unwrap();
                 assert!(stream.next().await.is_none());
-                sending.await;
             })
         });
         future::join_all(talks).await;
@@ -172,13 +172,13 @@ fn halves_over_cut_bytes_are_always_woken() {
                     for number in 0..200u8 {
                         sink.send(vec![number; 300].into()).await.unwrap();
                     }
-                    sink.close().await.unwrap();
+                    sink
                 });
                 for number in 0..200u8 {
                     assert_eq!(stream.next().await.unwrap().unwrap(), vec![number; 300].into());
                 }
+                sending.await.close().await.unwrap();
                 assert!(stream.next().await.is_none());
-                sending.await;
                 server.await.unwrap();
             })
         });
