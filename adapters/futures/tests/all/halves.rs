@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// A stream in the hands of a test: what there is to be read, what was written, and how much more may be.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Wire(Arc<Mutex<Ends>>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Ends {
     input: Vec<u8>,
     output: Vec<u8>,
