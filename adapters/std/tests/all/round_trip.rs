@@ -53,11 +53,14 @@ fn halves_ask_from_many_threads_at_once() {
         })
         .collect();
     within("all pongs", || asking.into_iter().for_each(|asking| asking.join().unwrap()));
-    assert!(matches!(sender.round_trip(Duration::ZERO), Err(Error::TimedOut)));
     sender.close(1000, "").unwrap();
     assert_eq!(within("the end", || receiving.join()).unwrap().unwrap(), None);
     assert!(matches!(sender.round_trip(None), Err(Error::Closed(_) | Error::Send(SendError::Closing))));
     within("its end", || serving.join()).unwrap().unwrap();
+    // A peer that does not answer.
+    let (client, _server) = pair();
+    let (sender, _receiver) = client.split().unwrap();
+    assert!(matches!(within("no time", || sender.round_trip(Duration::ZERO)), Err(Error::TimedOut)));
 }
 
 #[test]
