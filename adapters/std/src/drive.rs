@@ -11,6 +11,7 @@ use crate::transport::{Got, SLICE, Transport, Wrote};
 use crate::waits::SHORTEST;
 use sockless::driver::{Driver, Error, Inbox, Next, PingId, Pings};
 use sockless::{Close, Code, Connection, Event, Message, ProtocolError, Role, SendError, SharedConfig, State};
+use std::io::Read;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -384,11 +385,14 @@ impl<S: Stream> Drive<S> {
     }
 
     /// Takes what was read elsewhere, for which there is room.
-    pub(crate) fn receive(&mut self, bytes: &[u8]) {
+    pub(crate) fn receive(&mut self, mut bytes: &[u8]) {
         let now = self.now();
         let storage = self.lent.storage();
-        self.driver.space(storage)[..bytes.len()].copy_from_slice(bytes);
-        self.driver.received(storage, bytes.len(), now);
+        // Not at once, for there may be a limit on what the peer sends.
+        while !bytes.is_empty() {
+            let len = bytes.read(self.driver.space(storage)).unwrap_or_default();
+            self.driver.received(storage, len, now);
+        }
     }
 
     /// The connection in two halves.

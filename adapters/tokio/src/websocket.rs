@@ -20,6 +20,7 @@ use sockless::driver::{Driver, Error, Storage, lent};
 use sockless::{Close, Code, Connection, Counters, Negotiated, Prepared, Role, Seed, SharedConfig, State};
 use std::fmt;
 use std::future::poll_fn;
+use std::io::Read;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -78,13 +79,16 @@ impl<S> WebSocket<S> {
         negotiated: Negotiated,
         config: impl Into<SharedConfig>,
         seed: Seed,
-        rest: &[u8],
+        mut rest: &[u8],
     ) -> Self {
         let mut driver = Driver::new(Connection::open(role, negotiated, config, seed));
         if !rest.is_empty() {
             let mut storage = Storage::new(rest.len());
-            driver.space(&mut storage)[..rest.len()].copy_from_slice(rest);
-            driver.received(&mut storage, rest.len(), Duration::ZERO);
+            // Not at once, for there may be a limit on what the peer sends.
+            while !rest.is_empty() {
+                let len = rest.read(driver.space(&mut storage)).unwrap_or_default();
+                driver.received(&mut storage, len, Duration::ZERO);
+            }
             driver.leave(&mut storage);
         }
         Self::from_driver(stream, driver, Instant::now(), None)

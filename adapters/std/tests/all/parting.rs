@@ -2,7 +2,7 @@
 
 use crate::common;
 use crate::common::{bytes, config, open, pair, within};
-use sockless_std::sockless::{Config, Role};
+use sockless_std::sockless::{Config, Rate, Rates, Role, Seed};
 use sockless_std::{Error, InUse};
 use std::io::Write;
 use std::thread;
@@ -20,13 +20,24 @@ fn what_was_read_and_not_told_goes_on_elsewhere() {
     assert_eq!(rest, b"\x81\x03two\x81\x05three");
     assert_eq!(stream.read_timeout().unwrap(), None);
     let role = Role::Client;
-    let seed = sockless_std::sockless::Seed::new([1; 16]);
+    let seed = Seed::new([1; 16]);
     let mut client = sockless_std::WebSocket::open(stream, role, Default::default(), Config::default(), seed, &rest);
     for message in ["two", "three"] {
         assert_eq!(within("a message", || client.recv()).unwrap(), Some(message.into()));
     }
     client.send("on").unwrap();
     assert_eq!(within("a message", || server.recv()).unwrap(), Some("on".into()));
+}
+
+/// More than a read may bring from a peer whose bytes are limited.
+#[test]
+fn much_that_was_read_goes_on_elsewhere() {
+    let (_peer, stream) = common::sockets();
+    let config = config(|config| config.rates = Rates { bytes: Some(Rate::per_second(1 << 30)), ..Rates::default() });
+    let rest = [&b"\x82\xFF\0\0\0\0\0\x10\0\0\0\0\0\0"[..], &[7; 1 << 20]].concat();
+    let mut server =
+        sockless_std::WebSocket::open(stream, Role::Server, Default::default(), config, Seed::new([1; 16]), &rest);
+    assert!(within("a message", || server.recv()).unwrap() == Some(vec![7; 1 << 20].into()));
 }
 
 #[test]

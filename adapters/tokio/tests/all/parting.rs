@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use futures_util::FutureExt;
-use sockless_tokio::sockless::{Config, Keepalive, Kind, ProtocolError, Role};
+use sockless_tokio::sockless::{Config, Keepalive, Kind, ProtocolError, Rate, Rates, Role, Seed};
 use sockless_tokio::{Error, InUse, Message};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -18,7 +18,7 @@ async fn what_was_read_and_not_told_goes_on_elsewhere() {
     assert_eq!(client.recv().soon().await.unwrap(), Some("one".into()));
     let (stream, rest) = client.into_inner().unwrap();
     assert_eq!(rest, b"\x81\x03two\x81\x05three");
-    let seed = sockless_tokio::sockless::Seed::new([1; 16]);
+    let seed = Seed::new([1; 16]);
     let config = Config::default();
     let mut client = sockless_tokio::WebSocket::open(stream, Role::Client, Default::default(), config, seed, &rest);
     for message in ["two", "three"] {
@@ -31,6 +31,18 @@ async fn what_was_read_and_not_told_goes_on_elsewhere() {
     closed.unwrap();
     assert_eq!(ended.unwrap(), None);
     assert_eq!(client.into_inner().unwrap().1, b"");
+}
+
+/// More than a read may bring from a peer whose bytes are limited.
+#[tokio::test]
+async fn much_that_was_read_goes_on_elsewhere() {
+    let (_peer, stream) = duplex(1);
+    let config =
+        Config { rates: Rates { bytes: Some(Rate::per_second(1 << 30)), ..Rates::default() }, ..Config::default() };
+    let rest = [&b"\x82\xFF\0\0\0\0\0\x10\0\0\0\0\0\0"[..], &[7; 1 << 20]].concat();
+    let mut server =
+        sockless_tokio::WebSocket::open(stream, Role::Server, Default::default(), config, Seed::new([1; 16]), &rest);
+    assert!(server.recv().soon().await.unwrap() == Some(vec![7; 1 << 20].into()));
 }
 
 #[tokio::test]
