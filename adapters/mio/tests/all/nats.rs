@@ -140,8 +140,10 @@ fn messages_reach_subscribers_of_both_nodes_once() {
     for member in [&mut here, &mut there] {
         hears(member, "last");
     }
+    // Of several publishers there is no order among the members of several workers.
+    let got: Vec<_> = (0..3).map(|_| filter.receive().unwrap().unwrap()).collect();
     for message in [text("said"), Message::from(vec![0xFF]), text("last")] {
-        assert_eq!(filter.receive().unwrap(), Some(message));
+        assert!(got.contains(&message), "{got:?}");
     }
     assert!(matches!(broker.join(&one, Bounds::default()), Err(NatsError::Joined)));
     assert_eq!((one.handle().stats().unsent, two.handle().stats().unsent), (0, 0));
