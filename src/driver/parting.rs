@@ -1,8 +1,10 @@
 //! A driver taken apart, and put together again from its halves.
 
 use super::{Driver, Reading, Storage, Writing};
+use crate::connection::Connection;
 use crate::state::State;
 use alloc::vec::Vec;
+use core::time::Duration;
 use thiserror::Error;
 
 /// Why a connection cannot be taken apart, or halves not be joined.
@@ -37,6 +39,23 @@ pub struct GivenBack<T> {
 }
 
 impl Driver {
+    /// The driver of a connection whose transport was read before: `rest` is what came and was told to nobody, as of
+    /// [`into_rest`](Self::into_rest), or behind a handshake that was done elsewhere. It is here already, so it is taken whatever the
+    /// peer may send in a time.
+    pub fn with_rest(connection: Connection, mut rest: &[u8]) -> Self {
+        let mut driver = Self::new(connection);
+        let mut storage = Storage::new(rest.len());
+        while !rest.is_empty() {
+            let space = driver.space(&mut storage);
+            let (part, left) = rest.split_at(space.len().min(rest.len()));
+            space[..part.len()].copy_from_slice(part);
+            driver.received(&mut storage, part.len(), Duration::ZERO);
+            rest = left;
+        }
+        driver.leave(&mut storage);
+        driver
+    }
+
     /// Whether nothing is lost where the connection is taken apart: all is written and told, and what else was read begins with
     /// a frame.
     ///

@@ -3,13 +3,12 @@
 use crate::clock::Timer;
 use crate::websocket::WebSocket;
 use futures_io::{AsyncRead, AsyncWrite};
-use sockless::driver::{ConnectError, Driver, Error, Storage};
+use sockless::driver::{ConnectError, Driver, Error};
 use sockless::{
     Accept, ClientRequest, Connection, Event, Negotiated, ProtocolError, Reject, Request, Response, Role, Seed,
     SharedConfig, State,
 };
 use std::fmt;
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,21 +120,8 @@ impl Settings {
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// An open connection, after a handshake done elsewhere: `negotiated` is what it agreed on, `rest` the bytes that were read
     /// behind it. `seed` matters for a client only; use [`Seed::random`].
-    pub fn open(
-        stream: S,
-        role: Role,
-        negotiated: Negotiated,
-        settings: &Settings,
-        seed: Seed,
-        mut rest: &[u8],
-    ) -> Self {
-        let mut driver = Driver::new(Connection::open(role, negotiated, settings.config.clone(), seed));
-        let mut storage = Storage::new(rest.len() + 1);
-        while !rest.is_empty() {
-            let len = rest.read(driver.space(&mut storage)).unwrap_or_default();
-            driver.received(&mut storage, len, Duration::ZERO);
-        }
-        driver.leave(&mut storage);
+    pub fn open(stream: S, role: Role, negotiated: Negotiated, settings: &Settings, seed: Seed, rest: &[u8]) -> Self {
+        let driver = Driver::with_rest(Connection::open(role, negotiated, settings.config.clone(), seed), rest);
         Self::new(stream, driver, settings.timer.clone())
     }
 

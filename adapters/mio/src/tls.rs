@@ -58,7 +58,7 @@ impl ClientTls {
             return Ok(Self::Rustls(tls.into()));
         }
         #[cfg(feature = "native-tls")]
-        if let Ok(tls) = native_tls::TlsConnector::new() {
+        if let Some(tls) = sockless_tls::usual_native() {
             return Ok(Self::Native(tls));
         }
         Err(io::Error::new(

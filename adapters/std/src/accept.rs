@@ -4,7 +4,7 @@ use crate::drive::Drive;
 use crate::mode::Mode;
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
-use sockless::driver::Error;
+use sockless::driver::{Driver, Error};
 use sockless::{Accept, Config, Connection, Event, ProtocolError, Reject, Request, SharedConfig, State};
 use std::fmt;
 
@@ -78,7 +78,7 @@ impl<S: Stream> Incoming<S> {
     /// As [`accept`].
     pub fn read(stream: S, config: impl Into<SharedConfig>) -> Result<Self, Error> {
         let config = config.into();
-        Self::read_by(Drive::new(Connection::server(config.clone()), stream, &config))
+        Self::read_by(Drive::new(Driver::new(Connection::server(config.clone())), stream, &config))
     }
 
     pub(crate) fn read_by(mut drive: Drive<S>) -> Result<Self, Error> {

@@ -10,7 +10,7 @@ use crate::tunnel;
 use crate::websocket::WebSocket;
 use socket2::Socket;
 use sockless::client::{ClientSettings, Proxy};
-use sockless::driver::{ConnectError, Error, ProxyError};
+use sockless::driver::{ConnectError, Driver, Error, ProxyError};
 use sockless::{ClientRequest, Connection, Event, ProtocolError, Response, Seed};
 #[cfg(feature = "tls")]
 use sockless_tls::Tls;
@@ -262,7 +262,7 @@ impl Client {
     {
         left(deadline)?;
         let connection = Connection::client(request, self.settings.config.clone(), Seed::random())?;
-        let mut drive = Drive::new(connection, stream, &self.settings.config);
+        let mut drive = Drive::new(Driver::new(connection), stream, &self.settings.config);
         let event = match drive.recv(Mode::Message, deadline) {
             // A refusal that is known is told, be its body whole or not.
             Err(Error::TimedOut) => drive.driver.connection().receive_eof().ok().flatten(),

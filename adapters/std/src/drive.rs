@@ -11,7 +11,6 @@ use crate::transport::{Got, SLICE, Transport, Wrote};
 use crate::waits::SHORTEST;
 use sockless::driver::{Driver, Error, Inbox, Next, PingId, Pings};
 use sockless::{Close, Code, Connection, Event, Message, ProtocolError, Role, SendError, SharedConfig, State};
-use std::io::Read;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,10 +68,10 @@ pub(crate) struct Drive<S> {
 }
 
 impl<S: Stream> Drive<S> {
-    pub(crate) fn new(connection: Connection, stream: S, config: &SharedConfig) -> Self {
+    pub(crate) fn new(driver: Driver, stream: S, config: &SharedConfig) -> Self {
         Self {
             stall: config.keepalive.pong,
-            driver: Driver::new(connection),
+            driver,
             transport: Transport::new(stream),
             lent: Lent::default(),
             started: Instant::now(),
@@ -382,17 +381,6 @@ impl<S: Stream> Drive<S> {
         let sent = send(self.driver.connection());
         self.driver.wrote(self.lent.storage());
         sent
-    }
-
-    /// Takes what was read elsewhere, for which there is room.
-    pub(crate) fn receive(&mut self, mut bytes: &[u8]) {
-        let now = self.now();
-        let storage = self.lent.storage();
-        // Not at once, for there may be a limit on what the peer sends.
-        while !bytes.is_empty() {
-            let len = bytes.read(self.driver.space(storage)).unwrap_or_default();
-            self.driver.received(storage, len, now);
-        }
     }
 
     /// The connection in two halves.

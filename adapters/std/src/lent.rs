@@ -15,11 +15,6 @@ thread_local! {
 pub(crate) struct Lent(Option<Box<Storage>>);
 
 impl Lent {
-    /// Room for so many bytes that were read elsewhere.
-    pub(crate) fn with_room_for(bytes: usize) -> Self {
-        Self(Some(Box::new(Storage::new(bytes.max(READ)))))
-    }
-
     pub(crate) fn storage(&mut self) -> &mut Storage {
         self.0.get_or_insert_with(|| {
             let spare = SPARE.try_with(Cell::take).ok().flatten();

@@ -6,7 +6,7 @@ use crate::drive::Drive;
 use crate::net_stream::NetStream;
 use crate::tls::ServerTls;
 use crate::websocket::WebSocket;
-use sockless::driver::Error;
+use sockless::driver::{Driver, Error};
 use sockless::{Accept, Connection, Reject, Request, SharedConfig};
 use std::fmt::{self, Display};
 use std::io;
@@ -229,7 +229,7 @@ where
         stream.set_nodelay(self.server.nodelay)?;
         let stream = self.secure(stream)?;
         let config = &self.server.config;
-        let mut drive = Drive::new(Connection::server(config.clone()), stream, config);
+        let mut drive = Drive::new(Driver::new(Connection::server(config.clone())), stream, config);
         drive.closer = Some(self.places.all.child());
         let incoming = Incoming::read_by(drive)?;
         let request = incoming.request().clone();

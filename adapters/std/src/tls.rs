@@ -9,8 +9,6 @@ use sockless::driver::ConnectError;
 #[cfg(feature = "native-tls")]
 use sockless_tls::native_tls;
 use std::io;
-#[cfg(feature = "native-tls")]
-use std::sync::OnceLock;
 use std::time::Instant;
 
 /// The settings of TLS of a client.
@@ -30,18 +28,11 @@ impl ClientTls {
             return Some(Self::Rustls(tls));
         }
         #[cfg(feature = "native-tls")]
-        if let Some(tls) = usual_native() {
+        if let Some(tls) = sockless_tls::usual_native() {
             return Some(Self::Native(tls));
         }
         None
     }
-}
-
-/// Whom the system trusts.
-#[cfg(feature = "native-tls")]
-fn usual_native() -> Option<native_tls::TlsConnector> {
-    static USUAL: OnceLock<Option<native_tls::TlsConnector>> = OnceLock::new();
-    USUAL.get_or_init(|| native_tls::TlsConnector::new().ok()).clone()
 }
 
 /// TLS over a connection to the server of this name.

@@ -2,12 +2,11 @@
 
 use crate::closer::Closer;
 use crate::drive::Drive;
-use crate::lent::Lent;
 use crate::mode::Mode;
 use crate::replies::Replies;
 use crate::split::{Receiver, Sender};
 use crate::stream::Stream;
-use sockless::driver::Error;
+use sockless::driver::{Driver, Error};
 use sockless::{
     Close, Code, Connection, Counters, Event, Keepalive, Kind, Limits, Message, Negotiated, Piece, Prepared, Rates,
     Role, Seed, SendError, SharedConfig, State,
@@ -67,13 +66,8 @@ impl<S: Stream> WebSocket<S> {
         rest: &[u8],
     ) -> Self {
         let config = config.into();
-        let connection = Connection::open(role, negotiated, config.clone(), seed);
-        let mut drive = Drive::new(connection, stream, &config);
-        if !rest.is_empty() {
-            drive.lent = Lent::with_room_for(rest.len());
-            drive.receive(rest);
-        }
-        Self::from_drive(drive, None)
+        let driver = Driver::with_rest(Connection::open(role, negotiated, config.clone(), seed), rest);
+        Self::from_drive(Drive::new(driver, stream, &config), None)
     }
 
     pub(crate) fn from_drive(mut drive: Drive<S>, subprotocol: Option<&str>) -> Self {

@@ -16,7 +16,7 @@ pub use error::TlsError;
 #[cfg(feature = "rustls")]
 pub use identity::Identity;
 #[cfg(feature = "native-tls")]
-pub use native::NativeSession;
+pub use native::{NativeSession, usual_native};
 #[cfg(feature = "native-tls")]
 pub use native_tls;
 #[cfg(feature = "rustls")]

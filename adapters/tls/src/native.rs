@@ -5,10 +5,16 @@ use native_tls::{HandshakeError, MidHandshakeTlsStream, TlsAcceptor, TlsConnecto
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The most bytes that a record of TLS carries (RFC 8446 §5.1).
 const RECORD: usize = 16 << 10;
+
+/// The settings of a client that is given none: whom the system trusts, which takes a while to be read and is read once.
+pub fn usual_native() -> Option<TlsConnector> {
+    static USUAL: OnceLock<Option<TlsConnector>> = OnceLock::new();
+    USUAL.get_or_init(|| TlsConnector::new().ok()).clone()
+}
 
 /// A session of the system's library, which reads and writes memory: there it never has to wait for room.
 pub struct NativeSession {

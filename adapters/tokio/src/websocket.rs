@@ -16,13 +16,11 @@ use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Parts, Reading};
 use crate::replies::Replies;
 use crate::writing::{Side, Writing};
-use sockless::driver::{Driver, Error, Storage, lent};
+use sockless::driver::{Driver, Error, lent};
 use sockless::{Close, Code, Connection, Counters, Negotiated, Prepared, Role, Seed, SharedConfig, State};
 use std::fmt;
 use std::future::poll_fn;
-use std::io::Read;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -79,18 +77,9 @@ impl<S> WebSocket<S> {
         negotiated: Negotiated,
         config: impl Into<SharedConfig>,
         seed: Seed,
-        mut rest: &[u8],
+        rest: &[u8],
     ) -> Self {
-        let mut driver = Driver::new(Connection::open(role, negotiated, config, seed));
-        if !rest.is_empty() {
-            let mut storage = Storage::new(rest.len());
-            // Not at once, for there may be a limit on what the peer sends.
-            while !rest.is_empty() {
-                let len = rest.read(driver.space(&mut storage)).unwrap_or_default();
-                driver.received(&mut storage, len, Duration::ZERO);
-            }
-            driver.leave(&mut storage);
-        }
+        let driver = Driver::with_rest(Connection::open(role, negotiated, config, seed), rest);
         Self::from_driver(stream, driver, Instant::now(), None)
     }
 

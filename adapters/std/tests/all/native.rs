@@ -143,31 +143,6 @@ fn what_changes_while_nobody_reads_does_not_end_the_session() {
 
 #[test]
 fn bytes_keep_their_order_however_seldom_a_call_gets_through() {
-    use sockless_std::Stream;
     let (client, server) = streams();
-    const ALL: usize = 2 << 20;
-    fn pump(mut stream: NativeTlsStream<TcpStream>) {
-        let is_for_now = |error: &std::io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-        let bytes: Vec<u8> = (0..ALL).map(|i| ((i * 7) >> 5) as u8).collect();
-        let (mut written, mut read, mut buffer) = (0, 0, vec![0; 100_000]);
-        stream.set_write_timeout(Some(Duration::from_millis(2))).unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-        while written < ALL || read < ALL || stream.flush().is_err() {
-            match stream.write(&bytes[written..ALL.min(written + 200_000)]) {
-                Ok(len) => written += len,
-                Err(error) => assert!(is_for_now(&error), "{error}"),
-            }
-            match stream.read(&mut buffer) {
-                Ok(0) => assert_eq!(read, ALL),
-                Ok(len) => {
-                    assert!(buffer[..len] == bytes[read..read + len], "at {read}");
-                    read += len;
-                }
-                Err(error) => assert!(is_for_now(&error), "{error}"),
-            }
-        }
-    }
-    for end in [client, server].map(|stream| thread::spawn(move || pump(stream))) {
-        within("an end", || end.join()).unwrap();
-    }
+    common::keep_their_order([client, server], 2 << 20);
 }

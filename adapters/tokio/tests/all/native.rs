@@ -1,13 +1,12 @@
 //! TLS by the system's library.
 
-use crate::common::{PATIENCE, Soon, watch};
+use crate::common::{PATIENCE, Soon, parting, watch};
 use sockless_tokio::native_tls::{Certificate, Identity, TlsAcceptor, TlsConnector};
-use sockless_tokio::sockless::handshake::accept_key;
 use sockless_tokio::sockless::{Config, ProtocolError};
 use sockless_tokio::{Client, ConnectError, Error, NativeTlsStream, OtherStream, Server, WebSocket, accept};
 use std::sync::mpsc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A certificate made now for `localhost`: who trusts it, and who shows it.
@@ -88,20 +87,7 @@ async fn an_end_without_tls_own_goodbye_is_an_end() {
         let (trusting, showing) = made();
         let (near, far) = duplex(1 << 14);
         let serving = tokio::spawn(async move {
-            let mut stream = NativeTlsStream::accept(&showing, far).await.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                head.push(stream.read_u8().await.unwrap());
-            }
-            let head = String::from_utf8(head).unwrap();
-            let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-            let accept = accept_key(key.as_bytes().try_into().unwrap());
-            let answer = b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-            stream.write_all(&[&answer[..], &accept, b"\r\n\r\n\x81\x01a"].concat()).await.unwrap();
-            if clean {
-                stream.write_all(&[0x88, 2, 3, 0xE8]).await.unwrap();
-            }
-            stream.flush().await.unwrap();
+            parting(&mut NativeTlsStream::accept(&showing, far).await.unwrap(), clean).await;
         });
         let client = Client::new("wss://localhost/").native_tls(trusting);
         let (mut socket, _) = client.connect_by(OtherStream::new(near)).soon().await.unwrap();

@@ -1,12 +1,12 @@
 //! Names, addresses and sockets of a client's: where it connects to, from where, and over what.
 
+use crate::common::parting;
 use sockless_test_support::Soon;
-use sockless_tokio::sockless::handshake::accept_key;
 use sockless_tokio::{Client, ConnectError, Error, OtherStream, ProtocolError, Roots, Server, Tls, accept, rustls};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::io::{AsyncReadExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_rustls::TlsAcceptor;
@@ -160,20 +160,7 @@ async fn an_end_without_tls_own_goodbye_is_an_end() {
         let (tls, server) = made("localhost");
         let (near, far) = duplex(1 << 14);
         let serving = tokio::spawn(async move {
-            let mut stream = TlsAcceptor::from(server).accept(far).await.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                head.push(stream.read_u8().await.unwrap());
-            }
-            let head = String::from_utf8(head).unwrap();
-            let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-            let accept = accept_key(key.as_bytes().try_into().unwrap());
-            let answer = b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-            stream.write_all(&[&answer[..], &accept, b"\r\n\r\n\x81\x01a"].concat()).await.unwrap();
-            if clean {
-                stream.write_all(&[0x88, 2, 3, 0xE8]).await.unwrap();
-            }
-            stream.flush().await.unwrap();
+            parting(&mut TlsAcceptor::from(server).accept(far).await.unwrap(), clean).await;
         });
         let client = Client::new("wss://localhost/").tls(tls);
         let (mut socket, _) = client.connect_by(OtherStream::new(near)).soon().await.unwrap();

@@ -9,6 +9,11 @@ use sockless_std::sockless::{Config, Role, Seed};
 use sockless_std::{Client, Error, Stream, WebSocket, accept_with};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
+#[cfg(any(feature = "tls", feature = "native-tls"))]
+use std::{
+    io::{self, ErrorKind},
+    time::Duration,
+};
 
 pub(crate) use sockless_test_support::{PATIENCE, eventually, watch, within};
 
@@ -63,4 +68,33 @@ pub(crate) fn echo<S: Stream>(mut socket: WebSocket<S>) -> Result<(), Error> {
 /// Some bytes, which compress a little.
 pub(crate) fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|i| ((i * i) >> 7) as u8).collect()
+}
+
+/// Sends so many bytes both ways at once, by calls that wait for no more than a moment, and expects them in their order.
+#[cfg(any(feature = "tls", feature = "native-tls"))]
+pub(crate) fn keep_their_order<S: Stream + Send + 'static>(ends: [S; 2], all: usize) {
+    fn pump(mut stream: impl Stream, all: usize) {
+        let is_for_now = |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        let bytes: Vec<u8> = (0..all).map(|i| ((i * 7) >> 5) as u8).collect();
+        let (mut written, mut read, mut buffer) = (0, 0, vec![0; 100_000]);
+        stream.set_write_timeout(Some(Duration::from_millis(2))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        while written < all || read < all || stream.flush().is_err() {
+            match stream.write(&bytes[written..all.min(written + 200_000)]) {
+                Ok(len) => written += len,
+                Err(error) => assert!(is_for_now(&error), "{error}"),
+            }
+            match stream.read(&mut buffer) {
+                Ok(0) => assert_eq!(read, all),
+                Ok(len) => {
+                    assert!(buffer[..len] == bytes[read..read + len], "at {read}");
+                    read += len;
+                }
+                Err(error) => assert!(is_for_now(&error), "{error}"),
+            }
+        }
+    }
+    for end in ends.map(|stream| thread::spawn(move || pump(stream, all))) {
+        within("an end", || end.join()).unwrap();
+    }
 }

@@ -8,9 +8,13 @@ pub(crate) mod random;
 
 use futures_util::StreamExt;
 use futures_util::stream::{SplitSink, SplitStream};
+#[cfg(any(feature = "tls", feature = "native-tls"))]
+use sockless_tokio::sockless::handshake::accept_key;
 use sockless_tokio::sockless::{Config, Role, Seed};
 use sockless_tokio::{Message, WebSocket};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
+#[cfg(any(feature = "tls", feature = "native-tls"))]
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub(crate) use sockless_test_support::{PATIENCE, Soon, soon, watch, within};
 
@@ -38,4 +42,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SplitFutures for WebSocket<S> {
     fn split_futures(self) -> (SplitSink<Self, Message>, SplitStream<Self>) {
         StreamExt::split(self)
     }
+}
+
+/// Accepts a WebSocket by hand, sends a message and parts: by a close frame, or without a word.
+#[cfg(any(feature = "tls", feature = "native-tls"))]
+pub(crate) async fn parting(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), clean: bool) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+    let accept = accept_key(key.as_bytes().try_into().unwrap());
+    let answer = b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+    stream.write_all(&[&answer[..], &accept, b"\r\n\r\n\x81\x01a"].concat()).await.unwrap();
+    if clean {
+        stream.write_all(&[0x88, 2, 3, 0xE8]).await.unwrap();
+    }
+    stream.flush().await.unwrap();
 }
