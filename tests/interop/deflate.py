@@ -57,7 +57,7 @@ def python_to_client(serve, talk, check, equal, takeover):
         accept = ServerPerMessageDeflateFactory(False, False, of_server, of_client)
         with (serve(ask, compression=None, extensions=[accept]) as url,
               check(f"websockets asks client: windows {of_server} and {of_client}")):
-            equal(talk(url, [], "--echo", 0)[2], 0)
+            equal(talk(url, [], "--echo")[2], 0)
             equal(heard, [(of_client or 15, not takeover), *(True for _ in messages())])
 
 

@@ -1,4 +1,4 @@
-"""A server of WebSockets over HTTP/2 (RFC 8441) by Python's h2 and wsproto, and what `tokio_client` has to do with it."""
+"""A server of WebSockets over HTTP/2 (RFC 8441) by Python's h2 and wsproto, and what the client by tokio has to do with it."""
 import contextlib
 import socket
 import ssl

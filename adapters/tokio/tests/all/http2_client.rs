@@ -1,23 +1,19 @@
 //! Clients over HTTP/2 (RFC 8441): against hyper's server, against one that is told what to do, and against none.
 
-use axum::Router;
-use axum::http::{Request, Response, StatusCode};
-use axum::routing::any;
+use crate::common::http2::{Counted, hyper};
+use axum::http::{Request, Response};
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::service::TowerToHyperService;
 use sockless_test_support::Soon;
 use sockless_tokio::sockless::bytes::Bytes;
 use sockless_tokio::sockless::{Code, Config, Deflate, HandshakeError, Keepalive, ProtocolError};
 use sockless_tokio::{
-    Client, ConnectError, Error, Message, NetStream, Server, Tls, WebSocket, WebSocketUpgrade, accept,
+    Client, ConnectError, Error, Message, NetStream, Server, Tls, WebSocket, accept,
 };
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
@@ -34,77 +30,6 @@ async fn echoes(socket: &mut WebSocket<NetStream>, message: impl Into<Message>) 
     socket.send(message.clone()).soon().await.unwrap();
     // Not shown: it may be long.
     assert!(socket.recv().soon().await.unwrap() == Some(message));
-}
-
-// ---- hyper's server, with axum's routes
-
-fn routes() -> Router {
-    let echo = |upgrade: WebSocketUpgrade| async move {
-        upgrade.subprotocols(&["chat"]).deflate(Deflate::default()).on_upgrade(|mut socket| async move {
-            while let Some(message) = socket.recv().await? {
-                socket.feed(message).await?;
-            }
-            Ok::<_, Error>(())
-        })
-    };
-    Router::new()
-        .route("/", any(echo))
-        .route("/chat", any(echo))
-        .route("/no", any(|| async { (StatusCode::FORBIDDEN, [("x-why", "because")], "not you") }))
-        .route("/moved", any(|| async { (StatusCode::FOUND, [("location", "/chat")]) }))
-}
-
-async fn hyper(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    let served =
-        builder.enable_connect_protocol().serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes()));
-    served.await.unwrap();
-}
-
-/// A port, how many connections to it there are, and how many there were.
-struct Counted {
-    port: u16,
-    now: Arc<AtomicUsize>,
-    ever: Arc<AtomicUsize>,
-}
-
-impl Counted {
-    async fn serve<F>(handle: impl Fn(TcpStream) -> F + Send + 'static) -> Self
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let counted = Self { port, now: Arc::default(), ever: Arc::default() };
-        let (now, ever) = (counted.now.clone(), counted.ever.clone());
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                now.fetch_add(1, Ordering::SeqCst);
-                ever.fetch_add(1, Ordering::SeqCst);
-                let (work, now) = (handle(stream), now.clone());
-                tokio::spawn(async move {
-                    work.await;
-                    now.fetch_sub(1, Ordering::SeqCst);
-                });
-            }
-        });
-        counted
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("ws://127.0.0.1:{}{path}", self.port)
-    }
-
-    fn ever(&self) -> usize {
-        self.ever.load(Ordering::SeqCst)
-    }
-
-    /// Waits until all have ended.
-    async fn ended(&self) {
-        while self.now.load(Ordering::SeqCst) > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).soon().await;
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,6 +19,8 @@ mod handlers;
 mod http2;
 #[cfg(all(feature = "axum", feature = "deflate", feature = "http2", feature = "tls"))]
 mod http2_client;
+#[cfg(all(feature = "axum", feature = "deflate", feature = "http2"))]
+mod http2_reconnecting;
 mod hub;
 #[cfg(unix)]
 mod listening;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p sockless-bench-servers --bin churn -- \
-//!     --clients 10000 --seconds 60 target/release/examples/mio_echo --listen {addr}
+//!     --clients 10000 --seconds 60 target/release/echo mio --listen {addr}
 //! ```
 
 use sockless_bench_servers::{ALLOCATOR, Dice, Server, frames, open, reset, talk};

@@ -1,9 +1,9 @@
 //! Processor time a message: echo servers beside a bare epoll echo, one core for the server and one for the client.
 //!
 //! ```text
-//! cargo build --release -p sockless-mio --example mio_echo
+//! cargo build --release -p sockless-test-programs
 //! cargo run --release -p sockless-bench-servers -- \
-//!     --server 'mio=target/release/examples/mio_echo --workers 1 --listen {addr}'
+//!     --server 'mio=target/release/echo mio --threads 1 --listen {addr}'
 //! ```
 
 use mio::net::TcpStream;

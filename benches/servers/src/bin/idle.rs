@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p sockless-bench-servers --bin idle -- \
-//!     --connections 10000 target/release/examples/mio_echo --workers 1 --listen {addr}
+//!     --connections 10000 target/release/echo mio --threads 1 --listen {addr}
 //! ```
 
 use sockless_bench_servers::{Server, frames, open};

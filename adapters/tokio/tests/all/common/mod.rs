@@ -3,6 +3,8 @@
 pub(crate) mod choppy;
 #[path = "../../../../../tests/all/common/heap.rs"]
 pub(crate) mod heap;
+#[cfg(all(feature = "axum", feature = "deflate", feature = "http2"))]
+pub(crate) mod http2;
 #[path = "../../../../../tests/all/common/random.rs"]
 pub(crate) mod random;
 

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --release -p sockless-bench-servers --bin soak -- \
-//!     --seconds 1200 target/release/examples/mio_echo --deflate --listen {addr}
+//!     --seconds 1200 target/release/echo mio --deflate --listen {addr}
 //! ```
 
 mod honest;

@@ -1,7 +1,7 @@
 //! A server of axum is restarted under its clients, which is how to do it, and the proof that it works.
 //!
 //! ```text
-//! cargo run --release -p sockless-tokio --features activation,axum --example tokio_restart -- --clients 2000 --span 5
+//! cargo run --release -p sockless-test-programs --bin restart -- --clients 2000 --span 5
 //! ```
 //!
 //! The listening socket belongs to whoever starts the servers, as with a `.socket` unit of systemd, so that nobody is refused. The
@@ -14,13 +14,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::any;
+use clap::Parser;
 use sockless_tokio::sockless::Drain;
 use sockless_tokio::{
     Backoff, Change, Client, Code, Error, Listener, Listeners, Open, Upgraded, WebSocket, WebSocketUpgrade,
 };
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
-use std::process::{ExitCode, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -35,30 +36,23 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tokio_restart: {error}; usage: tokio_restart [--clients N] [--span SECONDS]");
-            ExitCode::FAILURE
-        }
-    }
+#[derive(Parser)]
+struct Arguments {
+    /// How many have a message under way
+    #[arg(long, default_value_t = 2000)]
+    clients: usize,
+    /// Over how many seconds they are sent to the next server
+    #[arg(long, default_value_t = 5)]
+    span: u64,
+    /// Be a server on the socket that was handed over
+    #[arg(long, hide = true)]
+    serve: bool,
 }
 
-async fn run() -> Result<(), AnyError> {
-    use lexopt::prelude::*;
-    let (mut clients, mut span) = (2000, 5);
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("clients") => clients = arguments.value()?.parse()?,
-            Long("span") => span = arguments.value()?.parse()?,
-            Value(word) if word == "serve" => return serve(Duration::from_secs(arguments.value()?.parse()?)).await,
-            _ => return Err(argument.unexpected().into()),
-        }
-    }
-    prove(clients, span).await
+#[tokio::main]
+async fn main() -> Result<(), AnyError> {
+    let Arguments { clients, span, serve: serves } = Arguments::parse();
+    if serves { serve(Duration::from_secs(span)).await } else { prove(clients, span).await }
 }
 
 // ---- the server
@@ -116,7 +110,7 @@ impl Process {
     fn start(listener: &std::net::TcpListener, span: u64) -> Result<Self, AnyError> {
         let socket = OwnedFd::from(listener.try_clone()?);
         let mut child = Command::new("sh")
-            .args(["-c", "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" serve \"$1\" 3<&0 </dev/null"])
+            .args(["-c", "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" --serve --span \"$1\" 3<&0 </dev/null"])
             .arg(std::env::current_exe()?)
             .arg(span.to_string())
             .stdin(Stdio::from(socket))

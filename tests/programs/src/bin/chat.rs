@@ -1,39 +1,34 @@
-//! A chat: rooms are topics, who comes and goes is told, and a page served over the same port speaks it in a browser.
+//! A chat on mio: rooms are topics, who comes and goes is told, and a page served over the same port speaks it in a browser.
 //!
 //! ```text
-//! cargo run --release -p sockless-mio --example mio_chat
+//! cargo run --release -p sockless-test-programs --bin chat -- --listen 127.0.0.1:9001
 //! ```
 //!
 //! A client connects to `/chat?name=NAME`, and sends lines: `/join ROOM`, `/leave ROOM`, `/who`, `/count`, or what it has
 //! to say in its rooms.
 
+use clap::Parser;
 use sockless_mio::sockless::Origins;
 use sockless_mio::{
-    Answer, Builder, Closed, Code, Config, Conn, Error, Handler, Message, Prepared, Reject, Request, Server, Tls,
+    Answer, Closed, Code, Config, Conn, Error, Handler, Message, Prepared, Reject, Request, Server, Tls,
 };
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::process::ExitCode;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-const HELP: &str = "\
-A chat with rooms, and a page to use it from at the same address.
-
-Usage: mio_chat [OPTIONS]
-
-Options:
-  --listen ADDR        where to listen, port 0 for any free port, unix:PATH for a Unix socket; may be repeated
-                       [default: 127.0.0.1:9001]
-  --listen-tls ADDR    the same with TLS
-  --certificate FILE   the certificate chain for TLS, in PEM
-  --key FILE           its key, in PEM
-  --make-certificate FOLDER
-                       write a self-signed certificate for localhost there, certificate.pem and key.pem, and exit
-  --workers N          threads [default: one for each core]
-  --any-origin         take pages of other origins too
-  --help               print this
-";
+/// A chat with rooms, and a page to use it from at the same address; pages of other origins are taken too
+#[derive(Parser)]
+struct Arguments {
+    /// Where to listen, port 0 for any free port
+    #[arg(long)]
+    listen: String,
+    /// Where to listen by TLS
+    #[arg(long, requires = "tls")]
+    listen_tls: Option<String>,
+    /// The chain of certificates and the key of TLS, in PEM
+    #[arg(long, num_args = 2, value_names = ["CHAIN", "KEY"])]
+    tls: Option<Vec<PathBuf>>,
+}
 
 /// What a browser sees.
 const PAGE: &str = include_str!("chat.html");
@@ -109,10 +104,6 @@ impl Handler for Chat {
         }
         self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
     }
-
-    fn on_shutdown(&self, conn: &mut Conn<'_, Guest>) {
-        _ = conn.send_text("* the chat closes");
-    }
 }
 
 fn join(conn: &mut Conn<'_, Guest>, room: &str) {
@@ -148,85 +139,21 @@ fn tell(conn: &mut Conn<'_, Guest>, room: &str, line: &str) {
     _ = conn.send_prepared(&line);
 }
 
-fn main() -> ExitCode {
-    let builder = match options() {
-        Ok(Some(builder)) => builder,
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("mio_chat: {error}; see --help");
-            return ExitCode::from(2);
-        }
-    };
-    match serve(builder) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("mio_chat: {error}");
-            ExitCode::FAILURE
-        }
+fn main() -> Result<(), Error> {
+    let arguments = Arguments::parse();
+    let mut config = Config::default();
+    config.origins = Origins::Any;
+    // What is said in a chat is short.
+    config.limits.message = 4096;
+    // One worker: who joins hears nothing that was said before, to another worker.
+    let mut builder = Server::builder().config(config).workers(1).listen(arguments.listen);
+    if let (Some(address), Some(files)) = (arguments.listen_tls, arguments.tls) {
+        builder = builder.listen_tls(address).tls(Tls::server(&files[0], &files[1])?);
     }
-}
-
-fn serve(builder: Builder) -> Result<(), Error> {
     let server = builder.bind(Chat::default())?;
     for address in server.addresses() {
         println!("listening on {address}");
     }
-    std::io::stdout().flush()?;
-    let handle = server.handle();
-    ctrlc::set_handler(move || _ = handle.shutdown(Duration::from_secs(5)))?;
-    let report = server.run()?;
-    println!("{} closed, {} not in time", report.closed, report.cut_off.len());
-    Ok(())
-}
-
-/// What the arguments ask for; `None` if that is done already.
-fn options() -> Result<Option<Builder>, Error> {
-    use lexopt::prelude::*;
-    let mut builder = Server::builder();
-    let mut config = Config::default();
-    let (mut certificate, mut key, mut listens) = (None, None, false);
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("listen") => {
-                listens = true;
-                builder = builder.listen(arguments.value()?.string()?);
-            }
-            Long("listen-tls") => {
-                listens = true;
-                builder = builder.listen_tls(arguments.value()?.string()?);
-            }
-            Long("certificate") => certificate = Some(arguments.value()?),
-            Long("key") => key = Some(arguments.value()?),
-            Long("make-certificate") => {
-                make_certificate(arguments.value()?.as_ref())?;
-                return Ok(None);
-            }
-            Long("workers") => builder = builder.workers(arguments.value()?.parse()?),
-            Long("any-origin") => config.origins = Origins::Any,
-            Long("help") | Short('h') => {
-                print!("{HELP}");
-                return Ok(None);
-            }
-            _ => return Err(argument.unexpected().into()),
-        }
-    }
-    if let (Some(certificate), Some(key)) = (certificate, key) {
-        builder = builder.tls(Tls::server(certificate, key)?);
-    }
-    if !listens {
-        builder = builder.listen("127.0.0.1:9001");
-    }
-    // What is said in a chat is short.
-    config.limits.message = 4096;
-    Ok(Some(builder.config(config)))
-}
-
-/// For trying TLS out; a real server has a certificate that browsers trust.
-fn make_certificate(folder: &std::path::Path) -> Result<(), Error> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
-    std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join("certificate.pem"), made.cert.pem())?;
-    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem())?;
+    server.run()?;
     Ok(())
 }
