@@ -7,9 +7,7 @@ use h2::{Reason, RecvStream, SendStream};
 use sockless_test_support::Soon;
 use sockless_tokio::sockless::bytes::Bytes;
 use sockless_tokio::sockless::{Code, Config, Deflate, HandshakeError, Keepalive, ProtocolError};
-use sockless_tokio::{
-    Client, ConnectError, Error, Message, NetStream, Server, Tls, WebSocket, accept,
-};
+use sockless_tokio::{Client, ConnectError, Error, Message, NetStream, Server, Tls, WebSocket, accept};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
