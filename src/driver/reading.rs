@@ -399,7 +399,6 @@ impl Progress {
             Event::Binary(bytes) | Event::Unchecked(bytes) => bytes.len(),
             Event::Piece(piece) => {
                 self.set(Self::OWED, true);
-                self.set(Self::TIMED, self.has(Self::TIMED) && !connection.is_untimed());
                 piece.data.as_bytes().len()
             }
             event => {

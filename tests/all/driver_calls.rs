@@ -310,30 +310,6 @@ fn a_read_brings_a_little_more_than_a_mebibyte_unless_it_is_said() {
 }
 
 #[test]
-fn a_read_that_fills_what_was_left_may_have_more_behind_it() {
-    let mut storage = Storage::new(1024);
-    let mut driver = open(Role::Server, quiet());
-    let frame = frame_to(Role::Server, 0x82, &[7; 10]);
-    let input = frame.repeat(100);
-    let cut = 60 * frame.len() + 4;
-    // The front of a frame stays where it is, and what is read behind it fills the room.
-    assert!(driver.read(&mut storage, Reads([Ok(input[..1024].to_vec())].into()), || ms(1)).unwrap());
-    let mut told = 0;
-    while driver.event(&mut storage, ms(1)).unwrap().is_some() {
-        told += 1;
-    }
-    assert_eq!(told, 64);
-    driver.next(&mut storage, ms(1));
-    driver.leave(&mut storage);
-    assert!(!driver.read(&mut storage, Reads([Ok(input[1024..][..cut % 16].to_vec())].into()), || ms(1)).unwrap());
-    assert_eq!(driver.event(&mut storage, ms(1)), Ok(None));
-    driver.next(&mut storage, ms(1));
-    let left = 1024 - driver.space(&mut storage).len();
-    let rest = input[..1024 - left].to_vec();
-    assert!(driver.read(&mut storage, Reads([Ok(rest)].into()), || ms(1)).unwrap(), "{left} bytes were left");
-}
-
-#[test]
 fn short_frames_that_fill_a_read_are_told_before_the_next() {
     let mut storage = Storage::new(1024);
     let mut driver = open(Role::Server, quiet());
@@ -358,6 +334,20 @@ fn what_was_kept_is_followed_by_what_is_read_behind_it() {
     for word in ["two", "three", "four"] {
         assert_eq!(driver.event(&mut storage, ms(1)), Ok(Some(text(word))));
     }
+}
+
+#[test]
+fn what_came_behind_a_request_comes_again_though_only_the_request_was_taken() {
+    let mut storage = Storage::new(1024);
+    let mut driver = Driver::new(Connection::server(quiet()));
+    let input = [REQUEST.as_bytes(), &frame_to(Role::Server, 0x81, b"early")].concat();
+    received(&mut driver, &mut storage, &input);
+    let Ok(Some(Event::Request(request))) = driver.event(&mut storage, ms(1)) else { panic!("no request") };
+    let accept = request.accept();
+    driver.connection().accept(accept).unwrap();
+    assert!(driver.next(&mut storage, ms(1)).again);
+    driver.write(&mut storage, io::sink()).unwrap();
+    assert_eq!(driver.event(&mut storage, ms(1)), Ok(Some(text("early"))));
 }
 
 #[test]
