@@ -73,7 +73,7 @@ fn by_turns(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<SocketAddr> 
     let favoured = all.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) = all.into_iter().partition(|address| address.is_ipv6() == favoured);
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
-    let mut mixed = Vec::with_capacity(first.len() + second.len());
+    let mut mixed = Vec::new();
     while first.len() + second.len() > 0 {
         mixed.extend(first.next());
         mixed.extend(second.next());
@@ -118,8 +118,8 @@ mod tests {
         for now in [1000, 1001, 1249] {
             assert_eq!(attempts.poll(ms(now)), Attempt::Wait(Some(ms(1250))));
         }
-        assert_eq!(attempts.poll(ms(1260)), Attempt::Connect(second));
-        assert_eq!(attempts.poll(ms(1260)), Attempt::Wait(Some(ms(1510))));
+        assert_eq!(attempts.poll(ms(1250)), Attempt::Connect(second));
+        assert_eq!(attempts.poll(ms(1250)), Attempt::Wait(Some(ms(1500))));
         // Whichever of them failed.
         attempts.handle_failure();
         assert_eq!(attempts.poll(ms(1300)), Attempt::Connect(third));

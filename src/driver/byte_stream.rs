@@ -36,3 +36,26 @@ pub fn end(close: Option<&Close<'_>>) -> Result<(), Error> {
         None => Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binary_messages_are_the_stream_and_a_normal_close_its_end() {
+        assert_eq!(MOST, 65_536);
+        assert!(check(Kind::Binary).is_ok());
+        assert!(matches!(check(Kind::Text), Err(Error::Text)));
+        for (code, is_end) in
+            [(Code::NORMAL, true), (Code::NO_STATUS, true), (Code::AWAY, false), (Code::RESTART, false)]
+        {
+            let close = Close { code, reason: "".into() };
+            match end(Some(&close)) {
+                Ok(()) => assert!(is_end),
+                Err(Error::Closed(told)) => assert_eq!((is_end, *told), (false, close)),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(matches!(end(None), Err(Error::Io(error)) if error.kind() == ErrorKind::UnexpectedEof));
+    }
+}

@@ -56,3 +56,27 @@ fn cost(event: &Event<'_>) -> usize {
             _ => 0,
         }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::borrow::Cow;
+
+    #[test]
+    fn each_event_counts_by_its_payload_until_it_is_asked_for() {
+        let payload = || Cow::Borrowed(&b"four"[..]);
+        let events = [
+            Event::Text("grüße".into()),
+            Event::Binary(payload()),
+            Event::Unchecked(payload()),
+            Event::Ping(payload()),
+            Event::Pong(payload()),
+        ];
+        let mut inbox = Inbox::default();
+        events.iter().for_each(|event| inbox.push(event.clone()));
+        for (event, left) in events.into_iter().zip([4 * 68, 3 * 68, 2 * 68, 68, 0]) {
+            assert_eq!((inbox.pop(), inbox.bytes()), (Some(event), left));
+        }
+        assert_eq!((inbox.pop(), inbox.events.capacity()), (None, 0));
+    }
+}

@@ -332,13 +332,45 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_taken_for_a_connection_or_where_it_is_kept() {
+        let mut client = Reconnect::new(Backoff::default());
+        assert!(!client.keeps());
+        assert_eq!(client.push_to("early", 5, None), Err(Unsent::NotConnected("early")));
+        client.connected(S);
+        client.push_to("one", 3, Some((0, 0))).unwrap();
+        assert!(client.waits());
+        client.hand_over(give);
+        assert!(!client.waits());
+        // No more than so much under way, what the list takes included, and this one.
+        let held = client.unwritten.held();
+        assert_eq!(client.push_to("two", 3, Some((9, held - 1))), Err(Unsent::Full("two")));
+        client.push_to("two", 3, Some((9, held))).unwrap();
+        assert_eq!((client.take_back(), client.take_back()), (Some("two"), None));
+        // Of what was handed over, all is written.
+        client.push_to("three", 5, Some((0, 0))).unwrap();
+
+        client.greet(["hello"]);
+        assert!(client.hand_over_greetings(give));
+        assert!(!client.hand_over_greetings(give));
+        let defaults = Keep::default();
+        assert_eq!((defaults.messages, defaults.bytes), (1024, 1_048_576));
+        client.set_keep(defaults);
+        assert!(client.keeps());
+        client.push_to("kept", 4, None).unwrap();
+        assert_eq!(client.stopped(Ok(())).unsent, ["three", "kept"]);
+    }
+
+    #[test]
     fn it_gives_up_and_begins_anew() {
         let mut client = Reconnect::<&str>::new(Backoff { attempts: Some(2), ..Backoff::default() });
         for _ in 0..2 {
             assert!(matches!(client.failed(ConnectError::Timeout, S, 0), Ok(Change::Failed(ConnectError::Timeout, _))));
             assert!(matches!(client.failed(ConnectError::Timeout, S, 0), Err(ConnectError::Timeout)));
         }
-        assert!(matches!(client.failed(ConnectError::NoTls, S, 0), Err(ConnectError::NoTls)));
+        for _ in 0..2 {
+            client.failed(ConnectError::Timeout, S, 0).unwrap();
+            assert!(matches!(client.failed(ConnectError::NoTls, S, 0), Err(ConnectError::NoTls)));
+        }
         client.connected(S);
         assert!(matches!(client.lost(None, None, S, 0), Change::Lost { wait: Some(_), .. }));
         client.connected(S);

@@ -185,6 +185,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_handed_over_stays_and_waits() {
+        let mut sent = list(&["", "b", "c"]);
+        sent.note(0);
+        assert_eq!((sent.messages(), sent.held()), (3, 2 + 3 * 2 * size_of::<Entry<&str>>()));
+        sent.hand_over(false, give);
+        sent.note(13);
+        assert_eq!((sent.messages(), sent.waits()), (2, false));
+        sent.push("d", 1);
+        let mut taken = Vec::new();
+        assert!(sent.waits() && sent.hand_over(false, |message| (taken.push(*message), give(message)).1));
+        assert_eq!(taken, ["d"]);
+    }
+
+    #[test]
     fn only_what_waits_is_taken_back() {
         let mut sent = list(&["a", "b"]);
         assert_eq!((sent.pop(), sent.messages(), sent.bytes()), (Some("b"), 1, 1));
