@@ -101,7 +101,7 @@ impl Progress {
             self.hear(now);
         }
         if storage.is_tail {
-            (storage.tail, storage.full, storage.is_special) = (len, false, true);
+            (storage.tail, storage.full, storage.is_special) = (len, false, false);
         } else {
             self.set(Self::WAITED, storage.len() > 0);
             storage.filled(len);

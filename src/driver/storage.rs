@@ -199,14 +199,14 @@ impl Storage {
     /// So many bytes are left to go out behind a write.
     #[inline]
     pub(super) fn wrote(&mut self, queued: usize) {
-        (self.must_write, self.is_special) = (false, self.full || self.tail > 0);
+        (self.must_write, self.is_special) = (false, self.full);
         self.begin(queued);
     }
 
     /// The next turn begins.
     #[inline]
     pub(super) fn end_turn(&mut self) {
-        (self.asked, self.idle, self.must_write, self.is_special) = (false, false, false, self.full || self.tail > 0);
+        (self.asked, self.idle, self.must_write, self.is_special) = (false, false, false, self.full);
         (self.work, self.answered) = (0, 0);
     }
 

@@ -209,7 +209,7 @@ impl Progress {
         }
         self.leave_out(connection.sender_mut(), storage);
         self.leave_in(storage);
-        if self.rare().is_some() && !self.has_kept() {
+        if self.rare().is_some() {
             self.tidy(connection.sender());
         }
     }

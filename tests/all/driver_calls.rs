@@ -5,10 +5,10 @@ use crate::common::compressed;
 use crate::common::heap::used;
 use crate::common::*;
 use bytes::Buf;
-use sockless::driver::{Driver, Reading, Storage, Writing};
+use sockless::driver::{Driver, Reading, Storage, Turn, Writing};
 use sockless::{
-    Change, Changes, Code, Config, Connection, Event, Fact, HandshakeError, Keepalive, ProtocolError, Rate, Rates,
-    Role, State,
+    Change, Changes, Code, Config, Connection, Event, Excess, Fact, HandshakeError, Keepalive, Kind, Limits,
+    ProtocolError, Rate, Rates, Role, State,
 };
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -304,6 +304,208 @@ fn a_frame_is_given_with_its_turn() {
 }
 
 #[test]
+fn a_read_brings_a_little_more_than_a_mebibyte_unless_it_is_said() {
+    assert_eq!(open(Role::Server, quiet()).space(&mut Storage::default()).len(), 1_114_112);
+    assert_eq!(format!("{:?}", Storage::new(1024)), "Storage { input: 0, .. }");
+}
+
+#[test]
+fn a_read_that_fills_what_was_left_may_have_more_behind_it() {
+    let mut storage = Storage::new(1024);
+    let mut driver = open(Role::Server, quiet());
+    let frame = frame_to(Role::Server, 0x82, &[7; 10]);
+    let input = frame.repeat(100);
+    let cut = 60 * frame.len() + 4;
+    // The front of a frame stays where it is, and what is read behind it fills the room.
+    assert!(driver.read(&mut storage, Reads([Ok(input[..1024].to_vec())].into()), || ms(1)).unwrap());
+    let mut told = 0;
+    while driver.event(&mut storage, ms(1)).unwrap().is_some() {
+        told += 1;
+    }
+    assert_eq!(told, 64);
+    driver.next(&mut storage, ms(1));
+    driver.leave(&mut storage);
+    assert!(!driver.read(&mut storage, Reads([Ok(input[1024..][..cut % 16].to_vec())].into()), || ms(1)).unwrap());
+    assert_eq!(driver.event(&mut storage, ms(1)), Ok(None));
+    driver.next(&mut storage, ms(1));
+    let left = 1024 - driver.space(&mut storage).len();
+    let rest = input[..1024 - left].to_vec();
+    assert!(driver.read(&mut storage, Reads([Ok(rest)].into()), || ms(1)).unwrap(), "{left} bytes were left");
+}
+
+#[test]
+fn short_frames_that_fill_a_read_are_told_before_the_next() {
+    let mut storage = Storage::new(1024);
+    let mut driver = open(Role::Server, quiet());
+    let mut input = frame_to(Role::Server, 0x82, &[7; 10]).repeat(64);
+    assert_eq!(input.len(), 1024);
+    let mut transport = Reads([Ok(std::mem::take(&mut input))].into());
+    assert!(driver.read(&mut storage, &mut transport, || ms(1)).unwrap());
+    for _ in 0..64 {
+        assert_eq!(driver.event(&mut storage, ms(1)), Ok(Some(binary(&[7; 10]))));
+    }
+}
+
+#[test]
+fn what_was_kept_is_followed_by_what_is_read_behind_it() {
+    let mut storage = Storage::new(1024);
+    let mut driver = open(Role::Server, quiet());
+    received(&mut driver, &mut storage, &frames_to(Role::Server, &[(0x81, b"one"), (0x81, b"two"), (0x81, b"three")]));
+    driver.next(&mut storage, ms(1));
+    driver.leave(&mut storage);
+    assert_eq!(driver.event(&mut storage, ms(1)), Ok(Some(text("one"))));
+    received(&mut driver, &mut storage, &frame_to(Role::Server, 0x81, b"four"));
+    for word in ["two", "three", "four"] {
+        assert_eq!(driver.event(&mut storage, ms(1)), Ok(Some(text(word))));
+    }
+}
+
+#[test]
+fn the_end_of_a_large_message_of_a_connection_that_is_gone_is_not_the_next_ones() {
+    let mut storage = Storage::new(1024);
+    let mut gone = open(Role::Server, quiet());
+    let message = frame_to(Role::Server, 0x82, &[7; 100_000]);
+    received(&mut gone, &mut storage, &message[..1000]);
+    assert_eq!(gone.event(&mut storage, ms(1)), Ok(None));
+    gone.next(&mut storage, ms(1));
+    received(&mut gone, &mut storage, &message[1000..2000]);
+    drop(gone);
+    let mut next = open(Role::Server, quiet());
+    assert_eq!(next.event(&mut storage, ms(1)), Ok(None));
+    received(&mut next, &mut storage, &frame_to(Role::Server, 0x81, b"mine"));
+    assert_eq!(next.event(&mut storage, ms(1)), Ok(Some(text("mine"))));
+}
+
+#[test]
+fn a_buffer_that_is_longer_than_a_read_is_not_kept_for_the_next() {
+    let mut storage = Storage::new(1024);
+    let frame = frame_to(Role::Server, 0x82, &[7; 10]);
+    let (mut driver, heap) = used(|| Driver::with_rest(open_with(Role::Server, quiet()), &frame.repeat(10_000)));
+    let mut told = 0;
+    while driver.event(&mut storage, ms(1)).unwrap().is_some() {
+        told += 1;
+    }
+    assert_eq!(told, 10_000);
+    driver.next(&mut storage, ms(1));
+    // It serves no longer than until the next read.
+    let ((), taken) = used(|| _ = driver.space(&mut storage));
+    assert!(heap.held > 150_000 && taken.held < -150_000, "{heap:?}, then {taken:?}");
+}
+
+// ---- a turn's
+
+/// What is told within one turn, and what of it is done with it.
+fn told(
+    driver: &mut Driver,
+    storage: &mut Storage,
+    mut take: impl FnMut(&mut Turn<'_>),
+) -> Result<usize, ProtocolError> {
+    let mut told = 0;
+    driver.each(storage, ms(1), |turn, _| {
+        told += 1;
+        take(turn);
+    })?;
+    Ok(told)
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn a_message_that_was_compressed_is_charged_for_and_one_that_was_not_is_not() {
+    let messages = frame_to(Role::Server, 0x81, b"x").repeat(3);
+    for (connection, expected) in
+        [(compressed::compressed(Role::Server, true), 1), (open_with(Role::Server, quiet()), 3)]
+    {
+        let mut storage = Storage::new(4096);
+        let mut driver = Driver::new(connection);
+        received(&mut driver, &mut storage, &messages);
+        assert_eq!(told(&mut driver, &mut storage, |turn| turn.charge_sent((4 << 20) / 32)), Ok(expected));
+    }
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn what_was_inflated_counts_by_its_length_on_either_side() {
+    // A thousand bytes that do not compress: some 33 KB of work each, so many of them are one turn's.
+    let mut storage = Storage::new(1 << 20);
+    let payload: Vec<u8> = (0..1000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let mut stored = vec![0, 0xE8, 0x03, 0x17, 0xFC];
+    stored.extend(&payload);
+    stored.push(0);
+    let mut driver = Driver::new(compressed::compressed(Role::Server, true));
+    received(&mut driver, &mut storage, &frame_to(Role::Server, 0xC2, &stored).repeat(100));
+    assert_eq!(told(&mut driver, &mut storage, |_| {}), Ok(100));
+}
+
+#[test]
+fn what_is_set_from_within_a_turn_holds_from_the_next_event_on() {
+    let messages = frame_to(Role::Server, 0x81, b"x").repeat(3);
+    let begin = || {
+        let (mut storage, mut driver) = (Storage::new(4096), open(Role::Server, pings()));
+        driver.next(&mut storage, ms(0));
+        received(&mut driver, &mut storage, &messages);
+        (storage, driver)
+    };
+
+    let (mut storage, mut driver) = begin();
+    assert_eq!(told(&mut driver, &mut storage, |turn| (turn.hold(), turn.release()).0), Ok(1));
+    assert!(!driver.is_held() && driver.next(&mut storage, ms(1)).again);
+    assert_eq!(told(&mut driver, &mut storage, |_| {}), Ok(2));
+
+    let rates = Rates { messages: Some(Rate::per_second(1)), excess: Excess::Close, ..Rates::default() };
+    let (mut storage, mut driver) = begin();
+    assert_eq!(told(&mut driver, &mut storage, |turn| turn.set_rates(rates)), Ok(1));
+    driver.next(&mut storage, ms(1));
+    let mut count = 0;
+    assert_eq!(driver.each(&mut storage, ms(1), |_, _| count += 1), Err(ProtocolError::RateExceeded));
+    assert_eq!(count, 1);
+
+    let (mut storage, mut driver) = begin();
+    let keepalive = Keepalive { ping: Some(ms(300)), ..pings().keepalive };
+    assert_eq!(told(&mut driver, &mut storage, |turn| turn.set_keepalive(keepalive)), Ok(3));
+    assert_eq!(driver.next(&mut storage, ms(1)).deadline, Some(ms(301)));
+
+    let (mut storage, mut driver) = begin();
+    let mut changes = Changes::new(Change::Limits(Limits { message: 0, ..Limits::default() }));
+    assert_eq!(told(&mut driver, &mut storage, |turn| turn.change(&mut changes)), Ok(1));
+    driver.next(&mut storage, ms(1));
+    let too_long = ProtocolError::MessageTooLong { len: 1, limit: 0 };
+    assert_eq!(driver.event(&mut storage, ms(1)), Err(too_long));
+}
+
+#[test]
+fn who_is_paused_or_counted_has_more_to_mind_than_the_transport() {
+    let mut storage = Storage::new(1024);
+    let mut driver = open(Role::Server, pings());
+    driver.received_nothing(&mut storage);
+    assert_eq!(driver.event(&mut storage, ms(0)), Ok(None));
+    driver.next(&mut storage, ms(0));
+    assert!(driver.is_settled(&storage));
+    driver.pause();
+    assert!(!driver.is_settled(&storage));
+    driver.resume();
+    assert!(driver.is_settled(&storage));
+    driver.set_rates(Rates { bytes: Some(Rate::per_second(1000)), ..Rates::default() });
+    assert!(!driver.is_settled(&storage));
+}
+
+#[test]
+fn pieces_of_a_message_tell_when_it_has_to_be_whole() {
+    let mut config = quiet();
+    config.keepalive.message = Some(ms(2000)); // counted in whole seconds
+    let mut storage = Storage::new(1024);
+    let mut driver = open(Role::Server, config);
+    driver.received_nothing(&mut storage);
+    assert_eq!(driver.piece(&mut storage, ms(0)), Ok(None));
+    assert_eq!(driver.next(&mut storage, ms(0)).deadline, None);
+    received(&mut driver, &mut storage, &frame_to(Role::Server, 0x02, b"begun"));
+    assert!(driver.piece(&mut storage, ms(1)).unwrap().is_some());
+    assert_eq!(driver.piece(&mut storage, ms(1)), Ok(None));
+    assert_eq!(driver.next(&mut storage, ms(1)).deadline, Some(ms(3000)));
+    driver.received_nothing(&mut storage);
+    assert_eq!(driver.piece(&mut storage, ms(3000)), Err(ProtocolError::MessageTimeout));
+}
+
+#[test]
 fn deadlines_that_are_changed_are_told() {
     let mut storage = Storage::new(1024);
     let mut driver = open(Role::Server, pings());
@@ -359,6 +561,120 @@ fn a_server_is_read_on_when_no_more_than_its_soft_limit_of_answers_waits() {
     assert!(!driver.next(&mut storage, ms(1)).read, "1001 bytes wait");
     assert!(!driver.write(&mut storage, Takes(1)).unwrap());
     assert!(driver.next(&mut storage, ms(1)).read);
+}
+
+/// A transport that is told what each call takes, and is called no more often.
+struct Calls {
+    takes: VecDeque<io::Result<usize>>,
+    /// Slices that each was offered.
+    offered: Vec<usize>,
+}
+
+impl Write for Calls {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.offered.push(1);
+        self.takes.pop_front().expect("no call").map(|most| most.min(bytes.len()))
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.offered.push(slices.len());
+        let len = slices.iter().map(|slice| slice.len()).sum();
+        self.takes.pop_front().expect("no call").map(|most| most.min(len))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_transport_that_takes_less_than_it_is_offered_is_not_asked_again() {
+    let interrupted = || Err(ErrorKind::Interrupted.into());
+    let shared = bytes::Bytes::from(vec![7; 1000]);
+    let all = [7 + 4 + 1000, 7];
+    let write = |takes: Vec<io::Result<usize>>| {
+        let mut driver = open(Role::Server, quiet());
+        let mut storage = Storage::new(1024);
+        driver.connection().send_text("begin").unwrap();
+        driver.connection().send_shared(Kind::Binary, shared.clone()).unwrap();
+        driver.connection().send_text("end.1").unwrap();
+        assert_eq!(driver.peek().queued(), all[0] + all[1]);
+        let mut calls = Calls { takes: takes.into(), offered: vec![] };
+        let written = driver.write(&mut storage, &mut calls).unwrap();
+        assert!(calls.takes.is_empty());
+        (written, driver.peek().queued(), calls.offered)
+    };
+    // All of it at once, and of the first slice, of which it may take one at a time.
+    assert_eq!(write(vec![Ok(usize::MAX)]), (true, 0, vec![3]));
+    assert_eq!(write(vec![Ok(11), Ok(1000), Ok(7)]), (true, 0, vec![3, 2, 1]));
+    assert_eq!(write(vec![interrupted(), Ok(11), interrupted(), Ok(usize::MAX)]), (true, 0, vec![3, 3, 2, 2]));
+    // Less than that.
+    assert_eq!(write(vec![Ok(10)]), (false, 1008, vec![3]));
+    assert_eq!(write(vec![Ok(11), Ok(999)]), (false, 8, vec![3, 2]));
+    assert_eq!(write(vec![Ok(1012)]), (false, 6, vec![3]));
+}
+
+/// A server whose outbox is lent has this to say, and nothing of it is written yet.
+fn waiting(storage: &mut Storage, len: usize) -> Driver {
+    let mut driver = open(Role::Server, quiet());
+    driver.lend(storage);
+    driver.connection().send_binary(&vec![7; len]).unwrap();
+    driver.next(storage, ms(1));
+    driver.leave(storage);
+    driver
+}
+
+/// What the heap was asked for by a connection that says so much and writes it.
+fn written(storage: &mut Storage, len: usize) -> usize {
+    let message = vec![7; len];
+    let mut driver = open(Role::Server, quiet());
+    let ((), heap) = used(|| {
+        driver.lend(storage);
+        driver.connection().send_binary(&message).unwrap();
+        driver.write(storage, io::sink()).unwrap();
+        driver.leave(storage);
+    });
+    heap.calls
+}
+
+#[test]
+fn a_large_outbox_that_is_lent_is_not_given_to_who_waits_with_little() {
+    let mut storage = Storage::new(1024);
+    assert!(written(&mut storage, 60_000) > 0);
+    let waits = waiting(&mut storage, 20_000);
+    assert_eq!(written(&mut storage, 60_000), 0, "it was not given away");
+    drop(waits);
+    // A small one goes along: that costs less than a copy.
+    let mut storage = Storage::new(1024);
+    assert!(written(&mut storage, 4000) > 0);
+    let mut driver = open(Role::Server, quiet());
+    let message = [7; 3000];
+    let ((), heap) = used(|| {
+        driver.lend(&mut storage);
+        driver.connection().send_binary(&message).unwrap();
+        driver.leave(&mut storage);
+    });
+    assert_eq!((heap.calls, driver.peek().queued()), (0, 3004));
+}
+
+#[test]
+fn outboxes_that_have_served_are_kept_for_the_next_but_not_many_and_no_large_ones() {
+    for (len, kept) in [(20_000, 8), (100_000, 0)] {
+        let mut storage = Storage::new(1024);
+        // So that each gets one of its own; a large one goes along.
+        if kept > 0 {
+            written(&mut storage, 60_000);
+        }
+        let ((), heap) = used(|| {
+            let mut waiting: Vec<_> = (0..20).map(|_| waiting(&mut storage, len)).collect();
+            for driver in &mut waiting {
+                driver.write(&mut storage, io::sink()).unwrap();
+                driver.leave(&mut storage);
+            }
+        });
+        let of_the_list = 8 * size_of::<Vec<u8>>() as isize;
+        assert!((0..=of_the_list + 100).contains(&(heap.held - kept * (len as isize + 4))), "{len}: {heap:?}");
+    }
 }
 
 #[test]
@@ -480,7 +796,7 @@ fn settings_that_are_changed_hold_for_both_halves() {
     reading.change(&mut Changes::new(Change::Limits(limits)));
     assert!(!reading.is_rated());
     let mut rates = Rates::default();
-    rates.messages = Some(Rate { per_second: 1, burst: 1 });
+    rates.messages = Some(Rate::per_second(1));
     reading.change(&mut Changes::new(Change::Rates(rates)));
     assert!(reading.is_rated());
     heard(&mut reading, &mut storage, &frame_to(Role::Server, 0x81, b"four"));
