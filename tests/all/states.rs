@@ -12,8 +12,10 @@ const DEPTH: usize = 4;
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: states.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+type Happening = fn(&mut Connection);
+
 /// What may happen to a connection, in the page's words.
-const WHAT: [(&str, fn(&mut Connection)); 11] = [
+const WHAT: [(&str, Happening); 11] = [
     ("the server accepts the request", |connection| {
         read_request(connection, |connection| {
             _ = connection.accept(sockless::Request::parse(REQUEST.as_bytes(), &Config::default()).unwrap().accept());
