@@ -1,4 +1,7 @@
-#![doc = include_str!("../README.md")]
+#![doc = include_str!("../docs/terminal/terminal.uri")]
+// The README with its picture, above. Its programs are tests of a package that has the adapters.
+#![cfg_attr(not(doctest), doc = include_str!("../README.md"))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![no_std]
 
@@ -19,6 +22,8 @@ mod deflate;
 mod drain;
 pub mod driver;
 mod event;
+#[cfg(all(doc, not(doctest)))]
+pub mod guide;
 pub mod handshake;
 #[cfg(doc)]
 #[doc = include_str!("../docs/limits.md")]

@@ -43,6 +43,8 @@ mod sending;
 #[cfg(feature = "testing")]
 mod simulation;
 mod split;
+#[cfg(feature = "std")]
+mod states;
 #[cfg(feature = "testing")]
 mod testkit;
 mod text;

@@ -1,6 +1,6 @@
 //! What compressed messages cost through a connection beside the codec alone, with the same settings on the same bytes.
 //!
-//! `cargo bench --features deflate --bench deflate`. The messages are JSON. The codec forgets each one before the next, as
+//! `cargo bench -p sockless-bench-core --bench deflate`. The messages are JSON. The codec forgets each one before the next, as
 //! without context takeover, and no end masks its frames: the bytes are the same. The copy of the stream into the read
 //! buffer stands in for the socket, and is part of every figure.
 

@@ -1,6 +1,6 @@
 //! What the core costs, in memory, beside the least work that gives the same result and beside tungstenite.
 //!
-//! `cargo bench` runs all of it, and `cargo bench -- receive` a part. The copy of the stream into the read buffer stands
+//! `cargo bench -p sockless-bench-core --bench core` runs all of it, and the same with `-- receive` a part. The copy of the stream into the read buffer stands
 //! in for the socket and is part of every figure of `receive` and `echo`, the peer's too.
 
 use bytes::Buf;
