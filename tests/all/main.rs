@@ -44,6 +44,8 @@ mod sending;
 mod simulation;
 mod split;
 #[cfg(feature = "testing")]
+mod tapes;
+#[cfg(feature = "testing")]
 mod testkit;
 mod text;
 mod through;
