@@ -67,13 +67,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Replays in the core.
 fn alone(tape: &Tape, arguments: &Arguments) -> Result<(), Failure> {
-    let mut connections = 0;
     for step in &tape.steps {
         let config = match &step.call {
-            Call::Start(start) => {
-                connections += 1;
-                start.config()
-            }
+            Call::Start(start) => start.config(),
             Call::Change(config) => config,
             _ => continue,
         };
@@ -84,7 +80,7 @@ fn alone(tape: &Tape, arguments: &Arguments) -> Result<(), Failure> {
     }
     tape.replay().map_err(|difference| Failure::new(Status::Abnormal, difference))?;
     // Nobody is left to be told.
-    _ = print(format!("the same: {} steps, {connections} connections\n", tape.steps.len()).as_bytes());
+    _ = print(format!("the same in all {} steps\n", tape.steps.len()).as_bytes());
     Ok(())
 }
 
@@ -99,7 +95,7 @@ async fn with(tape: &Tape, arguments: &Arguments, to: Option<&str>, listen: Opti
     };
     let told = play.run(stream).await?;
     // Nobody is left to be told.
-    _ = print(format!("the same: {told} things that the other end said\n").as_bytes());
+    _ = print(format!("the same in all {told} things that the other end said\n").as_bytes());
     Ok(())
 }
 

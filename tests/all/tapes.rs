@@ -261,7 +261,7 @@ fn an_open_connection_and_a_call_that_no_tape_holds() {
     recorder.send_text("a").unwrap();
     assert_eq!(recorder.take_outbound(2).len(), 2);
     assert_eq!(recorder.take_outbound(usize::MAX).len(), 5);
-    let mut input = &mut b"\x81\x01a\x82\x01b".clone()[..];
+    let mut input = &mut { *b"\x81\x01a\x82\x01b" }[..];
     while recorder.receive(&mut input).unwrap().is_some() {}
     assert_eq!(recorder.receive_eof(), Err(sockless::ProtocolError::UnexpectedEof));
     let mut tape = recorder.take_tape();

@@ -83,7 +83,7 @@ fn a_recorded_client_replays_in_the_core_alone() {
         let compressed = tape.wire().any(|(_, _, bytes)| bytes.windows(offered.len()).any(|part| part == offered));
         assert_eq!(compressed, more.is_empty(), "compression");
         let ran = run(&["replay", file.to_str().unwrap()], b"");
-        let said = format!("the same: {} steps, 1 connections\n", tape.steps.len());
+        let said = format!("the same in all {} steps\n", tape.steps.len());
         assert_eq!((ran.status, ran.text(), &*ran.stderr), (Some(0), &*said, ""));
     }
 }
@@ -100,7 +100,7 @@ fn a_relayed_chat_replays_in_the_core_alone() {
     assert!(times.is_sorted(), "{times:?}");
     let ran = run(&["replay", file.to_str().unwrap()], b"");
     assert_eq!((ran.status, &*ran.stderr), (Some(0), ""));
-    assert!(ran.text().starts_with("the same: ") && ran.text().ends_with(" steps, 2 connections\n"), "{}", ran.text());
+    assert_eq!(ran.text(), format!("the same in all {} steps\n", tape.steps.len()));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn either_tape_is_played_to_a_server() {
             let ran = run(&[&["replay", file, "--to", &server.url], how].concat(), b"");
             assert_eq!(
                 (ran.status, ran.text(), &*ran.stderr),
-                (Some(0), "the same: 5 things that the other end said\n", "")
+                (Some(0), "the same in all 5 things that the other end said\n", "")
             );
         }
         let other = serve(Server::new().config(config()), |mut socket, _, _| async move {
@@ -148,7 +148,7 @@ fn either_tape_is_played_to_a_client() {
         let ran = replay.end();
         assert_eq!(
             (ran.status, ran.text(), &*ran.stderr),
-            (Some(0), "the same: 5 things that the other end said\n", "")
+            (Some(0), "the same in all 5 things that the other end said\n", "")
         );
 
         let replay = Listening::start(&["replay", file, "--listen", "127.0.0.1:0", "--fast"]);
@@ -182,7 +182,7 @@ fn a_changed_tape_is_told_with_the_call() {
     let ran = run(&["replay", file.to_str().unwrap()], b"");
     assert_eq!(ran.status, Some(0));
     assert!(ran.stderr.contains("the tape is cut off: its last step, at byte "), "{}", ran.stderr);
-    assert!(ran.text().starts_with(&format!("the same: {} steps", tape.steps.len() - 1)), "{}", ran.text());
+    assert!(ran.text().starts_with(&format!("the same in all {} steps", tape.steps.len() - 1)), "{}", ran.text());
 
     for (bytes, said) in [
         (&b"GET / HTTP/1.1\r\n"[..], "not a tape"),
