@@ -9,9 +9,13 @@ mod input;
 mod load;
 mod output;
 mod pages;
+mod record;
+mod reel;
+mod replay;
 mod serve;
 mod status;
 mod tls;
+mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -24,7 +28,8 @@ Exit status:
   0  all went well: the connection was closed normally
   1  not connected, or not listening; of the servers under load, one was not reached
   2  wrong usage
-  3  closed abnormally: with another code than 1000 or 1001, by an error, or cut off; under load, something failed
+  3  closed abnormally: with another code than 1000 or 1001, by an error, or cut off; under load, something failed; replayed,
+     something was different
   4  `connect --once` got no message";
 
 /// Connects to WebSocket servers, serves, and puts load on them
@@ -40,6 +45,8 @@ enum Command {
     Connect(Box<connect::Arguments>),
     Serve(serve::Arguments),
     Load(Box<load::Arguments>),
+    Record(Box<record::Arguments>),
+    Replay(Box<replay::Arguments>),
     /// Prints the completions of a shell
     Completions {
         /// Whose
@@ -52,6 +59,8 @@ fn main() -> ExitCode {
         Command::Connect(arguments) => connect::run(&arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Load(arguments) => load::run(&arguments),
+        Command::Record(arguments) => record::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Completions { shell } => completions(shell),
     };
     match result {

@@ -5,13 +5,19 @@ use crate::relay;
 use crate::settings::{SEED, Settings, keepalive};
 use arbitrary::Arbitrary;
 use bytes::{Buf, Bytes};
+use sockless::testing::tape::{Recorder, Tape};
 use sockless::testing::{End, Pair};
 use sockless::{
-    ClientRequest, Code, Compress, Config, Connection, Event, Kind, Message, Outbound, Prepared, ProtocolError, Role,
-    SendError, State,
+    ClientRequest, Code, Compress, Config, Event, Kind, Message, Outbound, Prepared, ProtocolError, Role, SendError,
+    State,
 };
+use std::env;
 use std::fmt::Write;
+use std::fs;
 use std::io::IoSlice;
+use std::panic;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// The settings of two ends and of the wires between them, and a script of operations.
@@ -46,15 +52,17 @@ pub fn check(input: &Input<'_>) {
         return relay::check(input.client.settings, [input.cut, input.delay, input.window], input.ways, input.script);
     }
     let mut game = Game::new(input);
-    let mut script = input.script;
-    // Each operation takes three bytes.
-    for _ in 0..300 {
-        let Some((operation, rest)) = script.split_first_chunk() else { break };
-        script = rest;
-        game.play(*operation);
-    }
-    game.finish(input.ways & 0x40 != 0);
+    let Some(folder) = &*TAPES else { return game.play_all(input) };
+    // The fuzzer's own ends the process.
+    let hook = panic::take_hook();
+    let played = panic::catch_unwind(panic::AssertUnwindSafe(|| game.play_all(input)));
+    game.leave_tapes(folder);
+    panic::set_hook(hook);
+    played.unwrap_or_else(|panic| panic::resume_unwind(panic));
 }
+
+/// The folder in which each run leaves the tapes of its ends, in place of those of the run before.
+static TAPES: LazyLock<Option<PathBuf>> = LazyLock::new(|| env::var_os("SOCKLESS_TAPES").map(PathBuf::from));
 
 /// The shortest frames have 14 bytes of header for 16 of payload; what is compressed piecemeal may grow.
 const MOST_FRAMED: usize = 2;
@@ -118,8 +126,11 @@ fn parts(event: &Event<'_>) -> Option<(Kind, Vec<u8>)> {
 impl Game {
     fn new(input: &Input<'_>) -> Self {
         let request = ClientRequest::new("ws://pair.test/").expect("a good URL");
-        let client = Connection::client(&request, input.client.config(), SEED).expect("a good request");
-        let mut pair = Pair::new(input.server.config(), client);
+        let client = Recorder::client(&request, input.client.config(), SEED).expect("a good request");
+        let mut pair = match *TAPES {
+            Some(_) => Pair::new(input.server.config(), client),
+            None => Pair::new(input.server.config(), client.into_connection()),
+        };
         pair.cut = if input.cut == 0 { usize::MAX } else { input.cut.into() };
         pair.delay = Duration::from_millis(input.delay.into());
         pair.window = if input.window == 0 { usize::MAX } else { usize::from(input.window) * 16 };
@@ -127,6 +138,24 @@ impl Game {
         models[0].set_outbound(input.client.settings.outbound());
         models[1].set_outbound(input.server.settings.outbound());
         Self { pair, models, reply: input.ways & 7, parts: 500 }
+    }
+
+    fn play_all(&mut self, input: &Input<'_>) {
+        let mut script = input.script;
+        // Each operation takes three bytes.
+        for _ in 0..300 {
+            let Some((operation, rest)) = script.split_first_chunk() else { break };
+            script = rest;
+            self.play(*operation);
+        }
+        self.finish(input.ways & 0x40 != 0);
+    }
+
+    fn leave_tapes(&self, folder: &Path) {
+        for (end, name) in [(&self.pair.client, "client.tape"), (&self.pair.server, "server.tape")] {
+            let tape = end.connection.tape().map(Tape::to_bytes).unwrap_or_default();
+            fs::write(folder.join(name), tape).expect("the folder can be written to");
+        }
     }
 
     fn end(&mut self, role: Role) -> &mut End {
@@ -196,7 +225,7 @@ impl Game {
     }
 
     /// Calls something that sends; whether it did. If it did not, nothing is changed, and there was a reason.
-    fn attempt(&mut self, role: Role, send: impl FnOnce(&mut Connection) -> Result<(), SendError>) -> bool {
+    fn attempt(&mut self, role: Role, send: impl FnOnce(&mut Recorder) -> Result<(), SendError>) -> bool {
         let Model { part, hard, .. } = &self.models[index(role)];
         let (under_way, hard) = (part.is_some(), *hard);
         let connection = &mut self.end(role).connection;
@@ -229,14 +258,10 @@ impl Game {
                 Message::Text(text) => Prepared::text(text),
                 message => Prepared::binary(message.as_bytes()),
             }),
-            3 => {
-                let mut writer = connection.writer(kind);
-                match &message {
-                    Message::Text(text) => writer.write_str(text).expect("it is held"),
-                    message => std::io::Write::write_all(&mut writer, message.as_bytes()).expect("it is held"),
-                }
-                writer.finish()
-            }
+            3 => connection.send_written(kind, |writer| match &message {
+                Message::Text(text) => writer.write_str(text).expect("it is held"),
+                message => std::io::Write::write_all(writer, message.as_bytes()).expect("it is held"),
+            }),
             4 => connection.send_with(&message, Compress::Always),
             5 => connection.send_with(&message, Compress::Never),
             _ => match &message {
@@ -344,7 +369,7 @@ impl Game {
     }
 
     /// Both ends close; then all deadlines pass.
-    fn finish(mut self, hang: bool) {
+    fn finish(&mut self, hang: bool) {
         if !hang {
             (self.pair.client.reading, self.pair.server.reading) = (true, true);
         }
@@ -385,7 +410,7 @@ impl Model {
 }
 
 /// What the server does when something comes.
-fn answer(connection: &mut Connection, event: &Event<'static>, models: &mut [Model; 2], reply: u8) {
+fn answer(connection: &mut Recorder, event: &Event<'static>, models: &mut [Model; 2], reply: u8) {
     if connection.role() == Role::Client {
         return;
     }

@@ -57,6 +57,11 @@ impl Accept {
         self
     }
 
+    /// The fields that were added.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.extra.iter()
+    }
+
     /// The subprotocol that was chosen.
     pub fn chosen_subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()

@@ -118,6 +118,11 @@ impl ClientRequest {
         self
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn subprotocol_policy(&self) -> SubprotocolPolicy {
+        self.asked.policy
+    }
+
     /// Replaces the extensions that are offered, as [`extension::push`] lists them, and those of
     /// [`Config::deflate`](crate::Config::deflate) with them.
     ///

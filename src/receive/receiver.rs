@@ -199,14 +199,15 @@ impl Receiver {
         let before = input.len();
         let result = receive(self, input);
         self.bytes += (before - input.len()) as u64;
-        #[cfg(feature = "deflate")]
-        self.settle_inflater(input);
         if let Err(error) = &result
             && error.is_fatal()
         {
             self.end();
             *input = &mut [];
         }
+        // Behind the end, so that no codec that failed inside a message goes to another connection.
+        #[cfg(feature = "deflate")]
+        self.settle_inflater(input);
         result
     }
 
@@ -467,9 +468,7 @@ impl Receiver {
         }
         self.assembler = Assembler::new();
         #[cfg(feature = "deflate")]
-        {
-            self.inflater = None;
-        }
+        self.drop_inflater();
     }
 
     /// The connection has ended otherwise, as by an error of [`Sender::handle_timeout`](crate::Sender::handle_timeout):

@@ -40,6 +40,12 @@ impl<'a> Writer<'a> {
         Self { sender, kind, buffer: Vec::new() }
     }
 
+    /// What was written.
+    #[cfg(feature = "testing")]
+    pub(crate) fn written(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// Sends what was written as one message; the writer is empty then, ready for another.
     ///
     /// # Errors

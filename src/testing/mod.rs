@@ -1,5 +1,7 @@
 //! Two connections joined in memory, on a virtual clock: to test a handler, or this crate, without sockets.
 
+pub mod tape;
+
 use crate::config::SharedConfig;
 use crate::connection::Connection;
 use crate::driver::Answers;
@@ -9,8 +11,8 @@ use crate::state::Transport;
 use crate::wire::error::ProtocolError;
 use crate::wire::mask::Seed;
 use alloc::{collections::VecDeque, vec::Vec};
-use bytes::Buf;
 use core::time::Duration;
+use tape::Recorder;
 
 /// A client and a server, joined by two wires.
 ///
@@ -55,8 +57,8 @@ pub struct Pair {
 /// One end of a [`Pair`].
 #[derive(Debug)]
 pub struct End {
-    /// The connection.
-    pub connection: Connection,
+    /// The connection, which keeps a [tape] if the pair is made with a [`Recorder`].
+    pub connection: Recorder,
     /// Whether the end reads at all; a peer that hangs does not.
     pub reading: bool,
     events: Vec<Result<Event<'static>, ProtocolError>>,
@@ -76,7 +78,7 @@ struct Wire {
 }
 
 impl End {
-    fn new(connection: Connection) -> Self {
+    fn new(connection: Recorder) -> Self {
         Self {
             connection,
             reading: true,
@@ -109,7 +111,7 @@ impl End {
     }
 
     /// Takes what has arrived, at most `cut` bytes; whether there was anything.
-    fn read(&mut self, now: Duration, cut: usize, handler: &mut impl FnMut(&mut Connection, &Event<'static>)) -> bool {
+    fn read(&mut self, now: Duration, cut: usize, handler: &mut impl FnMut(&mut Recorder, &Event<'static>)) -> bool {
         if self.closed || !self.reads() {
             return false;
         }
@@ -137,7 +139,7 @@ impl End {
         }
     }
 
-    fn receive(&mut self, mut input: &mut [u8], handler: &mut impl FnMut(&mut Connection, &Event<'static>)) {
+    fn receive(&mut self, mut input: &mut [u8], handler: &mut impl FnMut(&mut Recorder, &Event<'static>)) {
         loop {
             let result = self.connection.receive(&mut input).map(|event| event.map(Event::into_owned));
             if !self.record(result, handler) {
@@ -150,7 +152,7 @@ impl End {
     fn record(
         &mut self,
         result: Result<Option<Event<'static>>, ProtocolError>,
-        handler: &mut impl FnMut(&mut Connection, &Event<'static>),
+        handler: &mut impl FnMut(&mut Recorder, &Event<'static>),
     ) -> bool {
         match result {
             Ok(None) => return false,
@@ -182,10 +184,7 @@ impl End {
         let result = self.connection.handle_timeout(now);
         self.record(result, &mut |_, _| {});
         while self.connection.wants().write && peer.wire.len < window {
-            let mut outbound = self.connection.outbound();
-            let chunk = outbound.chunk();
-            let part = chunk[..chunk.len().min(cut.max(1)).min(window - peer.wire.len)].to_vec();
-            outbound.advance(part.len());
+            let part = self.connection.take_outbound(cut.max(1).min(window - peer.wire.len));
             peer.wire.len += part.len();
             if !peer.closed {
                 peer.wire.parts.push_back((now + delay, part));
@@ -232,11 +231,16 @@ impl Pair {
     /// A pair whose opening handshake has not begun: the client's request is outbound.
     ///
     /// The server takes any request that its configuration allows, when [`run`](Self::run) gets to it, unless the handler
-    /// answers it.
-    pub fn new(server: impl Into<SharedConfig>, client: Connection) -> Self {
+    /// answers it. If the client is a [`Recorder`] that keeps a tape, so does the server.
+    pub fn new(server: impl Into<SharedConfig>, client: impl Into<Recorder>) -> Self {
+        let client = client.into();
+        let server = match client.tape().is_some() {
+            true => Recorder::server(server),
+            false => Connection::server(server).into(),
+        };
         Self {
             client: End::new(client),
-            server: End::new(Connection::server(server)),
+            server: End::new(server),
             cut: usize::MAX,
             delay: Duration::ZERO,
             window: usize::MAX,
@@ -273,8 +277,8 @@ impl Pair {
     }
 
     /// The same, where `handler` is told each event with the connection that it happened on.
-    pub fn run_with(&mut self, mut handler: impl FnMut(&mut Connection, &Event<'static>)) {
-        let mut handler = |connection: &mut Connection, event: &Event<'static>| {
+    pub fn run_with(&mut self, mut handler: impl FnMut(&mut Recorder, &Event<'static>)) {
+        let mut handler = |connection: &mut Recorder, event: &Event<'static>| {
             handler(connection, event);
             if let Event::Request(request) = event {
                 // Refused if the handler has answered it.
@@ -299,7 +303,7 @@ impl Pair {
     }
 
     /// The same, where `handler` is told each event.
-    pub fn advance_with(&mut self, time: Duration, mut handler: impl FnMut(&mut Connection, &Event<'static>)) {
+    pub fn advance_with(&mut self, time: Duration, mut handler: impl FnMut(&mut Recorder, &Event<'static>)) {
         let until = self.now + time;
         loop {
             self.run_with(&mut handler);

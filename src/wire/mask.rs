@@ -77,6 +77,12 @@ impl Seed {
         Self(bytes)
     }
 
+    /// For a tape, which is no place for secrets.
+    #[cfg(feature = "testing")]
+    pub(crate) const fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
     /// A seed from the operating system.
     ///
     /// # Panics

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use sockless::RelayError::{Peer, Send as NotSent};
 use sockless::SendError::Extension;
 use sockless::{
-    Config, Connection, DeflateParams, Event, Kind, Limits, Message, Pool, ProtocolError, RelayError, Role,
+    Config, Connection, Deflate, DeflateParams, Event, Kind, Limits, Message, Pool, ProtocolError, RelayError, Role,
 };
 use std::borrow::Cow;
 
@@ -480,6 +480,23 @@ fn the_limit_counts_what_comes_out_while_it_does() {
             }
         }
     }
+}
+
+/// A codec that a peer has left inside a message goes to nobody else.
+#[test]
+fn a_message_that_is_refused_leaves_nothing_in_the_pool() {
+    let pool = Pool::new(4);
+    let (good, long) = ("good, ".repeat(9), lines(20_000));
+    let good_frame = frame_to(Role::Server, 0xC1, &deflated(good.as_bytes()));
+    let stream = [&good_frame[..], &frame_to(Role::Server, 0xC1, &deflated(long.as_bytes()))].concat();
+    for _ in 0..3 {
+        let connection = || agreed(Role::Server, params(false), Deflate { pool: pool.clone(), ..always() });
+        let mut refusing = connection();
+        refusing.set_limits(Limits { message: 1000, ..Limits::default() });
+        assert_eq!(feed(&mut refusing, &stream, usize::MAX), (vec![text(&good)], Some(too_long(1000))));
+        assert_eq!(feed(&mut connection(), &good_frame, usize::MAX), (vec![text(&good)], None));
+    }
+    assert_eq!(pool.inflated().plain, 6 * good.len() as u64);
 }
 
 #[test]

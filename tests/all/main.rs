@@ -46,6 +46,8 @@ mod split;
 #[cfg(feature = "std")]
 mod states;
 #[cfg(feature = "testing")]
+mod tapes;
+#[cfg(feature = "testing")]
 mod testkit;
 mod text;
 mod through;

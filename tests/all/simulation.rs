@@ -2,11 +2,15 @@
 //! pauses, slow and hanging readers, lost peers, closes and aborts from either side, with and without compression.
 //!
 //! Each run follows from its seed. One that fails prints it, and `SOCKLESS_SEED=7 cargo test --all-features --test
-//! simulation` replays it; `SOCKLESS_RUNS=100000` makes so many runs of each test.
+//! simulation` replays it; `SOCKLESS_RUNS=100000` makes so many runs of each test. It leaves a tape of either end too, which
+//! `sockless replay` takes. The tape of each run that does not fail is replayed.
 
 use crate::common::budget::{Load, budget};
 use crate::common::heap;
 use crate::common::random::{Random, Replay, seeds};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sockless::testing::tape::{Recorder, Tape};
 use sockless::testing::{End, Pair};
 use sockless::{
     ClientRequest, Code, Config, Connection, Event, HandshakeError, Keepalive, Kind, Message, Prepared, ProtocolError,
@@ -15,7 +19,10 @@ use sockless::{
 use sockless_test_support::watch;
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::fs;
 use std::mem;
+use std::panic;
+use std::thread;
 use std::time::Duration;
 
 const BOTH: [Role; 2] = [Role::Client, Role::Server];
@@ -118,7 +125,7 @@ impl Side {
     }
 
     /// The handler of both ends.
-    fn handle(&mut self, connection: &mut Connection, event: &Event<'_>) {
+    fn handle(&mut self, connection: &mut Recorder, event: &Event<'_>) {
         if let Event::Text(_) | Event::Binary(_) | Event::Unchecked(_) = event {
             self.handled += 1;
             if self.handled.is_multiple_of(5) {
@@ -281,7 +288,7 @@ fn a_message(random: &mut Random, most: usize) -> (Kind, Vec<u8>) {
     if random.percent(50) { (Kind::Text, random.text(len).into()) } else { (Kind::Binary, random.bytes(len)) }
 }
 
-fn send(random: &mut Random, connection: &mut Connection, side: &mut Side) {
+fn send(random: &mut Random, connection: &mut Recorder, side: &mut Side) {
     let (kind, bytes) = a_message(random, side.config.limits.message);
     let text = || str::from_utf8(&bytes).unwrap();
     side.shared += 1;
@@ -289,11 +296,7 @@ fn send(random: &mut Random, connection: &mut Connection, side: &mut Side) {
         (0, _) => connection.send_shared(kind, bytes.clone().into()),
         (1, Kind::Text) => connection.send_prepared(&Prepared::text(text())),
         (1, Kind::Binary) => connection.send_prepared(&Prepared::binary(&bytes)),
-        (2, Kind::Text) => {
-            let mut writer = connection.writer(kind);
-            write!(writer, "{}", text()).unwrap();
-            writer.finish()
-        }
+        (2, Kind::Text) => connection.send_written(kind, |writer| write!(writer, "{}", text()).unwrap()),
         (3, _) => connection.send(&match kind {
             Kind::Text => Message::from(text()),
             Kind::Binary => Message::from(&bytes[..]),
@@ -305,7 +308,7 @@ fn send(random: &mut Random, connection: &mut Connection, side: &mut Side) {
 }
 
 /// Sends the next fragment of the message under way, or of a new one.
-fn send_fragment(random: &mut Random, connection: &mut Connection, side: &mut Side, last: bool) {
+fn send_fragment(random: &mut Random, connection: &mut Recorder, side: &mut Side, last: bool) {
     let (kind, mut rest) = match &mut side.under_way {
         Some((sent, rest)) => (sent.kind, mem::take(rest)),
         None => a_message(random, side.config.limits.message),
@@ -318,7 +321,7 @@ fn send_fragment(random: &mut Random, connection: &mut Connection, side: &mut Si
 }
 
 /// Sends a fragment; what is not taken is left for the next.
-fn send_part(connection: &mut Connection, side: &mut Side, kind: Kind, part: Vec<u8>, last: bool) {
+fn send_part(connection: &mut Recorder, side: &mut Side, kind: Kind, part: Vec<u8>, last: bool) {
     let result = connection.send_fragment(kind, &part, last);
     let taken = side.judge(connection, result);
     if !taken && let Some((_, left)) = &mut side.under_way {
@@ -337,7 +340,7 @@ fn send_part(connection: &mut Connection, side: &mut Side, kind: Kind, part: Vec
     }
 }
 
-fn ping(random: &mut Random, connection: &mut Connection, side: &mut Side) {
+fn ping(random: &mut Random, connection: &mut Recorder, side: &mut Side) {
     let mut payload = [b"ping", &(side.pings.len() as u32).to_be_bytes()[..]].concat();
     payload.resize(8 + random.below(118), b'.');
     let result = connection.ping(&payload);
@@ -346,7 +349,7 @@ fn ping(random: &mut Random, connection: &mut Connection, side: &mut Side) {
     }
 }
 
-fn pong(connection: &mut Connection, side: &mut Side) {
+fn pong(connection: &mut Recorder, side: &mut Side) {
     let payload = [b"pong", &(side.pongs.len() as u32).to_be_bytes()[..]].concat();
     let result = connection.pong(&payload);
     if side.judge(connection, result) {
@@ -354,7 +357,7 @@ fn pong(connection: &mut Connection, side: &mut Side) {
     }
 }
 
-fn close(random: &mut Random, connection: &mut Connection, side: &mut Side) {
+fn close(random: &mut Random, connection: &mut Recorder, side: &mut Side) {
     let code = random.pick(&[Code::NORMAL, Code::AWAY, Code::NO_STATUS, Code::from(4999)]);
     let reason = if code == Code::NO_STATUS { "" } else { random.pick(&["", "\u{20ac}"]) };
     let result = connection.close(code, reason);
@@ -364,7 +367,7 @@ fn close(random: &mut Random, connection: &mut Connection, side: &mut Side) {
     }
 }
 
-fn abort(connection: &mut Connection, side: &mut Side) {
+fn abort(connection: &mut Recorder, side: &mut Side) {
     connection.abort(Code::POLICY);
     side.codes.push(Code::POLICY);
     side.aborted = true;
@@ -391,7 +394,7 @@ impl Run {
         watch();
         let request = ClientRequest::new("ws://pair.test/").unwrap();
         let seed = Seed::new([random.next() as u8; 16]);
-        let connection = Connection::client(&request, client.clone(), seed).unwrap();
+        let connection = Recorder::client(&request, client.clone(), seed).unwrap();
         let calm = client.keepalive.idle.or(server.keepalive.idle).is_none();
         let pair = Pair::new(server.clone(), connection);
         Self { pair, client: Side::new(client), server: Side::new(server), calm }
@@ -548,6 +551,32 @@ impl Run {
         }
     }
 
+    /// Does something; where that panics, the tapes of both ends are left, and it says where.
+    fn keeping_tapes<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let done = panic::catch_unwind(panic::AssertUnwindSafe(|| work(self)));
+        done.unwrap_or_else(|panic| {
+            for role in BOTH {
+                let tape = self.end(role).0.connection.take_tape().to_bytes();
+                let test = thread::current().name().unwrap_or_default().replace(':', "-");
+                let file = format!("{}/{test}-{role:?}.tape", env!("CARGO_TARGET_TMPDIR"));
+                eprintln!("{role:?}, to be replayed by `sockless replay {file}`: {:?}", fs::write(&file, &tape));
+                // Whoever has no more than what was printed can make the file of it by `base64 -d`.
+                if tape.len() < 16 << 10 {
+                    eprintln!("{}", STANDARD.encode(&tape));
+                }
+            }
+            panic::resume_unwind(panic)
+        })
+    }
+
+    /// Plays both tapes to connections of their own.
+    fn replay(&mut self) {
+        for role in BOTH {
+            let replayed = self.end(role).0.connection.tape().map(Tape::replay);
+            assert_eq!(replayed, Some(Ok(())), "{role:?}");
+        }
+    }
+
     /// Weighs what both connections hold now.
     fn weigh(self) {
         for (end, side) in [(self.pair.client, self.client), (self.pair.server, self.server)] {
@@ -560,7 +589,8 @@ impl Run {
                 compressed: true,
             };
             let most = budget(&side.config, load);
-            let ((), used) = heap::used(|| drop(end.connection));
+            let connection = end.connection.into_connection();
+            let ((), used) = heap::used(|| drop(connection));
             assert!(used.held.unsigned_abs() <= most, "{used:?} of {most}, {counters:?}");
         }
     }
@@ -576,15 +606,22 @@ fn run(usual: u64, compressed: bool) {
         let _replay = Replay(seed);
         let mut random = Random(seed);
         let mut run = Run::random(&mut random, compressed);
-        for _ in 0..random.below(300) {
-            run.step(&mut random);
-        }
-        run.check();
-        if random.percent(20) {
+        let is_weighed = run.keeping_tapes(|run| {
+            for _ in 0..random.below(300) {
+                run.step(&mut random);
+            }
+            run.check();
+            let is_weighed = random.percent(20);
+            if !is_weighed {
+                run.finish(&mut random);
+            }
+            run.replay();
+            is_weighed
+        });
+        if is_weighed {
             run.weigh();
             continue;
         }
-        run.finish(&mut random);
         messages += run.client.heard + run.server.heard;
         for end in [run.client.end, run.server.end].into_iter().flatten() {
             ends.insert(match end {
@@ -713,9 +750,12 @@ fn fails_after(n: usize, cut: usize, config: &Config, fault: Fault, role: Role) 
         return false;
     }
     println!("{fault:?} of {role:?} after {n} turns of {cut} bytes");
-    run.calm = false;
-    run.fail(fault, role);
-    run.end_by_deadlines();
+    run.keeping_tapes(|run| {
+        run.calm = false;
+        run.fail(fault, role);
+        run.end_by_deadlines();
+        run.replay();
+    });
     true
 }
 

@@ -4,6 +4,7 @@ use crate::common::SEED;
 use bytes::Bytes;
 use proptest::prelude::*;
 use sockless::close::{Close, Code};
+use sockless::testing::tape::Recorder;
 use sockless::testing::{End, Pair};
 use sockless::{
     ClientRequest, Config, Connection, Event, HandshakeError, Keepalive, Kind, Origins, ProtocolError, Role, State,
@@ -220,7 +221,7 @@ fn an_end_above_its_soft_mark_is_not_read_from() {
     pair.window = 1000;
     pair.delay = ms(1);
     pair.client.reading = false;
-    let flood = |connection: &mut Connection, event: &Event<'static>| {
+    let flood = |connection: &mut Recorder, event: &Event<'static>| {
         if matches!(event, Event::Text(_)) {
             connection.send_binary(&[7; 1000]).unwrap();
         }

@@ -237,6 +237,20 @@ impl Client {
         Box::pin(self.open(&request, stream, self.deadline())).await
     }
 
+    /// A stream to the server, by the proxy and the TLS of the settings, and the request to be made over it: for a handshake and a
+    /// loop of the caller's own. No redirect is followed.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), but for those of the handshake.
+    ///
+    /// # Cancel safety
+    /// Dropped, the future gives up what it had begun.
+    pub async fn dial(&self) -> Result<(NetStream, ClientRequest), ConnectError> {
+        let request = self.settings.request()?;
+        let stream = Box::pin(in_time(self.deadline(), self.dial_for(&request, false))).await?;
+        Ok((stream, request))
+    }
+
     fn deadline(&self) -> Option<Instant> {
         Instant::now().checked_add(self.settings.timeout?)
     }
@@ -280,12 +294,12 @@ impl Client {
                 over_http2::Reached::Http1(stream) => self.open(request, stream, deadline).await,
             };
         }
-        let stream = in_time(deadline, self.dial(request, false)).await?;
+        let stream = in_time(deadline, self.dial_for(request, false)).await?;
         self.open(request, stream, deadline).await
     }
 
     /// A stream to a server, where TLS may choose HTTP/2 if that is offered.
-    async fn dial(&self, request: &ClientRequest, http2: bool) -> Result<NetStream, ConnectError> {
+    async fn dial_for(&self, request: &ClientRequest, http2: bool) -> Result<NetStream, ConnectError> {
         let stream = match self.settings.proxy_of(request) {
             Some(proxy) => self.dial_through(proxy, request).await?,
             None => NetStream::Tcp(self.dialer.dial(request.host(), request.port()).await?),

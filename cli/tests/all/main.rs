@@ -6,3 +6,4 @@ mod ending;
 mod load;
 mod secure;
 mod serving;
+mod tapes;

@@ -112,6 +112,13 @@ impl Receiver {
         }
     }
 
+    /// Drops the codec, which may be inside a message; the pool is told of those before.
+    pub(super) fn drop_inflater(&mut self) {
+        if let (Some(mut inflater), Some(deflate)) = (self.inflater.take(), &self.config.deflate) {
+            deflate.pool.count_inflated(&mut inflater);
+        }
+    }
+
     fn return_inflater(&mut self) {
         let (Some(params), Some(deflate)) = (self.negotiated.deflate, &self.config.deflate) else { return };
         if params.peer_takeover || self.decoder.in_compressed() {

@@ -65,7 +65,7 @@ impl Client {
             let (link, made) = match place.link() {
                 Some(link) => (link, false),
                 None => {
-                    let stream = in_time(deadline, self.dial(request, true)).await?;
+                    let stream = in_time(deadline, self.dial_for(request, true)).await?;
                     let made = match stream.is_http1() {
                         true if http2.only => Err(ConnectError::NoHttp2),
                         true => return Ok(Reached::Http1(stream)),
@@ -73,7 +73,7 @@ impl Client {
                     };
                     match made {
                         Err(ConnectError::NoHttp2) if !http2.only => {
-                            return Ok(Reached::Http1(in_time(deadline, self.dial(request, false)).await?));
+                            return Ok(Reached::Http1(in_time(deadline, self.dial_for(request, false)).await?));
                         }
                         made => (made?, true),
                     }

@@ -1,0 +1,53 @@
+//! Tapes in files.
+
+use crate::output::note;
+use crate::status::{Failure, Status};
+use sockless::testing::tape::{Tape, TapeError};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A tape that is being written: each step as soon as it has happened.
+pub(crate) struct Reel {
+    path: PathBuf,
+    file: File,
+}
+
+impl Reel {
+    /// Makes the file, in place of another.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+        let made = File::create(path).and_then(|mut file| file.write_all(&Tape::HEAD).map(|()| file));
+        let file = made.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+        Ok(Self { path: path.into(), file })
+    }
+
+    /// Writes steps behind those before.
+    ///
+    /// # Errors
+    /// That of the file.
+    pub(crate) fn append(&mut self, steps: &Tape) -> Result<(), Failure> {
+        let mut bytes = Vec::new();
+        steps.steps.iter().for_each(|step| step.write(&mut bytes));
+        let written = self.file.write_all(&bytes);
+        written.map_err(|error| Failure::new(Status::Abnormal, format!("{}: {error}", self.path.display())))
+    }
+}
+
+/// Reads a tape. Of one that is cut off, what there is.
+///
+/// # Errors
+/// It cannot be read, or is none.
+pub(crate) fn read(path: &Path) -> Result<Tape, Failure> {
+    let name = path.display();
+    let bytes = fs::read(path).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    let (tape, wrong) = Tape::recover(&bytes);
+    match wrong {
+        Some(error @ TapeError::Cut { .. }) => note!("sockless: {name}: {error}; what is before that is taken"),
+        Some(error) => return Err(Failure::usage(format!("{name}: {error}"))),
+        None => {}
+    }
+    Ok(tape)
+}
