@@ -5,10 +5,14 @@
 mod client;
 mod command;
 mod connect;
+mod dialogue;
 mod input;
+mod inspect;
 mod load;
 mod output;
 mod pages;
+mod proxy;
+mod report;
 mod serve;
 mod status;
 mod tls;
@@ -22,12 +26,13 @@ use std::process::ExitCode;
 const STATUSES: &str = "\
 Exit status:
   0  all went well: the connection was closed normally
-  1  not connected, or not listening; of the servers under load, one was not reached
+  1  not connected, or not listening; of the servers under load, one was not reached; a file cannot be read
   2  wrong usage
-  3  closed abnormally: with another code than 1000 or 1001, by an error, or cut off; under load, something failed
+  3  closed abnormally: with another code than 1000 or 1001, by an error, or cut off; under load, something
+     failed; `inspect` found a fault
   4  `connect --once` got no message";
 
-/// Connects to WebSocket servers, serves, and puts load on them
+/// Connects to WebSocket servers, serves, puts load on them, and shows what passes
 #[derive(Parser)]
 #[command(name = "sockless", version, after_help = STATUSES)]
 struct Arguments {
@@ -40,6 +45,8 @@ enum Command {
     Connect(Box<connect::Arguments>),
     Serve(serve::Arguments),
     Load(Box<load::Arguments>),
+    Inspect(inspect::Arguments),
+    Proxy(Box<proxy::Arguments>),
     /// Prints the completions of a shell
     Completions {
         /// Whose
@@ -52,6 +59,8 @@ fn main() -> ExitCode {
         Command::Connect(arguments) => connect::run(&arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Load(arguments) => load::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Proxy(arguments) => proxy::run(*arguments),
         Command::Completions { shell } => completions(shell),
     };
     match result {

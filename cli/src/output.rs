@@ -55,6 +55,36 @@ pub(crate) enum Told<'a> {
     Lost(&'a str, Option<Duration>),
 }
 
+impl Told<'_> {
+    /// The same for programs, but for its time; `None` if it is not to be said.
+    pub(crate) fn object(&self, verbose: bool) -> Option<Value> {
+        Some(match self {
+            Told::Request(head) => return verbose.then(|| json!({ "event": "request", "head": head })),
+            Told::Open(url, response, negotiated) => json!({
+                "event": "open",
+                "url": url,
+                "head": verbose.then(|| String::from_utf8_lossy(response.as_bytes())),
+                "status": response.status(),
+                "subprotocol": response.subprotocol(),
+                "compression": negotiated.deflate().map(|params| described(&params, OF_AN_END)),
+            }),
+            Told::Message(message) => match message.as_text() {
+                Some(text) => json!({ "event": "message", "type": "text", "text": text }),
+                None => json!({ "event": "message", "type": "binary", "base64": STANDARD.encode(message.as_bytes()) }),
+            },
+            Told::Ping(payload) => json!({ "event": "ping", "base64": STANDARD.encode(payload) }),
+            Told::Pong(payload) => json!({ "event": "pong", "base64": STANDARD.encode(payload) }),
+            Told::RoundTrip(time) => json!({ "event": "round_trip", "ms": millis(*time) }),
+            Told::Closed(close) => {
+                json!({ "event": "close", "code": u16::from(close.code), "reason": close.reason })
+            }
+            Told::Lost(reason, wait) => {
+                json!({ "event": "lost", "error": reason, "again_in_ms": wait.map(millis) })
+            }
+        })
+    }
+}
+
 /// Says what happens, for people or for programs.
 pub(crate) struct Printer {
     pub(crate) coding: Coding,
@@ -105,7 +135,10 @@ impl Printer {
                 let head = String::from_utf8_lossy(response.as_bytes());
                 head.lines().for_each(|line| note!("< {}", harmless(line)));
                 note!("* subprotocol: {}", response.subprotocol().unwrap_or("none"));
-                note!("* compression: {}", negotiated.deflate().map_or("none".into(), |params| described(&params)));
+                note!(
+                    "* compression: {}",
+                    negotiated.deflate().map_or("none".into(), |params| described(&params, OF_AN_END))
+                );
                 note!("* connected to {url}");
             }
             Told::Open(url, ..) if io::stdin().is_terminal() && io::stderr().is_terminal() => {
@@ -121,31 +154,7 @@ impl Printer {
     }
 
     fn object(&self, told: &Told<'_>) -> io::Result<()> {
-        let mut object = match told {
-            Told::Request(head) if self.verbose => json!({ "event": "request", "head": head }),
-            Told::Open(url, response, negotiated) => json!({
-                "event": "open",
-                "url": url,
-                "head": self.verbose.then(|| String::from_utf8_lossy(response.as_bytes())),
-                "status": response.status(),
-                "subprotocol": response.subprotocol(),
-                "compression": negotiated.deflate().map(|params| described(&params)),
-            }),
-            Told::Message(message) => match message.as_text() {
-                Some(text) => json!({ "event": "message", "type": "text", "text": text }),
-                None => json!({ "event": "message", "type": "binary", "base64": STANDARD.encode(message.as_bytes()) }),
-            },
-            Told::Ping(payload) => json!({ "event": "ping", "base64": STANDARD.encode(payload) }),
-            Told::Pong(payload) => json!({ "event": "pong", "base64": STANDARD.encode(payload) }),
-            Told::RoundTrip(time) => json!({ "event": "round_trip", "ms": millis(*time) }),
-            Told::Closed(close) => {
-                json!({ "event": "close", "code": u16::from(close.code), "reason": close.reason })
-            }
-            Told::Lost(reason, wait) => {
-                json!({ "event": "lost", "error": reason, "again_in_ms": wait.map(millis) })
-            }
-            Told::Request(_) => return Ok(()),
-        };
+        let Some(mut object) = told.object(self.verbose) else { return Ok(()) };
         object["time"] = self.now();
         print(format!("{object}\n").as_bytes())
     }
@@ -167,16 +176,19 @@ pub(crate) fn said(close: &Close<'_>) -> String {
     }
 }
 
-/// What compression agreed on, in words of RFC 7692: what this end sends and what it receives.
-fn described(params: &DeflateParams) -> String {
+/// How one end calls the two directions.
+const OF_AN_END: [&str; 2] = ["sent", "received"];
+
+/// What compression agreed on, in words of RFC 7692, for what an end sends and what it receives, by these names.
+pub(crate) fn described(params: &DeflateParams, [sent, received]: [&str; 2]) -> String {
     let one =
         |bits: u8, takeover: bool| format!("window {bits}, {}", if takeover { "takeover" } else { "no takeover" });
     let out = one(params.window_bits, params.takeover);
-    format!("permessage-deflate; sent: {out}; received: {}", one(params.peer_window_bits, params.peer_takeover))
+    format!("permessage-deflate; {sent}: {out}; {received}: {}", one(params.peer_window_bits, params.peer_takeover))
 }
 
 /// Text whose control characters cannot move a terminal's cursor, or worse.
-fn harmless(text: &str) -> Cow<'_, str> {
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     let is_harmful = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
     if !text.contains(is_harmful) {
         return text.into();

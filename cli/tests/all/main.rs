@@ -3,6 +3,8 @@
 mod common;
 mod connecting;
 mod ending;
+mod inspecting;
 mod load;
+mod proxying;
 mod secure;
 mod serving;
