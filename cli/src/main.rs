@@ -15,12 +15,15 @@ mod proxy;
 mod report;
 mod serve;
 mod status;
+#[cfg_attr(not(unix), path = "terminal/nowhere.rs")]
+mod terminal;
 mod tls;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use output::{note, print};
 use status::{Failure, Status};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const STATUSES: &str = "\
@@ -52,6 +55,11 @@ enum Command {
         /// Whose
         shell: Shell,
     },
+    /// Prints the manual page, or writes that of each subcommand
+    Man {
+        /// Where they are written, a file for each
+        directory: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -62,6 +70,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Proxy(arguments) => proxy::run(*arguments),
         Command::Completions { shell } => completions(shell),
+        Command::Man { directory } => manual(directory.as_deref()),
     };
     match result {
         Ok(()) => Status::Good,
@@ -71,6 +80,18 @@ fn main() -> ExitCode {
         }
     }
     .into()
+}
+
+fn manual(directory: Option<&Path>) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(Status::NotConnected, format!("no manual: {error}"));
+    if let Some(directory) = directory {
+        return clap_mangen::generate_to(Arguments::command(), directory).map_err(failed);
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Arguments::command()).render(&mut page).map_err(failed)?;
+    // Nobody is left to be told.
+    _ = print(&page);
+    Ok(())
 }
 
 fn completions(shell: Shell) -> Result<(), Failure> {

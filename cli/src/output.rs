@@ -90,12 +90,19 @@ pub(crate) struct Printer {
     pub(crate) coding: Coding,
     pub(crate) json: bool,
     pub(crate) verbose: bool,
+    /// JSON among the messages is set out, for people.
+    pub(crate) pretty: bool,
+    /// Where lines go while another is typed, in place of both outputs.
+    pub(crate) above: Option<Above>,
     started: (SystemTime, Instant),
 }
 
+/// Takes lines, each with its end.
+pub(crate) type Above = Box<dyn Fn(String) -> io::Result<()>>;
+
 impl Printer {
     pub(crate) fn new(coding: Coding, json: bool, verbose: bool) -> Self {
-        Self { coding, json, verbose, started: (SystemTime::now(), Instant::now()) }
+        Self { coding, json, verbose, pretty: false, above: None, started: (SystemTime::now(), Instant::now()) }
     }
 
     /// Says it.
@@ -120,35 +127,49 @@ impl Printer {
             Coding::Hex => hex::encode(bytes).into(),
             Coding::Base64 => STANDARD.encode(bytes).into(),
             Coding::Text => match message.as_text() {
-                Some(text) if io::stdout().is_terminal() => harmless(text),
-                Some(text) => text.into(),
+                Some(text) => {
+                    let text = self.pretty.then(|| pretty(text)).flatten().map_or(Cow::Borrowed(text), Cow::Owned);
+                    if io::stdout().is_terminal() { harmless(&text).into_owned().into() } else { text }
+                }
                 None => format!("hex:{}", hex::encode(bytes)).into(),
             },
         };
-        print(format!("{line}\n").as_bytes())
+        match &self.above {
+            Some(above) => above(format!("{line}\n")),
+            None => print(format!("{line}\n").as_bytes()),
+        }
+    }
+
+    fn note(&self, line: &str) {
+        match &self.above {
+            Some(above) => _ = above(format!("{line}\n")),
+            None => note!("{line}"),
+        }
     }
 
     fn say(&self, told: &Told<'_>) {
         match told {
-            Told::Request(head) if self.verbose => head.lines().for_each(|line| note!("> {}", harmless(line))),
+            Told::Request(head) if self.verbose => {
+                head.lines().for_each(|line| self.note(&format!("> {}", harmless(line))))
+            }
             Told::Open(url, response, negotiated) if self.verbose => {
                 let head = String::from_utf8_lossy(response.as_bytes());
-                head.lines().for_each(|line| note!("< {}", harmless(line)));
-                note!("* subprotocol: {}", response.subprotocol().unwrap_or("none"));
-                note!(
+                head.lines().for_each(|line| self.note(&format!("< {}", harmless(line))));
+                self.note(&format!("* subprotocol: {}", response.subprotocol().unwrap_or("none")));
+                self.note(&format!(
                     "* compression: {}",
                     negotiated.deflate().map_or("none".into(), |params| described(&params, OF_AN_END))
-                );
-                note!("* connected to {url}");
+                ));
+                self.note(&format!("* connected to {url}"));
             }
             Told::Open(url, ..) if io::stdin().is_terminal() && io::stderr().is_terminal() => {
-                note!("connected to {url}; a line is a message, Ctrl-D ends");
+                self.note(&format!("connected to {url}; a line is a message, Ctrl-D ends"));
             }
-            Told::Ping(payload) if self.verbose => note!("* ping {}", payload.escape_ascii()),
-            Told::Pong(payload) if self.verbose => note!("* pong {}", payload.escape_ascii()),
-            Told::RoundTrip(time) => note!("* round trip {:.3} ms", millis(*time)),
-            Told::Closed(close) if self.verbose => note!("* {}", said(close)),
-            Told::Lost(reason, Some(wait)) => note!("* {reason}; again in {:.1} s", wait.as_secs_f64()),
+            Told::Ping(payload) if self.verbose => self.note(&format!("* ping {}", payload.escape_ascii())),
+            Told::Pong(payload) if self.verbose => self.note(&format!("* pong {}", payload.escape_ascii())),
+            Told::RoundTrip(time) => self.note(&format!("* round trip {:.3} ms", millis(*time))),
+            Told::Closed(close) if self.verbose => self.note(&format!("* {}", said(close))),
+            Told::Lost(reason, Some(wait)) => self.note(&format!("* {reason}; again in {:.1} s", wait.as_secs_f64())),
             _ => {}
         }
     }
@@ -187,6 +208,42 @@ pub(crate) fn described(params: &DeflateParams, [sent, received]: [&str; 2]) -> 
     format!("permessage-deflate; {sent}: {out}; {received}: {}", one(params.peer_window_bits, params.peer_takeover))
 }
 
+/// JSON set out over lines, its names in their order and its numbers as they were written; `None` for what is no object or
+/// list.
+fn pretty(text: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    if !value.is_object() && !value.is_array() {
+        return None;
+    }
+    let (mut shown, mut depth, mut before, mut in_string, mut escaped) = (String::new(), 0_usize, ' ', false, false);
+    for letter in text.chars() {
+        if in_string {
+            shown.push(letter);
+            in_string = escaped || letter != '"';
+            escaped = !escaped && letter == '\\';
+            continue;
+        }
+        if letter.is_ascii_whitespace() {
+            continue;
+        }
+        let (closes, opened) = (matches!(letter, '}' | ']'), matches!(before, '{' | '['));
+        depth -= usize::from(closes);
+        // What is empty stays in one piece.
+        if if closes { !opened } else { opened || before == ',' } {
+            shown.push('\n');
+            shown.extend(std::iter::repeat_n("  ", depth));
+        }
+        shown.push(letter);
+        if letter == ':' {
+            shown.push(' ');
+        }
+        depth += usize::from(matches!(letter, '{' | '['));
+        in_string = letter == '"';
+        before = letter;
+    }
+    Some(shown)
+}
+
 /// Text whose control characters cannot move a terminal's cursor, or worse.
 pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     let is_harmful = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
@@ -207,6 +264,25 @@ pub(crate) fn millis(time: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_set_out_as_it_was_written() {
+        let text = r#"{"b":[1,2.50,{}],"a" : {"x":"{,\"[ \\"},"c":[ ] ,"d":12345678901234567890123}"#;
+        let shown = r#"{
+  "b": [
+    1,
+    2.50,
+    {}
+  ],
+  "a": {
+    "x": "{,\"[ \\"
+  },
+  "c": [],
+  "d": 12345678901234567890123
+}"#;
+        assert_eq!(pretty(text).as_deref(), Some(shown));
+        assert_eq!([pretty("1"), pretty("no"), pretty("{} {}"), pretty("")], [None, None, None, None]);
+    }
 
     #[test]
     fn a_terminal_is_not_told_what_to_do() {

@@ -8,3 +8,5 @@ mod load;
 mod proxying;
 mod secure;
 mod serving;
+#[cfg(unix)]
+mod typing;
