@@ -4,6 +4,7 @@ use crate::client::{Reach, deflate, seconds};
 use crate::input;
 use crate::output::{Coding, Printer, Told, said};
 use crate::status::{Failure, Status};
+use crate::terminal::{self, Terminal};
 use clap::Args;
 use sockless_tokio::sockless::driver::{Change, Reconnect};
 use sockless_tokio::sockless::handshake::{deflate as extension, write_request};
@@ -12,7 +13,9 @@ use sockless_tokio::{
 };
 use std::future;
 use std::io;
+use std::path::PathBuf;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::WriteHalf;
@@ -39,6 +42,12 @@ pub(crate) struct Arguments {
     /// Prints a JSON object for all that happens, a line each, with its "time" in milliseconds since 1970
     #[arg(long, conflicts_with = "binary")]
     json: bool,
+    /// Sets out messages that are JSON over several lines
+    #[arg(long, conflicts_with_all = ["binary", "hex", "base64", "json"])]
+    pretty: bool,
+    /// Keeps the history of what is typed at a terminal in this file, and not in memory alone
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
     /// Shows the heads of request and response, what was agreed on, and what else happens
     #[arg(short, long)]
     verbose: bool,
@@ -82,6 +91,28 @@ impl Arguments {
     }
 }
 
+impl Arguments {
+    /// Where messages come from: a terminal, where lines can be edited at it, above which is then printed; or standard input as
+    /// it is.
+    fn input(&self, printer: &mut Printer) -> Result<(Receiver<Message>, Option<Rc<Terminal>>), Failure> {
+        let plain = || Ok((input::messages(self.coding()), None));
+        if self.json || self.binary || !terminal::is_there() {
+            return plain();
+        }
+        match Terminal::open(self.coding(), self.history.as_deref()) {
+            Ok((input, terminal)) => {
+                let terminal = Rc::new(terminal);
+                let above = terminal.clone();
+                printer.above = Some(Box::new(move |lines| above.print(lines)));
+                Ok((input, Some(terminal)))
+            }
+            Err(error) if self.history.is_some() => Err(Failure::usage(format!("the history cannot be kept: {error}"))),
+            // A terminal of few abilities.
+            Err(_) => plain(),
+        }
+    }
+}
+
 /// How a connection ended.
 struct Ended {
     close: Option<Close<'static>>,
@@ -97,27 +128,35 @@ struct Ended {
 /// # Errors
 /// Why it did not end well.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let printer = Printer::new(arguments.coding(), arguments.json, arguments.verbose);
+    let mut printer = Printer::new(arguments.coding(), arguments.json, arguments.verbose);
+    printer.pretty = arguments.pretty;
+    let (input, terminal) = arguments.input(&mut printer)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Status::NotConnected, error))?;
-    let ended = runtime.block_on(stay(arguments, &printer));
+    let ended = runtime.block_on(stay(arguments, &printer, input, terminal.as_deref()));
     // A name that is still looked up is nobody's concern.
     runtime.shutdown_background();
     ended.inspect_err(|failure| _ = printer.tell(&Told::Lost(&failure.message, None)))
 }
 
 /// Connects, and again if that is asked for.
-async fn stay(arguments: &Arguments, printer: &Printer) -> Result<(), Failure> {
+async fn stay(
+    arguments: &Arguments,
+    printer: &Printer,
+    mut input: Receiver<Message>,
+    terminal: Option<&Terminal>,
+) -> Result<(), Failure> {
     let client = arguments.reach.client(&arguments.url, arguments.config())?;
     let (client, request) = watched(client);
-    let mut input = input::messages(arguments.coding());
     let mut link =
         Reconnect::<()>::new(Backoff { attempts: (!arguments.reconnect).then_some(1), ..Backoff::default() });
     let started = Instant::now();
     loop {
+        let state = |word| terminal.inspect(|terminal| terminal.status.state(word));
+        state("dial");
         let connected = tokio::select! {
             connected = client.connect() => connected,
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = interrupted(terminal) => return Ok(()),
         };
         if let Some(request) = request.lock().unwrap_or_else(PoisonError::into_inner).take() {
             _ = printer.tell(&Told::Request(&head(request, &arguments.config())));
@@ -130,11 +169,14 @@ async fn stay(arguments: &Arguments, printer: &Printer) -> Result<(), Failure> {
             }
             Ok((socket, response)) => {
                 link.connected(started.elapsed());
+                // Before it is told, for that draws it.
+                state("open");
                 let told = printer.tell(&Told::Open(&arguments.url, &response, socket.negotiated()));
                 if told.is_err() {
                     return Ok(());
                 }
-                let ended = talk(socket, arguments, printer, &mut input).await;
+                let ended = talk(socket, arguments, printer, &mut input, terminal).await;
+                state("lost");
                 if ended.ours || !arguments.reconnect {
                     return judged(&ended, arguments.once);
                 }
@@ -149,7 +191,7 @@ async fn stay(arguments: &Arguments, printer: &Printer) -> Result<(), Failure> {
         }
         tokio::select! {
             () = sleep(wait.unwrap_or_default()) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = interrupted(terminal) => return Ok(()),
         }
     }
 }
@@ -160,9 +202,10 @@ async fn talk(
     arguments: &Arguments,
     printer: &Printer,
     input: &mut Receiver<Message>,
+    terminal: Option<&Terminal>,
 ) -> Ended {
     let (sender, mut receiver) = socket.split();
-    let mut typing = pin!(typed(&sender, input, arguments.wait));
+    let mut typing = pin!(typed(&sender, input, arguments.wait, terminal));
     let mut pinging = pin!(ping(&sender, arguments.ping, printer));
     // What this end has had enough by; from there on nothing more is sent or printed.
     let (mut typed, mut enough, mut done) = (false, false, false);
@@ -173,6 +216,9 @@ async fn talk(
                 Err(error) => break Some(error),
                 Ok(Some(_)) if enough => continue,
                 Ok(Some(event)) => {
+                    if let (Event::Message(message), Some(terminal)) = (&event, terminal) {
+                        terminal.status.received(message.len());
+                    }
                     let told = print(&event, printer);
                     done |= arguments.once && matches!(event, Event::Message(_));
                     told
@@ -183,7 +229,7 @@ async fn talk(
                 Ok(())
             }
             error = &mut pinging, if !enough => Err(error),
-            _ = tokio::signal::ctrl_c() => {
+            () = interrupted(terminal) => {
                 // Who asks twice does not wait for the peer's answer.
                 if enough {
                     break None;
@@ -213,14 +259,36 @@ fn print(event: &Event, printer: &Printer) -> io::Result<()> {
 }
 
 /// Sends what is read, and closes behind it. That the connection ends is for the receiver to tell.
-async fn typed(sender: &Sender<WriteHalf<NetStream>>, input: &mut Receiver<Message>, wait: Option<Duration>) {
+async fn typed(
+    sender: &Sender<WriteHalf<NetStream>>,
+    input: &mut Receiver<Message>,
+    wait: Option<Duration>,
+    terminal: Option<&Terminal>,
+) {
     while let Some(message) = input.recv().await {
+        if let Some(terminal) = terminal {
+            terminal.status.sent(message.len());
+        }
         if sender.send(message).await.is_err() {
             return future::pending().await;
         }
     }
     sleep(wait.unwrap_or_default()).await;
     _ = sender.close(Code::NORMAL, "").await;
+}
+
+/// Waits for Ctrl-C.
+async fn interrupted(terminal: Option<&Terminal>) {
+    let typed = async {
+        match terminal {
+            Some(terminal) => terminal.interrupted.notified().await,
+            None => future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = typed => {}
+    }
 }
 
 /// Sends pings until nobody reads how long they took.

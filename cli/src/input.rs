@@ -64,7 +64,8 @@ pub(crate) fn without_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-fn message(line: &[u8], coding: Coding) -> Result<Message, String> {
+/// A line as a message, or why it is none.
+pub(crate) fn message(line: &[u8], coding: Coding) -> Result<Message, String> {
     match coding {
         Coding::Text => match str::from_utf8(line) {
             Ok(text) => Ok(text.into()),

@@ -55,17 +55,54 @@ pub(crate) enum Told<'a> {
     Lost(&'a str, Option<Duration>),
 }
 
+impl Told<'_> {
+    /// The same for programs, but for its time; `None` if it is not to be said.
+    pub(crate) fn object(&self, verbose: bool) -> Option<Value> {
+        Some(match self {
+            Told::Request(head) => return verbose.then(|| json!({ "event": "request", "head": head })),
+            Told::Open(url, response, negotiated) => json!({
+                "event": "open",
+                "url": url,
+                "head": verbose.then(|| String::from_utf8_lossy(response.as_bytes())),
+                "status": response.status(),
+                "subprotocol": response.subprotocol(),
+                "compression": negotiated.deflate().map(|params| described(&params, OF_AN_END)),
+            }),
+            Told::Message(message) => match message.as_text() {
+                Some(text) => json!({ "event": "message", "type": "text", "text": text }),
+                None => json!({ "event": "message", "type": "binary", "base64": STANDARD.encode(message.as_bytes()) }),
+            },
+            Told::Ping(payload) => json!({ "event": "ping", "base64": STANDARD.encode(payload) }),
+            Told::Pong(payload) => json!({ "event": "pong", "base64": STANDARD.encode(payload) }),
+            Told::RoundTrip(time) => json!({ "event": "round_trip", "ms": millis(*time) }),
+            Told::Closed(close) => {
+                json!({ "event": "close", "code": u16::from(close.code), "reason": close.reason })
+            }
+            Told::Lost(reason, wait) => {
+                json!({ "event": "lost", "error": reason, "again_in_ms": wait.map(millis) })
+            }
+        })
+    }
+}
+
 /// Says what happens, for people or for programs.
 pub(crate) struct Printer {
     pub(crate) coding: Coding,
     pub(crate) json: bool,
     pub(crate) verbose: bool,
+    /// JSON among the messages is set out, for people.
+    pub(crate) pretty: bool,
+    /// Where lines go while another is typed, in place of both outputs.
+    pub(crate) above: Option<Above>,
     started: (SystemTime, Instant),
 }
 
+/// Takes lines, each with its end.
+pub(crate) type Above = Box<dyn Fn(String) -> io::Result<()>>;
+
 impl Printer {
     pub(crate) fn new(coding: Coding, json: bool, verbose: bool) -> Self {
-        Self { coding, json, verbose, started: (SystemTime::now(), Instant::now()) }
+        Self { coding, json, verbose, pretty: false, above: None, started: (SystemTime::now(), Instant::now()) }
     }
 
     /// Says it.
@@ -90,62 +127,55 @@ impl Printer {
             Coding::Hex => hex::encode(bytes).into(),
             Coding::Base64 => STANDARD.encode(bytes).into(),
             Coding::Text => match message.as_text() {
-                Some(text) if io::stdout().is_terminal() => harmless(text),
-                Some(text) => text.into(),
+                Some(text) => {
+                    let text = self.pretty.then(|| pretty(text)).flatten().map_or(Cow::Borrowed(text), Cow::Owned);
+                    if io::stdout().is_terminal() { harmless(&text).into_owned().into() } else { text }
+                }
                 None => format!("hex:{}", hex::encode(bytes)).into(),
             },
         };
-        print(format!("{line}\n").as_bytes())
+        match &self.above {
+            Some(above) => above(format!("{line}\n")),
+            None => print(format!("{line}\n").as_bytes()),
+        }
+    }
+
+    fn note(&self, line: &str) {
+        match &self.above {
+            Some(above) => _ = above(format!("{line}\n")),
+            None => note!("{line}"),
+        }
     }
 
     fn say(&self, told: &Told<'_>) {
         match told {
-            Told::Request(head) if self.verbose => head.lines().for_each(|line| note!("> {}", harmless(line))),
+            Told::Request(head) if self.verbose => {
+                head.lines().for_each(|line| self.note(&format!("> {}", harmless(line))))
+            }
             Told::Open(url, response, negotiated) if self.verbose => {
                 let head = String::from_utf8_lossy(response.as_bytes());
-                head.lines().for_each(|line| note!("< {}", harmless(line)));
-                note!("* subprotocol: {}", response.subprotocol().unwrap_or("none"));
-                note!("* compression: {}", negotiated.deflate().map_or("none".into(), |params| described(&params)));
-                note!("* connected to {url}");
+                head.lines().for_each(|line| self.note(&format!("< {}", harmless(line))));
+                self.note(&format!("* subprotocol: {}", response.subprotocol().unwrap_or("none")));
+                self.note(&format!(
+                    "* compression: {}",
+                    negotiated.deflate().map_or("none".into(), |params| described(&params, OF_AN_END))
+                ));
+                self.note(&format!("* connected to {url}"));
             }
             Told::Open(url, ..) if io::stdin().is_terminal() && io::stderr().is_terminal() => {
-                note!("connected to {url}; a line is a message, Ctrl-D ends");
+                self.note(&format!("connected to {url}; a line is a message, Ctrl-D ends"));
             }
-            Told::Ping(payload) if self.verbose => note!("* ping {}", payload.escape_ascii()),
-            Told::Pong(payload) if self.verbose => note!("* pong {}", payload.escape_ascii()),
-            Told::RoundTrip(time) => note!("* round trip {:.3} ms", millis(*time)),
-            Told::Closed(close) if self.verbose => note!("* {}", said(close)),
-            Told::Lost(reason, Some(wait)) => note!("* {reason}; again in {:.1} s", wait.as_secs_f64()),
+            Told::Ping(payload) if self.verbose => self.note(&format!("* ping {}", payload.escape_ascii())),
+            Told::Pong(payload) if self.verbose => self.note(&format!("* pong {}", payload.escape_ascii())),
+            Told::RoundTrip(time) => self.note(&format!("* round trip {:.3} ms", millis(*time))),
+            Told::Closed(close) if self.verbose => self.note(&format!("* {}", said(close))),
+            Told::Lost(reason, Some(wait)) => self.note(&format!("* {reason}; again in {:.1} s", wait.as_secs_f64())),
             _ => {}
         }
     }
 
     fn object(&self, told: &Told<'_>) -> io::Result<()> {
-        let mut object = match told {
-            Told::Request(head) if self.verbose => json!({ "event": "request", "head": head }),
-            Told::Open(url, response, negotiated) => json!({
-                "event": "open",
-                "url": url,
-                "head": self.verbose.then(|| String::from_utf8_lossy(response.as_bytes())),
-                "status": response.status(),
-                "subprotocol": response.subprotocol(),
-                "compression": negotiated.deflate().map(|params| described(&params)),
-            }),
-            Told::Message(message) => match message.as_text() {
-                Some(text) => json!({ "event": "message", "type": "text", "text": text }),
-                None => json!({ "event": "message", "type": "binary", "base64": STANDARD.encode(message.as_bytes()) }),
-            },
-            Told::Ping(payload) => json!({ "event": "ping", "base64": STANDARD.encode(payload) }),
-            Told::Pong(payload) => json!({ "event": "pong", "base64": STANDARD.encode(payload) }),
-            Told::RoundTrip(time) => json!({ "event": "round_trip", "ms": millis(*time) }),
-            Told::Closed(close) => {
-                json!({ "event": "close", "code": u16::from(close.code), "reason": close.reason })
-            }
-            Told::Lost(reason, wait) => {
-                json!({ "event": "lost", "error": reason, "again_in_ms": wait.map(millis) })
-            }
-            Told::Request(_) => return Ok(()),
-        };
+        let Some(mut object) = told.object(self.verbose) else { return Ok(()) };
         object["time"] = self.now();
         print(format!("{object}\n").as_bytes())
     }
@@ -167,16 +197,55 @@ pub(crate) fn said(close: &Close<'_>) -> String {
     }
 }
 
-/// What compression agreed on, in words of RFC 7692: what this end sends and what it receives.
-fn described(params: &DeflateParams) -> String {
+/// How one end calls the two directions.
+const OF_AN_END: [&str; 2] = ["sent", "received"];
+
+/// What compression agreed on, in words of RFC 7692, for what an end sends and what it receives, by these names.
+pub(crate) fn described(params: &DeflateParams, [sent, received]: [&str; 2]) -> String {
     let one =
         |bits: u8, takeover: bool| format!("window {bits}, {}", if takeover { "takeover" } else { "no takeover" });
     let out = one(params.window_bits, params.takeover);
-    format!("permessage-deflate; sent: {out}; received: {}", one(params.peer_window_bits, params.peer_takeover))
+    format!("permessage-deflate; {sent}: {out}; {received}: {}", one(params.peer_window_bits, params.peer_takeover))
+}
+
+/// JSON set out over lines, its names in their order and its numbers as they were written; `None` for what is no object or
+/// list.
+fn pretty(text: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    if !value.is_object() && !value.is_array() {
+        return None;
+    }
+    let (mut shown, mut depth, mut before, mut in_string, mut escaped) = (String::new(), 0_usize, ' ', false, false);
+    for letter in text.chars() {
+        if in_string {
+            shown.push(letter);
+            in_string = escaped || letter != '"';
+            escaped = !escaped && letter == '\\';
+            continue;
+        }
+        if letter.is_ascii_whitespace() {
+            continue;
+        }
+        let (closes, opened) = (matches!(letter, '}' | ']'), matches!(before, '{' | '['));
+        depth -= usize::from(closes);
+        // What is empty stays in one piece.
+        if if closes { !opened } else { opened || before == ',' } {
+            shown.push('\n');
+            shown.extend(std::iter::repeat_n("  ", depth));
+        }
+        shown.push(letter);
+        if letter == ':' {
+            shown.push(' ');
+        }
+        depth += usize::from(matches!(letter, '{' | '['));
+        in_string = letter == '"';
+        before = letter;
+    }
+    Some(shown)
 }
 
 /// Text whose control characters cannot move a terminal's cursor, or worse.
-fn harmless(text: &str) -> Cow<'_, str> {
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     let is_harmful = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
     if !text.contains(is_harmful) {
         return text.into();
@@ -195,6 +264,25 @@ pub(crate) fn millis(time: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_set_out_as_it_was_written() {
+        let text = r#"{"b":[1,2.50,{}],"a" : {"x":"{,\"[ \\"},"c":[ ] ,"d":12345678901234567890123}"#;
+        let shown = r#"{
+  "b": [
+    1,
+    2.50,
+    {}
+  ],
+  "a": {
+    "x": "{,\"[ \\"
+  },
+  "c": [],
+  "d": 12345678901234567890123
+}"#;
+        assert_eq!(pretty(text).as_deref(), Some(shown));
+        assert_eq!([pretty("1"), pretty("no"), pretty("{} {}"), pretty("")], [None, None, None, None]);
+    }
 
     #[test]
     fn a_terminal_is_not_told_what_to_do() {

@@ -123,6 +123,36 @@ impl ProtocolError {
             _ => Some(Code::PROTOCOL_ERROR),
         }
     }
+
+    /// Where the rule stands that the peer broke; `None` for what broke a limit or a deadline of this end's own.
+    ///
+    /// ```
+    /// assert_eq!(sockless::ProtocolError::LongControl.section(), Some("RFC 6455 §5.5"));
+    /// ```
+    pub const fn section(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::ReservedOpcode(_) | Self::ReservedBits(_) | Self::NonMinimalLength | Self::LengthTopBit => {
+                "RFC 6455 §5.2"
+            }
+            Self::FragmentedControl | Self::LongControl => "RFC 6455 §5.5",
+            Self::Unmasked | Self::Masked => "RFC 6455 §5.1",
+            Self::UnexpectedContinuation | Self::InterleavedMessage => "RFC 6455 §5.4",
+            Self::InvalidUtf8 => "RFC 6455 §8.1",
+            Self::CorruptDeflate => "RFC 7692 §7.2.2",
+            Self::ShortClose => "RFC 6455 §5.5.1",
+            Self::CloseCode(_) => "RFC 6455 §7.4",
+            Self::UnexpectedEof => "RFC 6455 §7.1.5",
+            Self::Handshake(error) => return error.section(),
+            Self::FrameTooLong { .. }
+            | Self::MessageTooLong { .. }
+            | Self::TooManyFragments { .. }
+            | Self::PongTimeout
+            | Self::IdleTimeout
+            | Self::MessageTimeout
+            | Self::RateExceeded
+            | Self::CloseTimeout => return None,
+        })
+    }
 }
 
 /// What the caller did wrong; the connection is as it was before the call.
@@ -355,5 +385,25 @@ impl HandshakeError {
             Self::HttpVersion => Some(505),
             Self::Upgrade | Self::Accept | Self::Parameter(_) | Self::UnexpectedEof => None,
         }
+    }
+
+    /// Where the rule stands that was broken; `None` for a limit, a deadline or an end.
+    pub const fn section(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Malformed => "RFC 9112 §2.2",
+            Self::Body => "RFC 9112 §6",
+            Self::NotUpgrade | Self::Method | Self::HttpVersion | Self::Host | Self::Key => "RFC 6455 §4.2.1",
+            Self::Version => "RFC 6455 §4.4",
+            Self::Subprotocol => "RFC 6455 §11.3.4",
+            Self::Extensions => "RFC 6455 §9.1",
+            Self::Parameter(_) => "RFC 7692 §7.1",
+            Self::Origin => "RFC 6455 §10.2",
+            Self::Upgrade | Self::Accept => "RFC 6455 §4.1",
+            Self::HeadTooLong { .. }
+            | Self::TooManyFields { .. }
+            | Self::Forwarded
+            | Self::Timeout
+            | Self::UnexpectedEof => return None,
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Exit statuses, and outputs that nobody reads.
 
 use crate::common::{Serving, command, run, run_open, serve, within};
+use sockless_test_support::proxy::{Then, scripted};
 use sockless_tokio::{Error, Reject, Server};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -134,6 +135,16 @@ fn the_proxy_of_the_environment_is_taken_unless_it_is_not_to_be() {
     }
     let ran = run(&["connect", &server.url, "--proxy", &proxy], b"");
     assert!(ran.status == Some(1) && ran.stderr.contains("proxy"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_proxy_leads_to_where_it_is_told_to() {
+    let server = Serving::start(&[]);
+    let asked = b"CONNECT a.test:80 HTTP/1.1\r\nHost: a.test:80\r\nProxy-Authorization: Basic bWU6aXQ=\r\n\r\n";
+    let turns = vec![(asked.to_vec(), b"HTTP/1.1 200 Fine\r\n\r\n".to_vec())];
+    let (port, _) = scripted(turns, Then::Pass(server.address().parse().unwrap()));
+    let ran = run(&["connect", "ws://a.test/", "--proxy", &format!("http://me:it@127.0.0.1:{port}")], b"through\n");
+    assert_eq!((ran.status, ran.text()), (Some(0), "through\n"), "{}", ran.stderr);
 }
 
 #[test]

@@ -3,7 +3,11 @@
 mod common;
 mod connecting;
 mod ending;
+mod inspecting;
 mod load;
+mod proxying;
 mod secure;
 mod serving;
 mod tapes;
+#[cfg(unix)]
+mod typing;

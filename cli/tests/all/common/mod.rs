@@ -1,5 +1,7 @@
 //! What the tests share: the command as a process, and servers in this one.
 
+pub(crate) mod captures;
+
 use sockless_tokio::{Error, NetStream, Peer, Request, Server, WebSocket};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -8,7 +10,7 @@ use std::thread;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-pub(crate) use sockless_test_support::{soon, within};
+pub(crate) use sockless_test_support::{left_out, soon, within};
 
 /// The command, not yet started; whatever proxies there are, it takes none.
 pub(crate) fn command(arguments: &[&str]) -> Command {
@@ -57,22 +59,40 @@ pub(crate) fn run_open(arguments: &[&str]) -> Ran {
     ran
 }
 
-/// `sockless serve`, which ends with this.
+/// `sockless serve`, or `sockless proxy`, which ends with this.
 pub(crate) struct Serving {
     child: Child,
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     pub(crate) url: String,
 }
 
 impl Serving {
     #[track_caller]
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let arguments = [&["serve", "--listen", "127.0.0.1:0"], arguments].concat();
+        Self::start_as("serve", arguments)
+    }
+
+    #[track_caller]
+    pub(crate) fn start_as(subcommand: &str, arguments: &[&str]) -> Self {
+        let arguments = [&[subcommand, "--listen", "127.0.0.1:0"], arguments].concat();
         let mut child = command(&arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
-        let (mut stdout, mut line) = (BufReader::new(child.stdout.take().unwrap()), String::new());
-        within("the server listens", || stdout.read_line(&mut line)).unwrap();
-        let url = line.trim().strip_prefix("listening on ").expect("it says where").to_owned();
-        Self { child, _stdout: stdout, url }
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut serving = Self { child, stdout, url: String::new() };
+        let line = serving.line();
+        serving.url = match line.strip_prefix("listening on ") {
+            Some(url) => url.to_owned(),
+            None => serde_json::from_str::<serde_json::Value>(&line).unwrap()["url"].as_str().unwrap().to_owned(),
+        };
+        serving
+    }
+
+    /// The next line that it prints.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        within("a line", || self.stdout.read_line(&mut line)).unwrap();
+        line.truncate(line.trim_end().len());
+        line
     }
 
     /// Host and port.
