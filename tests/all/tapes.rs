@@ -151,6 +151,18 @@ fn a_change_is_found_at_its_call() {
     assert_eq!((difference.step, difference.call), (take, "take"));
     assert_eq!((&*difference.expected, &*difference.came), ("bytes \"HTTP/1.1 200\"", "bytes \"HTTP/1.1 101\""));
 
+    // Behind what is shown.
+    let long = "long ".repeat(20);
+    let mut pair = self::pair(&request(), Config::default(), Config::default());
+    pair.run();
+    pair.client.connection.send_text(&long).unwrap();
+    pair.run();
+    let [_, mut changed] = tapes(&mut pair);
+    let came = changed.steps.iter().position(|step| step.gave.starts_with("text")).unwrap();
+    let Call::Receive(bytes) = &mut changed.steps[came].call else { unreachable!() };
+    *bytes.last_mut().unwrap() ^= 1;
+    assert_eq!(changed.replay().unwrap_err().step, came);
+
     // A call that is made no longer, and one of a connection that there is not.
     let mut changed = tape.clone();
     let accept = tape.steps.iter().position(|step| matches!(&step.call, Call::Accept(..))).unwrap();

@@ -97,7 +97,7 @@ fn a_relayed_chat_replays_in_the_core_alone() {
     let heads = tape.steps.iter().filter(|step| matches!(step.call, Call::Passed(..))).count();
     assert_eq!(heads, 2);
     let times: Vec<_> = tape.steps.iter().map(|step| step.at).collect();
-    assert!(times.is_sorted(), "{times:?}");
+    assert!(times.is_sorted() && times[0] < times[times.len() - 1], "{times:?}");
     let ran = run(&["replay", file.to_str().unwrap()], b"");
     assert_eq!((ran.status, &*ran.stderr), (Some(0), ""));
     assert_eq!(ran.text(), format!("the same in all {} steps\n", tape.steps.len()));
@@ -212,14 +212,18 @@ fn a_tape_is_there_while_it_is_made() {
     let arguments = ["record", &server.url, "-o", file.to_str().unwrap()];
     let mut child = command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(b"hello\n").unwrap();
-    let mut line = String::new();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    within("an answer", || stdout.read_line(&mut line)).unwrap();
+    let (mut stdout, mut answers) = (BufReader::new(child.stdout.take().unwrap()), String::new());
+    // What came before the second message is written by then.
+    for line in ["hello\n", "again\n"] {
+        stdin.write_all(line.as_bytes()).unwrap();
+        within("an answer", || stdout.read_line(&mut answers)).unwrap();
+    }
     child.kill().unwrap();
     child.wait().unwrap();
+    let (tape, _) = Tape::recover(&fs::read(&file).unwrap());
+    assert_eq!(gave(&tape, "text \"hello\""), 1);
     let ran = run(&["replay", file.to_str().unwrap()], b"");
-    assert_eq!((ran.status, &*line), (Some(0), "hello\n"), "{}", ran.stderr);
+    assert_eq!((ran.status, &*answers), (Some(0), "hello\nagain\n"), "{}", ran.stderr);
 }
 
 #[test]
