@@ -2,7 +2,7 @@
 
 use super::{Arguments, Result};
 use sockless_tls::rustls::ServerConfig;
-use sockless_tokio::{Error, NetStream, Peer, Reject, Server, WebSocket, listen};
+use sockless_tokio::{Error, Reject, Server, listen};
 use std::sync::Arc;
 use tokio::runtime::Builder;
 
@@ -27,12 +27,11 @@ pub(super) fn serve(arguments: &Arguments, tls: Option<Arc<ServerConfig>>) -> Re
         for listener in &listeners {
             println!("listening on {}", listener.local_addr()?);
         }
-        server.serve(listeners, echo).await;
+        // A function would hold the connection twice, as its argument and as what it works on.
+        let echoing = server.serve(listeners, |mut socket, _, ()| async move {
+            socket.recv_each::<Error>(|message, replies| replies.feed(message)).await
+        });
+        echoing.await;
         Ok(())
     })
-}
-
-async fn echo(mut socket: WebSocket<NetStream>, peer: Peer, (): ()) -> std::result::Result<(), Error> {
-    let ended = socket.recv_each(|message, replies| replies.feed(message)).await;
-    ended.inspect_err(|error| eprintln!("{peer}: {error}"))
 }
