@@ -60,6 +60,7 @@ fn cost(event: &Event<'_>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{Message, Piece};
     use alloc::borrow::Cow;
 
     #[test]
@@ -71,10 +72,12 @@ mod tests {
             Event::Unchecked(payload()),
             Event::Ping(payload()),
             Event::Pong(payload()),
+            Event::Piece(Piece { data: Message::Binary(payload()), first: true, frame_end: true, last: true }),
         ];
         let mut inbox = Inbox::default();
         events.iter().for_each(|event| inbox.push(event.clone()));
-        for (event, left) in events.into_iter().zip([4 * 68, 3 * 68, 2 * 68, 68, 0]) {
+        assert_eq!(inbox.bytes(), 64 + 7 + 5 * 68);
+        for (event, left) in events.into_iter().zip([5 * 68, 4 * 68, 3 * 68, 2 * 68, 68, 0]) {
             assert_eq!((inbox.pop(), inbox.bytes()), (Some(event), left));
         }
         assert_eq!((inbox.pop(), inbox.events.capacity()), (None, 0));
