@@ -87,6 +87,26 @@ impl Reach {
     }
 }
 
+/// What a client takes.
+#[derive(Args)]
+pub(crate) struct Taking {
+    /// Offers no compression
+    #[arg(long)]
+    no_compression: bool,
+    /// Takes no longer messages
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    pub(crate) max_message: usize,
+}
+
+impl Taking {
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.limits.message = self.max_message;
+        config.deflate = (!self.no_compression).then(deflate);
+        config
+    }
+}
+
 /// Compression as a client likes it: each message by help of those before it, and any window, so that a server may name one.
 pub(crate) fn deflate() -> Deflate {
     Deflate { takeover: true, peer_takeover: true, window_bits: 15, ..Deflate::default() }

@@ -1,6 +1,6 @@
 //! `sockless connect`: standard input to a server, and what that says to standard output.
 
-use crate::client::{Reach, deflate, seconds};
+use crate::client::{Reach, Taking, seconds};
 use crate::input;
 use crate::output::{Coding, Printer, Told, said};
 use crate::status::{Failure, Status};
@@ -63,24 +63,13 @@ pub(crate) struct Arguments {
     /// Connects again when the connection could not be made, or is lost
     #[arg(long)]
     reconnect: bool,
-    /// Offers no compression
-    #[arg(long)]
-    no_compression: bool,
-    /// Takes no longer messages
-    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
-    max_message: usize,
+    #[command(flatten)]
+    taking: Taking,
     #[command(flatten)]
     reach: Reach,
 }
 
 impl Arguments {
-    fn config(&self) -> Config {
-        let mut config = Config::default();
-        config.limits.message = self.max_message;
-        config.deflate = (!self.no_compression).then(deflate);
-        config
-    }
-
     fn coding(&self) -> Coding {
         match () {
             () if self.binary => Coding::Bytes,
@@ -146,7 +135,7 @@ async fn stay(
     mut input: Receiver<Message>,
     terminal: Option<&Terminal>,
 ) -> Result<(), Failure> {
-    let client = arguments.reach.client(&arguments.url, arguments.config())?;
+    let client = arguments.reach.client(&arguments.url, arguments.taking.config())?;
     let (client, request) = watched(client);
     let mut link =
         Reconnect::<()>::new(Backoff { attempts: (!arguments.reconnect).then_some(1), ..Backoff::default() });
@@ -159,7 +148,7 @@ async fn stay(
             () = interrupted(terminal) => return Ok(()),
         };
         if let Some(request) = request.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            _ = printer.tell(&Told::Request(&head(request, &arguments.config())));
+            _ = printer.tell(&Told::Request(&head(request, &arguments.taking.config())));
         }
         let (reason, wait) = match connected {
             Err(error) => {

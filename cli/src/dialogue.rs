@@ -156,7 +156,7 @@ fn any(compressed: bool) -> Negotiated {
 }
 
 /// What was agreed on as the other end has it.
-fn mirrored(agreed: Negotiated) -> Negotiated {
+pub(crate) fn mirrored(agreed: Negotiated) -> Negotiated {
     let Some(DeflateParams { window_bits, peer_window_bits, takeover, peer_takeover }) = agreed.deflate() else {
         return agreed;
     };

@@ -2,7 +2,7 @@
 
 mod relay;
 
-use crate::client::{Reach, deflate, seconds};
+use crate::client::{Reach, Taking, seconds};
 use crate::input;
 use crate::output::{Coding, Printer, Told};
 use crate::reel::Reel;
@@ -40,12 +40,8 @@ pub(crate) struct Arguments {
     /// Stays so long after the end of standard input
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     wait: Option<Duration>,
-    /// Offers no compression
-    #[arg(long)]
-    no_compression: bool,
-    /// Takes no longer messages
-    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
-    max_message: usize,
+    #[command(flatten)]
+    taking: Taking,
     #[command(flatten)]
     reach: Reach,
 }
@@ -70,9 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Connects, and records what follows.
 async fn talk(arguments: &Arguments, url: &str) -> Result<(), Failure> {
-    let mut config = Config::default();
-    config.limits.message = arguments.max_message;
-    config.deflate = (!arguments.no_compression).then(deflate);
+    let config = arguments.taking.config();
     let (stream, request) = arguments.reach.client(url, config.clone())?.dial().await?;
     let reel = Reel::create(&arguments.output)?;
     let mut input = input::messages(Coding::Text);

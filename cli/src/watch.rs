@@ -1,9 +1,10 @@
 //! What two ends say to each other, by the bytes that pass between them.
 
 use crate::client::deflate;
+use crate::dialogue::mirrored;
 use sockless::handshake::{Request, Response, deflate as extension};
 use sockless::testing::tape::{Call, Recorder, Step};
-use sockless::{Config, DeflateParams, Limits, Negotiated, Role, Seed};
+use sockless::{Config, Limits, Negotiated, Role, Seed};
 use std::mem;
 use std::time::Duration;
 
@@ -113,7 +114,7 @@ impl Watch {
 
     fn open(&mut self, negotiated: Negotiated, at: Duration) -> Vec<Step> {
         let mut ends = BOTH.map(|from| {
-            let negotiated = if from == Role::Client { turned(negotiated) } else { negotiated };
+            let negotiated = if from == Role::Client { mirrored(negotiated) } else { negotiated };
             let recorder = Recorder::open(from.peer(), negotiated, self.config.clone(), Seed::new([0; 16]));
             recorder.numbered(index(from) as u32)
         });
@@ -174,15 +175,4 @@ fn agreed(response: &Response<'_>) -> Option<Negotiated> {
         Some(params) => Negotiated::try_from(params).ok(),
         None => Some(Negotiated::default()),
     }
-}
-
-/// The same as the other end has it.
-fn turned(negotiated: Negotiated) -> Negotiated {
-    let turned = negotiated.deflate().map(|params| DeflateParams {
-        window_bits: params.peer_window_bits,
-        peer_window_bits: params.window_bits,
-        takeover: params.peer_takeover,
-        peer_takeover: params.takeover,
-    });
-    turned.and_then(|params| params.try_into().ok()).unwrap_or_default()
 }

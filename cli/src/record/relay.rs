@@ -49,7 +49,7 @@ pub(super) async fn relay(arguments: &Arguments, listen: &str, to: &str) -> Resu
     // As they come, they are passed on.
     near.set_nodelay(true).map_err(not_listening)?;
     let (far, _) = client.dial().await?;
-    let relay = Relay { watch: Watch::new(arguments.max_message), reel, started: Instant::now() };
+    let relay = Relay { watch: Watch::new(arguments.taking.max_message), reel, started: Instant::now() };
     let relay = RefCell::new(relay);
     tokio::select! {
         ended = both(NetStream::from(near), far, &relay) => ended,
