@@ -77,8 +77,7 @@ impl<S: Stream> Incoming<S> {
     /// # Errors
     /// As [`accept`].
     pub fn read(stream: S, config: impl Into<SharedConfig>) -> Result<Self, Error> {
-        let config = config.into();
-        Self::read_by(Drive::new(Driver::new(Connection::server(config.clone())), stream, &config))
+        Self::read_by(Drive::new(Driver::new(Connection::server(config)), stream))
     }
 
     pub(crate) fn read_by(mut drive: Drive<S>) -> Result<Self, Error> {

@@ -262,7 +262,7 @@ impl Client {
     {
         left(deadline)?;
         let connection = Connection::client(request, self.settings.config.clone(), Seed::random())?;
-        let mut drive = Drive::new(Driver::new(connection), stream, &self.settings.config);
+        let mut drive = Drive::new(Driver::new(connection), stream);
         let event = match drive.recv(Mode::Message, deadline) {
             // A refusal that is known is told, be its body whole or not.
             Err(Error::TimedOut) => drive.driver.connection().receive_eof().ok().flatten(),

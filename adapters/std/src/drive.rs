@@ -10,7 +10,7 @@ use crate::stream::Stream;
 use crate::transport::{Got, SLICE, Transport, Wrote};
 use crate::waits::SHORTEST;
 use sockless::driver::{Driver, Error, Inbox, Next, PingId, Pings};
-use sockless::{Close, Code, Connection, Event, Message, ProtocolError, Role, SendError, SharedConfig, State};
+use sockless::{Close, Code, Connection, Event, Message, ProtocolError, Role, SendError, State};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,10 +43,10 @@ pub(crate) struct Drive<S> {
     pub(crate) transport: Transport<S>,
     pub(crate) lent: Lent,
     started: Instant,
+    /// What the clock last said: what one read has brought has all come by then, and the clock is not read for each event of it.
+    now: Duration,
     /// When something was last asked for, in milliseconds since then, which wrap.
     looked: u32,
-    /// How long a peer may take nothing while it is not read itself, there being no room: as long as for a pong.
-    stall: Option<Duration>,
     /// How messages were last asked for.
     mode: Mode,
     /// What has come while something else was waited for.
@@ -68,13 +68,13 @@ pub(crate) struct Drive<S> {
 }
 
 impl<S: Stream> Drive<S> {
-    pub(crate) fn new(driver: Driver, stream: S, config: &SharedConfig) -> Self {
+    pub(crate) fn new(driver: Driver, stream: S) -> Self {
         Self {
-            stall: config.keepalive.pong,
             driver,
             transport: Transport::new(stream),
             lent: Lent::default(),
             started: Instant::now(),
+            now: Duration::ZERO,
             looked: 0,
             mode: Mode::Message,
             inbox: Inbox::default(),
@@ -120,9 +120,8 @@ impl<S: Stream> Drive<S> {
         let mut failure = None;
         let reached = self.until(deadline, |this| {
             this.mode = Mode::Message;
-            let now = this.now();
             loop {
-                let told = this.driver.event(this.lent.storage(), now);
+                let told = this.driver.event(this.lent.storage(), this.now);
                 let message = match told {
                     Ok(Some(Event::Close(close))) => {
                         this.close = Some(Box::new(close.into_owned()));
@@ -151,9 +150,8 @@ impl<S: Stream> Drive<S> {
     /// What the connection tells next of what was read.
     pub(crate) fn event(&mut self, mode: Mode) -> Option<Event<'static>> {
         self.mode = mode;
-        let now = self.now();
         loop {
-            let storage = self.lent.storage();
+            let (storage, now) = (self.lent.storage(), self.now);
             let told = match mode {
                 Mode::Message => self.driver.event(storage, now),
                 Mode::Piece => self.driver.piece(storage, now),
@@ -166,7 +164,7 @@ impl<S: Stream> Drive<S> {
                         self.close = Some(Box::new(close.clone()));
                     }
                     if let (Event::Pong(payload), Some(pings)) = (&event, &mut self.pings)
-                        && pings.handle_pong(payload, self.started.elapsed())
+                        && pings.handle_pong(payload, now)
                     {
                         // It is told to who asked for it.
                         continue;
@@ -267,8 +265,8 @@ impl<S: Stream> Drive<S> {
         if queued != stalled.0 {
             *stalled = (queued, Instant::now());
         }
-        // A peer that waits to be read itself is not waited for without end.
-        match self.stall {
+        // A peer that waits to be read itself is not waited for without end, but for as long as for a pong.
+        match self.driver.peek().config().keepalive.pong {
             Some(stall) if stalled.1.elapsed() >= stall => Err(Error::TimedOut),
             _ => Ok(Step::Hold),
         }
@@ -310,8 +308,8 @@ impl<S: Stream> Drive<S> {
                 0 => self.write(),
                 _ => Wrote::Part,
             };
-            let now = self.now();
-            let next = self.driver.next(self.lent.storage(), now);
+            self.now = self.started.elapsed();
+            let next = self.driver.next(self.lent.storage(), self.now);
             if next.shutdown {
                 // If it fails, the peer is gone already, which reading tells.
                 _ = self.transport.stream.shutdown();
@@ -328,7 +326,7 @@ impl<S: Stream> Drive<S> {
             if self.at_once || asked && deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(Error::TimedOut);
             }
-            let mut patience = self.patience(&next, now, deadline);
+            let mut patience = self.patience(&next, deadline);
             if wrote != Wrote::All || self.transport.broken.is_some() {
                 patience = Some(SHORTEST);
             }
@@ -356,18 +354,18 @@ impl<S: Stream> Drive<S> {
     }
 
     /// How long a read may wait.
-    fn patience(&self, next: &Next, now: Duration, deadline: Option<Instant>) -> Option<Duration> {
+    fn patience(&self, next: &Next, deadline: Option<Instant>) -> Option<Duration> {
         let left = |until: Instant| until.saturating_duration_since(Instant::now());
         let (callers, farewell) = (deadline.map(left), self.farewell.map(left));
         let look = self.closer.as_ref().map(|_| LOOK);
-        [next.wait(now), callers, farewell, look].into_iter().flatten().min()
+        [next.wait(self.now), callers, farewell, look].into_iter().flatten().min()
     }
 
     /// Reads once.
     fn read(&mut self, patience: Option<Duration>) -> Got {
-        self.looked = self.millis();
-        let Self { driver, transport, lent, started, .. } = self;
-        transport.read(driver, lent.storage(), patience, || started.elapsed())
+        self.looked = self.now.as_millis() as u32;
+        let Self { driver, transport, lent, started, now, .. } = self;
+        transport.read(driver, lent.storage(), patience, now, || started.elapsed())
     }
 
     /// Writes what waits, as much as the stream takes in a short while.
@@ -473,11 +471,11 @@ impl<S: Stream> Drive<S> {
         }
     }
 
-    pub(crate) fn now(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
     fn millis(&self) -> u32 {
-        self.now().as_millis() as u32
+        self.elapsed().as_millis() as u32
     }
 }

@@ -228,8 +228,7 @@ where
     fn open(&self, stream: TcpStream, peer: SocketAddr) -> Result<(WebSocket<NetStream>, Request<'static>), Error> {
         stream.set_nodelay(self.server.nodelay)?;
         let stream = self.secure(stream)?;
-        let config = &self.server.config;
-        let mut drive = Drive::new(Driver::new(Connection::server(config.clone())), stream, config);
+        let mut drive = Drive::new(Driver::new(Connection::server(self.server.config.clone())), stream);
         drive.closer = Some(self.places.all.child());
         let incoming = Incoming::read_by(drive)?;
         let request = incoming.request().clone();

@@ -55,24 +55,33 @@ impl<S: Stream> Transport<S> {
         self.waits.end()
     }
 
-    /// Reads once, where reading is wanted.
+    /// Reads once, where reading is wanted; `now` is when it began, and then when it was done.
     pub(crate) fn read(
         &mut self,
         driver: &mut Driver,
         storage: &mut Storage,
         patience: Option<Duration>,
-        now: impl Fn() -> Duration,
+        now: &mut Duration,
+        clock: impl Fn() -> Duration,
     ) -> Got {
-        let began = now();
+        let began = *now;
         let mut noting = Noting { stream: &mut self.stream, got: Got::Nothing };
         let told = self.waits.set_read(noting.stream, patience);
-        let read = told.and_then(|()| driver.read(storage, &mut noting, &now));
+        let read = told.and_then(|()| {
+            driver.read(storage, &mut noting, || {
+                *now = clock();
+                *now
+            })
+        });
         let got = noting.got;
+        if got != Got::Something {
+            *now = clock();
+        }
         if let Err(error) = read {
             self.broken.get_or_insert(error);
         }
         match got {
-            Got::NothingAtOnce if !self.waits.is_early(now() - began) => Got::Nothing,
+            Got::NothingAtOnce if !self.waits.is_early(*now - began) => Got::Nothing,
             got => got,
         }
     }

@@ -65,9 +65,8 @@ impl<S: Stream> WebSocket<S> {
         seed: Seed,
         rest: &[u8],
     ) -> Self {
-        let config = config.into();
-        let driver = Driver::with_rest(Connection::open(role, negotiated, config.clone(), seed), rest);
-        Self::from_drive(Drive::new(driver, stream, &config), None)
+        let driver = Driver::with_rest(Connection::open(role, negotiated, config, seed), rest);
+        Self::from_drive(Drive::new(driver, stream), None)
     }
 
     pub(crate) fn from_drive(mut drive: Drive<S>, subprotocol: Option<&str>) -> Self {
@@ -186,7 +185,7 @@ impl<S: Stream> WebSocket<S> {
     }
 
     fn recv_deadline(&self) -> Option<Instant> {
-        Instant::now().checked_add(self.recv_timeout?)
+        self.recv_timeout.and_then(|timeout| Instant::now().checked_add(timeout))
     }
 }
 
@@ -276,7 +275,7 @@ impl<S: Stream> WebSocket<S> {
     /// As [`ping`](Self::ping), and as [`recv`](Self::recv); [`Error::Unreceived`] where more than
     /// [`Outbound::hard`](sockless::Outbound::hard) bytes wait to be received, behind which the pong may lie.
     pub fn round_trip(&mut self) -> Result<Duration, Error> {
-        let (deadline, sent) = (self.recv_deadline(), self.drive.now());
+        let (deadline, sent) = (self.recv_deadline(), self.drive.elapsed());
         let (id, payload) = self.drive.pings.get_or_insert_default().ping();
         self.ping(&payload)?;
         match self.drive.answered(id, deadline)? {
@@ -302,7 +301,7 @@ impl<S: Stream> WebSocket<S> {
     }
 
     fn send_deadline(&self) -> Option<Instant> {
-        Instant::now().checked_add(self.send_timeout?)
+        self.send_timeout.and_then(|timeout| Instant::now().checked_add(timeout))
     }
 
     fn push(&mut self, send: impl FnOnce(&mut Connection) -> Result<(), SendError>) -> Result<(), Error> {

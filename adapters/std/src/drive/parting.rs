@@ -34,11 +34,11 @@ impl<S: Stream> Drive<S> {
     pub(crate) fn of(parts: Parts<S>) -> Self {
         let Parts { driver, stream, started, closer, inbox, close, failure, over, .. } = parts;
         Self {
-            stall: driver.peek().config().keepalive.pong,
             driver,
             transport: Transport::new(stream),
             lent: Lent::default(),
             started,
+            now: started.elapsed(),
             looked: 0,
             mode: Mode::Message,
             inbox,
