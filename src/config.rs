@@ -2,6 +2,7 @@
 
 #[cfg(feature = "deflate")]
 use crate::deflate::{Deflate, DeflateParams};
+use crate::extensions::Extensions;
 use crate::rates::Rates;
 use crate::wire::code::Code;
 #[cfg(feature = "deflate")]
@@ -57,6 +58,8 @@ pub struct Config {
     /// secret with what an attacker chose gives the secret away by its length.
     #[cfg(feature = "deflate")]
     pub deflate: Option<Deflate>,
+    /// Extensions of the program's own, offered, or accepted, in this order behind compression.
+    pub extensions: Extensions,
 }
 
 /// Bounds on what a peer may send; they may be changed while a connection runs.
@@ -248,6 +251,7 @@ impl Config {
         secure: None,
         #[cfg(feature = "deflate")]
         deflate: None,
+        extensions: Extensions::NONE,
     };
 }
 

@@ -22,6 +22,7 @@ mod deflate;
 mod drain;
 pub mod driver;
 mod event;
+pub mod extensions;
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
 pub mod handshake;

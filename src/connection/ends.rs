@@ -2,6 +2,7 @@
 
 use crate::config::{Negotiated, SharedConfig};
 use crate::event::Event;
+use crate::extensions::Stages;
 use crate::handshake::{ClientHandshake, HeadReader};
 use crate::message::Role;
 use crate::receive::receiver::Receiver;
@@ -61,6 +62,8 @@ pub(super) struct Answer {
     /// What an acceptance agrees on, and the extensions that it says so with.
     pub(super) negotiated: Negotiated,
     pub(super) extensions: Option<String>,
+    /// Those of them that are stages.
+    pub(super) stages: Stages,
 }
 
 impl From<(Sender, Receiver)> for Connection {

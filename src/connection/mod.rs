@@ -9,6 +9,7 @@ use crate::changes::Changes;
 use crate::config::{Config, Keepalive, Limits, Negotiated, Outbound, SharedConfig};
 use crate::counters::Counters;
 use crate::event::Event;
+use crate::extensions::Stages;
 use crate::handshake::{self, ClientHandshake, ClientRequest, HeadReader};
 use crate::message::Role;
 use crate::receive::receiver::Receiver;
@@ -52,7 +53,7 @@ impl Connection {
     pub fn client(request: &ClientRequest, config: impl Into<SharedConfig>, seed: Seed) -> Result<Self, SendError> {
         let config = handshake::client_config(request, config.into());
         let mut connection = Self::new(Role::Client, config, seed, None);
-        let request = &*handshake::offer(request, connection.receiver.config());
+        let request = &*handshake::offer_all(request, connection.receiver.config())?;
         let nonce = connection.sender.nonce();
         connection.sender.push_head(|out| handshake::write_request(request, &nonce, out))?;
         connection.opening = Some(Box::new(Opening::Response(ClientHandshake::new(request, &nonce), None)));
@@ -72,6 +73,16 @@ impl Connection {
         let mut connection = Self::new(role, config, seed, None);
         connection.opened(negotiated);
         connection
+    }
+
+    /// Has all messages, of both ways, go through these stages: what a handshake done elsewhere agreed on by
+    /// [`handshake::stages`]. Call it before the first is sent or received.
+    pub fn extend(&mut self, stages: Stages) {
+        if !stages.is_empty() {
+            let (encoding, decoding) = stages.part();
+            self.sender.extend(encoding);
+            self.receiver.extend(decoding);
+        }
     }
 
     /// Parts an open connection into halves for two threads, which exchange [`Fact`](crate::Fact)s and nothing else.

@@ -91,9 +91,10 @@ impl Connection {
     }
 
     fn handle_request<'a>(&mut self, request: Request<'a>) -> Event<'a> {
-        let (negotiated, extensions) = handshake::choose(&request, self.receiver.config());
+        let (negotiated, extensions, stages) = handshake::choose_all(&request, self.receiver.config());
         if let Some(opening) = self.opening.as_deref_mut() {
-            *opening = Opening::Answer(Answer { held: Vec::new(), body: request.has_body(), negotiated, extensions });
+            *opening =
+                Opening::Answer(Answer { held: Vec::new(), body: request.has_body(), negotiated, extensions, stages });
         }
         Event::Request(request)
     }
@@ -105,9 +106,13 @@ impl Connection {
                     Some(Opening::Response(client, ..)) => client.offer(),
                     _ => "",
                 };
-                let negotiated = handshake::agreed(response.extensions(), offer, self.receiver.config())?;
+                let config = self.receiver.config();
+                let negotiated = handshake::agreed(response.extensions(), offer, config)?;
+                let taken = handshake::taken(negotiated);
+                let stages = handshake::stages::agreed(response.extensions(), &config.extensions, taken)?;
                 self.opening = None;
                 self.opened(negotiated);
+                self.extend(stages);
                 Ok(Event::Open(response))
             }
             Outcome::Rejected(response) => {
@@ -173,7 +178,7 @@ impl Connection {
         let Some(Opening::Answer(answer)) = self.opening.as_deref_mut() else { return Err(SendError::NoRequest) };
         let config = config.into();
         let request = request.judged(&config);
-        (answer.negotiated, answer.extensions) = handshake::choose(&request, &config);
+        (answer.negotiated, answer.extensions, answer.stages) = handshake::choose_all(&request, &config);
         self.sender.set_config(config.clone());
         self.receiver.set_config(config);
         Ok(request)
@@ -197,9 +202,10 @@ impl Connection {
             return Ok(());
         }
         self.sender.push_head(|out| write_accept(&accept, answer.extensions.as_deref(), out))?;
-        let Answer { held, negotiated, .. } = core::mem::take(answer);
+        let Answer { held, negotiated, stages, .. } = core::mem::take(answer);
         self.opening = (!held.is_empty()).then(|| Box::new(Opening::Held(held, 0)));
         self.opened(negotiated);
+        self.extend(stages);
         Ok(())
     }
 

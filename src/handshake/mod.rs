@@ -26,6 +26,7 @@ mod response;
 #[cfg(feature = "routes")]
 mod routes;
 mod server;
+pub mod stages;
 mod url;
 
 pub use answer::{Accept, write_accept, write_refusal, write_reject};
@@ -43,8 +44,10 @@ pub use server::Request;
 pub(crate) use url::ascii_name;
 
 use crate::config::{Config, Negotiated, Origins, SharedConfig};
-use crate::wire::error::HandshakeError;
-use alloc::{borrow::Cow, string::String};
+use crate::extensions::Stages;
+use crate::wire::error::{HandshakeError, SendError};
+use crate::wire::frame::RSV1;
+use alloc::{borrow::Cow, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use extension::Extension;
 use grammar::same;
@@ -81,7 +84,7 @@ fn encode<const N: usize>(bytes: &[u8]) -> [u8; N] {
     text
 }
 
-/// A client's request with the extensions that the configuration has it offer, unless it offers some itself.
+/// A client's request with the compression that the configuration has it offer, unless it offers extensions itself.
 pub(crate) fn offer<'r>(request: &'r ClientRequest, config: &Config) -> Cow<'r, ClientRequest> {
     #[cfg(feature = "deflate")]
     if let Some(deflate) = &config.deflate
@@ -91,6 +94,17 @@ pub(crate) fn offer<'r>(request: &'r ClientRequest, config: &Config) -> Cow<'r, 
     }
     let _ = config;
     Cow::Borrowed(request)
+}
+
+/// The same, and the program's own extensions.
+pub(crate) fn offer_all<'r>(request: &'r ClientRequest, config: &Config) -> Result<Cow<'r, ClientRequest>, SendError> {
+    let offering = offer(request, config);
+    if config.extensions.is_empty() || !request.asked.extensions.is_empty() {
+        return Ok(offering);
+    }
+    let mut list = offering.asked.extensions.clone();
+    stages::offer(&mut list, &config.extensions)?;
+    Ok(Cow::Owned(offering.into_owned().with_extensions(&list)))
 }
 
 /// What a server agrees on with a request, and the extensions that its response says so with.
@@ -103,6 +117,23 @@ pub(crate) fn choose(request: &Request<'_>, config: &Config) -> (Negotiated, Opt
     }
     let _ = (request, config);
     Default::default()
+}
+
+/// The same with the program's own extensions.
+pub(crate) fn choose_all(request: &Request<'_>, config: &Config) -> (Negotiated, Option<String>, Stages) {
+    let (negotiated, extensions) = choose(request, config);
+    if config.extensions.is_empty() {
+        return (negotiated, extensions, Stages::new());
+    }
+    let (stages, answer) = stages::choose(request.extensions(), &config.extensions, taken(negotiated));
+    let parts = [extensions.unwrap_or_default(), answer];
+    let list: Vec<_> = parts.iter().map(|part| &**part).filter(|part| !part.is_empty()).collect();
+    (negotiated, Some(list.join(", ")).filter(|list| !list.is_empty()), stages)
+}
+
+/// The reserved bit that compression has (RFC 7692 §6).
+pub(crate) fn taken(negotiated: Negotiated) -> u8 {
+    if negotiated.is_compressed() { RSV1 } else { 0 }
 }
 
 /// What a server's `answers` to an `offer` agree on.

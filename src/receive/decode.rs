@@ -1,6 +1,7 @@
 //! Bytes to chunks of payload: header spill, fragmentation rules (RFC 6455 §5.2, §5.4, §5.5), limits.
 
 use crate::config::Config;
+use crate::extensions::Decoding;
 use crate::message::chunk::Chunk;
 use crate::message::{Kind, LONGEST, Role};
 use crate::seen::{self, Way};
@@ -53,18 +54,25 @@ pub(crate) struct Decoder {
     fragments: u32,
     /// Its bytes on the wire so far, the frame under way counted whole.
     announced: usize,
-    /// A control payload that did not come whole.
-    control: Option<Box<ControlPayload>>,
+    /// What few connections have.
+    rare: Option<Box<Rare>>,
     pub(crate) frames: u64,
     /// The number of the latest message that did not come whole in one frame; it wraps, and is never 0.
     number: u8,
+}
+
+#[derive(Default)]
+struct Rare {
+    /// A control payload that did not come whole.
+    control: Option<ControlPayload>,
+    extended: Option<Decoding>,
 }
 
 const START: State = State::Header { spill: [0; MAX_HEADER], len: 0 };
 
 impl Decoder {
     pub(crate) fn new(role: Role) -> Self {
-        Self { state: START, role, message: None, fragments: 0, announced: 0, control: None, frames: 0, number: 0 }
+        Self { state: START, role, message: None, fragments: 0, announced: 0, rare: None, frames: 0, number: 0 }
     }
 
     pub(crate) fn role(&self) -> Role {
@@ -249,7 +257,7 @@ impl Decoder {
         }
         // RFC 7692 §6: RSV1 only on the first frame of a message.
         let first = matches!(start.opcode, OpCode::Text | OpCode::Binary);
-        if start.rsv != 0 && !(start.rsv == RSV1 && compressed && first) {
+        if start.rsv != 0 && !(start.rsv == RSV1 && compressed && first) && !self.is_extended_by(start, compressed) {
             return Err(ProtocolError::ReservedBits(start.rsv));
         }
         match (start.opcode, self.message) {
@@ -257,6 +265,29 @@ impl Decoder {
             (OpCode::Text | OpCode::Binary, Some(_)) => Err(ProtocolError::InterleavedMessage),
             _ => Ok(()),
         }
+    }
+
+    /// Whether all reserved bits of a header are such as extensions claim, beside compression.
+    #[cold]
+    fn is_extended_by(&self, start: Start, compressed: bool) -> bool {
+        let first = start.opcode != OpCode::Continuation;
+        let deflate = if compressed && first { RSV1 } else { 0 };
+        let claimed = self.extended().map_or(0, |extended| extended.bits(first));
+        !start.opcode.is_control() && start.rsv & !(claimed | deflate) == 0
+    }
+
+    fn extended(&self) -> Option<&Decoding> {
+        self.rare.as_deref()?.extended.as_ref()
+    }
+
+    /// The stages that data goes through.
+    pub(crate) fn extended_mut(&mut self) -> Option<&mut Decoding> {
+        self.rare.as_deref_mut()?.extended.as_mut()
+    }
+
+    /// Data goes through these stages.
+    pub(crate) fn extend(&mut self, stages: Decoding) {
+        self.rare.get_or_insert_default().extended = Some(stages);
     }
 
     /// Begins a frame, and with one of data perhaps a message, within the limits; the length of its payload.
@@ -270,7 +301,8 @@ impl Decoder {
             (self.fragments, self.announced) = (0, 0);
             self.number = self.number.wrapping_add(1).max(1);
             let kind = if header.opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
-            Message { kind, compressed: header.rsv != 0 }
+            let compressed = header.rsv & RSV1 & !self.extended().map_or(0, |extended| extended.bits(true)) != 0;
+            Message { kind, compressed }
         });
         self.fragments += 1;
         let limits = &config.limits;
@@ -281,10 +313,15 @@ impl Decoder {
             return Err(ProtocolError::FrameTooLong { len: said(header.length), limit: said(limits.frame) });
         }
         self.announced = self.announced.saturating_add(length);
-        if self.announced > limits.on_wire(message.compressed).min(LONGEST) {
+        // What extensions make of it has a limit of its own.
+        let on_wire = limits.on_wire(message.compressed || self.rare.is_some() && self.extended().is_some());
+        if self.announced > on_wire.min(LONGEST) {
             return Err(ProtocolError::MessageTooLong { len: said(self.announced), limit: said(limits.message) });
         }
         self.message = Some(message);
+        if let Some(extended) = self.extended_mut() {
+            extended.begin(header.rsv);
+        }
         Ok(length)
     }
 
@@ -325,15 +362,19 @@ impl Decoder {
         mask.apply(payload);
         *remaining -= here;
         if *remaining > 0 {
-            self.control.get_or_insert_default().push(payload)?;
+            self.rare.get_or_insert_default().control.get_or_insert_default().push(payload)?;
             return None;
         }
         self.state = START;
-        let payload = match self.control.take() {
+        let control = self.rare.as_deref_mut().and_then(|rare| rare.control.take());
+        if self.extended().is_none() {
+            self.rare = None;
+        }
+        let payload = match control {
             None => Cow::Borrowed(&*payload),
             Some(mut control) => {
                 control.push(payload)?;
-                Cow::Owned(Vec::from(&**control))
+                Cow::Owned(Vec::from(&*control))
             }
         };
         Some(Decoded::Control(opcode, payload))

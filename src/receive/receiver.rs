@@ -2,9 +2,11 @@
 
 #[cfg(feature = "deflate")]
 mod compressed;
+mod extended;
 mod frames;
 mod lent;
 mod relay;
+mod tail;
 
 use crate::changes::Changes;
 use crate::config::{Config, Keepalive, Limits, Negotiated, SharedConfig};
@@ -66,6 +68,8 @@ enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Input {
     Decoded,
+    /// The same, and through the stages of extensions.
+    Extended,
     Discarded,
     /// The same, and the event or error that ends the connection has been told.
     Ended,
@@ -192,7 +196,7 @@ impl Receiver {
         input: &mut &'a mut [u8],
         receive: impl FnOnce(&mut Self, &mut &'a mut [u8]) -> Result<Option<T>, E>,
     ) -> Result<Option<T>, E> {
-        if self.input != Input::Decoded {
+        if !matches!(self.input, Input::Decoded | Input::Extended) {
             *input = &mut [];
             return Ok(None);
         }
@@ -217,7 +221,9 @@ impl Receiver {
             if self.is_done(input) {
                 return Ok(None);
             }
+            let plain = self.input == Input::Decoded;
             if self.mode == Mode::Message
+                && plain
                 && let Some(chunk) = self.decoder.fragment(input, &self.config)
             {
                 if let Some(message) = self.put_together(chunk)? {
@@ -227,6 +233,7 @@ impl Receiver {
             }
             #[cfg(feature = "deflate")]
             if mode == Mode::Message
+                && plain
                 && self.negotiated.is_compressed()
                 && let Some((kind, payload, compressed)) = self.decoder.whole_message(input, &self.config, true)
             {
@@ -271,6 +278,9 @@ impl Receiver {
         if self.mode == Mode::Relay {
             // Its front was passed on, so the rest is of no use here.
             return Ok(None);
+        }
+        if self.input == Input::Extended {
+            return self.extended(chunk);
         }
         #[cfg(feature = "deflate")]
         if chunk.compressed {
@@ -350,49 +360,6 @@ impl Receiver {
         })
     }
 
-    /// As [`Connection::tail`](crate::Connection::tail).
-    #[doc(hidden)]
-    #[inline]
-    pub fn tail(&mut self) -> Option<&mut [u8]> {
-        let (filled, left, most) = self.under_way()?;
-        self.assembler.tail(filled, left, most)
-    }
-
-    /// Of the message that is put together, the bytes that came, those of its frame that are still to come, and the most
-    /// that it will have.
-    #[inline]
-    fn under_way(&self) -> Option<(usize, usize, usize)> {
-        let (left, fin) = self.decoder.under_way()?;
-        let filled = self.decoder.arrived();
-        // Before its first byte, it is not known whose the message is, nor does the assembler know whether it is text.
-        if self.input != Input::Decoded || self.mode != Mode::Message || self.decoder.in_compressed() || filled == 0 {
-            return None;
-        }
-        Some((filled, left, if fin { filled + left } else { self.config.limits.message }))
-    }
-
-    /// As [`Connection::receive_tail`](crate::Connection::receive_tail).
-    ///
-    /// # Errors
-    /// The [`ProtocolError`] that ends the connection; once.
-    #[doc(hidden)]
-    pub fn receive_tail(&mut self, len: usize) -> Result<Option<Event<'static>>, ProtocolError> {
-        let mut none: &mut [u8] = &mut [];
-        self.watched(&mut none, |receiver, _| {
-            let Some((filled, left, most)) = receiver.under_way() else { return Ok(None) };
-            let Some(tail) = receiver.assembler.tail(filled, left, most) else { return Ok(None) };
-            let len = len.min(tail.len());
-            let mut input = &mut tail[..len];
-            receiver.bytes += len as u64;
-            let decoded =
-                receiver.decoder.next(&mut input, &receiver.config, receiver.negotiated.is_compressed(), Most::ALL)?;
-            let Some(Decoded::Data(mut chunk)) = decoded else { return Ok(None) };
-            chunk.unmask();
-            let Chunk { kind, last: true, .. } = chunk else { return Ok(None) };
-            receiver.assembler.finish(kind, filled + len).map(|message| Some(message.into()))
-        })
-    }
-
     /// As [`Connection::receive_eof`](crate::Connection::receive_eof).
     ///
     /// # Errors
@@ -463,7 +430,7 @@ impl Receiver {
 
     /// Nothing but the end is told from now on, and nothing is kept.
     pub(crate) fn discard(&mut self) {
-        if self.input == Input::Decoded {
+        if self.input != Input::Ended {
             self.input = Input::Discarded;
         }
         self.assembler = Assembler::new();

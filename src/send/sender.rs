@@ -2,12 +2,14 @@
 
 #[cfg(feature = "deflate")]
 mod compressed;
+mod extended;
 mod lent;
 mod transport;
 
 use crate::config::{Negotiated, SharedConfig};
 #[cfg(feature = "deflate")]
 use crate::deflate::{Compress, Deflater};
+use crate::extensions::Encoding;
 use crate::message::chunk::Chunk;
 use crate::message::{Kind, Message, Role};
 use crate::seen::{self, Way};
@@ -37,8 +39,8 @@ pub struct Sender {
     facts: Facts,
     /// Messages go out as they are, neither compressed nor in fragments.
     plain: bool,
-    /// The message in fragments that is under way.
-    fragmented: Option<Box<Fragmented>>,
+    /// The message in fragments that is under way, and what is done to all of them.
+    rare: Option<Box<Rare>>,
     /// Frames sent; each has its number of the count before it.
     frames: u64,
     bytes: u64,
@@ -50,6 +52,12 @@ pub struct Sender {
     /// The context belongs to the compressed messages that are relayed.
     #[cfg(feature = "deflate")]
     context_lent: bool,
+}
+
+#[derive(Default)]
+struct Rare {
+    fragmented: Option<Fragmented>,
+    extended: Option<Encoding>,
 }
 
 #[derive(Clone)]
@@ -78,7 +86,7 @@ impl Sender {
             role,
             facts: Facts::default(),
             plain: false,
-            fragmented: None,
+            rare: None,
             frames: 0,
             bytes: 0,
             most_queued: 0,
@@ -102,7 +110,7 @@ impl Sender {
     }
 
     fn note_plain(&mut self) {
-        self.plain = !self.negotiated.is_compressed() && self.config.outbound.fragment == 0;
+        self.plain = !self.negotiated.is_compressed() && self.config.outbound.fragment == 0 && !self.is_extended();
     }
 
     // ---- messages
@@ -161,7 +169,10 @@ impl Sender {
         self.check_new()?;
         match self.plain {
             true => self.append_as(role, true, 0, opcode, payload),
-            false => self.shape(kind, payload),
+            false => {
+                self.shape(kind, payload);
+                return self.check_sent();
+            }
         }
         Ok(())
     }
@@ -202,22 +213,22 @@ impl Sender {
     pub fn send_fragment(&mut self, kind: Kind, bytes: &[u8], last: bool) -> Result<(), SendError> {
         self.check_fragment(kind, false)?;
         if kind == Kind::Text {
-            let mut utf8 = self.fragmented.as_ref().map(|message| message.utf8).unwrap_or_default();
+            let mut utf8 = self.fragmented().map(|message| message.utf8).unwrap_or_default();
             let checked = utf8.check(bytes).and_then(|_| if last { utf8.finish() } else { Ok(()) });
             checked.map_err(|_| SendError::InvalidUtf8)?;
             self.send_part(kind, bytes, last);
-            if let Some(message) = &mut self.fragmented {
+            if let Some(message) = self.fragmented_mut() {
                 message.utf8 = utf8;
             }
         } else {
             self.send_part(kind, bytes, last);
         }
-        Ok(())
+        self.check_sent()
     }
 
     /// Whether a fragment may follow, or begin a message.
     fn check_fragment(&self, kind: Kind, relayed: bool) -> Result<(), SendError> {
-        match &self.fragmented {
+        match self.fragmented() {
             None => self.check_new(),
             Some(message) if (message.kind, message.relayed) == (kind, relayed) => self.check_room(),
             Some(_) => Err(SendError::FragmentUnderWay),
@@ -233,19 +244,42 @@ impl Sender {
         self.fragment(kind, false, false, bytes, last);
     }
 
+    #[inline]
+    fn fragmented(&self) -> Option<&Fragmented> {
+        self.rare.as_deref()?.fragmented.as_ref()
+    }
+
+    fn fragmented_mut(&mut self) -> Option<&mut Fragmented> {
+        self.rare.as_deref_mut()?.fragmented.as_mut()
+    }
+
+    fn take_fragmented(&mut self) -> Option<Fragmented> {
+        let rare = self.rare.as_deref_mut()?;
+        let message = rare.fragmented.take();
+        if rare.extended.is_none() {
+            self.rare = None;
+        }
+        message
+    }
+
     fn fragment(&mut self, kind: Kind, relayed: bool, compressed: bool, bytes: &[u8], last: bool) {
-        let first = self.fragmented.is_none();
+        let first = self.fragmented().is_none();
         let opcode = if first { kind.opcode() } else { OpCode::Continuation };
         // RFC 7692 §6: only the first fragment is marked.
         let rsv = if first && compressed { RSV1 } else { 0 };
         self.append(last, rsv, opcode, bytes);
+        if self.facts.has(Happened::Failed) {
+            // A stage of an extension cannot go on, and the message has ended with the connection.
+            return;
+        }
         if last {
-            if let Some(close) = self.fragmented.take().and_then(|message| message.close) {
+            if let Some(close) = self.take_fragmented().and_then(|message| message.close) {
                 self.append_close(&close);
             }
         } else if first {
             let utf8 = Utf8::default();
-            self.fragmented = Some(Box::new(Fragmented { kind, relayed, compressed, utf8, close: None }));
+            let message = Fragmented { kind, relayed, compressed, utf8, close: None };
+            self.rare.get_or_insert_default().fragmented = Some(message);
         }
     }
 
@@ -292,7 +326,7 @@ impl Sender {
     pub fn close(&mut self, code: impl Into<Code>, reason: &str) -> Result<(), SendError> {
         let payload = close::payload(code.into(), reason)?;
         self.facts.check_close()?;
-        match &mut self.fragmented {
+        match self.fragmented_mut() {
             Some(message) => {
                 message.close = Some(payload);
                 self.facts.set(Happened::CloseWaits);
@@ -317,7 +351,7 @@ impl Sender {
 
     /// Sends a close frame unless one was sent (RFC 6455 §5.5.1); a message in fragments ends there.
     fn reply_close(&mut self, code: Code) {
-        self.fragmented = None;
+        self.take_fragmented();
         if !self.facts.has(Happened::CloseSent) {
             // A code that must not be sent was not received either, and those of errors may be.
             let payload = close::payload(code, "").unwrap_or_default();
@@ -338,6 +372,9 @@ impl Sender {
     }
 
     fn append(&mut self, fin: bool, rsv: u8, opcode: OpCode, payload: &[u8]) {
+        if self.is_extended() && !opcode.is_control() {
+            return self.append_extended(fin, rsv, opcode, payload);
+        }
         self.append_as(self.role, fin, rsv, opcode, payload);
     }
 
@@ -365,7 +402,7 @@ impl Sender {
     #[inline]
     fn check_new(&self) -> Result<(), SendError> {
         self.facts.check_open()?;
-        if self.fragmented.is_some() {
+        if self.fragmented().is_some() {
             return Err(SendError::FragmentUnderWay);
         }
         self.check_room()
@@ -378,10 +415,10 @@ impl Sender {
 
     /// Whether a relayed frame would be taken from a connection that agreed on `from`.
     pub(crate) fn check_relay(&self, from: &Negotiated) -> Result<(), SendError> {
-        if !self.negotiated.carries(from) {
+        if !self.negotiated.carries(from) || self.is_extended() {
             return Err(SendError::Extension);
         }
-        match &self.fragmented {
+        match self.fragmented() {
             Some(message) if message.relayed => self.check_room(),
             _ => self.check_new(),
         }

@@ -52,6 +52,9 @@ pub enum ProtocolError {
     /// Text, or a close reason, that is not UTF-8 (§8.1).
     #[error("invalid UTF-8")]
     InvalidUtf8,
+    /// Data that an extension of the program's own refused, with the close code that it gave (RFC 6455 §9).
+    #[error("refused by an extension, with {0}")]
+    Extension(Code),
     /// Compressed data that does not inflate (RFC 7692 §7.2.2).
     #[error("corrupt compressed data")]
     CorruptDeflate,
@@ -119,6 +122,7 @@ impl ProtocolError {
             Self::TooManyFragments { .. } | Self::MessageTimeout | Self::RateExceeded => Some(Code::POLICY),
             Self::PongTimeout => Some(Code::INTERNAL_ERROR),
             Self::IdleTimeout => Some(Code::AWAY),
+            Self::Extension(code) if code.is_sendable() => Some(*code),
             Self::UnexpectedEof | Self::CloseTimeout | Self::Handshake(_) => None,
             _ => Some(Code::PROTOCOL_ERROR),
         }
@@ -139,6 +143,7 @@ impl ProtocolError {
             Self::UnexpectedContinuation | Self::InterleavedMessage => "RFC 6455 §5.4",
             Self::InvalidUtf8 => "RFC 6455 §8.1",
             Self::CorruptDeflate => "RFC 7692 §7.2.2",
+            Self::Extension(_) => "RFC 6455 §9",
             Self::ShortClose => "RFC 6455 §5.5.1",
             Self::CloseCode(_) => "RFC 6455 §7.4",
             Self::UnexpectedEof => "RFC 6455 §7.1.5",
@@ -177,8 +182,9 @@ pub enum SendError {
     /// A window of so many bits, which no handshake agrees on: they are 8 to 15 (RFC 7692 §7.1.2).
     #[error("window of {0} bits")]
     WindowBits(u8),
-    /// Messages to be relayed that may be compressed as was not agreed on with their receiver (RFC 7692 §6, §7.1).
-    #[error("compression is not negotiated")]
+    /// Messages to be relayed that may be compressed as was not agreed on with their receiver (RFC 7692 §6, §7.1), or that
+    /// go through extensions of a program's own; or a message that such an extension refused, which ends the connection.
+    #[error("extensions do not allow it")]
     Extension,
     /// Text that is not UTF-8 (§5.6).
     #[error("text is not UTF-8")]

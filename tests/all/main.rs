@@ -21,6 +21,7 @@ mod driver_halves;
 mod driver_hostile;
 #[cfg(all(unix, target_pointer_width = "64"))]
 mod examples;
+mod extensions;
 mod features;
 mod frames;
 mod framing;

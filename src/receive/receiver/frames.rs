@@ -2,11 +2,10 @@
 
 use super::{Mode, Receiver};
 use crate::event::Event;
+use crate::message::Kind;
 use crate::message::assemble::Announced;
 use crate::message::chunk::Chunk;
-use crate::message::{Kind, Piece};
 use crate::wire::error::ProtocolError;
-use core::mem;
 
 impl Receiver {
     /// As [`Connection::receive_frame`](crate::Connection::receive_frame).
@@ -36,11 +35,6 @@ impl Receiver {
         if !frame_end {
             return Ok(None);
         }
-        let data = match last {
-            true => self.assembler.finish(kind, self.assembler.len())?,
-            false => self.assembler.take_part(kind),
-        };
-        let first = !mem::replace(&mut self.started, true);
-        Ok(Some(Event::Piece(Piece { data, first, frame_end, last })))
+        self.part(kind, frame_end, last).map(Some)
     }
 }

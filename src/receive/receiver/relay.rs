@@ -40,6 +40,6 @@ impl Receiver {
         if self.inflater.is_some() && self.negotiated.deflate.is_some_and(|params| params.peer_takeover) {
             return Err(SendError::Extension);
         }
-        Ok(())
+        if self.is_extended() { Err(SendError::Extension) } else { Ok(()) }
     }
 }

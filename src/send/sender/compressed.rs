@@ -17,7 +17,7 @@ impl Sender {
         let message = message.into();
         self.check_new()?;
         self.deflate(message.kind(), message.as_bytes(), compress);
-        Ok(())
+        self.check_sent()
     }
 
     /// What messages of this end's own may be deflated with.
@@ -42,7 +42,7 @@ impl Sender {
 
     /// Whether a fragment belongs to a compressed message, or begins one with `len` bytes.
     pub(super) fn is_fragment_compressed(&self, len: usize) -> bool {
-        match &self.fragmented {
+        match self.fragmented() {
             Some(message) => message.compressed,
             None => self.is_worth_deflating(len),
         }

@@ -25,7 +25,7 @@ impl Sender {
     pub fn send_shared(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
         self.check_message(kind, &bytes)?;
         self.share(kind, bytes);
-        Ok(())
+        self.check_sent()
     }
 
     /// Sends a message that is nobody else's.
@@ -33,14 +33,14 @@ impl Sender {
     pub(super) fn keep(&mut self, message: Message<'_>) -> Result<(), SendError> {
         self.check_new()?;
         self.share(message.kind(), message.into_bytes());
-        Ok(())
+        self.check_sent()
     }
 
     /// Sends what a [`Writer`](crate::Writer) has put together; `bytes` are left if they cannot be sent.
     pub(crate) fn send_vec(&mut self, kind: Kind, bytes: &mut Vec<u8>) -> Result<(), SendError> {
         self.check_message(kind, bytes)?;
         self.share(kind, mem::take(bytes).into());
-        Ok(())
+        self.check_sent()
     }
 
     fn check_message(&self, kind: Kind, bytes: &[u8]) -> Result<(), SendError> {
@@ -94,6 +94,9 @@ impl Sender {
     /// Whether a message of `len` bytes does not go out as it is, or costs less when it is copied.
     #[inline]
     fn is_copied(&self, len: usize) -> bool {
+        if !self.plain && self.is_extended() {
+            return true;
+        }
         #[cfg(feature = "deflate")]
         if !self.plain && self.is_worth_deflating(len) {
             return true;
@@ -110,15 +113,16 @@ impl Sender {
         #[cfg(feature = "deflate")]
         if self.is_worth_deflating(message.payload().len()) {
             self.send_deflated(message);
-            return Ok(());
+            return self.check_sent();
         }
         self.append_prepared(message.frame());
-        Ok(())
+        self.check_sent()
     }
 
     /// Appends a frame as a server sends it.
     pub(super) fn append_prepared(&mut self, frame: &Bytes) {
         match (self.role, self.config.outbound.fragment) {
+            (Role::Server, 0) if self.is_extended() => self.frames_of_prepared(frame),
             (Role::Server, 0) if frame.len() < LEAST_SHARED => {
                 self.outbox.tail(frame.len()).extend_from_slice(frame);
                 self.note_prepared(frame);
@@ -127,11 +131,13 @@ impl Sender {
                 self.outbox.push_frame(frame.clone());
                 self.note_prepared(frame);
             }
-            _ => {
-                let (kind, rsv, payload) = prepared::parts(frame);
-                self.frames_of(kind, rsv, payload);
-            }
+            _ => self.frames_of_prepared(frame),
         }
+    }
+
+    fn frames_of_prepared(&mut self, frame: &[u8]) {
+        let (kind, rsv, payload) = prepared::parts(frame);
+        self.frames_of(kind, rsv, payload);
     }
 
     #[inline]

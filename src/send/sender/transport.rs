@@ -44,7 +44,7 @@ impl Sender {
             Fact::Failed(code) => self.fail(code),
             Fact::Eof => {
                 self.facts.set(Happened::Eof);
-                self.fragmented = None;
+                self.take_fragmented();
             }
         }
     }
@@ -76,7 +76,7 @@ impl Sender {
             }
             Some(Due::Close) => {
                 self.facts.set(Happened::Expired);
-                self.fragmented = None;
+                self.take_fragmented();
                 let ended = [Happened::Failed, Happened::Eof, Happened::CloseReceived];
                 let ended = ended.into_iter().any(|what| self.facts.has(what));
                 return if ended { Ok(()) } else { Err(ProtocolError::CloseTimeout) };

@@ -3,6 +3,7 @@
 use crate::config::{Config, Keepalive, Limits, Negotiated, Origins, Outbound};
 #[cfg(feature = "deflate")]
 use crate::deflate::{Compress, Deflate, DeflateParams, Pool};
+use crate::extensions::Extensions;
 use crate::handshake::SubprotocolPolicy;
 use crate::message::{Kind, Role};
 use crate::rates::{Excess, Rate, Rates};
@@ -354,6 +355,8 @@ impl Field for Config {
             secure,
             #[cfg(feature = "deflate")]
             deflate,
+            // They are programs, which no tape holds.
+            extensions: _,
         } = self;
         #[cfg(not(feature = "deflate"))]
         let deflate = &None::<Missing>;
@@ -383,6 +386,7 @@ impl Field for Config {
             secure: Field::get(input)?,
             #[cfg(feature = "deflate")]
             deflate: Field::get(input)?,
+            extensions: Extensions::NONE,
         };
         #[cfg(not(feature = "deflate"))]
         Option::<Missing>::get(input)?;
@@ -442,6 +446,7 @@ mod tests {
             answer_close: false,
             require_masks: false,
             origins: Origins::List(vec!["https://a.example".into(), "".into()]),
+            extensions: Extensions::NONE,
             secure: Some(false),
             #[cfg(feature = "deflate")]
             deflate: Some(Deflate {
