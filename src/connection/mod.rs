@@ -199,8 +199,15 @@ impl Connection {
             return Ok(Some(event));
         }
         let heard = self.receiver.traffic().bytes;
-        match self.sender.handle_timeout(now, heard) {
-            Ok(()) => Ok(None),
+        match self.sender.judge(now, heard) {
+            Ok(silent) => {
+                #[cfg(feature = "deflate")]
+                if silent {
+                    self.receiver.rest_if_idle();
+                }
+                let _ = silent;
+                Ok(None)
+            }
             Err(ProtocolError::Handshake(error)) => match self.end_refusal() {
                 Some(event) => Ok(Some(event)),
                 None => Err(self.fail_opening(error)),
@@ -258,6 +265,18 @@ impl Connection {
     /// What the connection has done so far.
     pub fn counters(&self) -> Counters {
         self.sender.counters(self.receiver.traffic())
+    }
+
+    /// Gives back what compression with context takeover holds between messages, but for the window that the peer may refer to:
+    /// at most 32 KiB (RFC 7692 §7.1.1), instead of both codecs. The next messages are compressed and inflated by codecs of the pool;
+    /// this end's next refers to none before it.
+    ///
+    /// Where time is told, a connection whose codecs were of no use between two keepalive pings does so by itself. Halves do
+    /// not know of each other's: there, it is the caller's to call.
+    #[cfg(feature = "deflate")]
+    pub fn rest(&mut self) {
+        self.receiver.rest();
+        self.sender.rest();
     }
 
     /// Changes what the peer may send, from the next frame on.

@@ -62,7 +62,7 @@ impl Connection {
     }
 
     /// Sends a message without copying it: a server keeps a reference; a client masks in place what nobody else refers
-    /// to, and else a copy. A short message is copied, which costs less.
+    /// to, and else a copy. A message below 256 bytes is copied, which costs less.
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text), and [`InvalidUtf8`](SendError::InvalidUtf8).

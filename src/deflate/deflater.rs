@@ -10,6 +10,8 @@ pub(crate) struct Deflater {
     /// Window bits, level and memory level.
     pub(super) key: (u8, u8, u8),
     out: Vec<u8>,
+    /// It was of use since somebody asked.
+    pub(crate) used: bool,
 }
 
 impl Deflater {
@@ -22,7 +24,7 @@ impl Deflater {
             mem_level: mem_level.clamp(1, 9).into(),
             strategy: Strategy::Default,
         };
-        Box::new(Self { codec: zlib_rs::Deflate::new_with_config(config), key, out: Vec::new() })
+        Box::new(Self { codec: zlib_rs::Deflate::new_with_config(config), key, out: Vec::new(), used: false })
     }
 
     /// Forgets the messages before.
@@ -60,6 +62,7 @@ impl Deflater {
 
     /// Deflates into `out`, up to a byte boundary; the bytes that makes.
     fn deflate(&mut self, payload: &[u8], takeover: bool) -> usize {
+        self.used = true;
         // Level 1 makes 9 bits of 8 at worst, and other levels add a few bytes to each block. All of it must fit: a reset
         // does not make zlib-rs forget output that did not.
         let room = payload.len() + payload.len() / 8 + payload.len() / 64 + 64;

@@ -2,9 +2,11 @@
 
 use super::TAIL;
 use super::counts::Compressed;
+use super::window::{said_again, said_len};
 use crate::message::{assemble::Assembler, inflated::Inflated};
 use crate::wire::error::{ProtocolError, said};
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec, vec::Vec};
+use core::mem;
 use zlib_rs::{InflateFlush, Status};
 
 /// Bytes that are inflated in one step, where they are not inflated in place: 16 KiB, and what keeps the codec on its
@@ -34,12 +36,15 @@ pub(crate) struct Inflater {
     pub(super) messages: Option<Compressed>,
     /// What was put aside of the message under way.
     pub(crate) front: Option<Assembler>,
+    used: bool,
     step: [u8; STEP],
 }
 
 /// The codec of an [`Inflater`].
 struct Inflate {
     codec: zlib_rs::Inflate,
+    /// Bytes of the window that were handed in.
+    primed: usize,
     /// Bytes of the message under way that came out.
     given: usize,
     /// A block that says it is the last was, and nothing came behind it.
@@ -50,12 +55,13 @@ impl Inflater {
     pub(super) fn new() -> Box<Self> {
         // It inflates what was deflated with any window.
         let codec = zlib_rs::Inflate::new(false, 15);
-        let stream = Inflate { codec, given: 0, ended: false };
-        Box::new(Self { stream, taken: 0, messages: None, front: None, step: [0; STEP] })
+        let stream = Inflate { codec, primed: 0, given: 0, ended: false };
+        Box::new(Self { stream, taken: 0, messages: None, front: None, used: false, step: [0; STEP] })
     }
 
     /// Begins a message.
     pub(crate) fn start(&mut self) {
+        self.used = true;
         (self.taken, self.stream.given, self.stream.ended) = (0, 0, false);
     }
 
@@ -64,7 +70,7 @@ impl Inflater {
     pub(crate) fn end(&mut self, takeover: bool) {
         self.messages.get_or_insert_default().count(self.stream.given, self.taken);
         if !takeover {
-            self.stream.codec.reset(false);
+            self.stream.forget();
         }
     }
 
@@ -72,6 +78,38 @@ impl Inflater {
     #[inline]
     pub(crate) fn has_ended(&self) -> bool {
         self.messages.is_some()
+    }
+
+    /// Whether it was of use since the last call.
+    pub(crate) fn take_used(&mut self) -> bool {
+        mem::take(&mut self.used)
+    }
+
+    /// The last of what was inflated, at most `most` bytes, between two messages; the codec knows nothing of it any more.
+    /// `None`, and nothing has changed, if it does not tell.
+    pub(crate) fn take_window(&mut self, most: usize) -> Option<Vec<u8>> {
+        let codec = &mut self.stream.codec;
+        let len = most.min(self.stream.primed.saturating_add(codec.total_out() as usize));
+        let mut window = vec![0; said_len(len)];
+        if len > 0 {
+            let before = codec.total_out();
+            codec.decompress(&said_again(len), &mut window, InflateFlush::SyncFlush).ok()?;
+            if codec.total_out() - before != window.len() as u64 {
+                return None;
+            }
+        }
+        window.truncate(len);
+        window.shrink_to_fit();
+        self.stream.forget();
+        Some(window)
+    }
+
+    /// Goes on behind a window that was taken.
+    pub(crate) fn prime(&mut self, window: &[u8]) {
+        // A raw stream takes any (RFC 1951 has no name for one).
+        let primed = self.stream.codec.set_dictionary(window);
+        debug_assert!(primed.is_ok());
+        self.stream.primed = window.len();
     }
 
     /// Inflates `input` to `output`, until that is more than `most` bytes of a message.
@@ -151,6 +189,12 @@ struct Step {
 }
 
 impl Inflate {
+    /// As if nothing had been inflated.
+    fn forget(&mut self) {
+        self.codec.reset(false);
+        self.primed = 0;
+    }
+
     /// One call of the codec: in place, or to what is not `filled` of `step`, which is appended to `output` when there is
     /// little room left.
     #[inline]
@@ -177,7 +221,7 @@ impl Inflate {
         self.ended = status == Ok(Status::StreamEnd);
         if self.ended {
             // RFC 7692 §7.2.3.4: a block may say that it is the last, and others follow.
-            self.codec.reset(false);
+            self.forget();
         }
         self.given += given;
         let corrupt = match status {

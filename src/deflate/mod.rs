@@ -8,6 +8,7 @@ mod deflater;
 mod inflater;
 mod pool;
 mod settings;
+mod window;
 
 pub use counts::Compressed;
 pub(crate) use deflater::Deflater;

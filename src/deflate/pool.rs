@@ -81,8 +81,13 @@ impl Pool {
     /// Takes a deflater back, and counts its message.
     pub(crate) fn give_deflater(&self, mut deflater: Box<Deflater>, plain: usize, compressed: usize) {
         deflater.shrink();
+        self.with(|codecs| codecs.deflated.count(plain, compressed));
+        self.put_deflater(deflater);
+    }
+
+    /// Takes a deflater back that knows no message any more.
+    pub(crate) fn put_deflater(&self, deflater: Box<Deflater>) {
         self.with(|codecs| {
-            codecs.deflated.count(plain, compressed);
             if codecs.deflaters.len() < self.0.most {
                 codecs.deflaters.push(deflater);
             }

@@ -66,6 +66,19 @@ struct Rare {
     /// A control payload that did not come whole.
     control: Option<ControlPayload>,
     extended: Option<Decoding>,
+    /// What compressed messages may refer to, while no codec knows it.
+    #[cfg(feature = "deflate")]
+    window: Vec<u8>,
+}
+
+impl Rare {
+    fn is_empty(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        if !self.window.is_empty() {
+            return false;
+        }
+        self.control.is_none() && self.extended.is_none()
+    }
 }
 
 const START: State = State::Header { spill: [0; MAX_HEADER], len: 0 };
@@ -285,6 +298,32 @@ impl Decoder {
         self.rare.as_deref_mut()?.extended.as_mut()
     }
 
+    /// Holds nothing for what there is nothing of.
+    fn settle_rare(&mut self) {
+        self.rare.take_if(|rare| rare.is_empty());
+    }
+
+    /// Keeps what compressed messages may refer to.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn keep_window(&mut self, window: Vec<u8>) {
+        self.rare.get_or_insert_default().window = window;
+        self.settle_rare();
+    }
+
+    /// That, if it is kept here.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn take_window(&mut self) -> Vec<u8> {
+        let window = self.rare.as_deref_mut().map(|rare| mem::take(&mut rare.window)).unwrap_or_default();
+        self.settle_rare();
+        window
+    }
+
+    /// Whether it is.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn has_window(&self) -> bool {
+        self.rare.as_deref().is_some_and(|rare| !rare.window.is_empty())
+    }
+
     /// Data goes through these stages.
     pub(crate) fn extend(&mut self, stages: Decoding) {
         self.rare.get_or_insert_default().extended = Some(stages);
@@ -367,9 +406,7 @@ impl Decoder {
         }
         self.state = START;
         let control = self.rare.as_deref_mut().and_then(|rare| rare.control.take());
-        if self.extended().is_none() {
-            self.rare = None;
-        }
+        self.settle_rare();
         let payload = match control {
             None => Cow::Borrowed(&*payload),
             Some(mut control) => {

@@ -14,6 +14,8 @@ mod deflate_memory;
 #[cfg(feature = "deflate")]
 mod deflate_negotiation;
 #[cfg(feature = "deflate")]
+mod deflate_rest;
+#[cfg(feature = "deflate")]
 mod deflate_sending;
 mod driver;
 mod driver_calls;

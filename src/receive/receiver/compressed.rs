@@ -68,7 +68,14 @@ impl Receiver {
         };
         let most = self.config.limits.message;
         let assembler = &mut self.assembler;
-        let inflater = self.inflater.get_or_insert_with(|| deflate.pool.inflater());
+        let inflater = self.inflater.get_or_insert_with(|| {
+            let mut inflater = deflate.pool.inflater();
+            let window = self.decoder.take_window();
+            if !window.is_empty() {
+                inflater.prime(&window);
+            }
+            inflater
+        });
         if first {
             self.started = false;
             inflater.start();
@@ -112,11 +119,33 @@ impl Receiver {
         }
     }
 
+    /// As [`Connection::rest`](crate::Connection::rest).
+    pub fn rest(&mut self) {
+        let (Some(params), Some(deflate)) = (self.negotiated.deflate, &self.config.deflate) else { return };
+        // Inside a message, the codec knows more than its window.
+        let Some(mut inflater) = self.inflater.take_if(|_| !self.decoder.in_compressed()) else { return };
+        match inflater.take_window(1 << params.peer_window_bits) {
+            Some(window) => {
+                self.decoder.keep_window(window);
+                deflate.pool.give_inflater(inflater);
+            }
+            None => self.inflater = Some(inflater),
+        }
+    }
+
+    /// The same, if the codec was of no use since the last call.
+    pub(crate) fn rest_if_idle(&mut self) {
+        if self.inflater.as_mut().is_some_and(|inflater| !inflater.take_used()) {
+            self.rest();
+        }
+    }
+
     /// Drops the codec, which may be inside a message; the pool is told of those before.
     pub(super) fn drop_inflater(&mut self) {
         if let (Some(mut inflater), Some(deflate)) = (self.inflater.take(), &self.config.deflate) {
             deflate.pool.count_inflated(&mut inflater);
         }
+        self.decoder.take_window();
     }
 
     fn return_inflater(&mut self) {

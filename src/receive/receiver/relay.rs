@@ -37,7 +37,9 @@ impl Receiver {
     /// Refuses to pass on messages that may refer to such as were inflated here.
     fn check_relay(&self) -> Result<(), SendError> {
         #[cfg(feature = "deflate")]
-        if self.inflater.is_some() && self.negotiated.deflate.is_some_and(|params| params.peer_takeover) {
+        if (self.inflater.is_some() || self.decoder.has_window())
+            && self.negotiated.deflate.is_some_and(|params| params.peer_takeover)
+        {
             return Err(SendError::Extension);
         }
         if self.is_extended() { Err(SendError::Extension) } else { Ok(()) }

@@ -7,6 +7,7 @@ use crate::send::prepared::Prepared;
 use crate::wire::error::SendError;
 use crate::wire::frame::RSV1;
 use alloc::boxed::Box;
+use core::mem;
 
 impl Sender {
     /// As [`Connection::send_with`](crate::Connection::send_with).
@@ -66,6 +67,25 @@ impl Sender {
             self.deflater = Some(deflater);
         } else {
             deflate.pool.give_deflater(deflater, plain, deflated);
+        }
+    }
+
+    /// As [`Connection::rest`](crate::Connection::rest).
+    pub fn rest(&mut self) {
+        // Inside a message, the codec knows more than its window.
+        if self.fragmented().is_some() {
+            return;
+        }
+        if let (Some(mut deflater), Some(deflate)) = (self.deflater.take(), &self.config.deflate) {
+            deflater.reset();
+            deflate.pool.put_deflater(deflater);
+        }
+    }
+
+    /// The same, if the codec was of no use since the last call.
+    pub(super) fn rest_if_idle(&mut self) {
+        if self.deflater.as_mut().is_some_and(|deflater| !mem::take(&mut deflater.used)) {
+            self.rest();
         }
     }
 

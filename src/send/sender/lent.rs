@@ -24,23 +24,20 @@ impl Sender {
     /// As [`send_text`](Self::send_text), and [`InvalidUtf8`](SendError::InvalidUtf8).
     pub fn send_shared(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
         self.check_message(kind, &bytes)?;
-        self.share(kind, bytes);
-        self.check_sent()
+        self.share(kind, bytes)
     }
 
     /// Sends a message that is nobody else's.
     #[inline(never)]
     pub(super) fn keep(&mut self, message: Message<'_>) -> Result<(), SendError> {
         self.check_new()?;
-        self.share(message.kind(), message.into_bytes());
-        self.check_sent()
+        self.share(message.kind(), message.into_bytes())
     }
 
     /// Sends what a [`Writer`](crate::Writer) has put together; `bytes` are left if they cannot be sent.
     pub(crate) fn send_vec(&mut self, kind: Kind, bytes: &mut Vec<u8>) -> Result<(), SendError> {
         self.check_message(kind, bytes)?;
-        self.share(kind, mem::take(bytes).into());
-        self.check_sent()
+        self.share(kind, mem::take(bytes).into())
     }
 
     fn check_message(&self, kind: Kind, bytes: &[u8]) -> Result<(), SendError> {
@@ -51,10 +48,16 @@ impl Sender {
         }
     }
 
-    fn share(&mut self, kind: Kind, bytes: Bytes) {
-        if self.is_copied(bytes.len()) {
-            return self.shape(kind, &bytes);
+    #[inline]
+    fn share(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
+        match self.is_copied(bytes.len()) {
+            true => self.send_message(kind, &bytes),
+            false => self.refer(kind, bytes),
         }
+    }
+
+    #[inline(never)]
+    fn refer(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
         let len = bytes.len();
         let (mask, payload) = match self.mask() {
             None => (None, bytes),
@@ -64,13 +67,14 @@ impl Sender {
                     Mask::new(key).apply(&mut own);
                     (Some(key), own.freeze())
                 }
-                Err(shared) => return self.shape(kind, &shared),
+                Err(shared) => return self.send_message(kind, &shared),
             },
         };
         let header = Header { fin: true, rsv: 0, opcode: kind.opcode(), mask, length: len as u64 }.encode();
         header.append(self.outbox.tail(MAX_HEADER));
         self.outbox.push_payload(payload);
         self.note_frame(true, kind.opcode(), len);
+        Ok(())
     }
 
     /// As [`Connection::send_through`](crate::Connection::send_through).

@@ -64,22 +64,29 @@ impl Sender {
     /// [`PongTimeout`](ProtocolError::PongTimeout), [`IdleTimeout`](ProtocolError::IdleTimeout),
     /// [`MessageTimeout`](ProtocolError::MessageTimeout) or [`CloseTimeout`](ProtocolError::CloseTimeout); the receiving half's connection ends with it.
     pub fn handle_timeout(&mut self, now: Duration, heard: u64) -> Result<(), ProtocolError> {
+        self.judge(now, heard).map(drop)
+    }
+
+    /// The same; whether the peer has been silent for so long that it is sent a ping.
+    pub(crate) fn judge(&mut self, now: Duration, heard: u64) -> Result<bool, ProtocolError> {
         if self.outbox.watch() {
             self.timer.handle_taken();
         }
         let error = match self.timer.handle(now, self.phase(), heard, &self.config.keepalive) {
-            None => return Ok(()),
+            None => return Ok(false),
             Some(Due::Ping) => {
                 let payload = self.timer.ping_payload();
                 self.push_control(OpCode::Ping, &payload, Part::Ping);
-                return Ok(());
+                #[cfg(feature = "deflate")]
+                self.rest_if_idle();
+                return Ok(true);
             }
             Some(Due::Close) => {
                 self.facts.set(Happened::Expired);
                 self.take_fragmented();
                 let ended = [Happened::Failed, Happened::Eof, Happened::CloseReceived];
                 let ended = ended.into_iter().any(|what| self.facts.has(what));
-                return if ended { Ok(()) } else { Err(ProtocolError::CloseTimeout) };
+                return if ended { Ok(false) } else { Err(ProtocolError::CloseTimeout) };
             }
             Some(Due::Handshake) => ProtocolError::Handshake(HandshakeError::Timeout),
             Some(Due::Pong) => ProtocolError::PongTimeout,
