@@ -194,9 +194,12 @@ impl Output<'_> {
     /// Appends what `bytes` gives.
     ///
     /// # Errors
-    /// As [`push`](Self::push), where the next byte does not fit.
+    /// As [`push`](Self::push); what fits is taken.
     pub fn extend(&mut self, bytes: impl IntoIterator<Item = u8>) -> Result<(), Refused> {
-        bytes.into_iter().try_for_each(|byte| self.push(&[byte]))
+        let (mut bytes, before) = (bytes.into_iter(), self.bytes.len());
+        self.bytes.extend(bytes.by_ref().take(self.left));
+        self.left -= self.bytes.len() - before;
+        bytes.next().map_or(Ok(()), |_| self.take(1))
     }
 
     /// The bytes that it still takes.
@@ -205,13 +208,14 @@ impl Output<'_> {
     }
 
     fn take(&mut self, len: usize) -> Result<(), Refused> {
-        match self.left.checked_sub(len).filter(|_| self.over == 0) {
+        match self.left.checked_sub(len) {
             Some(left) => {
                 self.left = left;
                 Ok(())
             }
             None => {
-                self.over = self.over.saturating_add(len);
+                // Nothing fits behind what did not.
+                (self.over, self.left) = (self.over.saturating_add(len), 0);
                 Err(Refused::new(Code::TOO_BIG))
             }
         }

@@ -13,6 +13,7 @@ mod combinators;
 mod common;
 mod draining;
 mod driving;
+mod extending;
 mod fair;
 mod handlers;
 #[cfg(all(feature = "axum", feature = "deflate"))]
