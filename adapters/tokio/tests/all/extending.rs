@@ -72,9 +72,10 @@ async fn both_ends_send_much_through_their_stages() {
         })
     });
     let [client, server] = both;
-    let (client, _client) = client.soon().await.unwrap();
+    let (client, mut told) = client.soon().await.unwrap();
     let (_server, mut server) = server.soon().await.unwrap();
     client.send("x").soon().await.unwrap();
-    let refused = server.recv().soon().await;
+    let (refused, told) = tokio::join!(server.recv().soon(), told.recv().soon());
+    assert_eq!(told.unwrap(), None, "a close");
     assert!(matches!(&refused, Err(Error::Protocol(error)) if error.close_code() == Some(4000.into())), "{refused:?}");
 }
