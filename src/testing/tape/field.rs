@@ -354,6 +354,9 @@ impl Field for Config {
             secure,
             #[cfg(feature = "deflate")]
             deflate,
+            // Nothing follows from it.
+            #[cfg(feature = "std")]
+                tapes: _,
         } = self;
         #[cfg(not(feature = "deflate"))]
         let deflate = &None::<Missing>;
@@ -383,6 +386,8 @@ impl Field for Config {
             secure: Field::get(input)?,
             #[cfg(feature = "deflate")]
             deflate: Field::get(input)?,
+            #[cfg(feature = "std")]
+            tapes: None,
         };
         #[cfg(not(feature = "deflate"))]
         Option::<Missing>::get(input)?;
@@ -454,6 +459,8 @@ mod tests {
                 peer_takeover: true,
                 pool: Pool::default(),
             }),
+            #[cfg(feature = "std")]
+            tapes: None,
         };
         #[allow(unused_mut)]
         let mut read = round(&config);

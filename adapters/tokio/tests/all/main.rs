@@ -49,6 +49,8 @@ mod round_trip;
 mod runtimes;
 mod serving;
 #[cfg(feature = "testing")]
+mod tapes;
+#[cfg(feature = "testing")]
 mod testing;
 #[cfg(feature = "tls")]
 mod tls;
