@@ -70,6 +70,8 @@ mod on {
         now: Duration,
         /// The time of the latest part was not told.
         untimed: bool,
+        /// What was sent last went out only in part.
+        within: bool,
         /// Of the client and the server: the head under way.
         opening: [Option<Vec<u8>>; 2],
     }
@@ -139,7 +141,8 @@ mod on {
             }
             // What one call cannot have written together is not worth a loop of its own.
             kept.lost += (count - bytes.len()) as u64;
-            kept.note(role, bytes, false);
+            let within = mem::replace(&mut kept.within, count < outbound.remaining());
+            kept.note(role, bytes, !within);
         }
     }
 

@@ -4,6 +4,7 @@ mod connections;
 mod flow;
 mod har;
 mod packets;
+mod tape;
 
 use crate::dialogue::{Dialogue, Reading, Side};
 use crate::output::note;
@@ -18,13 +19,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Shows what passed on WebSocket connections: from a capture (pcap, pcapng), an archive of a browser (HAR), or one end's bytes
+/// Shows what passed on WebSocket connections: from a capture (pcap, pcapng), an archive of a browser (HAR), a tape, or one end's bytes
 ///
 /// Frames, messages, handshakes and faults are read by the machinery that connections run on. Of a fault it says at which byte of
 /// that end's stream it shows, and which section of which RFC it breaks; behind it, that end's stream is not read.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// A pcap, pcapng or HAR file, or with --role the bytes that one end sent; - for standard input
+    /// A pcap, pcapng or HAR file, a tape, or with --role the bytes that one end sent; - for standard input
     file: String,
     /// Takes the file as what this end sent
     #[arg(long, value_name = "ROLE")]
@@ -83,9 +84,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             captured(start, input, reading, arguments, &mut report)?;
         } else if har::is_archive(&start) {
             har::read(start, input, &mut report)?;
+        } else if tape::is_tape(&start) {
+            tape::read(start, input, (&arguments.file, arguments.max_message, arguments.json), &mut report)?;
         } else {
             return Err(Failure::usage(
-                "neither pcap, pcapng nor HAR; of one end's bytes, --role says which end sent them",
+                "neither pcap, pcapng, HAR nor a tape; of one end's bytes, --role says which end sent them",
             ));
         }
     }

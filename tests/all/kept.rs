@@ -1,5 +1,6 @@
 //! Tapes of connections that failed, kept by their drivers: what is on them, what is left out, and that they replay.
 
+use bytes::Buf;
 use sockless::driver::{Driver, Storage};
 use sockless::testing::tape::{Call, Tape};
 use sockless::{Config, Connection, Event, Keepalive, Negotiated, ProtocolError, Role, Seed, Tapes};
@@ -103,6 +104,22 @@ fn of_a_long_one_the_heads_and_the_end_are_kept() {
 }
 
 #[test]
+fn what_this_end_sent_begins_with_a_message_too() {
+    let (config, told) = config(100);
+    let mut driver = open(Role::Server, config);
+    driver.connection().send_text(&"x".repeat(120)).unwrap();
+    for _ in 0..122 {
+        driver.outbound(&mut Storage::new(1024)).copy_to_slice(&mut [0]);
+    }
+    turn(&mut driver, HELLO, Duration::ZERO);
+    turn(&mut driver, BAD, Duration::ZERO);
+    let (tape, _) = sound(&told);
+    assert_eq!(bytes_from(&tape, Role::Server), b"\x81\x05hello");
+    assert_eq!(bytes_from(&tape, Role::Client), [HELLO, BAD].concat());
+    assert_eq!(tape.steps[0].gave, "122 bytes were not kept");
+}
+
+#[test]
 fn one_message_that_is_more_than_is_kept_cannot_be_taken_up() {
     let (config, told) = config(1500);
     let mut driver = open(Role::Client, config);
@@ -201,7 +218,7 @@ fn what_is_read_and_written_without_a_copy_is_kept() {
     let message = sockless::Message::from(&[7; 40_000][..]);
     for take in [100, 30_000] {
         let mut through = driver.send_through(&message).unwrap();
-        written.extend(bytes::Buf::copy_to_bytes(&mut through, take));
+        written.extend(through.copy_to_bytes(take));
     }
     driver.write(&mut storage, &mut written).unwrap();
     turn(&mut driver, BAD, Duration::ZERO);

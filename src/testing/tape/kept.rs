@@ -6,7 +6,7 @@ use super::recorder::Recorder;
 use super::said::received;
 use crate::config::{Config, Failed, Negotiated, Tapes};
 use crate::message::Role;
-use crate::noted::Part;
+use crate::noted::{Kept, Part};
 use crate::wire::error::ProtocolError;
 use crate::wire::mask::Seed;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
@@ -77,20 +77,17 @@ fn tape(failed: Failed<'_>) -> Tape {
         false => play(&mut recorder, head),
     });
     tape.steps.extend(heads);
+    let parts = following(&mut kept);
+    let at = parts.last().map(|part| part.at).unwrap_or_default();
     let mut before = None;
     if kept.lost > 0 {
-        let at = kept.parts.front().map(|part| part.at).unwrap_or_default();
-        tape.steps.push(Step {
-            connection: 0,
-            at,
-            call: Call::Unseen,
-            gave: format!("{} bytes were not kept", kept.lost),
-        });
+        let gave = format!("{} bytes were not kept", kept.lost);
+        let at = parts.first().map_or(at, |part| part.at);
+        tape.steps.push(Step { connection: 0, at, call: Call::Unseen, gave });
         // Here it begins in the middle of what was said.
         before = recorder.take().filter(|_| !takes_over(negotiated));
     }
-    let at = kept.parts.back().map(|part| part.at).unwrap_or_default();
-    for part in mem::take(&mut kept.parts) {
+    for part in parts {
         if part.between && part.from != role && before.is_some() {
             recorder = before.take();
         }
@@ -113,6 +110,21 @@ fn tape(failed: Failed<'_>) -> Tape {
         tape.steps.push(Step { connection: 0, at, call: Call::Unseen, gave });
     }
     tape
+}
+
+/// What followed the heads; where it is cut off, of each end from where a message begins, if one does.
+fn following(kept: &mut Kept) -> Vec<Part> {
+    let mut parts: Vec<_> = mem::take(&mut kept.parts).into();
+    for from in [Role::Client, Role::Server] {
+        let begins = parts.iter().position(|part| part.from == from && part.between);
+        if let Some(begins) = begins.filter(|_| kept.lost > 0) {
+            let mut behind = parts.split_off(begins);
+            kept.lost += parts.iter().filter(|part| part.from == from).map(|part| part.bytes.len() as u64).sum::<u64>();
+            parts.retain(|part| part.from != from);
+            parts.append(&mut behind);
+        }
+    }
+    parts
 }
 
 fn passed(Part { at, from, bytes, .. }: Part) -> Step {
