@@ -8,7 +8,7 @@ mod tape;
 
 use crate::dialogue::{Dialogue, Reading, Side};
 use crate::output::note;
-use crate::report::{At, Report};
+use crate::report::{At, Form, Report};
 use crate::status::{Failure, Status};
 use clap::{Args, ValueEnum};
 use connections::Connections;
@@ -39,12 +39,8 @@ pub(crate) struct Arguments {
     /// Reads on as the file grows, until Ctrl-C
     #[arg(long)]
     follow: bool,
-    /// Prints a JSON object for all that happens, a line each
-    #[arg(long)]
-    json: bool,
-    /// Shows heads, and where in the stream all lies
-    #[arg(short, long)]
-    verbose: bool,
+    #[command(flatten)]
+    form: Form,
     /// Takes no longer messages
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     max_message: usize,
@@ -72,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.follow {
         input = Box::new(Growing { input, is_over: interrupted().map_err(unread)? });
     }
-    let mut report = Report::new(BufWriter::new(io::stdout().lock()), arguments.json, arguments.verbose);
+    let mut report = Report::new(BufWriter::new(io::stdout().lock()), arguments.form);
     let reading =
         Reading { max_message: arguments.max_message, is_open: arguments.open, compressed: arguments.compressed };
     if let Some(role) = arguments.role {
@@ -85,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         } else if har::is_archive(&start) {
             har::read(start, input, &mut report)?;
         } else if tape::is_tape(&start) {
-            tape::read(start, input, (&arguments.file, arguments.max_message, arguments.json), &mut report)?;
+            tape::read(start, input, (&arguments.file, arguments.max_message, arguments.form.json), &mut report)?;
         } else {
             return Err(Failure::usage(
                 "neither pcap, pcapng, HAR nor a tape; of one end's bytes, --role says which end sent them",
