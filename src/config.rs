@@ -58,7 +58,8 @@ pub struct Config {
     #[cfg(feature = "deflate")]
     pub deflate: Option<Deflate>,
     /// Keep a tape of each connection that a [`Driver`](crate::Driver) drives, and hand it over if that fails. Off by default: what
-    /// passes is copied for it. Only what a connection is made with counts.
+    /// passes is copied for it. It is kept from the beginning or not at all; who is told may be another for a request, by
+    /// [`Driver::reconfigure`](crate::Driver::reconfigure), and so may know which client it was.
     #[cfg(all(feature = "std", feature = "testing"))]
     pub tapes: Option<Tapes>,
 }

@@ -40,6 +40,9 @@ mod on {
     /// Bytes; no head is longer, so that what is, is none.
     const LONGEST_HEAD: usize = 64 << 10;
 
+    /// More interim responses than these count as what follows.
+    const MOST_HEADS: usize = 16;
+
     /// As many parts as are written by one call.
     const SLICES: usize = 128;
 
@@ -56,6 +59,13 @@ mod on {
         pub(crate) between: bool,
     }
 
+    impl Part {
+        /// What it takes to keep it, which many short ones are to pay for too.
+        fn size(&self) -> usize {
+            self.bytes.len() + size_of::<Self>()
+        }
+    }
+
     #[derive(Default)]
     pub(crate) struct Kept {
         /// The heads of the opening handshake, which are always kept.
@@ -66,7 +76,7 @@ mod on {
         pub(crate) lost: u64,
         role: Option<Role>,
         most: usize,
-        bytes: usize,
+        size: usize,
         now: Duration,
         /// The time of the latest part was not told.
         untimed: bool,
@@ -80,7 +90,7 @@ mod on {
         /// Whether there may be any that are on.
         pub(crate) const CAN: bool = true;
 
-        /// Keeps the heads and the last `most` bytes behind them.
+        /// Keeps the heads, and what followed last in `most` bytes of memory.
         pub(crate) fn new(role: Role, most: usize, is_open: bool) -> Self {
             let opening = if is_open { [None, None] } else { [Some(Vec::new()), Some(Vec::new())] };
             Self(Some(Arc::new(Mutex::new(Kept { role: Some(role), most, opening, ..Kept::default() }))))
@@ -160,7 +170,7 @@ mod on {
                     part.bytes = head.split_off(end + 4);
                     // Another follows behind an interim one (RFC 9110 §15.2).
                     let interim = head.get(9) == Some(&b'1') && !head[9..].starts_with(b"101");
-                    *opening = interim.then(Vec::new);
+                    *opening = (interim && self.heads.len() < MOST_HEADS).then(Vec::new);
                     self.heads.push(Part { at, from, bytes: head, between });
                 } else {
                     (*opening, part.bytes) = (None, head);
@@ -168,13 +178,13 @@ mod on {
                 part.between = true;
             }
             if !part.bytes.is_empty() {
-                self.bytes += part.bytes.len();
+                self.size += part.size();
                 self.parts.push_back(part);
             }
-            while self.bytes > self.most
+            while self.size > self.most
                 && let Some(oldest) = self.parts.pop_front()
             {
-                self.bytes -= oldest.bytes.len();
+                self.size -= oldest.size();
                 self.lost += oldest.bytes.len() as u64;
             }
         }

@@ -13,7 +13,7 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::mem;
 
 impl Tapes {
-    /// Keeps the heads of the opening handshake and the last `bytes` of what follows, both ways; `tell` is given the tape of each
+    /// Keeps the heads of the opening handshake, and in so many `bytes` of memory the last of what follows, both ways; `tell` is given the tape of each
     /// connection that fails, and why it has: the peer's fault, its early end, or a deadline. It is called where the connection is
     /// driven, before that tells the error.
     ///
