@@ -122,7 +122,8 @@ fn what_this_end_sent_begins_with_a_message_too() {
 
 #[test]
 fn one_message_that_is_more_than_is_kept_cannot_be_taken_up() {
-    let (config, told) = config(1500);
+    // It is sent back, so that of its own bytes the last two thousand are left.
+    let (config, told) = config(8000);
     let mut driver = open(Role::Client, config);
     let long = [b"\x82\x7e\x13\x88", &[7; 5000][..]].concat();
     turn(&mut driver, &long, Duration::ZERO);
@@ -131,6 +132,8 @@ fn one_message_that_is_more_than_is_kept_cannot_be_taken_up() {
     assert_eq!(error, ProtocolError::ReservedOpcode(3));
     // The bad frame is behind the message: there it is taken up again.
     assert_eq!(tape.steps.last().unwrap().call, Call::Receive(b"\x83\x00".to_vec()));
+    assert_eq!(bytes_from(&tape, Role::Server), b"\x83\x00");
+    assert!(bytes_from(&tape, Role::Client).len() > 5000);
 
     let (config, told) = self::config(80);
     let mut driver = open(Role::Client, config);
@@ -170,6 +173,29 @@ fn a_request_that_is_none_is_on_a_tape() {
     let (tape, error) = sound(&told);
     assert!(matches!(error, ProtocolError::Handshake(_)), "{error:?}");
     assert!(matches!(tape.steps.last().unwrap().call, Call::Receive(_)));
+}
+
+#[test]
+fn a_half_that_writes_tells_of_a_deadline_and_messages_alone_of_a_fault() {
+    let (config, told) = config(1000);
+    let keepalive = Keepalive { ping: None, idle: Some(Duration::from_secs(1)), ..Keepalive::default() };
+    let driver = open(Role::Server, Config { keepalive, ..config });
+    let Ok((_, mut writing)) = driver.split() else { panic!("not open") };
+    writing.judge(0, Duration::ZERO).unwrap();
+    writing.judge(0, Duration::from_secs(2)).unwrap_err();
+    assert_eq!(sound(&told).1, ProtocolError::IdleTimeout);
+
+    let (config, told) = self::config(1000);
+    let mut driver = open(Role::Server, config);
+    let mut storage = Storage::new(1024);
+    // Text that is none.
+    let input = [HELLO, b"\x81\x81\0\0\0\0\xff"].concat();
+    driver.space(&mut storage)[..input.len()].copy_from_slice(&input);
+    driver.received(&mut storage, input.len(), Duration::ZERO);
+    let mut messages = driver.messages(&mut storage);
+    assert!(matches!(messages.next(), Some(Ok(Event::Text(_)))));
+    assert!(matches!(messages.next(), Some(Err(ProtocolError::InvalidUtf8))));
+    assert_eq!(sound(&told).1, ProtocolError::InvalidUtf8);
 }
 
 #[test]
@@ -230,13 +256,14 @@ fn a_connection_in_halves_and_one_that_ends_well() {
 /// Long messages are read to where they belong, and go out from where they lie.
 #[test]
 fn what_is_read_and_written_without_a_copy_is_kept() {
-    let (config, told) = config(1 << 20);
+    let (config, told) = config(2 << 20);
     let mut driver = open(Role::Client, config);
-    let (mut storage, mut written) = (Storage::new(1024), Vec::new());
-    let long = [b"\x82\x7f\0\0\0\0\0\x01\0\0", &[7; 65536][..], b"\x83\x00"].concat();
+    let (mut storage, mut written) = (Storage::new(16 << 10), Vec::new());
+    let long = [b"\x82\x7f\0\0\0\0\0\x10\0\0", &[7; 1 << 20][..], b"\x83\x00"].concat();
     let mut rest = &long[..];
-    let mut failed = false;
+    let (mut failed, mut direct) = (false, false);
     while !failed {
+        direct |= driver.connection().tail().is_some();
         let space = driver.space(&mut storage);
         let len = rest.len().min(space.len());
         space[..len].copy_from_slice(&rest[..len]);
@@ -247,7 +274,7 @@ fn what_is_read_and_written_without_a_copy_is_kept() {
         }
     }
     let (tape, _) = sound(&told);
-    assert_eq!(bytes_from(&tape, Role::Server), long);
+    assert!(direct && bytes_from(&tape, Role::Server) == long);
 
     let (config, told) = self::config(1 << 20);
     let mut driver = open(Role::Server, config);
