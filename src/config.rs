@@ -60,6 +60,11 @@ pub struct Config {
     pub deflate: Option<Deflate>,
     /// Extensions of the program's own, offered, or accepted, in this order behind compression.
     pub extensions: Extensions,
+    /// Keep a tape of each connection that a [`Driver`](crate::Driver) drives, and hand it over if that fails. Off by default: what
+    /// passes is copied for it. It is kept from the beginning or not at all; who is told may be another for a request, by
+    /// [`Driver::reconfigure`](crate::Driver::reconfigure), and so may know which client it was.
+    #[cfg(all(feature = "std", feature = "testing"))]
+    pub tapes: Option<Tapes>,
 }
 
 /// Bounds on what a peer may send; they may be changed while a connection runs.
@@ -252,6 +257,8 @@ impl Config {
         #[cfg(feature = "deflate")]
         deflate: None,
         extensions: Extensions::NONE,
+        #[cfg(all(feature = "std", feature = "testing"))]
+        tapes: None,
     };
 }
 
@@ -370,5 +377,51 @@ impl From<Arc<Config>> for SharedConfig {
 impl From<Config> for SharedConfig {
     fn from(config: Config) -> Self {
         Self((config != DEFAULT).then(|| Arc::new(config)))
+    }
+}
+
+#[cfg(all(feature = "std", feature = "testing"))]
+pub(crate) use tapes::Failed;
+#[cfg(all(feature = "std", feature = "testing"))]
+pub use tapes::Tapes;
+
+#[cfg(all(feature = "std", feature = "testing"))]
+mod tapes {
+    use super::{Config, Negotiated};
+    use crate::message::Role;
+    use crate::noted::Kept;
+    use crate::wire::error::ProtocolError;
+    use alloc::sync::Arc;
+    use core::fmt;
+
+    /// Who is given the tapes of connections that fail, and how much is kept for one.
+    #[derive(Clone)]
+    pub struct Tapes {
+        pub(crate) most: usize,
+        pub(crate) tell: Arc<dyn Fn(Failed<'_>) + Send + Sync>,
+    }
+
+    /// A connection that has failed, and what was kept of it.
+    pub(crate) struct Failed<'a> {
+        pub(crate) role: Role,
+        pub(crate) config: &'a Config,
+        pub(crate) negotiated: Negotiated,
+        pub(crate) kept: Kept,
+        pub(crate) error: ProtocolError,
+    }
+
+    /// Those are the same that were cloned from one.
+    impl PartialEq for Tapes {
+        fn eq(&self, other: &Self) -> bool {
+            Arc::ptr_eq(&self.tell, &other.tell)
+        }
+    }
+
+    impl Eq for Tapes {}
+
+    impl fmt::Debug for Tapes {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Tapes").field("most", &self.most).finish_non_exhaustive()
+        }
     }
 }

@@ -30,6 +30,7 @@ pub mod handshake;
 #[doc = include_str!("../docs/limits.md")]
 pub mod limits {}
 mod message;
+mod noted;
 mod rates;
 mod receive;
 pub mod seen;
@@ -44,6 +45,8 @@ mod wire;
 /// The crate of [`Buf`](bytes::Buf) and [`Bytes`](bytes::Bytes), which are part of this one's interface.
 pub use bytes;
 pub use changes::{Change, Changes};
+#[cfg(all(feature = "std", feature = "testing"))]
+pub use config::Tapes;
 pub use config::{Config, Keepalive, Limits, Negotiated, Origins, Outbound, SharedConfig};
 pub use connection::Connection;
 pub use counters::{Counters, Traffic};

@@ -87,10 +87,10 @@ impl Reach {
     }
 }
 
-/// What a client takes.
+/// What an end takes.
 #[derive(Args)]
 pub(crate) struct Taking {
-    /// Offers no compression
+    /// Agrees on no compression
     #[arg(long)]
     no_compression: bool,
     /// Takes no longer messages

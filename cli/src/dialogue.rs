@@ -10,6 +10,9 @@ use sockless_tokio::{ClientRequest, Config, Request, Response};
 use std::sync::Arc;
 use stream::{Found, Span, Stream};
 
+/// Bytes, more than any head that a server or a client takes.
+pub(crate) const LONGEST_HEAD: usize = 64 << 10;
+
 /// How a connection is read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
@@ -38,6 +41,7 @@ impl Dialogue {
         let mut config = Config::default();
         config.limits.message = reading.max_message;
         config.limits.fragments = u32::MAX;
+        (config.limits.head, config.limits.fields) = (LONGEST_HEAD, Limits::MOST_FIELDS);
         config.origins = Origins::Any;
         config.deflate = Some(Deflate { takeover: true, peer_takeover: true, window_bits: 15, ..Deflate::default() });
         let config = Arc::new(config);
@@ -92,6 +96,11 @@ impl Dialogue {
     /// How many bytes of this end have been taken.
     pub(crate) fn offset(&self, from: Side) -> u64 {
         self.streams[from as usize].offset()
+    }
+
+    /// Whether anything is read any more.
+    pub(crate) fn reads(&self) -> bool {
+        !self.streams.iter().all(Stream::is_done)
     }
 
     /// Nothing of either end is read from here on.

@@ -4,10 +4,11 @@ mod connections;
 mod flow;
 mod har;
 mod packets;
+mod tape;
 
 use crate::dialogue::{Dialogue, Reading, Side};
 use crate::output::note;
-use crate::report::{At, Report};
+use crate::report::{At, Form, Report};
 use crate::status::{Failure, Status};
 use clap::{Args, ValueEnum};
 use connections::Connections;
@@ -18,13 +19,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Shows what passed on WebSocket connections: from a capture (pcap, pcapng), an archive of a browser (HAR), or one end's bytes
+/// Shows what passed on WebSocket connections: from a capture (pcap, pcapng), an archive of a browser (HAR), a tape, or one end's bytes
 ///
 /// Frames, messages, handshakes and faults are read by the machinery that connections run on. Of a fault it says at which byte of
 /// that end's stream it shows, and which section of which RFC it breaks; behind it, that end's stream is not read.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// A pcap, pcapng or HAR file, or with --role the bytes that one end sent; - for standard input
+    /// A pcap, pcapng or HAR file, a tape, or with --role the bytes that one end sent; - for standard input
     file: String,
     /// Takes the file as what this end sent
     #[arg(long, value_name = "ROLE")]
@@ -38,12 +39,8 @@ pub(crate) struct Arguments {
     /// Reads on as the file grows, until Ctrl-C
     #[arg(long)]
     follow: bool,
-    /// Prints a JSON object for all that happens, a line each
-    #[arg(long)]
-    json: bool,
-    /// Shows heads, and where in the stream all lies
-    #[arg(short, long)]
-    verbose: bool,
+    #[command(flatten)]
+    form: Form,
     /// Takes no longer messages
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     max_message: usize,
@@ -71,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.follow {
         input = Box::new(Growing { input, is_over: interrupted().map_err(unread)? });
     }
-    let mut report = Report::new(BufWriter::new(io::stdout().lock()), arguments.json, arguments.verbose);
+    let mut report = Report::new(BufWriter::new(io::stdout().lock()), arguments.form);
     let reading =
         Reading { max_message: arguments.max_message, is_open: arguments.open, compressed: arguments.compressed };
     if let Some(role) = arguments.role {
@@ -83,9 +80,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             captured(start, input, reading, arguments, &mut report)?;
         } else if har::is_archive(&start) {
             har::read(start, input, &mut report)?;
+        } else if tape::is_tape(&start) {
+            tape::read(start, input, (&arguments.file, arguments.max_message, arguments.form.json), &mut report)?;
         } else {
             return Err(Failure::usage(
-                "neither pcap, pcapng nor HAR; of one end's bytes, --role says which end sent them",
+                "neither pcap, pcapng, HAR nor a tape; of one end's bytes, --role says which end sent them",
             ));
         }
     }

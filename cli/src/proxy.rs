@@ -7,6 +7,7 @@ mod watch;
 
 use crate::dialogue::{Reading, Side};
 use crate::output::{note, print};
+use crate::report::Form;
 use crate::status::{Failure, Status};
 use crate::tls;
 use clap::{Args, ValueEnum};
@@ -51,12 +52,8 @@ pub(crate) struct Arguments {
     /// Trusts the certificates of this PEM file, and no others
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
-    /// Prints a JSON object for all that passes, a line each
-    #[arg(long)]
-    json: bool,
-    /// Shows heads, and where in the stream all lies
-    #[arg(short, long)]
-    verbose: bool,
+    #[command(flatten)]
+    form: Form,
     /// Shows no longer messages; they pass all the same, but what follows them in their direction is not shown, and its messages
     /// are not counted
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
@@ -134,7 +131,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let unusable = |error: io::Error| Failure::new(Status::NotConnected, format!("{}: {error}", arguments.listen));
     let listeners = listen(&arguments.listen).await.map_err(unusable)?;
-    let shown = Arc::new(Shown::new(arguments.json, arguments.verbose));
+    let shown = Arc::new(Shown::new(arguments.form));
     let proxy = Arc::new(Proxy {
         request: ClientRequest::new(&arguments.to).map_err(Failure::usage)?,
         tls: tls_settings(&arguments)?,
@@ -146,7 +143,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         let url =
             format!("ws://{}/", listener.local_addr().map_err(|error| Failure::new(Status::NotConnected, error))?);
         // Whether or not anybody reads it.
-        _ = match proxy.arguments.json {
+        _ = match proxy.arguments.form.json {
             true => print(format!("{}\n", json!({ "event": "listening", "url": url })).as_bytes()),
             false => print(format!("listening on {url}\n").as_bytes()),
         };

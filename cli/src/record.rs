@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until};
 /// Records a connection on a tape: one of its own, as `connect` makes it, or one that it relays
 ///
 /// With a URL, lines of standard input go out as text messages, and messages that come are printed, a line each. With --listen,
-/// the bytes of one client pass to the server and back as they are.
+/// the bytes of a client pass to the server and back as they are.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// A ws:// or wss:// URL to connect to
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// The server that it is relayed to, a ws:// or wss:// URL; what the request asks for is the client's
     #[arg(long, value_name = "URL", requires = "listen")]
     to: Option<String>,
-    /// The file of the tape
+    /// The file of the tape; with %n in its name, which becomes 1, 2 and so on, --listen takes clients until Ctrl-C, with a file for each
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Stays so long after the end of standard input

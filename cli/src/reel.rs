@@ -2,7 +2,8 @@
 
 use crate::output::note;
 use crate::status::{Failure, Status};
-use sockless::testing::tape::{Tape, TapeError};
+use sockless::testing::tape::{Call, Tape, TapeError};
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,19 @@ impl Reel {
 pub(crate) fn read(path: &Path) -> Result<Tape, Failure> {
     let name = path.display();
     let bytes = fs::read(path).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
-    let (tape, wrong) = Tape::recover(&bytes);
+    tape(name, &bytes)
+}
+
+/// The tape that these bytes are. Of one that is cut off, what there is; and what it lacks is told.
+///
+/// # Errors
+/// They are none.
+pub(crate) fn tape(name: impl Display, bytes: &[u8]) -> Result<Tape, Failure> {
+    let (tape, wrong) = Tape::recover(bytes);
+    for (index, step) in tape.steps.iter().enumerate().filter(|(_, step)| step.call == Call::Unseen) {
+        let what = if step.gave.is_empty() { "a call that no tape holds" } else { &step.gave };
+        note!("sockless: {name}: step {index} is not on the tape: {what}");
+    }
     match wrong {
         Some(error @ TapeError::Cut { .. }) => note!("sockless: {name}: {error}; what is before that is taken"),
         Some(error) => return Err(Failure::usage(format!("{name}: {error}"))),

@@ -3,14 +3,16 @@
 mod play;
 
 use crate::client::{Reach, seconds};
-use crate::output::print;
+use crate::output::{millis, print};
 use crate::reel;
 use crate::status::{Failure, Status};
 use clap::Args;
 use play::Play;
+use serde_json::{Value, json};
 use sockless::Role;
 use sockless::testing::tape::{Call, Tape};
 use sockless_tokio::Config;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -38,8 +40,22 @@ pub(crate) struct Arguments {
     /// Takes no longer messages, and no tape on which longer ones are taken
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     max_message: usize,
+    /// Prints how it ended as a JSON object
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     reach: Reach,
+}
+
+impl Arguments {
+    /// Prints a line.
+    fn say(&self, object: Value, line: impl Display) {
+        // If not, nobody is left to be told.
+        _ = match self.json {
+            true => print(format!("{object}\n").as_bytes()),
+            false => print(format!("{line}\n").as_bytes()),
+        };
+    }
 }
 
 /// Runs the subcommand.
@@ -78,10 +94,25 @@ fn alone(tape: &Tape, arguments: &Arguments) -> Result<(), Failure> {
             return Err(Failure::usage(format!("messages of {most} bytes are taken on the tape; see --max-message")));
         }
     }
-    tape.replay().map_err(|difference| Failure::new(Status::Abnormal, difference))?;
-    // Nobody is left to be told.
-    _ = print(format!("the same in all {} steps\n", tape.steps.len()).as_bytes());
-    Ok(())
+    let Err(difference) = tape.replay() else {
+        let steps = tape.steps.len();
+        arguments.say(json!({ "event": "same", "steps": steps }), format_args!("the same in all {steps} steps"));
+        return Ok(());
+    };
+    if arguments.json {
+        let object = json!({
+            "event": "different",
+            "step": difference.step,
+            "call": difference.call,
+            "connection": difference.connection,
+            "ms": millis(difference.at),
+            "on_tape": difference.expected,
+            "now": difference.came,
+            "unseen": difference.unseen,
+        });
+        arguments.say(object, "");
+    }
+    Err(Failure::new(Status::Abnormal, difference))
 }
 
 /// Replays with a server, or else with a client.
@@ -91,21 +122,30 @@ async fn with(tape: &Tape, arguments: &Arguments, to: Option<&str>, listen: Opti
     (play.fast, play.patience) = (arguments.fast, arguments.timeout);
     let stream = match (to, listen) {
         (Some(to), _) => arguments.reach.client(to, Config::default())?.dial().await?.0,
-        (None, listen) => accept(listen.unwrap_or_default()).await?.into(),
+        (None, listen) => accept(listen.unwrap_or_default(), arguments).await?.into(),
     };
-    let told = play.run(stream).await?;
-    // Nobody is left to be told.
-    _ = print(format!("the same in all {told} things that the other end said\n").as_bytes());
-    Ok(())
+    let difference = match play.run(stream).await? {
+        Ok(told) => {
+            let object = json!({ "event": "same", "things": told });
+            arguments.say(object, format_args!("the same in all {told} things that the other end said"));
+            return Ok(());
+        }
+        Err(difference) => difference,
+    };
+    if arguments.json {
+        let play::Difference { what: _, thing, expected, came } = &difference;
+        arguments.say(json!({ "event": "different", "thing": thing, "on_tape": expected, "now": came }), "");
+    }
+    Err(Failure::new(Status::Abnormal, difference.what))
 }
 
 /// The first client that comes.
-async fn accept(address: &str) -> Result<tokio::net::TcpStream, Failure> {
+async fn accept(address: &str, arguments: &Arguments) -> Result<tokio::net::TcpStream, Failure> {
     let not_listening = |error| Failure::new(Status::NotConnected, format!("{address}: {error}"));
     let listener = TcpListener::bind(address).await.map_err(not_listening)?;
     let bound = listener.local_addr().map_err(not_listening)?;
-    // Nobody is left to be told.
-    _ = print(format!("listening on ws://{bound}/\n").as_bytes());
+    let url = format!("ws://{bound}/");
+    arguments.say(json!({ "event": "listening", "url": url }), format_args!("listening on {url}"));
     let (stream, _) = listener.accept().await.map_err(not_listening)?;
     stream.set_nodelay(true).map_err(not_listening)?;
     Ok(stream)

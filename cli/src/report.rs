@@ -2,16 +2,27 @@
 
 use crate::dialogue::{Seen, Side, What};
 use crate::output::{Told, described, harmless};
+use clap::Args;
 use serde_json::{Value, json};
 use sockless_tokio::Message;
 use std::io::{self, Write};
 use std::time::Duration;
 
+/// How what is seen is written.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Form {
+    /// Prints a JSON object for all that happens, a line each
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Shows heads, and where in the stream all lies
+    #[arg(short, long)]
+    verbose: bool,
+}
+
 /// Writes what is seen, a line each.
 pub(crate) struct Report<W> {
     output: W,
-    json: bool,
-    verbose: bool,
+    form: Form,
     /// The time of the first thing that was seen, which people's times count from.
     first: Option<Duration>,
     /// Whether a rule was seen to be broken.
@@ -26,8 +37,8 @@ pub(crate) struct At {
 }
 
 impl<W: Write> Report<W> {
-    pub(crate) fn new(output: W, json: bool, verbose: bool) -> Self {
-        Self { output, json, verbose, first: None, is_faulty: false }
+    pub(crate) fn new(output: W, form: Form) -> Self {
+        Self { output, form, first: None, is_faulty: false }
     }
 
     /// A connection begins.
@@ -53,7 +64,8 @@ impl<W: Write> Report<W> {
     /// Nobody reads the output.
     pub(crate) fn tell(&mut self, at: At, seen: &Seen) -> io::Result<()> {
         self.is_faulty |= matches!(seen.what, What::Fault(_));
-        let mut object = object(&seen.what, self.verbose);
+        let verbose = self.form.verbose;
+        let mut object = object(&seen.what, verbose);
         match seen.what {
             // Of an archive it is not known.
             _ if seen.end == 0 => {}
@@ -67,9 +79,8 @@ impl<W: Write> Report<W> {
             }
         }
         let from = seen.from;
-        let verbose = self.verbose;
         self.say(at, Some(from), object, || line(seen, verbose))?;
-        if self.json || !verbose {
+        if self.form.json || !verbose {
             return Ok(());
         }
         match &seen.what {
@@ -91,7 +102,7 @@ impl<W: Write> Report<W> {
     }
 
     fn say(&mut self, at: At, from: Option<Side>, mut object: Value, line: impl FnOnce() -> String) -> io::Result<()> {
-        if self.json {
+        if self.form.json {
             object["connection"] = at.connection.into();
             object["from"] = from.map(Side::name).into();
             object["time"] = at.time.map(|time| time.as_micros() as f64 / 1e3).into();

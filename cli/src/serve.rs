@@ -1,6 +1,6 @@
 //! `sockless serve`: a server for what there is to try.
 
-use crate::client::{deflate, seconds};
+use crate::client::{Taking, seconds};
 use crate::output::{note, print};
 use crate::pages::Pages;
 use crate::status::{Failure, Status};
@@ -47,12 +47,8 @@ pub(crate) struct Arguments {
     /// Takes connections from pages of any origin, and not from its own alone
     #[arg(long)]
     any_origin: bool,
-    /// Agrees on no compression
-    #[arg(long)]
-    no_compression: bool,
-    /// Takes no longer messages
-    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
-    max_message: usize,
+    #[command(flatten)]
+    taking: Taking,
     /// How long connections have to end once Ctrl-C has told them
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     grace: Duration,
@@ -119,9 +115,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
 
 impl Arguments {
     fn config(&self) -> Config {
-        let mut config = Config::default();
-        config.limits.message = self.max_message;
-        config.deflate = (!self.no_compression).then(deflate);
+        let mut config = self.taking.config();
         if self.any_origin {
             config.origins = Origins::Any;
         }

@@ -1,15 +1,11 @@
 //! What two ends say to each other, by the bytes that pass between them.
 
-use crate::client::deflate;
-use crate::dialogue::mirrored;
-use sockless::handshake::{Request, Response, deflate as extension};
+use crate::dialogue::{Dialogue, LONGEST_HEAD, Reading, Seen, Side, What, mirrored};
+use sockless::handshake::Request;
 use sockless::testing::tape::{Call, Recorder, Step};
 use sockless::{Config, Limits, Negotiated, Role, Seed};
 use std::mem;
 use std::time::Duration;
-
-/// More than any head that a server or a client of ours takes.
-const LONGEST_HEAD: usize = 64 << 10;
 
 /// Looks on: it puts the bytes of each end together to messages, as the other end does, and sends nothing.
 ///
@@ -18,20 +14,12 @@ const LONGEST_HEAD: usize = 64 << 10;
 pub(crate) struct Watch {
     config: Config,
     request: Option<Request<'static>>,
-    /// What the client and the server have sent of their heads, or behind them while the other's is waited for.
-    held: [Held; 2],
     stage: Stage,
 }
 
-#[derive(Default)]
-struct Held {
-    bytes: Vec<u8>,
-    /// Before here no head ends.
-    sought: usize,
-}
-
 enum Stage {
-    Opening,
+    /// What reads the heads, and what the client and the server have sent of them, or behind them.
+    Opening(Box<Dialogue>, [Vec<u8>; 2]),
     Open(Box<[Recorder; 2]>, Negotiated),
     /// No WebSocket, so that nothing is known of what passes.
     Other,
@@ -49,11 +37,11 @@ pub(crate) const fn index(from: Role) -> usize {
 impl Watch {
     /// Messages of more bytes than this are errors.
     pub(crate) fn new(max_message: usize) -> Self {
-        let limits =
-            Limits { message: max_message, head: LONGEST_HEAD, fields: Limits::MOST_FIELDS, ..Limits::default() };
+        let limits = Limits { message: max_message, ..Limits::default() };
         // Nothing is answered, for nothing is sent.
         let config = Config { limits, answer_pings: false, answer_close: false, ..Config::default() };
-        Self { config, request: None, held: Default::default(), stage: Stage::Opening }
+        let dialogue = Dialogue::new(Reading { max_message, is_open: false, compressed: false });
+        Self { config, request: None, stage: Stage::Opening(Box::new(dialogue), Default::default()) }
     }
 
     /// The client's request, once it has passed.
@@ -71,43 +59,39 @@ impl Watch {
         match &mut self.stage {
             Stage::Open(ends, _) => receive(&mut ends[index(from)], bytes, at),
             Stage::Other => step(from, bytes.into(), at).into_iter().collect(),
-            Stage::Opening => {
-                self.held[index(from)].bytes.extend_from_slice(bytes);
-                let mut steps = self.heads(at);
-                if bytes.is_empty() || self.held.iter().any(|held| held.bytes.len() > LONGEST_HEAD) {
-                    steps.extend(self.give_up(at));
-                }
-                steps
-            }
+            Stage::Opening(..) => self.opening(from, bytes, at),
         }
     }
 
-    /// The heads that have come whole.
-    fn heads(&mut self, at: Duration) -> Vec<Step> {
+    /// The heads that these bytes end, and what follows them.
+    fn opening(&mut self, from: Role, bytes: &[u8], at: Duration) -> Vec<Step> {
+        let Stage::Opening(dialogue, held) = &mut self.stage else { return Vec::new() };
+        held[index(from)].extend_from_slice(bytes);
+        let mut all = Vec::new();
+        dialogue.receive(Side::BOTH[index(from)], &mut bytes.to_vec(), &mut |seen| all.push(seen));
+        let goes_on = dialogue.reads() && !bytes.is_empty() && held.iter().all(|held| held.len() <= LONGEST_HEAD);
         let mut steps = Vec::new();
-        if self.request.is_none() {
-            let Some(head) = self.held[0].head() else { return steps };
-            steps.extend(step(Role::Client, head.clone(), at));
-            match Request::parse(head, &self.config) {
-                Ok(request) => self.request = Some(request),
-                Err(_) => steps.extend(self.give_up(at)),
+        for Seen { from, start, end, what } in all {
+            if !matches!(what, What::Request(_) | What::Open(..) | What::Rejected(_)) {
+                continue;
+            }
+            let held = &mut held[from as usize];
+            let rest = held.split_off(end as usize);
+            let head = held.split_off(start as usize);
+            // Interim responses came before (RFC 9110 §15.2).
+            let interim = mem::replace(held, rest);
+            steps.extend([interim, head].into_iter().filter_map(|head| step(BOTH[from as usize], head, at)));
+            match what {
+                What::Request(request) => self.request = Some(request),
+                What::Open(_, negotiated, _) => {
+                    steps.extend(self.open(negotiated, at));
+                    return steps;
+                }
+                _ => {}
             }
         }
-        while let Some(head) = self.request.as_ref().and_then(|_| self.held[1].head()) {
-            steps.extend(step(Role::Server, head.clone(), at));
-            match Response::parse(head, &self.config.limits).ok().map(|response| (response.status(), agreed(&response)))
-            {
-                Some((101, Some(negotiated))) => {
-                    steps.extend(self.open(negotiated, at));
-                    break;
-                }
-                // Another follows (RFC 9110 §15.2).
-                Some((100 | 102..200, _)) => {}
-                _ => {
-                    steps.extend(self.give_up(at));
-                    break;
-                }
-            }
+        if !goes_on {
+            steps.extend(self.give_up(at));
         }
         steps
     }
@@ -120,9 +104,9 @@ impl Watch {
         });
         let made = ends.iter_mut().flat_map(|end| end.take_tape().steps);
         let mut steps: Vec<_> = made.map(|step| Step { at, ..step }).collect();
-        for (end, held) in ends.iter_mut().zip(&mut self.held) {
-            if !held.bytes.is_empty() {
-                steps.extend(receive(end, &mem::take(&mut held.bytes), at));
+        for (end, held) in ends.iter_mut().zip(self.held()) {
+            if !held.is_empty() {
+                steps.extend(receive(end, &held, at));
             }
         }
         self.stage = Stage::Open(Box::new(ends), negotiated);
@@ -130,25 +114,15 @@ impl Watch {
     }
 
     fn give_up(&mut self, at: Duration) -> Vec<Step> {
-        self.stage = Stage::Other;
-        BOTH.into_iter()
-            .zip(&mut self.held)
-            .filter_map(|(from, held)| step(from, mem::take(&mut held.bytes), at))
-            .collect()
+        BOTH.into_iter().zip(self.held()).filter_map(|(from, held)| step(from, held, at)).collect()
     }
-}
 
-impl Held {
-    /// A head that has come whole, taken off the front.
-    fn head(&mut self) -> Option<Vec<u8>> {
-        let end = self.bytes[self.sought..].windows(4).position(|end| end == b"\r\n\r\n");
-        let Some(end) = end else {
-            self.sought = self.bytes.len().saturating_sub(3);
-            return None;
-        };
-        let rest = self.bytes.split_off(self.sought + end + 4);
-        self.sought = 0;
-        Some(mem::replace(&mut self.bytes, rest))
+    /// What is held at the end of the opening handshake.
+    fn held(&mut self) -> [Vec<u8>; 2] {
+        match mem::replace(&mut self.stage, Stage::Other) {
+            Stage::Opening(_, held) => held,
+            _ => Default::default(),
+        }
     }
 }
 
@@ -169,10 +143,41 @@ fn receive(end: &mut Recorder, bytes: &[u8], at: Duration) -> Vec<Step> {
     end.take_tape().steps
 }
 
-/// What a response agrees on, with a client that can all there is; `None` if nobody could have asked for it.
-fn agreed(response: &Response<'_>) -> Option<Negotiated> {
-    match extension::agreed(response.extensions(), &deflate()).ok()? {
-        Some(params) => Negotiated::try_from(params).ok(),
-        None => Some(Negotiated::default()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sockless::handshake::accept_key;
+
+    /// However the bytes are cut.
+    #[test]
+    fn heads_pass_and_what_follows_them_is_received() {
+        const KEY: &[u8; 24] = b"dGhlIHNhbXBsZSBub25jZQ==";
+        let request = [
+            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+            &b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "[..],
+            KEY,
+            b"\r\n\r\n",
+        ];
+        let open = b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+        let open = [&open[..], &accept_key(KEY), b"\r\n\r\n"].concat();
+        let interim = b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec();
+        // What the client says before it is answered is held.
+        let client = [&request.concat()[..], b"\x81\x82\0\0\0\0hi"].concat();
+        let server = [&interim[..], &open, b"\x81\x03you"].concat();
+        for cut in [1, 7, 1000] {
+            let mut watch = Watch::new(1000);
+            let mut steps = Vec::new();
+            for (from, bytes) in [(Role::Client, &client), (Role::Server, &server)] {
+                steps.extend(bytes.chunks(cut).flat_map(|part| watch.passed(from, part, Duration::ZERO)));
+            }
+            let passed = |step: &Step| if let Call::Passed(_, bytes) = &step.call { Some(bytes.clone()) } else { None };
+            assert_eq!(
+                steps.iter().filter_map(passed).collect::<Vec<_>>(),
+                [request.concat(), interim.clone(), open.clone()]
+            );
+            let said: Vec<_> =
+                steps.iter().map(|step| (step.connection, &*step.gave)).filter(|said| !said.1.is_empty()).collect();
+            assert_eq!(said, [(0, "text \"hi\""), (1, "text \"you\"")]);
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! The PROXY protocol, versions 1 and 2: what a proxy says before the first byte of a connection.
 
+use alloc::string::ToString;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
-use ppp::{v1, v2};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::str::{self, FromStr};
 use thiserror::Error;
 
 /// What a header says.
@@ -58,11 +59,23 @@ pub struct ProxyHeader {
     bytes: Vec<u8>,
 }
 
+/// What version 2 begins with.
+const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+
 /// Both versions have a longer header.
-const LEAST: usize = v2::PROTOCOL_PREFIX.len();
+const LEAST: usize = SIGNATURE.len();
 
 /// Bytes of version 2 up to and with its length.
 const FIXED: usize = LEAST + 4;
+
+/// The version, 2, and a command.
+const LOCAL: u8 = 0x20;
+const PROXY: u8 = 0x21;
+
+/// The last of the protocols.
+const DATAGRAM: u8 = 2;
+
+const PP2_TYPE_SSL: u8 = 0x20;
 
 /// Bytes of version 1, at most.
 const MOST_V1: usize = 107;
@@ -121,7 +134,7 @@ impl ProxyHeader {
                 _ => Ok(None),
             };
         }
-        if !is_front(v2::PROTOCOL_PREFIX) {
+        if !is_front(SIGNATURE) {
             return Err(ProxyHeaderError::Malformed);
         }
         match bytes.len() {
@@ -137,33 +150,63 @@ fn first(bytes: &[u8]) -> Result<Proxied, ProxyHeaderError> {
     if bytes.len() > MOST_V1 {
         return Err(ProxyHeaderError::TooLong);
     }
-    let header = v1::Header::try_from(bytes).map_err(|_| ProxyHeaderError::Malformed)?;
-    let source = match header.addresses {
-        v1::Addresses::Tcp4(ip) => Some(SocketAddr::new(ip.source_address.into(), ip.source_port)),
-        v1::Addresses::Tcp6(ip) => Some(SocketAddr::new(ip.source_address.into(), ip.source_port)),
-        v1::Addresses::Unknown => None,
+    let line = str::from_utf8(bytes).ok().and_then(|line| line.strip_prefix("PROXY ")?.strip_suffix("\r\n"));
+    let mut words = line.ok_or(ProxyHeaderError::Malformed)?.split(' ');
+    let source = match words.next() {
+        Some("TCP4") => Some(addresses::<Ipv4Addr>(words).ok_or(ProxyHeaderError::Malformed)?),
+        Some("TCP6") => Some(addresses::<Ipv6Addr>(words).ok_or(ProxyHeaderError::Malformed)?),
+        // Whatever else it says is not looked at.
+        Some("UNKNOWN") => None,
+        _ => return Err(ProxyHeaderError::Malformed),
     };
     Ok(Proxied { source, secure: None })
 }
 
+/// The source of two addresses and two ports.
+fn addresses<'w, I: FromStr + Into<IpAddr>>(mut words: impl Iterator<Item = &'w str>) -> Option<SocketAddr> {
+    // Neither signs nor leading zeros.
+    let port = |word: &str| word.parse::<u16>().ok().filter(|port| port.to_string() == word);
+    let (source, _) = (words.next()?.parse::<I>().ok()?, words.next()?.parse::<I>().ok()?);
+    let (source_port, _) = (port(words.next()?)?, port(words.next()?)?);
+    words.next().is_none().then(|| SocketAddr::new(source.into(), source_port))
+}
+
 fn second(bytes: &[u8]) -> Result<Proxied, ProxyHeaderError> {
-    let header = v2::Header::try_from(bytes).map_err(|_| ProxyHeaderError::Malformed)?;
-    if header.command == v2::Command::Local {
-        return Ok(Proxied::default());
+    let (fixed, body) = bytes.split_at(FIXED);
+    let (command, family, protocol) = (fixed[LEAST], fixed[LEAST + 1] >> 4, fixed[LEAST + 1] & 0xF);
+    // Two addresses and two ports; two paths.
+    let lengths = [0, 2 * 4 + 4, 2 * 16 + 4, 2 * 108];
+    let length = lengths.get(usize::from(family)).filter(|length| protocol <= DATAGRAM && **length <= body.len());
+    let (addresses, fields) = body.split_at(*length.ok_or(ProxyHeaderError::Malformed)?);
+    match command {
+        LOCAL => return Ok(Proxied::default()),
+        PROXY => {}
+        _ => return Err(ProxyHeaderError::Malformed),
     }
-    let source = match header.addresses {
-        v2::Addresses::IPv4(ip) => Some(SocketAddr::new(ip.source_address.into(), ip.source_port)),
-        v2::Addresses::IPv6(ip) => Some(SocketAddr::new(ip.source_address.into(), ip.source_port)),
-        v2::Addresses::Unspecified | v2::Addresses::Unix(_) => None,
-    };
-    let mut secure = None;
-    for field in header.tlvs() {
-        let field = field.map_err(|_| ProxyHeaderError::Malformed)?;
-        // PP2_TYPE_SSL begins with what the client did; its lowest bit is PP2_CLIENT_SSL.
-        if field.kind == u8::from(v2::Type::SSL) {
-            let client = field.value.first().ok_or(ProxyHeaderError::Malformed)?;
-            secure = Some(client & 1 == 1);
+    let port = |at: usize| u16::from_be_bytes([addresses[at], addresses[at + 1]]);
+    let source = match *addresses {
+        [] => return Ok(Proxied::default()),
+        [a, b, c, d, ..] if family == 1 => Some(SocketAddr::new(Ipv4Addr::new(a, b, c, d).into(), port(8))),
+        _ if family == 2 => {
+            let ip = addresses[..16].try_into().map(|octets: [u8; 16]| Ipv6Addr::from(octets));
+            ip.ok().map(|ip| SocketAddr::new(ip.into(), port(32)))
         }
+        _ => None,
+    };
+    Ok(Proxied { source, secure: secure(fields)? })
+}
+
+/// What the fields behind the addresses say of TLS.
+fn secure(mut fields: &[u8]) -> Result<Option<bool>, ProxyHeaderError> {
+    let mut secure = None;
+    while let [kind, high, low, rest @ ..] = fields {
+        let length = u16::from_be_bytes([*high, *low]).into();
+        let (value, behind) = rest.split_at_checked(length).ok_or(ProxyHeaderError::Malformed)?;
+        // It begins with what the client did; the lowest bit is PP2_CLIENT_SSL.
+        if *kind == PP2_TYPE_SSL {
+            secure = Some(value.first().ok_or(ProxyHeaderError::Malformed)? & 1 == 1);
+        }
+        fields = behind;
     }
-    Ok(Proxied { source, secure })
+    if fields.is_empty() { Ok(secure) } else { Err(ProxyHeaderError::Malformed) }
 }

@@ -144,7 +144,7 @@ impl Reading {
     /// So many bytes were read into the [`space`](Self::space). None: the transport has ended, by itself or by an error.
     #[inline]
     pub fn received(&mut self, storage: &mut Storage, len: usize) {
-        self.progress.received(&self.receiver, storage, len, None);
+        self.progress.received(&mut self.receiver, storage, len, None);
     }
 
     /// As [`Driver::received_nothing`].
@@ -362,7 +362,7 @@ impl Writing {
         }
         let result = self.sender.handle_timeout(now, heard);
         self.progress.judged(self.sender.state() == State::Open, result.err());
-        result
+        super::noting::told(self.sender.notes(), self.sender.role(), self.sender.settings(), result)
     }
 
     /// Whether the peer is not read for a while, and the connection goes on.
@@ -421,6 +421,7 @@ impl Writing {
     /// What comes next, but for [`Next::again`], which the reading half knows.
     #[inline]
     pub fn next(&mut self, now: Duration) -> Next {
+        self.sender.notes().tell_time(now);
         let wants = self.sender.wants();
         let mut next = Next { read: wants.read, ..self.progress.next_out(wants) };
         if self.is_limited(now) {

@@ -1,5 +1,6 @@
 //! What reading asks of a connection, or of the half of it that receives.
 
+use crate::config::{Config, Negotiated};
 use crate::connection::Connection;
 use crate::event::Event;
 use crate::message::Role;
@@ -37,6 +38,11 @@ pub(super) trait Incoming {
     /// The most that may.
     fn most_queued(&self) -> usize;
     fn handle_timeout(&mut self, now: Duration) -> Told<'static>;
+    /// The settings, and what the opening handshake agreed on.
+    fn settings(&self) -> (&Config, Negotiated);
+    fn role(&self) -> Role;
+    /// Whether no frame and no message is under way.
+    fn is_between(&self) -> bool;
 }
 
 impl Incoming for Connection {
@@ -116,6 +122,18 @@ impl Incoming for Connection {
 
     fn handle_timeout(&mut self, now: Duration) -> Told<'static> {
         Connection::handle_timeout(self, now)
+    }
+
+    fn settings(&self) -> (&Config, Negotiated) {
+        self.sender().settings()
+    }
+
+    fn role(&self) -> Role {
+        Connection::role(self)
+    }
+
+    fn is_between(&self) -> bool {
+        self.receiver().is_between_messages()
     }
 }
 
@@ -197,5 +215,17 @@ impl Incoming for Receiver {
 
     fn handle_timeout(&mut self, _: Duration) -> Told<'static> {
         Ok(None)
+    }
+
+    fn settings(&self) -> (&Config, Negotiated) {
+        (self.config(), self.negotiated())
+    }
+
+    fn role(&self) -> Role {
+        Receiver::role(self)
+    }
+
+    fn is_between(&self) -> bool {
+        self.is_between_messages()
     }
 }

@@ -91,7 +91,7 @@ impl Progress {
             told => told,
         };
         self.judged(connection.is_open(), result.as_ref().err().copied());
-        result
+        self.noted(connection, result)
     }
 
     /// The connection was told the time, and is open then, or was ended by it.

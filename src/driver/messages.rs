@@ -38,7 +38,7 @@ impl<'a> Messages<'a> {
         if message.is_err() {
             self.progress.set(Progress::TIMED, false);
         }
-        Some(message.map(Event::from))
+        Some(self.progress.noted(self.connection, message.map(Event::from)))
     }
 
     /// The connection, to answer the message.

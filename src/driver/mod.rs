@@ -16,6 +16,7 @@ mod lend;
 mod limiter;
 mod messages;
 mod next;
+mod noting;
 mod parting;
 mod pings;
 mod progress;
@@ -121,12 +122,10 @@ pub struct Driver {
 
 impl Driver {
     /// Drives a connection of either role, from any point of it on.
-    pub fn new(connection: Connection) -> Self {
+    pub fn new(mut connection: Connection) -> Self {
         let mut progress = Progress::default();
-        let rates = connection.receiver().config().rates;
-        if !rates.is_off() {
-            progress.set_rates(rates);
-        }
+        progress.set_rates(connection.receiver().config().rates);
+        progress.begin_notes(&mut connection);
         Self { connection, progress }
     }
 
@@ -163,13 +162,13 @@ impl Driver {
     /// ended, by itself or by an error.
     #[inline]
     pub fn received(&mut self, storage: &mut Storage, len: usize, now: Duration) {
-        self.progress.received(&self.connection, storage, len, Some(now));
+        self.progress.received(&mut self.connection, storage, len, Some(now));
     }
 
     /// The same, of a loop that does not look at the clock for each read: what came counts as heard when the time is judged.
     #[inline]
     pub fn received_lately(&mut self, storage: &mut Storage, len: usize) {
-        self.progress.received(&self.connection, storage, len, None);
+        self.progress.received(&mut self.connection, storage, len, None);
     }
 
     /// Reads once, if reading is wanted; whether there may be more to read at once. The time is that behind the read, which may

@@ -3,6 +3,7 @@
 use super::Answers;
 use super::limiter::Limiter;
 use crate::changes::{Change, Changes};
+use crate::noted::Notes;
 use crate::rates::Rates;
 use crate::send::sender::Sender;
 use alloc::{boxed::Box, vec::Vec};
@@ -31,6 +32,8 @@ pub(super) struct Rare {
     pub(super) linger: Option<Duration>,
     /// What the peer may still send, if that is limited.
     pub(super) limiter: Option<Limiter>,
+    /// Where what passes is kept.
+    pub(super) notes: Notes,
 }
 
 /// Facts, a bit each.
@@ -72,6 +75,8 @@ impl Progress {
     pub(super) const RATED: u32 = 1 << 16;
     /// The peer has sent more than it may, and is not read for a while.
     pub(super) const LIMITED: u32 = 1 << 17;
+    /// What passes is kept.
+    pub(super) const NOTED: u32 = 1 << 18;
 
     /// While there is any of these, no event of the input comes.
     pub(super) const STOPPED: u32 = Self::PAUSED | Self::WAITS | Self::HELD | Self::LIMITED;
@@ -196,8 +201,13 @@ impl Progress {
     /// What each half of an open connection knows on: what is of reading, and what is of writing.
     pub(super) fn split(self) -> (Self, Self) {
         const WRITING: u32 = Progress::LENT | Progress::SHUT | Progress::HELD_BACK | Progress::BROKEN | Progress::DEAD;
-        const READING: u32 =
-            Progress::EOF | Progress::WAITED | Progress::OWED | Progress::HERE | Progress::RATED | Progress::LIMITED;
+        const READING: u32 = Progress::EOF
+            | Progress::WAITED
+            | Progress::OWED
+            | Progress::HERE
+            | Progress::RATED
+            | Progress::LIMITED
+            | Progress::NOTED;
         let writing = Self { flags: self.flags & WRITING, ..Self::default() };
         (Self { flags: self.flags & READING, ..self }, writing)
     }
@@ -215,6 +225,7 @@ impl Progress {
         rare.answers.add(sender, 0);
         if !waits
             && rare.limiter.is_none()
+            && !rare.notes.is_on()
             && rare.answers.is_empty()
             && rare.kept.is_empty()
             && rare.tail == 0

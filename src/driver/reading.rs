@@ -2,6 +2,7 @@
 
 use super::incoming::Incoming;
 use super::messages::Messages;
+use super::noting::Blames;
 use super::{Progress, Storage, Turn, work};
 use crate::connection::Connection;
 use crate::event::Event;
@@ -88,11 +89,12 @@ impl Progress {
     #[inline]
     pub(super) fn received(
         &mut self,
-        connection: &impl Incoming,
+        connection: &mut impl Incoming,
         storage: &mut Storage,
         len: usize,
         now: Option<Duration>,
     ) {
+        self.note_received(connection, storage, len, now);
         storage.ask(connection.queued());
         if len == 0 {
             return self.set(Self::EOF, true);
@@ -121,7 +123,7 @@ impl Progress {
 
     /// The same, of a connection that takes its input by `receive`; `whole` says that it does so by messages.
     #[inline(always)]
-    pub(super) fn event_by<'a, C: Incoming, E: From<ProtocolError>>(
+    pub(super) fn event_by<'a, C: Incoming, E: Blames>(
         &mut self,
         connection: &mut C,
         storage: &'a mut Storage,
@@ -129,13 +131,15 @@ impl Progress {
         whole: bool,
         receive: impl FnOnce(&mut C, &mut &'a mut [u8]) -> Result<Option<Event<'a>>, E>,
     ) -> Result<Option<Event<'a>>, E> {
-        if self.goes_on(connection, storage) {
-            return self.decode(connection, storage, now, receive);
-        }
-        if self.is_dry(storage) {
+        self.note_time(now);
+        let result = if self.goes_on(connection, storage) {
+            self.decode(connection, storage, now, receive)
+        } else if self.is_dry(storage) {
             return Ok(None);
-        }
-        self.any_event(connection, storage, now, whole, receive)
+        } else {
+            self.any_event(connection, storage, now, whole, receive)
+        };
+        self.noted(connection, result)
     }
 
     /// Whether all input is taken, and no deadline has come nearer.
@@ -165,6 +169,7 @@ impl Progress {
         now: Duration,
         mut take: impl FnMut(&mut Turn<'_>, Event<'_>),
     ) -> Result<(), ProtocolError> {
+        self.note_time(now);
         loop {
             if self.goes_on(connection, storage) {
                 self.each_message(connection, storage, &mut take)?;
@@ -211,7 +216,7 @@ impl Progress {
                 Ok(message) => take(&mut Turn::new(connection, self, &mut work, input.is_empty()), message.into()),
                 Err(error) => {
                     self.set(Self::TIMED, false);
-                    result = Err(error);
+                    result = self.noted(connection, Err(error));
                 }
             }
             work += work::EVENT;

@@ -8,6 +8,7 @@ use crate::send::outgoing::Outgoing;
 use crate::send::sender::Sender;
 use crate::state::{State, Transport, Wants};
 use alloc::vec::Vec;
+#[cfg(feature = "std")]
 use bytes::Buf;
 use core::mem;
 use core::time::Duration;
@@ -76,8 +77,7 @@ impl Progress {
 
     #[cold]
     pub(super) fn write_failed(&mut self, sender: &mut Sender) {
-        let queued = sender.queued();
-        sender.outbound().advance(queued);
+        sender.drop_outbound();
         self.set(Self::BROKEN, true);
         self.set(Self::TIMED, false);
     }
@@ -111,6 +111,7 @@ impl Progress {
 
     #[inline]
     pub(super) fn next(&mut self, connection: &mut Connection, storage: &mut Storage, now: Duration) -> Next {
+        self.note_time(now);
         self.enter(connection, storage);
         self.take_answers(connection.sender(), storage);
         storage.end_turn();

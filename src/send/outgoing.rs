@@ -1,6 +1,7 @@
 //! What waits to go out, as it is lent to be written.
 
 use super::outbox::{Outbox, extend};
+use crate::noted::Notes;
 use bytes::Buf;
 #[cfg(feature = "std")]
 use std::io::IoSlice;
@@ -11,13 +12,14 @@ pub struct Outgoing<'a> {
     outbox: &'a mut Outbox,
     pub(crate) retain: usize,
     sent: &'a mut u64,
+    pub(crate) notes: Notes,
 }
 
 impl<'a> Outgoing<'a> {
     /// `retain` is the capacity in bytes to keep when all is sent, `sent` counts the bytes that are.
     #[inline]
-    pub(crate) fn new(outbox: &'a mut Outbox, retain: usize, sent: &'a mut u64) -> Self {
-        Self { outbox, retain, sent }
+    pub(crate) fn new(outbox: &'a mut Outbox, retain: usize, sent: &'a mut u64, notes: Notes) -> Self {
+        Self { outbox, retain, sent, notes }
     }
 
     /// The same, but when all is sent, so many bytes of capacity are kept, whatever
@@ -72,6 +74,7 @@ impl Buf for Outgoing<'_> {
     #[inline]
     fn advance(&mut self, count: usize) {
         assert!(count <= self.remaining(), "advanced past the end of what waits");
+        self.notes.sent(self, count);
         self.outbox.advance(count, self.retain);
         *self.sent += count as u64;
     }

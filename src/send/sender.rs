@@ -12,6 +12,7 @@ use crate::deflate::{Compress, Deflater};
 use crate::extensions::Encoding;
 use crate::message::chunk::Chunk;
 use crate::message::{Kind, Message, Role};
+use crate::noted::Notes;
 use crate::seen::{self, Way};
 use crate::send::outbox::{Outbox, Part, control_frame};
 use crate::state::{Facts, Happened, Transport};
@@ -52,6 +53,8 @@ pub struct Sender {
     /// The context belongs to the compressed messages that are relayed.
     #[cfg(feature = "deflate")]
     context_lent: bool,
+    /// Where what goes out is kept.
+    notes: Notes,
 }
 
 #[derive(Default)]
@@ -94,6 +97,7 @@ impl Sender {
             deflater: None,
             #[cfg(feature = "deflate")]
             context_lent: false,
+            notes: Notes::default(),
         }
     }
 

@@ -72,6 +72,8 @@ impl Buf for Through<'_> {
     fn advance(&mut self, count: usize) {
         let (queued, remaining) = (self.queued.remaining(), self.remaining());
         assert!(count <= remaining, "advanced past the end of what waits");
+        let notes = core::mem::take(&mut self.queued.notes);
+        notes.sent(self, count);
         if count == remaining {
             self.queued.advance(queued);
         } else {
@@ -80,6 +82,7 @@ impl Buf for Through<'_> {
         let frame = count.saturating_sub(queued);
         self.queued.count(frame);
         self.out += frame;
+        self.queued.notes = notes;
     }
 }
 

@@ -30,6 +30,8 @@ mod framing;
 mod handshake;
 mod hostile;
 mod keeping;
+#[cfg(all(feature = "std", feature = "testing"))]
+mod kept;
 mod large;
 mod lessons;
 mod limits;

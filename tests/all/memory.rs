@@ -61,7 +61,9 @@ fn echo(end: &mut Connection, bytes: &[u8], cut: usize) -> usize {
 
 #[test]
 fn a_connection_is_small() {
-    assert!(size_of::<Connection>() <= 256, "{} bytes", size_of::<Connection>());
+    // With that feature, where a tape may be kept.
+    let most = if cfg!(feature = "testing") { 256 + size_of::<usize>() } else { 256 };
+    assert!(size_of::<Connection>() <= most, "{} bytes", size_of::<Connection>());
     // An event is moved with every message, whatever the largest that there is.
     assert!(size_of::<sockless::Event<'_>>() <= 64, "{} bytes", size_of::<sockless::Event<'_>>());
 }

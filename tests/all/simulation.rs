@@ -557,8 +557,7 @@ impl Run {
         done.unwrap_or_else(|panic| {
             for role in BOTH {
                 let tape = self.end(role).0.connection.take_tape().to_bytes();
-                let test = thread::current().name().unwrap_or_default().replace(':', "-");
-                let file = format!("{}/{test}-{role:?}.tape", env!("CARGO_TARGET_TMPDIR"));
+                let file = format!("{}/{}-{role:?}.tape", env!("CARGO_TARGET_TMPDIR"), test_name());
                 eprintln!("{role:?}, to be replayed by `sockless replay {file}`: {:?}", fs::write(&file, &tape));
                 // Whoever has no more than what was printed can make the file of it by `base64 -d`.
                 if tape.len() < 16 << 10 {
@@ -594,6 +593,11 @@ impl Run {
             assert!(used.held.unsigned_abs() <= most, "{used:?} of {most}, {counters:?}");
         }
     }
+}
+
+/// The name of the test, as that of a file.
+fn test_name() -> String {
+    thread::current().name().unwrap_or_default().replace(':', "-")
 }
 
 /// Runs the scripts of the seeds; how the connections ended.
@@ -764,6 +768,36 @@ fn whatever_turn_of_the_transport_fails() {
     for cut in [7, 50] {
         every_turn_fails(cut, &Config::default());
     }
+}
+
+/// What it was told last is what failed, and fails again in the core alone.
+#[test]
+fn a_run_that_fails_leaves_a_tape_that_fails_at_the_same_call() {
+    let mut run = Run::new(&mut Random(1), Config::default(), Config::default());
+    (run.pair.cut, run.pair.delay) = (usize::MAX, ms(1));
+    let mut turns = [0; 2];
+    for _ in 0..15 {
+        run.act(&mut turns);
+        run.advance(ms(1));
+    }
+    let failed = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+        run.keeping_tapes(|run| {
+            let mut bad = *b"\x83\x80\0\0\0\0";
+            let told = run.end(Role::Server).0.connection.receive(&mut &mut bad[..]).map(|_| ());
+            assert_eq!(told, Ok(()), "a failure that the test asked for");
+        });
+    }));
+    assert!(failed.is_err());
+    let file = format!("{}/{}-Server.tape", env!("CARGO_TARGET_TMPDIR"), test_name());
+    let mut tape = Tape::from_bytes(&fs::read(&file).unwrap()).unwrap();
+    fs::remove_file(&file).unwrap();
+    assert_eq!(tape.replay(), Ok(()));
+    let last = tape.steps.len() - 1;
+    let gave = mem::take(&mut tape.steps[last].gave);
+    assert_eq!(gave, "error ReservedOpcode(3)");
+    let now = tape.replay().unwrap_err();
+    assert_eq!((now.step, now.call, now.came), (last, "receive", gave));
+    assert!(last > 20, "{last} steps before");
 }
 
 #[cfg(feature = "deflate")]

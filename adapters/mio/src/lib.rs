@@ -57,6 +57,8 @@ pub use scratch::Scratch;
 pub use server::{Running, Server};
 pub use sockless;
 pub use sockless::Subjects;
+#[cfg(feature = "testing")]
+pub use sockless::Tapes;
 pub use sockless::addresses::{Trusted, TrustedError};
 pub use sockless::handshake::RouteError;
 pub use sockless::{

@@ -50,6 +50,8 @@ pub use server::{Running, Server};
 pub use socket2;
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
+#[cfg(feature = "testing")]
+pub use sockless::Tapes;
 pub use sockless::client::{Proxies, Proxy};
 pub use sockless::driver::{Backoff, ConnectError, Error, GivenBack, InUse, Keep, ProxyError, SocksError};
 pub use sockless::{

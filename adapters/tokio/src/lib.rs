@@ -87,6 +87,8 @@ pub use serve::Server;
 pub use server::{Incoming, accept, accept_with};
 /// The core, whose settings and values are part of this crate's interface.
 pub use sockless;
+#[cfg(feature = "testing")]
+pub use sockless::Tapes;
 pub use sockless::addresses::{Trusted, TrustedError};
 pub use sockless::client::{Proxies, Proxy};
 pub use sockless::driver::{Backoff, ConnectError, Error, GivenBack, InUse, Keep, ProxyError, SocksError};

@@ -79,6 +79,10 @@ impl Stream {
         self.stage = Stage::Done;
     }
 
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done)
+    }
+
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }

@@ -2,7 +2,7 @@
 
 use super::faults::Mark;
 use crate::dialogue::{Dialogue, Reading, Seen, Side, What};
-use crate::report::{At, Report};
+use crate::report::{At, Form, Report};
 use std::io::{self, Stdout};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -16,8 +16,8 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn new(json: bool, verbose: bool) -> Self {
-        Self { report: Mutex::new(Report::new(io::stdout(), json, verbose)), unread: Notify::new() }
+    pub(super) fn new(form: Form) -> Self {
+        Self { report: Mutex::new(Report::new(io::stdout(), form)), unread: Notify::new() }
     }
 
     fn say(&self, say: impl FnOnce(&mut Report<Stdout>) -> io::Result<()>) {

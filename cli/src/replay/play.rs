@@ -1,5 +1,6 @@
 //! One end of a tape, played to an end that is real.
 
+use crate::output::described;
 use crate::status::{Failure, Status};
 use crate::watch::{Watch, index};
 use sockless::Role;
@@ -76,11 +77,11 @@ impl Play {
         Ok(Self { ours, lines, watch, taped, fast: false, patience: Duration::MAX })
     }
 
-    /// Plays it; how many things the other end has said.
+    /// Plays it; how many things the other end has said, or the first that it said otherwise.
     ///
     /// # Errors
-    /// The first that it said otherwise.
-    pub(super) async fn run(mut self, stream: NetStream) -> Result<usize, Failure> {
+    /// It takes nothing more.
+    pub(super) async fn run(mut self, stream: NetStream) -> Result<Result<usize, Difference>, Failure> {
         let (reader, writer) = split(stream);
         let mut other =
             Other { reader, writer, from: self.ours.peer(), said: VecDeque::new(), started: Instant::now() };
@@ -96,28 +97,31 @@ impl Play {
             } else if let Some(expected) = line.said {
                 let came = other.hear(&mut self.watch, self.patience).await;
                 if came.as_ref() != Some(&expected) {
-                    let who = if other.from == Role::Server { "server" } else { "client" };
-                    let came = came.unwrap_or_else(|| "nothing more".into());
-                    let text =
-                        format!("of what the {who} says, {heard} is different: {expected} on the tape, {came} now");
-                    return Err(Failure::new(Status::Abnormal, text));
+                    return Ok(Err(Difference::new(other.from, heard, expected, came)));
                 }
                 heard += 1;
                 if line.is_head && self.ours == Role::Client && self.watch.negotiated() != self.taped.negotiated() {
-                    return Err(Failure::new(
-                        Status::Abnormal,
-                        "the server agrees on another compression than on the tape",
-                    ));
+                    return Ok(Err(Difference {
+                        what: "the server agrees on another compression than on the tape".into(),
+                        thing: heard - 1,
+                        expected: compression(&self.taped),
+                        came: Some(compression(&self.watch)),
+                    }));
                 }
             }
             before = line.at;
         }
         // What was sent last is still to be read.
         _ = other.writer.shutdown().await;
-        match other.said.pop_front() {
+        Ok(match other.said.pop_front() {
             None => Ok(heard),
-            Some(more) => Err(Failure::new(Status::Abnormal, format!("not on the tape: {more}"))),
-        }
+            Some(more) => Err(Difference {
+                what: format!("not on the tape: {more}"),
+                thing: heard,
+                expected: "nothing more".into(),
+                came: Some(more),
+            }),
+        })
     }
 
     /// A head as it is to be sent: a response answers the key of the request that came.
@@ -130,6 +134,33 @@ impl Play {
             _ => line.to_vec(),
         });
         lines.collect::<Vec<_>>().concat()
+    }
+}
+
+/// What the other end said otherwise than on the tape.
+pub(super) struct Difference {
+    /// All of it, for people.
+    pub(super) what: String,
+    /// Which of the things that it said, from 0.
+    pub(super) thing: usize,
+    pub(super) expected: String,
+    /// `None`: nothing, in the time that it had.
+    pub(super) came: Option<String>,
+}
+
+impl Difference {
+    fn new(from: Role, thing: usize, expected: String, came: Option<String>) -> Self {
+        let who = if from == Role::Server { "server" } else { "client" };
+        let now = came.as_deref().unwrap_or("nothing more");
+        let what = format!("of what the {who} says, {thing} is different: {expected} on the tape, {now} now");
+        Self { what, thing, expected, came }
+    }
+}
+
+fn compression(watch: &Watch) -> String {
+    match watch.negotiated().and_then(|negotiated| negotiated.deflate()) {
+        Some(params) => described(&params, ["client", "server"]),
+        None => "none".into(),
     }
 }
 

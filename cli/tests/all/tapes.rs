@@ -1,8 +1,10 @@
 //! `record` and `replay`: a chat recorded in each way and replayed in each way; changed and cut tapes are told.
 
-use crate::common::{Ran, Serving, command, run, run_open, serve, within};
+use crate::common::{Ran, Serving, command, eventually, run, run_open, serve, within};
+use serde_json::{Value, json};
+use sockless::Tapes;
 use sockless::testing::tape::{Call, Tape};
-use sockless_tokio::{Event, Server};
+use sockless_tokio::{Config, Event, Server};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -277,4 +279,121 @@ fn what_cannot_be_meant_or_reached_is_told() {
     let file = file("unreached");
     let ran = run(&["record", "ws://127.0.0.1:1/", "-o", file.to_str().unwrap()], b"");
     assert_eq!((ran.status, file.exists()), (Some(1), false), "{}", ran.stderr);
+}
+
+/// The objects of lines.
+fn objects(ran: &Ran) -> Vec<Value> {
+    ran.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_replay_says_how_it_ended_as_json() {
+    let (file, server) = recorded("json", &["--no-compression"]);
+    let path = file.to_str().unwrap();
+    let tape = Tape::from_bytes(&fs::read(&file).unwrap()).unwrap();
+    let ran = run(&["replay", "--json", path], b"");
+    assert_eq!((ran.status, objects(&ran)), (Some(0), vec![json!({ "event": "same", "steps": tape.steps.len() })]));
+    let ran = run(&["replay", "--json", path, "--to", &server.url, "--fast"], b"");
+    assert_eq!((ran.status, objects(&ran)), (Some(0), vec![json!({ "event": "same", "things": 5 })]));
+    let other = serve(Server::new(), |mut socket, _, _| async move {
+        socket.send("zero").await?;
+        socket.close(1000, "").await
+    });
+    let ran = run(&["replay", "--json", path, "--to", &other, "--fast"], b"");
+    let object = json!({ "event": "different", "thing": 1, "on_tape": "text \"one\"", "now": "text \"zero\"" });
+    assert_eq!((ran.status, objects(&ran)), (Some(3), vec![object]));
+
+    let mut changed = tape.clone();
+    let step = changed.steps.iter().position(|step| step.gave == "text \"one\"").unwrap();
+    changed.steps[step].gave = "text \"two\"".into();
+    fs::write(&file, changed.to_bytes()).unwrap();
+    let ran = run(&["replay", "--json", path], b"");
+    let object = json!({
+        "event": "different", "step": step, "call": "receive", "connection": 0, "unseen": false,
+        "ms": changed.steps[step].at.as_micros() as f64 / 1e3,
+        "on_tape": "text \"two\"", "now": "text \"one\"",
+    });
+    assert_eq!((ran.status, objects(&ran)), (Some(3), vec![object]));
+
+    fs::write(&file, tape.to_bytes()).unwrap();
+    let replay = Serving::start_as("replay", &["--json", "--fast", path]);
+    let ran = run(&["connect", &replay.url], lines().as_bytes());
+    assert_eq!((ran.status, ran.text()), (Some(0), &*lines()), "{}", ran.stderr);
+}
+
+#[test]
+fn a_tape_is_inspected() {
+    for (file, _server) in [recorded("inspected", &[]), relayed("inspected-relay")] {
+        let ran = run(&["inspect", "--json", file.to_str().unwrap()], b"");
+        assert_eq!((ran.status, &*ran.stderr), (Some(0), ""));
+        let all = objects(&ran);
+        let texts = |from: &str| {
+            let said = all.iter().filter(|object| object["event"] == "message" && object["from"] == from);
+            said.map(|object| object["text"].as_str().unwrap().to_owned() + "\n").collect::<String>()
+        };
+        assert_eq!((texts("client"), texts("server")), (lines(), lines()));
+        let events: Vec<_> = all.iter().map(|object| object["event"].as_str().unwrap()).collect();
+        assert_eq!((events[0], events[1], *events.last().unwrap()), ("request", "open", "close"));
+        assert!(!all[1]["compression"].is_null() && all.iter().all(|object| object["connection"] == 1));
+        // From a pipe too, for people.
+        let piped = run(&["inspect", "-"], &fs::read(&file).unwrap());
+        assert!(piped.text().lines().any(|line| line.ends_with("#1 < text zw\u{f6}lf")), "{}", piped.text());
+    }
+}
+
+/// As an adapter hands it over: the end of what was said, and why the connection failed.
+#[test]
+fn a_tape_of_a_connection_that_failed_is_inspected_and_replayed() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let tapes = Tapes::new(200, move |tape, _| tell.send(tape).unwrap());
+    let url = serve(
+        Server::new().config(Config { tapes: Some(tapes), ..Config::default() }),
+        |mut socket, _, _| async move {
+            while let Some(message) = socket.recv().await? {
+                socket.send(message).await?;
+            }
+            Ok(())
+        },
+    );
+    let proxy = Serving::start_as("proxy", &["--to", &url, "--bad-frame", "utf8", "--bad-frame-after", "20m"]);
+    let lines = "hello\n".repeat(30);
+    run(&["connect", "--no-compression", &proxy.url], lines.as_bytes());
+    let tape: Tape = within("a tape", || told.recv()).unwrap();
+    let file = file("failed");
+    fs::write(&file, tape.to_bytes()).unwrap();
+    let ran = run(&["inspect", file.to_str().unwrap()], b"");
+    assert_eq!(ran.status, Some(3), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains(" is not on the tape: ") && ran.stderr.contains(" bytes were not kept\n"),
+        "{}",
+        ran.stderr
+    );
+    let shown: Vec<_> = ran.text().lines().collect();
+    assert!(shown.iter().any(|line| line.ends_with("#1 > text hello")), "{}", ran.text());
+    assert!(shown.last().unwrap().contains("#1 > FAULT"), "{}", ran.text());
+    let ran = run(&["replay", file.to_str().unwrap()], b"");
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains(" bytes were not kept\n"), "{}", ran.stderr);
+}
+
+#[test]
+fn each_client_of_a_relay_has_a_tape_of_its_own() {
+    let server = Serving::start(&[]);
+    let name = file("many-%n");
+    let relay = Serving::start_as("record", &["--to", &server.url, "-o", name.to_str().unwrap()]);
+    let said = ["first\n", "second\n", "third\n"];
+    for line in said {
+        let ran = run(&["connect", &relay.url], line.as_bytes());
+        assert_eq!((ran.status, ran.text()), (Some(0), line), "{}", ran.stderr);
+    }
+    for (number, line) in (1..).zip(said) {
+        let file = name.to_str().unwrap().replace("%n", &number.to_string());
+        // Who is served sees the end before the relay has written it.
+        eventually("its end is on the tape", || gave(&Tape::recover(&fs::read(&file).unwrap()).0, "close") == 2);
+        let ran = run(&["replay", &file], b"");
+        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+        let ran = run(&["inspect", &file], b"");
+        assert!(ran.text().contains(&format!("< text {line}")), "{}", ran.text());
+    }
+    assert!(!fs::exists(name.to_str().unwrap().replace("%n", "4")).unwrap());
 }

@@ -2,10 +2,11 @@
 
 use super::{Sender, to_u32};
 use crate::changes::Changes;
-use crate::config::{Keepalive, Outbound};
+use crate::config::{Config, Keepalive, Negotiated, Outbound};
 use crate::counters::{Counters, Traffic};
 use crate::event::Fact;
 use crate::message::Role;
+use crate::noted::Notes;
 use crate::send::outbox::Part;
 use crate::send::outgoing::Outgoing;
 use crate::state::{Happened, State, Transport, Wants};
@@ -116,7 +117,7 @@ impl Sender {
     #[inline]
     pub fn outbound(&mut self) -> Outgoing<'_> {
         self.note_queued(0);
-        Outgoing::new(&mut self.outbox, self.config.outbound.retain, &mut self.bytes)
+        Outgoing::new(&mut self.outbox, self.config.outbound.retain, &mut self.bytes, self.notes.clone())
     }
 
     /// As [`Connection::swap_outbox`](crate::Connection::swap_outbox).
@@ -154,6 +155,28 @@ impl Sender {
     #[inline]
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// The settings, and what the opening handshake agreed on.
+    pub(crate) fn settings(&self) -> (&Config, Negotiated) {
+        (&self.config, self.negotiated)
+    }
+
+    /// Where what goes out is kept, from here on.
+    pub(crate) fn set_notes(&mut self, notes: Notes) {
+        self.notes = notes;
+    }
+
+    pub(crate) fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// Drops what waits to go out.
+    pub(crate) fn drop_outbound(&mut self) {
+        let queued = self.queued();
+        let mut outbound = self.outbound();
+        outbound.notes = Notes::default();
+        bytes::Buf::advance(&mut outbound, queued);
     }
 
     #[inline]

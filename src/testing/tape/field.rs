@@ -357,6 +357,9 @@ impl Field for Config {
             deflate,
             // They are programs, which no tape holds.
             extensions: _,
+            // Nothing follows from it.
+            #[cfg(feature = "std")]
+                tapes: _,
         } = self;
         #[cfg(not(feature = "deflate"))]
         let deflate = &None::<Missing>;
@@ -387,6 +390,8 @@ impl Field for Config {
             #[cfg(feature = "deflate")]
             deflate: Field::get(input)?,
             extensions: Extensions::NONE,
+            #[cfg(feature = "std")]
+            tapes: None,
         };
         #[cfg(not(feature = "deflate"))]
         Option::<Missing>::get(input)?;
@@ -459,6 +464,8 @@ mod tests {
                 peer_takeover: true,
                 pool: Pool::default(),
             }),
+            #[cfg(feature = "std")]
+            tapes: None,
         };
         #[allow(unused_mut)]
         let mut read = round(&config);

@@ -3,6 +3,8 @@
 mod call;
 mod field;
 mod format;
+#[cfg(feature = "std")]
+mod kept;
 mod recorder;
 mod replay;
 mod said;

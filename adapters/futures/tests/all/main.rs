@@ -4,4 +4,6 @@ mod basics;
 mod common;
 mod halves;
 mod load;
+#[cfg(feature = "testing")]
+mod tapes;
 mod waiting;

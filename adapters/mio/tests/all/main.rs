@@ -30,6 +30,8 @@ mod run;
 mod shutdown;
 mod slow;
 #[cfg(feature = "testing")]
+mod tapes;
+#[cfg(feature = "testing")]
 mod testing;
 mod threads;
 mod timers;

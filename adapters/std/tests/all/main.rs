@@ -18,6 +18,8 @@ mod reconnecting;
 mod round_trip;
 mod server;
 mod split;
+#[cfg(feature = "testing")]
+mod tapes;
 #[cfg(feature = "tls")]
 mod tls;
 mod waiting;

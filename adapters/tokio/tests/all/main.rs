@@ -50,6 +50,8 @@ mod round_trip;
 mod runtimes;
 mod serving;
 #[cfg(feature = "testing")]
+mod tapes;
+#[cfg(feature = "testing")]
 mod testing;
 #[cfg(feature = "tls")]
 mod tls;

@@ -10,7 +10,7 @@ use std::thread;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-pub(crate) use sockless_test_support::{left_out, soon, within};
+pub(crate) use sockless_test_support::{eventually, left_out, soon, within};
 
 /// The command, not yet started; whatever proxies there are, it takes none.
 pub(crate) fn command(arguments: &[&str]) -> Command {
