@@ -6,8 +6,8 @@ use crate::common::*;
 use bytes::Buf;
 use sockless::extensions::{Decode, Encode, Extension, Extensions, Output, Params, Part, Refused, Stage, Stages};
 use sockless::{
-    ClientRequest, Code, Config, Connection, Event, HandshakeError, Kind, Message, Negotiated, Prepared, ProtocolError,
-    Role, SendError,
+    ClientRequest, Code, Config, Connection, Event, HandshakeError, Kind, Message, Prepared, ProtocolError, Role,
+    SendError,
 };
 use std::sync::Arc;
 
@@ -631,10 +631,4 @@ mod compressed {
         }
         assert_eq!(all, long);
     }
-}
-
-#[test]
-fn a_connection_at_rest_is_no_larger_for_it() {
-    assert!(size_of::<Connection>() <= 256);
-    assert_eq!(Negotiated::default(), open(Role::Server).negotiated());
 }
