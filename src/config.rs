@@ -6,10 +6,13 @@ use crate::rates::Rates;
 use crate::wire::code::Code;
 #[cfg(feature = "deflate")]
 use crate::wire::error::SendError;
+#[cfg(target_has_atomic = "ptr")]
 use alloc::sync::Arc;
 use alloc::{borrow::Cow, vec::Vec};
 use core::ops::Deref;
 use core::time::Duration;
+#[cfg(not(target_has_atomic = "ptr"))]
+use portable_atomic_util::Arc;
 
 /// The settings of a connection, as plain fields.
 ///

@@ -150,7 +150,8 @@ impl Driver {
 
     // ---- reading
 
-    /// Where the next read goes: never empty; the bytes in it mean nothing.
+    /// Where the next read goes; the bytes in it mean nothing. Never empty where [`next`](Self::next) has said to read, and events
+    /// were taken behind every read since; else it may be full of what was not taken.
     ///
     /// It is the rest of a large message where that lies, or what the loop lends, behind what the last read cut off.
     #[inline]
