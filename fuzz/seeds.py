@@ -339,6 +339,9 @@ def write_sessions():
     }
     for name, script in scripts.items():
         write("session", name, settings() + deadlines + script)
+    # Ends with input that is read only when what waits has been taken.
+    late = b"\x0e\0\x01x\x09\0\x04o\x02i\x10:\x0f\0\x05x\x01m\x10l\x05.\x03o\x0d\xff"
+    write("session", "late", b"cl//exam" + b"pleie" + late)
     write("session", "deflate", settings(8, own=0x86, peer=0x86, effort=0x40) + deadlines + scripts["echo"])
 
 

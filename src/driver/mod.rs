@@ -150,8 +150,7 @@ impl Driver {
 
     // ---- reading
 
-    /// Where the next read goes; the bytes in it mean nothing. Never empty where [`next`](Self::next) has said to read, and events
-    /// were taken behind every read since; else it may be full of what was not taken.
+    /// Where the next read goes, which is empty only where what was read before was not taken; the bytes in it mean nothing.
     ///
     /// It is the rest of a large message where that lies, or what the loop lends, behind what the last read cut off.
     #[inline]
