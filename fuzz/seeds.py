@@ -310,6 +310,50 @@ def write_pairs():
         write("pair", f"relay_{name}", ends + bytes([9, 255, 30, ways]) + relayed)
 
 
+def write_drivers():
+    # Read, take all, write, read one byte, take one event, visit another, hold, go on.
+    mixed = bytes([0, 40, 4, 0, 8, 9, 0, 1, 6, 0, 11, 0, 13, 0, 14, 0])
+    for ways in (4, 0x0D, 0x24, 0x35):
+        for name, data in streams(to_server=not ways & 1):
+            if name in ("interleaved", "pings", "utf8", "close", "long", "deflate_json", "large"):
+                for kind, calls in [("told", bytes(16)), ("mixed", mixed)]:
+                    flags = 8 if name.startswith("deflate") else 0
+                    write("driver", f"{name}_{ways}_{kind}", settings(flags) + bytes([ways]) + calls + data)
+    script = b"\x02\xff0123456789abcdef\x80\x03efg\x81\xc8abcdefghijklmnop\x88\x02\x03\xe8"
+    for ways in (6, 0x2E, 0x37):
+        write("driver", f"script_{ways}", settings(outbound=3) + bytes([ways]) + mixed + script)
+
+
+def write_sessions():
+    deadlines = bytes([200, 100, 50, 0xFF, 80])
+    scripts = {
+        "echo": b"\x00\x05\x80\x40\x00\xff\x05\x04",
+        "stopped": b"\x09\0" + b"\x00\xff" * 3 + b"\x10\xf0\x0b\x20\x0a\0\x00\x09",
+        "timers": b"\x11\x20\x0b\x01\x11\x21\x0b\xff\x0b\xff",
+        "raw": b"\x27\x03abc\x08\x05\x81\x83\0\0\0\x08\x04\0abc\x07\x7d" + b"x" * 125,
+        "pieces": b"\x14\0\x00\xff\x80\x09\x14\1\x00\x05",
+        "paused": b"\x0e\0\x00\x05\x10\x05\x0b\x30\x0f\0\x0c\0",
+        "asked": b"\x15\2\x15\5\x15\4\x15\0\x00\5",
+        "gone": b"\x00\xff\x0d\xff\x0b\x05",
+        "aborted": b"\x10\xff\x13\xff\x00\x05",
+    }
+    for name, script in scripts.items():
+        write("session", name, settings() + deadlines + script)
+    # Ends with input that is read only when what waits has been taken.
+    late = b"\x0e\0\x01x\x09\0\x04o\x02i\x10:\x0f\0\x05x\x01m\x10l\x05.\x03o\x0d\xff"
+    write("session", "late", b"cl//exam" + b"pleie" + late)
+    write("session", "deflate", settings(8, own=0x86, peer=0x86, effort=0x40) + deadlines + scripts["echo"])
+
+
+def write_tapes():
+    plain = settings() + b"\2"
+    write("tape", "recorded", plain + b"\x01\x05hello\x0d\3\x0d\xff\x02\x03abc\x00\x04\x81\x85\0\0\x04\x20\x09\0\x0d\xff\x0c\xff")
+    write("tape", "recorded_client", settings(8, own=0x86, peer=0x86) + b"\3" + b"\x04\x20\x06\x40\x07\x03\x47\5\x0d\xff\x0b\x0f")
+    steps = [b"\0\0\0\1\2\x81\x80\0", b"\0\1\0\4\1a\0", b"\0\1\0\5\0\2hi\0\0", b"\0\1\0\x0e\0\1x\0", b"\1\0\0\x10\0"]
+    write("tape", "framed", settings() + b"\4" + b"".join(bytes([len(step)]) + step for step in steps))
+    write("tape", "head", settings() + b"\0" + b"sl-tape\1")
+
+
 def write_differential():
     limits = b"\xff\xff\xff\xff"
     for role, to_server in [(0, True), (2, False)]:
@@ -333,6 +377,9 @@ if __name__ == "__main__":
         write_extensions,
         write_compressed,
         write_pairs,
+        write_drivers,
+        write_sessions,
+        write_tapes,
         write_differential,
     ]:
         write_target()

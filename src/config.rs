@@ -1,5 +1,6 @@
 //! Every setting, its default, and the reason for it.
 
+use crate::arc::Arc;
 #[cfg(feature = "deflate")]
 use crate::deflate::{Deflate, DeflateParams};
 use crate::extensions::Extensions;
@@ -7,7 +8,6 @@ use crate::rates::Rates;
 use crate::wire::code::Code;
 #[cfg(feature = "deflate")]
 use crate::wire::error::SendError;
-use alloc::sync::Arc;
 use alloc::{borrow::Cow, vec::Vec};
 use core::ops::Deref;
 use core::time::Duration;

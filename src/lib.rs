@@ -11,6 +11,7 @@ extern crate std;
 
 #[cfg(feature = "addresses")]
 pub mod addresses;
+mod arc;
 mod changes;
 #[cfg(feature = "client")]
 pub mod client;

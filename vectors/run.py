@@ -53,4 +53,5 @@ def main():
         sys.exit("\n" + "".join(changed) + "`vectors/run.py --write` writes the table anew")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -225,7 +225,7 @@ impl<'c> Feeder<'c> {
             Ok(Some(event)) => {
                 answer(self.connection, &event);
                 self.recycle(&event);
-                let event = self.join(event);
+                let event = join(&mut self.joined, event);
                 self.said.events.extend(event);
             }
             Err(error) => self.said.error = Some(error),
@@ -268,28 +268,28 @@ impl<'c> Feeder<'c> {
         self.held += used.held;
     }
 
-    /// The event, or the message that a piece completes.
-    fn join(&mut self, event: Event<'static>) -> Option<Event<'static>> {
-        let Event::Piece(piece) = event else { return Some(event) };
-        assert_eq!(piece.first, self.joined.is_none(), "{piece:?} after {:?}", self.joined);
-        assert!(piece.frame_end || !piece.data.as_bytes().is_empty(), "a piece says something");
-        assert!(piece.frame_end || !piece.last);
-        let Piece { data, last, .. } = piece;
-        let joined = match self.joined.take() {
-            None => data,
-            Some(before) => append(before, &data),
-        };
-        if last {
-            return Some(joined.into());
-        }
-        self.joined = Some(joined);
-        None
-    }
-
     /// Bytes of the message whose pieces come.
     pub fn joined(&self) -> usize {
         self.joined.as_ref().map_or(0, |message| message.as_bytes().len())
     }
+}
+
+/// The event, or the message that a piece completes; `joined` is what has come of one.
+pub fn join(joined: &mut Option<Message<'static>>, event: Event<'static>) -> Option<Event<'static>> {
+    let Event::Piece(piece) = event else { return Some(event) };
+    assert_eq!(piece.first, joined.is_none(), "{piece:?} after {joined:?}");
+    assert!(piece.frame_end || !piece.data.as_bytes().is_empty(), "a piece says something");
+    assert!(piece.frame_end || !piece.last);
+    let Piece { data, last, .. } = piece;
+    let message = match joined.take() {
+        None => data,
+        Some(before) => append(before, &data),
+    };
+    if last {
+        return Some(message.into());
+    }
+    *joined = Some(message);
+    None
 }
 
 fn append(before: Message<'static>, more: &Message<'_>) -> Message<'static> {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod differential;
+pub mod driver;
 pub mod extensions;
 pub mod feed;
 pub mod frames;
@@ -12,8 +13,10 @@ pub mod messages;
 pub mod pair;
 pub mod proxies;
 pub mod relay;
+pub mod session;
 pub mod settings;
 pub mod stream;
+pub mod tape;
 
 // The tests' watchdog, which `heap` tells that they go on, has no place here.
 extern crate self as sockless_test_support;

@@ -104,6 +104,13 @@ impl Settings {
     pub fn open(self, role: Role) -> Connection {
         Connection::open(role, self.negotiated(), self.config(), SEED)
     }
+
+    /// The same, without deadlines.
+    pub fn open_for_ever(self, role: Role) -> Connection {
+        let keepalive =
+            Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None, ..Keepalive::default() };
+        Connection::open(role, self.negotiated(), Config { keepalive, ..self.config() }, SEED)
+    }
 }
 
 impl DeflateSettings {

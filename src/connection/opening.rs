@@ -42,17 +42,20 @@ impl Connection {
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         let config = self.receiver.config();
         let result = match self.opening.as_deref_mut() {
-            Some(Opening::Request(reader))
+            Some(Opening::Request(reader)) => {
                 if reader.is_empty()
-                    && let Some(request) = Request::take(input, config) =>
-            {
-                return Ok(Some(self.handle_request(request)));
+                    && let Some(request) = Request::take(input, config)
+                {
+                    return Ok(Some(self.handle_request(request)));
+                }
+                match reader.read(input, 0, &config.limits) {
+                    Ok(Some(head)) => {
+                        Request::from_head(head, config).map(|request| Some(self.handle_request(request)))
+                    }
+                    Ok(None) => Ok(None),
+                    Err(error) => Err(error),
+                }
             }
-            Some(Opening::Request(reader)) => match reader.read(input, 0, &config.limits) {
-                Ok(Some(head)) => Request::from_head(head, config).map(|request| Some(self.handle_request(request))),
-                Ok(None) => Ok(None),
-                Err(error) => Err(error),
-            },
             Some(Opening::Response(client, _)) => match client.receive(input, &config.limits) {
                 Ok(Some(outcome)) => self.handle_outcome(outcome).map(Some),
                 Ok(None) => Ok(None),

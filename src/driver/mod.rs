@@ -149,7 +149,7 @@ impl Driver {
 
     // ---- reading
 
-    /// Where the next read goes: never empty; the bytes in it mean nothing.
+    /// Where the next read goes, which is empty only where what was read before was not taken; the bytes in it mean nothing.
     ///
     /// It is the rest of a large message where that lies, or what the loop lends, behind what the last read cut off.
     #[inline]

@@ -23,7 +23,8 @@ impl Progress {
         self.enter(connection, storage);
         storage.is_tail = storage.len() == 0 && connection.tail().is_some();
         let space = match storage.is_tail {
-            true => connection.tail().unwrap_or_default(),
+            // Behind what lies there and was not taken, if it is read on all the same.
+            true => &mut connection.tail().unwrap_or_default()[storage.tail..],
             false => storage.space(),
         };
         match self.limiter() {
@@ -103,7 +104,7 @@ impl Progress {
             self.hear(now);
         }
         if storage.is_tail {
-            (storage.tail, storage.full, storage.is_special) = (len, false, false);
+            (storage.tail, storage.full, storage.is_special) = (storage.tail + len, false, false);
         } else {
             self.set(Self::WAITED, storage.len() > 0);
             storage.filled(len);

@@ -75,10 +75,10 @@ pub use chain::Stages;
 pub(crate) use chain::{Decoding, Encoding, Frame};
 pub use params::Params;
 
+use crate::arc::Arc;
 use crate::message::Kind;
 use crate::wire::code::Code;
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -240,7 +240,7 @@ impl Refused {
 
 /// The extensions that a connection offers or takes, in order.
 #[derive(Clone, Debug, Default)]
-pub struct Extensions(Option<Arc<[Arc<dyn Extension>]>>);
+pub struct Extensions(Option<Arc<Vec<Box<dyn Extension>>>>);
 
 impl Extensions {
     /// None, which is the default.
@@ -248,7 +248,7 @@ impl Extensions {
 
     /// These, in the order in which a server's answer names them.
     pub fn new(extensions: impl IntoIterator<Item: Extension + 'static>) -> Self {
-        extensions.into_iter().map(|extension| Arc::new(extension) as _).collect()
+        extensions.into_iter().map(|extension| Box::new(extension) as Box<dyn Extension>).collect()
     }
 
     /// Each of them.
@@ -263,9 +263,10 @@ impl Extensions {
 }
 
 /// Of more types than one.
-impl FromIterator<Arc<dyn Extension>> for Extensions {
-    fn from_iter<I: IntoIterator<Item = Arc<dyn Extension>>>(extensions: I) -> Self {
-        Self(Some(extensions.into_iter().collect()).filter(|extensions: &Arc<[_]>| !extensions.is_empty()))
+impl FromIterator<Box<dyn Extension>> for Extensions {
+    fn from_iter<I: IntoIterator<Item = Box<dyn Extension>>>(extensions: I) -> Self {
+        let extensions: Vec<_> = extensions.into_iter().collect();
+        Self((!extensions.is_empty()).then(|| Arc::new(extensions)))
     }
 }
 

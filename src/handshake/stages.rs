@@ -86,7 +86,7 @@ fn params(extension: &Extension<'_>) -> Params {
 mod tests {
     use super::*;
     use crate::extensions::{self, Decode, Encode, Output, Part, Refused, Stage};
-    use alloc::sync::Arc;
+    use alloc::boxed::Box;
 
     /// Takes offers with the parameter `yes`, and answers with `so`.
     #[derive(Debug)]
@@ -130,7 +130,7 @@ mod tests {
     }
 
     fn samples(samples: &[(&'static str, u8)]) -> Extensions {
-        samples.iter().map(|(name, bits)| Arc::new(Sample(name, *bits)) as Arc<dyn extensions::Extension>).collect()
+        samples.iter().map(|(name, bits)| Box::new(Sample(name, *bits)) as Box<dyn extensions::Extension>).collect()
     }
 
     #[test]

@@ -83,11 +83,11 @@ impl Seed {
         self.0
     }
 
-    /// A seed from the operating system.
+    /// A seed from the operating system. `wasm32-unknown-unknown` has none: there [`new`](Self::new) takes what the host gives.
     ///
     /// # Panics
     /// If the operating system has no random bytes, which those in use always have.
-    #[cfg(feature = "std")]
+    #[cfg(all(feature = "std", not(all(target_family = "wasm", target_os = "unknown"))))]
     pub fn random() -> Self {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).expect("the operating system has random bytes");

@@ -122,6 +122,35 @@ fn one_read_says_whether_there_may_be_more() {
 }
 
 #[test]
+fn what_is_read_before_the_last_read_was_taken_lies_behind_it() {
+    let mut storage = Storage::new(1024);
+    let mut driver = open(Role::Server, quiet());
+    let payload: Vec<u8> = (0..=u8::MAX).cycle().take(20_000).collect();
+    let large = frame_to(Role::Server, 0x82, &payload);
+    let (head, mut rest) = large.split_at(1000);
+    received(&mut driver, &mut storage, head);
+    assert_eq!(driver.event(&mut storage, ms(1)), Ok(None));
+    // What lies where it belongs and is not taken stays there, and when that is full there is no space.
+    while !rest.is_empty() {
+        driver.hold();
+        for _ in 0..3 {
+            let len = driver.space(&mut storage).len().min(rest.len()).min(700);
+            let part;
+            (part, rest) = rest.split_at(len);
+            if len > 0 {
+                received(&mut driver, &mut storage, part);
+            }
+            assert_eq!(driver.event(&mut storage, ms(1)), Ok(None));
+        }
+        driver.release();
+        if !rest.is_empty() {
+            assert_eq!(driver.event(&mut storage, ms(1)), Ok(None));
+        }
+    }
+    assert_eq!(driver.event(&mut storage, ms(1)), Ok(Some(binary(&payload))));
+}
+
+#[test]
 fn the_end_of_the_transport_is_read_as_such() {
     let mut storage = Storage::new(1024);
     let mut driver = open(Role::Client, quiet());

@@ -9,7 +9,6 @@ use sockless::{
     ClientRequest, Code, Config, Connection, Event, HandshakeError, Kind, Message, Prepared, ProtocolError, Role,
     SendError,
 };
-use std::sync::Arc;
 
 /// Each message ends with a checksum of it.
 #[derive(Debug)]
@@ -169,7 +168,7 @@ fn with(extensions: Extensions) -> Config {
     Config { extensions, ..Config::default() }
 }
 
-fn several(extensions: impl IntoIterator<Item = Arc<dyn Extension>>) -> Extensions {
+fn several(extensions: impl IntoIterator<Item = Box<dyn Extension>>) -> Extensions {
     extensions.into_iter().collect()
 }
 
@@ -244,7 +243,7 @@ fn who_does_not_know_it_goes_on_without() {
 #[test]
 fn several_stages_are_passed_in_the_order_of_the_answer() {
     let (a, b) = (Tagged("x-a", b'a', 0b010), Tagged("x-b", b'b', 0b001));
-    let both = || with(several([Arc::new(a) as _, Arc::new(b) as _]));
+    let both = || with(several([Box::new(a) as _, Box::new(b) as _]));
     let (mut server, mut client, lines) = handshake(both(), both()).unwrap();
     assert_eq!(lines, ["x-a; tag=none, x-a; tag=a, x-b; tag=none, x-b; tag=b", "x-a; tag=a, x-b; tag=b"]);
     client.send_text("text").unwrap();
@@ -259,13 +258,13 @@ fn several_stages_are_passed_in_the_order_of_the_answer() {
         _ = outbound(&mut server);
     }
     // The server's order is what counts, and a client whose own is another refuses it.
-    let other = with(several([Arc::new(b) as _, Arc::new(a) as _]));
+    let other = with(several([Box::new(b) as _, Box::new(a) as _]));
     assert_eq!(handshake(other, both()).err(), Some(HandshakeError::Extensions));
 }
 
 #[test]
 fn two_that_claim_one_bit_are_not_both_agreed_on() {
-    let both = || with(several([Arc::new(Tagged("x-a", b'a', 0b010)) as _, Arc::new(Tagged("x-b", b'b', 0b010)) as _]));
+    let both = || with(several([Box::new(Tagged("x-a", b'a', 0b010)) as _, Box::new(Tagged("x-b", b'b', 0b010)) as _]));
     let (_, _, lines) = handshake(both(), both()).unwrap();
     assert_eq!(lines[1], "x-a; tag=a");
 }

@@ -2,9 +2,9 @@
 
 mod builder;
 
-use crate::dial::{TIMEOUT, after};
+use crate::dial::after;
 use crate::inbox::Inbox;
-use crate::stream::{Socket, Stream};
+use crate::stream::Stream;
 use crate::transport::{self, Transport, is_eof};
 use mio::{Events, Poll, Token};
 use sockless::driver::{Driver, Storage, Turn};
@@ -88,9 +88,9 @@ impl Client {
     #[cfg(unix)]
     pub fn connect_unix(path: impl AsRef<std::path::Path>, url: &str) -> Result<Self, ClientError> {
         let poll = Poll::new()?;
-        let mut stream = Stream::new(Socket::Unix(mio::net::UnixStream::connect(path)?), None);
+        let mut stream = Stream::new(crate::stream::Socket::Unix(mio::net::UnixStream::connect(path)?), None);
         stream.register(poll.registry(), TOKEN)?;
-        Self::open(&ClientRequest::new(url)?, SharedConfig::default(), stream, poll, INBOX, after(TIMEOUT))
+        Self::open(&ClientRequest::new(url)?, SharedConfig::default(), stream, poll, INBOX, after(crate::dial::TIMEOUT))
     }
 
     /// Opens a connection over a stream that is connected, and perhaps watched already.

@@ -10,6 +10,7 @@ use crate::handler::Handler;
 use crate::mailbox::{Mailbox, Shared};
 use crate::session::{Active, Lent, Local, Phase, Place, Seat, Session};
 use crate::stats::Stats;
+use crate::transport::Transport as _;
 use memory::Memory;
 use sockless::addresses::{Admission, Clients, Trusted};
 use sockless::bytes::Buf;
@@ -331,7 +332,8 @@ impl<H: Handler> Peer<H> {
         let hangs_up = self.client.wants().transport != Transport::Open && !self.memory.is_over;
         self.memory.is_over |= hangs_up;
         let waits = !self.session.seat.blocked && self.session.connection().queued() > 0;
-        told || hangs_up || waits || next.again || self.session.seat.dirty || self.client.queued() > 0
+        let comes = next.again || next.read && self.memory.is_readable();
+        told || hangs_up || waits || comes || self.session.seat.dirty || self.client.queued() > 0
     }
 
     /// Does what handles have asked for; whether there was anything.

@@ -2,6 +2,7 @@
 
 mod fastwebsockets;
 mod limit;
+mod nexus;
 mod sans_io;
 mod sockless;
 mod sockudo;
@@ -13,6 +14,7 @@ mod yawc;
 
 pub(crate) use self::fastwebsockets::FastWebSockets;
 pub(crate) use self::limit::{Limit, Output};
+pub(crate) use self::nexus::Nexus;
 pub(crate) use self::sans_io::SansIo;
 pub(crate) use self::sockless::{Shared, Sockless};
 pub(crate) use self::sockudo::Sockudo;

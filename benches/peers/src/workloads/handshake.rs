@@ -107,6 +107,10 @@ fn sockudo() -> impl FnMut(&mut Pipe) {
     }
 }
 
+fn nexus(pipe: &mut Pipe) {
+    black_box(nexus_web::ws::ClientBuilder::new().buffer_capacity(READ).accept(pipe).unwrap());
+}
+
 pub(super) fn all() -> Vec<Workload> {
     let entries = || {
         vec![
@@ -120,6 +124,7 @@ pub(super) fn all() -> Vec<Workload> {
             entry("sockudo-ws", sockudo()),
             Entry::cannot("web-socket", "leaves it to the caller"),
             Entry::cannot("websocket-sans-io", "leaves it to the caller"),
+            entry("nexus-web", nexus),
         ]
     };
     let (group, case) = ("handshake".into(), "a browser's request".into());

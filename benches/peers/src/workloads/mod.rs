@@ -38,6 +38,7 @@ macro_rules! everybody {
             $make::<Sockudo>($($argument),*),
             $make::<WebSocketCrate>($($argument),*),
             $make::<SansIo>($($argument),*),
+            $make::<Nexus>($($argument),*),
         ]
     }};
 }
