@@ -15,6 +15,7 @@ pub mod proxies;
 pub mod relay;
 pub mod session;
 pub mod settings;
+pub mod stages;
 pub mod stream;
 pub mod tape;
 

@@ -3,7 +3,6 @@
 use super::{Decode, Encode, Extension, Output, Part, Refused, Stage};
 use crate::message::Kind;
 use crate::wire::code::Code;
-use crate::wire::error::{ProtocolError, said};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -88,9 +87,9 @@ impl Encoding {
             let bytes = if index == 0 { payload } else { &made };
             let mut next = Vec::new();
             let most = bytes.len().saturating_mul(2).saturating_add(MORE);
-            let mut out = Output { bytes: &mut next, left: most, over: 0 };
+            let mut out = Output { bytes: &mut next, left: most, over: false };
             let bits = stage.encode(Part { bytes, ..whole }, &mut out)?;
-            if out.over > 0 || bits & !*own != 0 {
+            if out.over || bits & !*own != 0 {
                 return Err(Refused::new(Code::INTERNAL_ERROR));
             }
             (rsv, made) = (rsv | bits, next);
@@ -108,6 +107,13 @@ pub(crate) struct Decoding {
     rsv: u8,
     /// That frame has had its first part.
     in_frame: bool,
+}
+
+/// Why there is nothing more of a message.
+pub(crate) enum Undecoded {
+    /// A stage made more than it may.
+    TooLong,
+    Refused(Refused),
 }
 
 /// Where a part lies in its message, for [`Decoding::decode`].
@@ -138,7 +144,7 @@ impl Decoding {
         payload: &[u8],
         most: usize,
         wire: usize,
-    ) -> Result<Vec<u8>, ProtocolError> {
+    ) -> Result<Vec<u8>, Undecoded> {
         let Frame { kind, first, frame_end, last } = frame;
         let frame_start = !core::mem::replace(&mut self.in_frame, !frame_end);
         let (mut made, behind) = (Vec::new(), self.stages.len());
@@ -150,13 +156,12 @@ impl Decoding {
             }
             let most = if index == 0 { most } else { wire };
             let mut next = Vec::new();
-            let mut out = Output { bytes: &mut next, left: most.saturating_sub(*before), over: 0 };
+            let mut out = Output { bytes: &mut next, left: most.saturating_sub(*before), over: false };
             let decoded = stage.decode(part, &mut out);
-            if out.over > 0 {
-                let len = (*before).saturating_add(out.bytes.len()).saturating_add(out.over);
-                return Err(ProtocolError::MessageTooLong { len: said(len), limit: said(most) });
+            if out.over {
+                return Err(Undecoded::TooLong);
             }
-            decoded.map_err(|refused| ProtocolError::Extension(refused.code()))?;
+            decoded.map_err(Undecoded::Refused)?;
             *before += next.len();
             made = next;
         }

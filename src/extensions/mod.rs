@@ -72,7 +72,7 @@ mod chain;
 mod params;
 
 pub use chain::Stages;
-pub(crate) use chain::{Decoding, Encoding, Frame};
+pub(crate) use chain::{Decoding, Encoding, Frame, Undecoded};
 pub use params::Params;
 
 use crate::arc::Arc;
@@ -175,8 +175,8 @@ pub struct Part<'a> {
 pub struct Output<'a> {
     bytes: &'a mut Vec<u8>,
     left: usize,
-    /// How many bytes did not fit.
-    over: usize,
+    /// Something did not fit.
+    over: bool,
 }
 
 impl Output<'_> {
@@ -215,7 +215,7 @@ impl Output<'_> {
             }
             None => {
                 // Nothing fits behind what did not.
-                (self.over, self.left) = (self.over.saturating_add(len), 0);
+                (self.over, self.left) = (true, 0);
                 Err(Refused::new(Code::TOO_BIG))
             }
         }

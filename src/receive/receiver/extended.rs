@@ -2,11 +2,11 @@
 
 use super::{Input, Mode, Receiver};
 use crate::event::Event;
-use crate::extensions::{Decoding, Frame};
+use crate::extensions::{Decoding, Frame, Undecoded};
 use crate::message::assemble::Announced;
 use crate::message::chunk::Chunk;
 use crate::message::{Kind, Piece};
-use crate::wire::error::ProtocolError;
+use crate::wire::error::{ProtocolError, said};
 use core::mem;
 
 impl Receiver {
@@ -31,7 +31,15 @@ impl Receiver {
         let limits = &self.config.limits;
         let (most, wire) = (limits.on_wire(compressed), limits.on_wire(true));
         let Some(stages) = self.decoder.extended_mut() else { return Ok(None) };
-        let mut made = stages.decode(Frame { kind, first, frame_end, last }, payload, most, wire)?;
+        let made = stages.decode(Frame { kind, first, frame_end, last }, payload, most, wire);
+        let mut made = made.map_err(|error| match error {
+            Undecoded::Refused(refused) => ProtocolError::Extension(refused.code()),
+            // Not what came in all, which depends on how the input was cut.
+            Undecoded::TooLong => {
+                let limit = said(limits.message);
+                ProtocolError::MessageTooLong { len: limit.saturating_add(1), limit }
+            }
+        })?;
         let chunk = Chunk { payload: &mut made, mask: None, kind, compressed, first, frame_end, last };
         #[cfg(feature = "deflate")]
         if chunk.compressed {
