@@ -81,6 +81,25 @@ fn a_bad_frame_ends_a_tape_of_all_that_was_said() {
     assert!(tape.steps.iter().all(|step| !matches!(step.call, Call::Unseen)));
 }
 
+/// An answer goes out between the two halves of one read, and the bad frame is last all the same.
+#[test]
+fn the_bad_frame_is_behind_what_was_answered_before_it() {
+    let (config, told) = config(1 << 20);
+    let mut driver = open(Role::Server, config);
+    let (mut storage, mut written) = (Storage::new(1024), Vec::new());
+    let input = [HELLO, BAD].concat();
+    driver.space(&mut storage)[..input.len()].copy_from_slice(&input);
+    driver.received(&mut storage, input.len(), Duration::ZERO);
+    assert!(matches!(driver.event(&mut storage, Duration::ZERO), Ok(Some(Event::Text(_)))));
+    driver.connection().send_text("hello").unwrap();
+    driver.write(&mut storage, &mut written).unwrap();
+    driver.event(&mut storage, Duration::from_secs(1)).unwrap_err();
+    let (tape, _) = sound(&told);
+    let last = &tape.steps[tape.steps.len() - 2..];
+    assert!(matches!(&last[0].call, Call::Passed(Role::Server, bytes) if *bytes == written), "{last:?}");
+    assert!(matches!(last[1].call, Call::Receive(_)), "{last:?}");
+}
+
 #[test]
 fn of_a_long_one_the_heads_and_the_end_are_kept() {
     // Each part takes some bytes beside its own.

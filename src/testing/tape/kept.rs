@@ -98,7 +98,10 @@ fn tape(failed: Failed<'_>) -> Tape {
         tape.steps.extend(play(&mut recorder, part));
     }
     let gave = received(&Err(error));
-    let mut failed = tape.steps.last().is_some_and(|step| step.gave == gave);
+    // What was answered before the bad frame went out when that had been read, with what was before it.
+    let failing = tape.steps.iter().rposition(|step| step.gave == gave).map(|index| tape.steps.remove(index));
+    let mut failed = failing.is_some();
+    tape.steps.extend(failing.map(|step| Step { at: at.max(step.at), ..step }));
     if let Some(mut recorder) = recorder.filter(|_| !failed) {
         recorder.set_time(at);
         failed = received(&recorder.receive_eof()) == gave;
