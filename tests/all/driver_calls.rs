@@ -125,7 +125,7 @@ fn one_read_says_whether_there_may_be_more() {
 fn what_is_read_before_the_last_read_was_taken_lies_behind_it() {
     let mut storage = Storage::new(1024);
     let mut driver = open(Role::Server, quiet());
-    let payload: Vec<u8> = (0..=u8::MAX).cycle().take(20_000).collect();
+    let payload: Vec<u8> = (0..=u8::MAX).cycle().take(100_000).collect();
     let large = frame_to(Role::Server, 0x82, &payload);
     let (head, mut rest) = large.split_at(1000);
     received(&mut driver, &mut storage, head);
