@@ -354,6 +354,14 @@ def write_tapes():
     write("tape", "head", settings() + b"\0" + b"sl-tape\1")
 
 
+def write_stages():
+    for name, flags in [("plain", 0), ("deflate", 8)]:
+        write("stages", f"sent_{name}", settings(flags) + BYTES + MIXED + b"\0" + bytes(range(0, 256, 5)) * 3)
+        script = b"".join(bytes([first, len(payload)]) + payload for first, payload in MESSAGES["interleaved"])
+        for ways in (1, 3, 5):
+            write("stages", f"script_{name}_{ways}", settings(flags, 9) + BYTES + MIXED + bytes([ways]) + script)
+
+
 def write_differential():
     limits = b"\xff\xff\xff\xff"
     for role, to_server in [(0, True), (2, False)]:
@@ -380,6 +388,7 @@ if __name__ == "__main__":
         write_drivers,
         write_sessions,
         write_tapes,
+        write_stages,
         write_differential,
     ]:
         write_target()
