@@ -377,6 +377,19 @@ fn what_a_stage_makes_of_a_message_is_bounded_while_it_comes() {
         assert!(heap.peak < 10 * LIMIT as isize, "{} bytes", heap.peak);
         assert_eq!(sent(&mut end), [close_frame(1009)]);
     }
+    // Nor does a stage behind another make more than a message may have on the wire: twice as much, and 64 KiB.
+    let (lies, honest) = (Stage::new(Liar(bomb), Liar(bomb)), stage());
+    let mut end =
+        extended(config.clone(), Role::Server, [(Box::new(Checked) as _, honest), (Box::new(Checked) as _, lies)]);
+    let input = client_frame(0x82, b"x");
+    let ((), heap) = used(|| {
+        let (events, error) = feed(&mut end, &input, usize::MAX);
+        assert_eq!(
+            (events, error),
+            (vec![], Some(ProtocolError::MessageTooLong { len: LIMIT as u32 + 1, limit: LIMIT as u32 }))
+        );
+    });
+    assert!(heap.peak < 5 * (2 * LIMIT + (64 << 10)) as isize, "{} bytes", heap.peak);
     // What fits exactly is taken, whatever was on the wire beside it; in one frame or several.
     for (len, good) in [(LIMIT, true), (LIMIT + 1, false)] {
         let mut peer = checked(Role::Client);
