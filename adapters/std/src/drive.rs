@@ -58,7 +58,7 @@ pub(crate) struct Drive<S> {
     /// The opening handshake is not done.
     opening: bool,
     /// When the end of the peer's bytes is not waited for any longer, if it was refused.
-    farewell: Option<Instant>,
+    farewell: Option<Box<Instant>>,
     /// The stream did not let the last call wait.
     at_once: bool,
     /// Pings that somebody asks after, once there was one.
@@ -313,9 +313,11 @@ impl<S: Stream> Drive<S> {
             if next.shutdown {
                 // If it fails, the peer is gone already, which reading tells.
                 _ = self.transport.stream.shutdown();
-                self.farewell = self.farewell.or_else(|| self.opening.then(|| self.farewell()));
+                if self.opening && self.farewell.is_none() {
+                    self.farewell = Some(Box::new(self.farewell()));
+                }
             }
-            if next.close || self.farewell.is_some_and(|farewell| farewell <= Instant::now()) {
+            if next.close || self.farewell.as_deref().is_some_and(|farewell| *farewell <= Instant::now()) {
                 self.over = true;
                 return self.failure.take().map_or(Ok(None), |error| Err(*error));
             }
@@ -356,7 +358,7 @@ impl<S: Stream> Drive<S> {
     /// How long a read may wait.
     fn patience(&self, next: &Next, deadline: Option<Instant>) -> Option<Duration> {
         let left = |until: Instant| until.saturating_duration_since(Instant::now());
-        let (callers, farewell) = (deadline.map(left), self.farewell.map(left));
+        let (callers, farewell) = (deadline.map(left), self.farewell.as_deref().copied().map(left));
         let look = self.closer.as_ref().map(|_| LOOK);
         [next.wait(self.now), callers, farewell, look].into_iter().flatten().min()
     }
