@@ -154,7 +154,7 @@ fn one_message_that_is_more_than_is_kept_cannot_be_taken_up() {
     assert_eq!(bytes_from(&tape, Role::Server), b"\x83\x00");
     assert!(bytes_from(&tape, Role::Client).len() > 5000);
 
-    let (config, told) = self::config(80);
+    let (config, told) = self::config(60);
     let mut driver = open(Role::Client, config);
     turn(&mut driver, b"\x01\x0ahello", Duration::ZERO);
     turn(&mut driver, b"hello\x83\x00", Duration::ZERO);
