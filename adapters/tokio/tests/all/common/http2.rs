@@ -34,7 +34,8 @@ pub(crate) async fn hyper(stream: impl AsyncRead + AsyncWrite + Unpin + Send + '
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     let served =
         builder.enable_connect_protocol().serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes()));
-    served.await.unwrap();
+    // A client that is gone may have left something unread, which resets the connection.
+    _ = served.await;
 }
 
 /// A port, how many connections to it there are, and how many there were.
@@ -77,8 +78,11 @@ impl Counted {
 
     /// Waits until all have ended.
     pub(crate) async fn ended(&self) {
-        while self.now.load(Ordering::SeqCst) > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).soon().await;
-        }
+        let ended = async {
+            while self.now.load(Ordering::SeqCst) > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        ended.soon().await;
     }
 }
