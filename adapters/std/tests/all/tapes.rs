@@ -1,40 +1,19 @@
 //! Tapes of connections that failed.
 
+use crate::common::taped::{BAD, HELLO, REQUEST, check, tapes};
 use crate::common::{PATIENCE, config, echo, sockets, watch, within};
 use sockless_std::sockless::testing::tape::{Call, Tape};
 use sockless_std::sockless::{ProtocolError, Role};
-use sockless_std::{Client, Config, Server, Tapes, accept};
+use sockless_std::{Client, Config, Server, accept};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::thread;
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-/// A message, and a frame with an opcode that is reserved.
-const HELLO: &[u8] = b"\x81\x85\0\0\0\0hello";
-const BAD: &[u8] = b"\x83\x80\0\0\0\0";
 
 fn taped() -> (Config, Receiver<(Tape, ProtocolError)>) {
     watch();
-    let (tell, told) = channel();
-    let tapes = Tapes::new(64 << 10, move |tape, error| tell.send((tape, error)).unwrap());
+    let (tapes, told) = tapes();
     (config(|config| config.tapes = Some(tapes)), told)
-}
-
-/// What a bad frame led to: a tape that is read from its bytes, replays, and ends with the frame.
-fn check(tape: &Tape, error: ProtocolError) {
-    assert_eq!(error, ProtocolError::ReservedOpcode(3));
-    assert_eq!(Tape::from_bytes(&tape.to_bytes()).as_ref(), Ok(tape));
-    assert_eq!(tape.replay(), Ok(()));
-    let last = tape.steps.last().unwrap();
-    assert!(matches!(last.call, Call::Receive(_)), "{last:?}");
-    assert_eq!(last.gave, "error ReservedOpcode(3)");
-    assert!(tape.steps.iter().any(|step| step.gave == "text \"hello\""));
-    let from = |from| tape.wire().filter(move |(_, who, _)| *who == from).flat_map(|(.., bytes)| bytes).copied();
-    assert!(from(Role::Client).collect::<Vec<_>>().ends_with(&[HELLO, BAD].concat()));
-    assert!(from(Role::Server).collect::<Vec<_>>().ends_with(b"\r\n\r\n\x81\x05hello"));
 }
 
 #[test]

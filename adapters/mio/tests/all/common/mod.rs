@@ -3,6 +3,9 @@
 
 #[path = "../../../../../tests/all/common/heap.rs"]
 pub(crate) mod heap;
+#[cfg(feature = "testing")]
+#[path = "../../../../../tests/all/common/taped.rs"]
+pub(crate) mod taped;
 
 use sockless_mio::sockless::Close;
 use sockless_mio::{Builder, ClientError, Code, Handle, Handler, Message, Running, Stats};
@@ -11,6 +14,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+#[cfg(feature = "testing")]
+use sockless_mio::sockless;
 pub use sockless_test_support::{PATIENCE, eventually, watch, within};
 
 /// A server that runs.

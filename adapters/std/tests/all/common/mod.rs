@@ -4,6 +4,9 @@
 pub(crate) mod heap;
 #[path = "../../../../../tests/all/common/random.rs"]
 pub(crate) mod random;
+#[cfg(feature = "testing")]
+#[path = "../../../../../tests/all/common/taped.rs"]
+pub(crate) mod taped;
 
 use sockless_std::sockless::{Config, Role, Seed};
 use sockless_std::{Client, Error, Stream, WebSocket, accept_with};
@@ -15,6 +18,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "testing")]
+use sockless_std::sockless;
 pub(crate) use sockless_test_support::{PATIENCE, eventually, watch, within};
 
 /// A settings with other than the defaults.

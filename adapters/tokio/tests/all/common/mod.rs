@@ -7,6 +7,9 @@ pub(crate) mod heap;
 pub(crate) mod http2;
 #[path = "../../../../../tests/all/common/random.rs"]
 pub(crate) mod random;
+#[cfg(feature = "testing")]
+#[path = "../../../../../tests/all/common/taped.rs"]
+pub(crate) mod taped;
 
 use futures_util::StreamExt;
 use futures_util::stream::{SplitSink, SplitStream};
@@ -19,6 +22,8 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub(crate) use sockless_test_support::{PATIENCE, Soon, soon, watch, within};
+#[cfg(feature = "testing")]
+use sockless_tokio::sockless;
 
 /// An end of an open connection.
 #[track_caller]
