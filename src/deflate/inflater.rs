@@ -86,7 +86,7 @@ impl Inflater {
     }
 
     /// The last of what was inflated, at most `most` bytes, between two messages; the codec knows nothing of it any more.
-    /// `None`, and nothing has changed, if it does not tell.
+    /// `None` if it does not tell, as no codec between two messages does.
     pub(crate) fn take_window(&mut self, most: usize) -> Option<Vec<u8>> {
         let codec = &mut self.stream.codec;
         let len = most.min(self.stream.primed.saturating_add(codec.total_out() as usize));

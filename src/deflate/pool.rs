@@ -27,6 +27,14 @@ struct Codecs {
     deflated: Compressed,
 }
 
+impl Codecs {
+    fn put_deflater(&mut self, deflater: Box<Deflater>, most: usize) {
+        if self.deflaters.len() < most {
+            self.deflaters.push(deflater);
+        }
+    }
+}
+
 impl Pool {
     /// A pool that keeps at most `most` idle codecs of each kind: 60 KiB to inflate, 170 KiB to deflate with the default
     /// settings.
@@ -81,17 +89,15 @@ impl Pool {
     /// Takes a deflater back, and counts its message.
     pub(crate) fn give_deflater(&self, mut deflater: Box<Deflater>, plain: usize, compressed: usize) {
         deflater.shrink();
-        self.with(|codecs| codecs.deflated.count(plain, compressed));
-        self.put_deflater(deflater);
+        self.with(|codecs| {
+            codecs.deflated.count(plain, compressed);
+            codecs.put_deflater(deflater, self.0.most);
+        });
     }
 
     /// Takes a deflater back that knows no message any more.
     pub(crate) fn put_deflater(&self, deflater: Box<Deflater>) {
-        self.with(|codecs| {
-            if codecs.deflaters.len() < self.0.most {
-                codecs.deflaters.push(deflater);
-            }
-        });
+        self.with(|codecs| codecs.put_deflater(deflater, self.0.most));
     }
 
     fn with<T>(&self, then: impl FnOnce(&mut Codecs) -> T) -> T {

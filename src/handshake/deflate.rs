@@ -1,14 +1,12 @@
 //! The negotiation of permessage-deflate (RFC 7692 §5, §7.1), over the grammar of [`extension`].
 
-use super::extension::{self, Extension};
+use super::extension::{self, DEFLATE, Extension};
 use crate::deflate::{Deflate, DeflateParams, LEAST_WINDOW_BITS};
 use crate::wire::error::DeflateParameter::{self, *};
 use crate::wire::error::HandshakeError;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::mem;
-
-const NAME: &str = "permessage-deflate";
 
 /// The parameters of one offer or answer, as they were written.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -58,7 +56,7 @@ impl Written {
         let mut list = String::new();
         let params: Vec<_> = params.into_iter().flatten().map(|(known, value)| (known.name(), value)).collect();
         // All of them are tokens.
-        let _ = extension::push(&mut list, NAME, &params);
+        let _ = extension::push(&mut list, DEFLATE, &params);
         list
     }
 }
@@ -75,7 +73,7 @@ pub fn choose<'h>(
     offers: impl Iterator<Item = Result<Extension<'h>, HandshakeError>>,
     deflate: &Deflate,
 ) -> Option<(DeflateParams, String)> {
-    let offers = offers.flatten().filter(|offer| offer.name() == NAME);
+    let offers = offers.flatten().filter(|offer| offer.name() == DEFLATE);
     offers.filter_map(|offer| Written::read(&offer).ok()).find_map(|offer| accept(&offer, deflate))
 }
 
@@ -136,14 +134,14 @@ pub(super) fn agreed_to<'h>(
     answers: impl Iterator<Item = Result<Extension<'h>, HandshakeError>>,
     deflate: &Deflate,
 ) -> Result<Option<DeflateParams>, HandshakeError> {
-    let offers = extension::parse(offer).flatten().filter(|offer| offer.name() == NAME);
+    let offers = extension::parse(offer).flatten().filter(|offer| offer.name() == DEFLATE);
     let offers: Vec<_> = offers.filter_map(|offer| Written::read(&offer).ok()).collect();
     agreed_on(&offers, answers, deflate)
 }
 
 /// Whether permessage-deflate is in an offer.
 pub(crate) fn is_in(offer: &str) -> bool {
-    extension::parse(offer).flatten().any(|offer| offer.name() == NAME)
+    extension::parse(offer).flatten().any(|offer| offer.name() == DEFLATE)
 }
 
 fn agreed_on<'h>(
@@ -154,7 +152,7 @@ fn agreed_on<'h>(
     let mut params = None;
     for answer in answers {
         let answer = answer?;
-        if answer.name() == NAME {
+        if answer.name() == DEFLATE {
             let answer = Written::read(&answer)?;
             let mut agreed = offers.iter().map(|offer| agree(&answer, offer, deflate));
             // It answers one of them, whichever; the first says what is wrong with it.

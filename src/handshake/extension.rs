@@ -5,6 +5,9 @@ use crate::wire::error::{HandshakeError, SendError};
 use alloc::{borrow::Cow, string::String};
 use core::fmt;
 
+/// The name of compression (RFC 7692 §7).
+pub(super) const DEFLATE: &str = "permessage-deflate";
+
 /// One extension of an offer or an answer: a name and parameters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Extension<'a> {

@@ -154,7 +154,7 @@ pub(crate) fn agreed<'h>(
     _: &str,
     _: &Config,
 ) -> Result<Negotiated, HandshakeError> {
-    match answers.any(|answer| answer.is_ok_and(|extension| extension.name() == "permessage-deflate")) {
+    match answers.any(|answer| answer.is_ok_and(|extension| extension.name() == extension::DEFLATE)) {
         true => Err(HandshakeError::Extensions),
         false => Ok(Negotiated::default()),
     }

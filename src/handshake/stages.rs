@@ -58,7 +58,8 @@ pub fn agreed<'h>(
     let is_own = |answer: &Extension<'_>| extensions.iter().any(|own| own.name() == answer.name());
     for answer in answers {
         let answer = answer?;
-        if answer.name() == DEFLATE && !stages.is_empty() {
+        // It comes before all others.
+        if answer.name() == extension::DEFLATE && !stages.is_empty() {
             return Err(HandshakeError::Extensions);
         }
         if is_own(&answer) {
@@ -70,9 +71,6 @@ pub fn agreed<'h>(
     }
     Ok(stages)
 }
-
-/// What comes before all others.
-const DEFLATE: &str = "permessage-deflate";
 
 fn push(list: &mut String, name: &str, params: &Params) -> Result<(), SendError> {
     extension::push(list, name, &params.iter().collect::<Vec<_>>())

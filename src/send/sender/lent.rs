@@ -126,22 +126,19 @@ impl Sender {
     /// Appends a frame as a server sends it.
     pub(super) fn append_prepared(&mut self, frame: &Bytes) {
         match (self.role, self.config.outbound.fragment) {
-            (Role::Server, 0) if self.is_extended() => self.frames_of_prepared(frame),
-            (Role::Server, 0) if frame.len() < LEAST_SHARED => {
-                self.outbox.tail(frame.len()).extend_from_slice(frame);
+            (Role::Server, 0) if !self.is_extended() => {
+                if frame.len() < LEAST_SHARED {
+                    self.outbox.tail(frame.len()).extend_from_slice(frame);
+                } else {
+                    self.outbox.push_frame(frame.clone());
+                }
                 self.note_prepared(frame);
             }
-            (Role::Server, 0) => {
-                self.outbox.push_frame(frame.clone());
-                self.note_prepared(frame);
+            _ => {
+                let (kind, rsv, payload) = prepared::parts(frame);
+                self.frames_of(kind, rsv, payload);
             }
-            _ => self.frames_of_prepared(frame),
         }
-    }
-
-    fn frames_of_prepared(&mut self, frame: &[u8]) {
-        let (kind, rsv, payload) = prepared::parts(frame);
-        self.frames_of(kind, rsv, payload);
     }
 
     #[inline]
