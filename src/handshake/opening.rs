@@ -9,6 +9,9 @@ use core::mem;
 /// A `Sec-WebSocket-Key` as it came: 24 letters of base64.
 pub(super) type Key = [u8; 24];
 
+/// What most browsers offer, which keeps to the grammar.
+const BROWSERS: &[u8] = b"permessage-deflate; client_max_window_bits";
+
 /// What matters of a request's fields, picked out in one pass.
 #[derive(Default)]
 pub(super) struct Opening<'h> {
@@ -74,7 +77,8 @@ impl<'h> Opening<'h> {
                 self.subprotocols = true;
             }
             24 if is("Sec-WebSocket-Extensions") => {
-                self.bad_extensions |= !all(extension::parse_bytes(value), |extension| extension.is_ok());
+                self.bad_extensions |=
+                    value != BROWSERS && !all(extension::parse_bytes(value), |extension| extension.is_ok());
             }
             _ => {}
         }

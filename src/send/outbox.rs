@@ -326,11 +326,11 @@ pub(super) fn extend(bytes: &mut Vec<u8>, [header, payload]: [&[u8]; 2]) {
 /// Appends a masked frame of at most `ROOM` bytes, for which there is room, whose header has no extended length.
 #[inline(always)]
 fn append_short<const ROOM: usize>(to: &mut Vec<u8>, header: Header, payload: &[u8], key: [u8; 4]) {
-    let (at, header) = (to.len(), header.encode());
+    let (at, header) = (to.len(), header.encode_short(payload.len(), key));
     let end = header.len() + payload.len();
     put(to, &[0; ROOM]);
     let room = &mut to[at..];
-    header.write(room);
+    room[..header.len()].copy_from_slice(&header);
     xor::copy_short(payload, &mut room[header.len()..end], key);
     to.truncate(at + end);
 }
@@ -339,11 +339,14 @@ impl Backlog {
     /// Makes this one as it was at first, to be used again; `false` if it holds more than `retain` bytes of heap, or was
     /// there for the head.
     fn clear(&mut self, retain: usize) -> bool {
-        let (head, mut splices) = (self.head, mem::take(&mut self.splices));
+        let held = size_of::<Self>() + self.splices.capacity() * size_of::<Splice>();
+        if self.head || held > retain {
+            return false;
+        }
+        let mut splices = mem::take(&mut self.splices);
         splices.clear();
-        let held = size_of::<Self>() + splices.capacity() * size_of::<Splice>();
         *self = Self { splices, ..Self::default() };
-        held <= retain && !head
+        true
     }
 
     fn leave_sent(&mut self, bytes: &mut Vec<u8>) {

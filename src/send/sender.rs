@@ -38,29 +38,40 @@ pub struct Sender {
     negotiated: Negotiated,
     role: Role,
     facts: Facts,
-    /// Messages go out as they are, neither compressed nor in fragments.
+    /// Messages go out as they are, neither compressed nor in fragments, and no message in fragments is under way.
     plain: bool,
-    /// The message in fragments that is under way, and what is done to all of them.
+    /// What few connections have.
     rare: Option<Box<Rare>>,
     /// Frames sent; each has its number of the count before it.
     frames: u64,
     bytes: u64,
     /// Before the latest message, or later.
     most_queued: u32,
-    /// With context takeover, from the first compressed message on.
-    #[cfg(feature = "deflate")]
-    deflater: Option<Box<Deflater>>,
-    /// The context belongs to the compressed messages that are relayed.
-    #[cfg(feature = "deflate")]
-    context_lent: bool,
     /// Where what goes out is kept.
     notes: Notes,
 }
 
 #[derive(Default)]
 struct Rare {
+    /// The message in fragments that is under way.
     fragmented: Option<Fragmented>,
     extended: Option<Encoding>,
+    /// With context takeover, from the first compressed message on.
+    #[cfg(feature = "deflate")]
+    deflater: Option<Box<Deflater>>,
+    /// The context belongs to the compressed messages that are relayed.
+    #[cfg(feature = "deflate")]
+    context_lent: bool,
+}
+
+impl Rare {
+    fn is_empty(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        if self.deflater.is_some() || self.context_lent {
+            return false;
+        }
+        self.fragmented.is_none() && self.extended.is_none()
+    }
 }
 
 #[derive(Clone)]
@@ -93,10 +104,6 @@ impl Sender {
             frames: 0,
             bytes: 0,
             most_queued: 0,
-            #[cfg(feature = "deflate")]
-            deflater: None,
-            #[cfg(feature = "deflate")]
-            context_lent: false,
             notes: Notes::default(),
         }
     }
@@ -114,7 +121,13 @@ impl Sender {
     }
 
     fn note_plain(&mut self) {
-        self.plain = !self.negotiated.is_compressed() && self.config.outbound.fragment == 0 && !self.is_extended();
+        self.plain = !self.negotiated.is_compressed() && self.config.outbound.fragment == 0 && self.rare.is_none();
+    }
+
+    /// Holds nothing for what there is nothing of.
+    fn settle_rare(&mut self) {
+        self.rare.take_if(|rare| rare.is_empty());
+        self.note_plain();
     }
 
     // ---- messages
@@ -170,26 +183,27 @@ impl Sender {
     fn send_as(&mut self, role: Role, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
         // Before the checks, so that the compiler does not write what follows them once for each kind.
         let opcode = kind.opcode();
-        self.check_new()?;
-        match self.plain {
-            true => self.append_as(role, true, 0, opcode, payload),
-            false => {
-                self.shape(kind, payload);
-                return self.check_sent();
-            }
+        if !self.plain {
+            return self.shape(kind, payload);
         }
+        self.facts.check_open()?;
+        self.check_room()?;
+        self.append_as(role, true, 0, opcode, payload);
         Ok(())
     }
 
-    /// Appends a message, compressed where it is worth it.
+    /// Sends a message, compressed where it is worth it.
     #[cold]
     #[inline(never)]
-    fn shape(&mut self, kind: Kind, payload: &[u8]) {
+    fn shape(&mut self, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
+        self.check_new()?;
         #[cfg(feature = "deflate")]
         if self.negotiated.is_compressed() {
-            return self.deflate(kind, payload, Compress::Auto);
+            self.deflate(kind, payload, Compress::Auto);
+            return self.check_sent();
         }
         self.frames_of(kind, 0, payload);
+        self.check_sent()
     }
 
     /// Appends a message, in as many frames as the configuration says.
@@ -258,11 +272,8 @@ impl Sender {
     }
 
     fn take_fragmented(&mut self) -> Option<Fragmented> {
-        let rare = self.rare.as_deref_mut()?;
-        let message = rare.fragmented.take();
-        if rare.extended.is_none() {
-            self.rare = None;
-        }
+        let message = self.rare.as_deref_mut()?.fragmented.take();
+        self.settle_rare();
         message
     }
 
@@ -284,6 +295,7 @@ impl Sender {
             let utf8 = Utf8::default();
             let message = Fragmented { kind, relayed, compressed, utf8, close: None };
             self.rare.get_or_insert_default().fragmented = Some(message);
+            self.note_plain();
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::wire::xor;
 use alloc::vec::Vec;
 use core::fmt;
-use siphasher::sip::SipHasher13;
+use siphasher::sip128::{Hash128, SipHasher13};
 
 /// A masking key at some place of a payload, so that a payload may come in parts.
 ///
@@ -32,7 +32,7 @@ impl Mask {
     }
 
     /// Masks the next bytes of the payload in place.
-    #[inline]
+    #[inline(always)]
     pub fn apply(&mut self, bytes: &mut [u8]) {
         xor::apply(bytes, self.key);
         self.skip(bytes.len());
@@ -102,19 +102,19 @@ impl fmt::Debug for Seed {
     }
 }
 
-/// A client's masking keys: the pseudorandom function SipHash-1-3, keyed by the seed, of half a frame's number. One output
-/// of it is the keys of two frames.
+/// A client's masking keys: the pseudorandom function SipHash-1-3, keyed by the seed, of a quarter of a frame's number. One
+/// output of it is the keys of four frames.
 ///
 /// RFC 6455 §10.3 asks that nobody who sees keys, nor who chooses payloads, foresees another. That is what makes a
 /// pseudorandom function of a counter: its output cannot be told from random without the 128-bit key. No attack on it in
 /// this form is known that is better than trying keys; Rust's standard library guards its maps by the same, against
-/// attackers who choose what it takes. Eight bytes of output take four of its rounds, so a key takes two. A stream cipher
-/// would do as well, but keeps four times the bytes in every idle connection.
+/// attackers who choose what it takes. Sixteen bytes of output take seven of its rounds, so a key takes less than two. A
+/// stream cipher would do as well, but keeps more than twice the bytes in every idle connection.
 #[derive(Clone)]
 pub(crate) struct Keys {
     seed: Seed,
-    /// The key of the frame behind the latest with an even number.
-    odd: [u8; 4],
+    /// The keys of the three frames behind the latest whose number is a multiple of four.
+    next: [[u8; 4]; 3],
 }
 
 /// The number of a block of keys that no frame gets to.
@@ -122,33 +122,39 @@ const LAST: u64 = (1 << 56) - 1;
 
 impl Keys {
     pub(crate) fn new(seed: Seed) -> Self {
-        Self { seed, odd: [0; 4] }
+        Self { seed, next: [[0; 4]; 3] }
     }
 
-    /// Eight bytes for each number, of which seven bytes count: with its length in the eighth, it is one block.
+    /// Sixteen bytes for each number, of which seven bytes count: with its length in the eighth, it is one block.
     #[inline]
-    fn at(&self, number: u64) -> [u8; 8] {
+    fn at(&self, number: u64) -> u128 {
         let key = u128::from_le_bytes(self.seed.0);
-        SipHasher13::new_with_keys(key as u64, (key >> 64) as u64).hash(&number.to_le_bytes()[..7]).to_le_bytes()
+        let hasher = SipHasher13::new_with_keys(key as u64, (key >> 64) as u64);
+        let Hash128 { h1, h2 } = hasher.hash(&number.to_le_bytes()[..7]);
+        u128::from(h2) << 64 | u128::from(h1)
     }
 
     /// The masking key of the frame with this number, which is that of the latest call or follows it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn mask(&mut self, frame: u64) -> [u8; 4] {
-        if frame % 2 == 1 {
-            return self.odd;
+        match frame % 4 {
+            0 => self.four(frame / 4),
+            later => self.next[later as usize - 1],
         }
-        let two = u64::from_le_bytes(self.at(frame / 2));
-        self.odd = ((two >> 32) as u32).to_le_bytes();
-        (two as u32).to_le_bytes()
     }
 
-    /// The nonce of an opening handshake (RFC 6455 §4.1), of numbers that no frame gets to.
+    /// The first of four keys; the others are kept.
+    #[inline(never)]
+    fn four(&mut self, number: u64) -> [u8; 4] {
+        let four = self.at(number);
+        let key = |at: u32| ((four >> (32 * at)) as u32).to_le_bytes();
+        self.next = [key(1), key(2), key(3)];
+        key(0)
+    }
+
+    /// The nonce of an opening handshake (RFC 6455 §4.1), of a number that no frame gets to.
     pub(crate) fn nonce(&self) -> [u8; 16] {
-        let mut nonce = [0; 16];
-        nonce[..8].copy_from_slice(&self.at(LAST));
-        nonce[8..].copy_from_slice(&self.at(LAST - 1));
-        nonce
+        self.at(LAST).to_le_bytes()
     }
 }
 

@@ -37,7 +37,7 @@ fn block<const N: usize>(mut bytes: [u8; N], key: Key) -> [u8; N] {
 }
 
 /// In place.
-#[inline]
+#[inline(always)]
 pub(crate) fn apply(bytes: &mut [u8], key: Key) {
     match bytes.len() {
         0..4 => bytes.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key),
@@ -46,8 +46,18 @@ pub(crate) fn apply(bytes: &mut [u8], key: Key) {
         16..=32 => apply_ends::<16>(bytes, key),
         33..=64 => apply_ends::<32>(bytes, key),
         65..LEAST_WIDE => apply_ends::<64>(bytes, key),
-        LEAST_WIDE..=PART => apply_wide(bytes, key),
-        _ => bytes.chunks_mut(PART).rev().for_each(|part| apply(part, key)),
+        _ => apply_long(bytes, key),
+    }
+}
+
+#[inline(never)]
+fn apply_long(bytes: &mut [u8], key: Key) {
+    for part in bytes.chunks_mut(PART).rev() {
+        // The last of them may be short.
+        match part.len() {
+            0..LEAST_WIDE => apply(part, key),
+            _ => apply_wide(part, key),
+        }
     }
 }
 

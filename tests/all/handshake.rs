@@ -19,8 +19,8 @@ const RESPONSE: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n";
 
 /// The key that a client with `SEED` sends, as another SipHash-1-3 has it, and its answer.
-const OUR_KEY: &str = "g3LR2AA3wX/r5wSsvn3ETg==";
-const OUR_ACCEPT: &str = "Atq5SYJckojroIzTh/lri4Jmvuc=";
+const OUR_KEY: &str = "dLkWcTYw0ebWgVHTrnCCRA==";
+const OUR_ACCEPT: &str = "QS+SDUd7VrR60WwyzsufspTZGZA=";
 
 fn any_origin() -> Config {
     with_origins(Origins::Any)

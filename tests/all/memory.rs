@@ -11,7 +11,7 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConn
 
 /// The answer to the key that a client with `SEED` sends.
 const RESPONSE: &[u8] = b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Accept: Atq5SYJckojroIzTh/lri4Jmvuc=\r\n\r\n";
+    Sec-WebSocket-Accept: QS+SDUd7VrR60WwyzsufspTZGZA=\r\n\r\n";
 
 /// An end that has opened by a handshake of its own.
 fn shake_hands(role: Role) -> Connection {

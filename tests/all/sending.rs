@@ -84,16 +84,22 @@ fn a_server_sends_the_sample_frames_of_the_rfc() {
     assert_eq!(outbound(&mut server), b"\x8a\x05Hello");
 }
 
-/// The keys were worked out by another SipHash-1-3, of half the frames' numbers in seven bytes.
+/// The keys were worked out by another SipHash-1-3 with 128 bits of output, of a quarter of the frames' numbers in seven bytes.
 #[test]
 fn a_client_masks_each_frame_with_a_key_that_follows_from_its_seed() {
     let mut client = open(Role::Client);
     client.send_text("Hello").unwrap();
     client.ping(b"").unwrap();
     client.close(Code::NORMAL, "bye").unwrap();
-    let ping = b"\x89\x80\xd4\x6d\x88\x4c";
-    let rest = b"\x81\x85\xcc\xea\x29\x7a\x84\x8f\x45\x16\xa3\x88\x85\x8c\x4e\x44\x4e\x8f\xa6\x26\x37\xe9";
+    let ping = b"\x89\x80\xa4\xf4\xfa\x43";
+    let rest = b"\x81\x85\xec\x58\xce\xef\xa4\x3d\xa2\x83\x83\x88\x85\xa5\xd0\x63\x0e\xa6\x38\x01\x77\xc0";
     assert_eq!(outbound(&mut client), [&ping[..], rest].concat());
+
+    let mut client = open(Role::Client);
+    (0..6).for_each(|_| client.send_binary(b"").unwrap());
+    let four = b"\x82\x80\xec\x58\xce\xef\x82\x80\xa4\xf4\xfa\x43\x82\x80\xa5\xd0\x63\x0e\x82\x80\xea\x9e\x58\x85";
+    let two = b"\x82\x80\x1c\xff\x01\x91\x82\x80\xe4\x4a\xcc\x01";
+    assert_eq!(outbound(&mut client), [&four[..], two].concat());
 }
 
 #[test]
@@ -293,8 +299,8 @@ fn a_client_masks_shared_bytes_in_place_if_nobody_else_holds_them() {
     let place = bytes.as_ptr().addr();
     let mut client = open(Role::Client);
     client.send_shared(Kind::Binary, bytes).unwrap();
-    assert_eq!(client.outbound().chunk(), b"\x82\xfe\x03\xe8\xcc\xea\x29\x7a");
-    assert_eq!(payload_chunk(&mut client, 8), (place, [0xcc, 0xea, 0x29, 0x7a].repeat(250)));
+    assert_eq!(client.outbound().chunk(), b"\x82\xfe\x03\xe8\xec\x58\xce\xef");
+    assert_eq!(payload_chunk(&mut client, 8), (place, [0xec, 0x58, 0xce, 0xef].repeat(250)));
 }
 
 #[test]

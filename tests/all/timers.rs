@@ -115,7 +115,7 @@ fn a_new_state_wants_to_be_told_the_time() {
     assert_eq!(client.handle_timeout(s(1)), Ok(None));
     assert_eq!(next(&client), Some(s(11)));
     let response = b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Accept: Atq5SYJckojroIzTh/lri4Jmvuc=\r\n\r\n";
+        Sec-WebSocket-Accept: QS+SDUd7VrR60WwyzsufspTZGZA=\r\n\r\n";
     assert_eq!(feed(&mut client, response, usize::MAX).0.len(), 1);
     outbound(&mut client);
     assert_eq!(next(&client), NOW, "open");

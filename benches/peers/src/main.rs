@@ -25,6 +25,7 @@ usage: sockless-peers [--quick | --smoke] [--only NAME] [--out DIR] [FILTER]...
 
   --quick      a tenth of the time
   --smoke      check that everybody does the work right, and measure nothing
+  --runs N     run everybody so many times, and measure nothing: for a profiler that counts instructions
   --only NAME  one contestant alone, for a profiler
   --out DIR    write every figure to figures.json, tables to figures.md, and a chart for each group of sizes
   FILTER       only workloads whose name contains it, such as 'echo' or 'binary, 16 B'
@@ -33,7 +34,7 @@ usage: sockless-peers [--quick | --smoke] [--only NAME] [--out DIR] [FILTER]...
 #[derive(Default)]
 struct Arguments {
     quick: bool,
-    smoke: bool,
+    runs: Option<usize>,
     only: Option<String>,
     out: Option<PathBuf>,
     filters: Vec<String>,
@@ -45,7 +46,8 @@ fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Long("quick") => arguments.quick = true,
-            Long("smoke") => arguments.smoke = true,
+            Long("smoke") => arguments.runs = Some(1),
+            Long("runs") => arguments.runs = Some(parser.value()?.parse()?),
             Long("only") => arguments.only = Some(parser.value()?.string()?),
             Long("out") => arguments.out = Some(parser.value()?.into()),
             Long("help") | Short('h') => return Ok(None),
@@ -71,12 +73,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         if is_wanted(&format!("{group}, {case}")) {
             // Making them checks what they do.
             let mut entries = entries();
-            if arguments.smoke {
-                let mut runs = entries.into_iter().filter_map(|entry| entry.run);
-                println!("{group}, {case}: {} contestants", runs.by_ref().map(|mut run| run()).count());
+            entries.retain(|entry| arguments.only.as_ref().is_none_or(|only| entry.name == only));
+            if let Some(times) = arguments.runs {
+                let runs = entries.into_iter().filter_map(|entry| entry.run);
+                let contestants = runs.map(|mut run| (0..times).for_each(|_| run())).count();
+                println!("{group}, {case}: {contestants} contestants of {messages} messages");
                 continue;
             }
-            entries.retain(|entry| arguments.only.as_ref().is_none_or(|only| entry.name == only));
             let rows = measure::measure(entries, messages, effort);
             results.push(report::Result { group, case, size, rows });
             results.last().into_iter().for_each(report::print);

@@ -23,7 +23,8 @@ impl Sender {
 
     /// What messages of this end's own may be deflated with.
     fn params(&self) -> Option<(DeflateParams, &Deflate)> {
-        let can = |params: &DeflateParams| params.window_bits >= LEAST_WINDOW_BITS && !self.context_lent;
+        let is_lent = self.rare.as_deref().is_some_and(|rare| rare.context_lent);
+        let can = |params: &DeflateParams| params.window_bits >= LEAST_WINDOW_BITS && !is_lent;
         self.negotiated.deflate.filter(can).zip(self.config.deflate.as_ref())
     }
 
@@ -31,8 +32,9 @@ impl Sender {
     /// own must not come between: they go plain from now on.
     pub(super) fn lend_context(&mut self) {
         if self.negotiated.deflate.is_some_and(|params| params.takeover) {
-            self.deflater = None;
-            self.context_lent = true;
+            let rare = self.rare.get_or_insert_default();
+            rare.deflater = None;
+            rare.context_lent = true;
         }
     }
 
@@ -51,12 +53,14 @@ impl Sender {
 
     /// A deflater that goes on after the messages before, or one that knows none; and whether it is to remember.
     fn take_deflater(&mut self) -> Option<(Box<Deflater>, bool)> {
+        let kept = self.rare.as_deref_mut().and_then(|rare| rare.deflater.take());
         let (params, deflate) = self.params()?;
-        let takeover = params.takeover;
-        if takeover && self.deflater.is_some() {
-            return self.deflater.take().zip(Some(takeover));
-        }
-        Some((deflate.deflater(params.window_bits), takeover))
+        Some((kept.unwrap_or_else(|| deflate.deflater(params.window_bits)), params.takeover))
+    }
+
+    /// The deflater that is kept between messages.
+    fn deflater(&mut self) -> Option<&mut Box<Deflater>> {
+        self.rare.as_deref_mut()?.deflater.as_mut()
     }
 
     fn give_deflater(&mut self, mut deflater: Box<Deflater>, plain: usize, deflated: usize) {
@@ -64,7 +68,7 @@ impl Sender {
         if params.takeover {
             deflate.pool.count_deflated(plain, deflated);
             deflater.shrink();
-            self.deflater = Some(deflater);
+            self.rare.get_or_insert_default().deflater = Some(deflater);
         } else {
             deflate.pool.give_deflater(deflater, plain, deflated);
         }
@@ -76,15 +80,17 @@ impl Sender {
         if self.fragmented().is_some() {
             return;
         }
-        if let (Some(mut deflater), Some(deflate)) = (self.deflater.take(), &self.config.deflate) {
+        let deflater = self.rare.as_deref_mut().and_then(|rare| rare.deflater.take());
+        if let (Some(mut deflater), Some(deflate)) = (deflater, &self.config.deflate) {
             deflater.reset();
             deflate.pool.put_deflater(deflater);
         }
+        self.settle_rare();
     }
 
     /// The same, if the codec was of no use since the last call.
     pub(super) fn rest_if_idle(&mut self) {
-        if self.deflater.as_mut().is_some_and(|deflater| !mem::take(&mut deflater.used)) {
+        if self.deflater().is_some_and(|deflater| !mem::take(&mut deflater.used)) {
             self.rest();
         }
     }
@@ -138,7 +144,7 @@ impl Sender {
         let deflated = message.deflated(deflate);
         self.append_prepared(deflated.unwrap_or(message.frame()));
         if deflated.is_some()
-            && let Some(deflater) = &mut self.deflater
+            && let Some(deflater) = self.deflater()
         {
             // The peer has seen what this deflater has not: later messages must refer to nothing before.
             deflater.reset();
