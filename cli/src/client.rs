@@ -3,7 +3,7 @@
 use crate::status::Failure;
 use crate::tls;
 use clap::Args;
-use sockless_tokio::sockless::Deflate;
+use sockless::{Deflate, SharedConfig};
 use sockless_tokio::{Client, Config, Identity, Proxy, Tls};
 use std::path::PathBuf;
 
@@ -51,7 +51,7 @@ impl Reach {
     ///
     /// # Errors
     /// Arguments that cannot be used.
-    pub(crate) fn client(&self, url: &str, config: Config) -> Result<Client, Failure> {
+    pub(crate) fn client(&self, url: &str, config: impl Into<SharedConfig>) -> Result<Client, Failure> {
         let mut client = Client::new(url).config(config).timeout(self.connect_timeout);
         for (name, value) in &self.header {
             client = client.header(name, value);

@@ -1,20 +1,23 @@
 //! `sockless load`: many connections to servers that echo, and how long their answers take.
 
+mod asking;
 mod report;
 mod tally;
+mod timed;
 
 use crate::client::{Reach, deflate, seconds};
 use crate::output::print;
 use crate::status::{Failure, Status};
+use asking::{Asking, Plan, Stop, lost};
 use clap::Args;
-use sockless_tokio::sockless::Deflate;
-use sockless_tokio::{Client, Config, Error, Message, NetStream, WebSocket};
-use std::collections::VecDeque;
+use sockless::{Deflate, Message, Role, Seed, SharedConfig};
+use sockless_tokio::{Client, Config, NetStream, WebSocket};
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 use tally::Tally;
+use timed::{ReadAt, Timed};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until, timeout_at};
@@ -61,19 +64,6 @@ pub(crate) struct Arguments {
     reach: Reach,
 }
 
-/// How long answers are waited for behind the last message.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What every connection does.
-struct Plan {
-    message: Message,
-    in_flight: usize,
-    /// The time between two messages of one connection, where they have a schedule.
-    period: Option<Duration>,
-    /// When the last message is to be sent.
-    end: Instant,
-}
-
 /// Runs the subcommand.
 ///
 /// # Errors
@@ -86,20 +76,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn load(arguments: &Arguments) -> Result<(), Failure> {
-    let config = arguments.config();
+    let config = SharedConfig::from(arguments.config());
     let start = Instant::now();
     let plan = Arc::new(Plan {
+        config: config.clone(),
         message: arguments.message(),
         in_flight: arguments.in_flight.get(),
         period: arguments.message_rate.map(|rate| step(rate, arguments.connections.get())),
-        end: start + arguments.duration,
+        start,
+        end: arguments.duration,
     });
     let (mut tallies, mut tasks) = (Vec::new(), JoinSet::new());
     for url in &arguments.urls {
         let client = arguments.reach.client(url, config.clone())?;
         let tally = Arc::new(Tally::new(url));
         for nth in 0..arguments.connections.get() {
-            let begin = start + arguments.rate.map_or(Duration::ZERO, |rate| step(rate, nth));
+            let begin = arguments.rate.map_or(Duration::ZERO, |rate| step(rate, nth));
             // Spread over one period, or all would send at the same moment.
             let offset = plan.period.map(|period| period.mul_f64(nth as f64 / arguments.connections.get() as f64));
             tasks.spawn(connection(client.clone(), plan.clone(), tally.clone(), begin, offset.unwrap_or_default()));
@@ -110,7 +102,7 @@ async fn load(arguments: &Arguments) -> Result<(), Failure> {
         () = async { while tasks.join_next().await.is_some() {} } => {}
         () = progress(&tallies, start) => {}
         // What there is by then is told.
-        _ = tokio::signal::ctrl_c() => {}
+        _ = tokio::signal::ctrl_c() => tasks.shutdown().await,
     }
     let seconds = start.elapsed().min(arguments.duration).as_secs_f64();
     let report = if arguments.json { report::json(&tallies, seconds) } else { report::table(&tallies, seconds) };
@@ -123,97 +115,84 @@ impl Arguments {
     fn config(&self) -> Config {
         let mut config = Config::default();
         config.limits.message = config.limits.message.max(self.size);
+        // Of an answer the length is looked at, and no more.
+        config.check_utf8 = false;
+        // What waits to be sent is bounded by what is in flight. Who waited to send would not read, as the server may not either.
+        (config.outbound.soft, config.outbound.hard) = (usize::MAX, usize::MAX);
         config.deflate = self.compress.then(|| Deflate { threshold: 0, ..deflate() });
         config
     }
 
-    fn message(&self) -> Message {
+    fn message(&self) -> Message<'static> {
         if self.binary {
             // A congruential generator (Knuth's MMIX) is chance enough for what is not to compress.
             let next = |seed: &u64| Some(seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407));
             let bytes = std::iter::successors(Some(1), next).map(|seed| (seed >> 56) as u8);
-            return bytes.take(self.size).collect::<Vec<_>>().into();
+            return Message::binary(bytes.take(self.size).collect::<Vec<_>>());
         }
         const TEXT: &str = "{\"id\":17,\"kind\":\"quote\",\"symbol\":\"ABC\",\"bid\":101.25,\"ask\":101.5} ";
-        TEXT.chars().cycle().take(self.size).collect::<String>().into()
+        Message::text(TEXT.chars().cycle().take(self.size).collect::<String>())
     }
 }
 
 /// One connection, from its beginning to its end.
-async fn connection(client: Client, plan: Arc<Plan>, tally: Arc<Tally>, begin: Instant, offset: Duration) {
-    sleep_until(begin).await;
+async fn connection(client: Client, plan: Arc<Plan>, tally: Arc<Tally>, begin: Duration, offset: Duration) {
+    sleep_until(plan.start + begin).await;
     if begin >= plan.end {
         return;
     }
     let connected = client.connect().await;
     match connected {
         Err(error) => tally.failed(tally::of_connecting(&error)),
-        Ok((mut socket, _)) => {
-            tally.connected(begin.elapsed());
-            let asked = ask(&mut socket, &plan, &tally, Instant::now() + offset).await;
+        Ok((socket, _)) => {
+            let now = plan.start.elapsed();
+            tally.connected(now - begin);
+            let asked = match timed(socket, &plan) {
+                Ok((mut socket, read_at)) => ask(&mut socket, Asking::new(&plan, &tally, read_at, now + offset)).await,
+                Err(reason) => Err(reason),
+            };
             if let Err(reason) = asked {
                 tally.failed(reason);
-            } else {
-                // How a server takes leave is not what was measured.
-                _ = socket.close(1000, "").await;
             }
         }
     }
 }
 
-/// Sends messages and takes their answers. `next` is when the first is to be sent.
-async fn ask(socket: &mut WebSocket<NetStream>, plan: &Plan, tally: &Tally, mut next: Instant) -> Result<(), String> {
-    // When each message that has no answer yet was to be sent.
-    let mut asked = VecDeque::with_capacity(plan.in_flight.min(1024));
+/// The connection, which has just been opened, over a stream that is timed.
+fn timed(socket: WebSocket<NetStream>, plan: &Plan) -> Result<(WebSocket<Timed>, ReadAt), String> {
+    let negotiated = socket.negotiated();
+    let (stream, rest) = socket.into_inner().map_err(|_| asking::UNASKED)?;
+    let (stream, read_at) = Timed::new(stream, plan.start);
+    let socket = WebSocket::open(stream, Role::Client, negotiated, plan.config.clone(), Seed::random(), &rest);
+    Ok((socket, read_at))
+}
+
+/// Sends messages and takes their answers, and closes then.
+async fn ask(socket: &mut WebSocket<Timed>, mut asking: Asking<'_>) -> Result<(), String> {
+    let plan = asking.plan;
     loop {
-        let now = Instant::now();
-        while asked.len() < plan.in_flight {
-            let due = if plan.period.is_some() { next } else { now };
-            if due > now || due >= plan.end {
-                break;
-            }
-            next = due + plan.period.unwrap_or_default();
-            asked.push_back(due);
-            tally.sent();
-            socket.feed(plan.message.clone()).await.map_err(|error| lost(&error))?;
+        let now = plan.start.elapsed();
+        while asking.begins(now) {
+            socket.feed(Message::from(&plan.message)).await.map_err(|error| lost(&error))?;
         }
-        let is_over = if plan.period.is_some() { next >= plan.end } else { now >= plan.end };
-        if is_over && asked.is_empty() {
-            return Ok(());
-        }
-        // With room for more, the next message may be due before an answer comes.
-        let has_room = asked.len() < plan.in_flight && !is_over;
-        let wake = if has_room { next } else { plan.end + PATIENCE };
-        match timeout_at(wake, socket.recv_with(|message, _| message.as_bytes().len())).await {
-            Ok(Ok(Some(len))) => {
-                let due = asked.pop_front().ok_or("answer to nothing")?;
-                if len != plan.message.len() {
-                    return Err("answer of another length".into());
-                }
-                tally.answered(due.elapsed());
-            }
-            Ok(Ok(None)) => {
+        let Some(wake) = asking.wake(now) else { break };
+        let answers = socket.recv_each(|answer, requests| asking.answered(&answer, requests, wake));
+        match timeout_at(plan.start + wake, answers).await {
+            Ok(Err(Stop::Wake)) => {}
+            Ok(Err(Stop::Failed(reason))) => return Err(reason),
+            Ok(Ok(())) => {
                 return Err(socket.peer_close().map_or("closed".into(), |close| format!("closed with {}", close.code)));
             }
-            Ok(Err(error)) => return Err(lost(&error)),
-            Err(_) if has_room => {}
+            Err(_) if wake < plan.end => {}
             Err(_) => {
-                let waiting =
-                    plan.period.filter(|_| next < plan.end).map_or(0, |period| steps(plan.end - next, period));
-                tally.failed_often("not answered", asked.len() as u64);
-                tally.failed_often("not sent, as those before were not answered", waiting);
-                return Ok(());
+                asking.give_up();
+                break;
             }
         }
     }
-}
-
-/// By what a connection was lost, in words that many share.
-fn lost(error: &Error) -> String {
-    match error {
-        Error::Io(error) => error.kind().to_string(),
-        error => error.to_string(),
-    }
+    // How a server takes leave is not what was measured.
+    _ = socket.close(1000, "").await;
+    Ok(())
 }
 
 /// Says how it goes, once a second, where somebody watches.
@@ -248,11 +227,6 @@ fn judged(tallies: &[Arc<Tally>]) -> Result<(), Failure> {
 /// The time of so many steps at a rate a second.
 fn step(rate: f64, steps: usize) -> Duration {
     Duration::try_from_secs_f64(steps as f64 / rate).unwrap_or(Duration::MAX / 4)
-}
-
-/// How many steps of a period begin in a time.
-fn steps(time: Duration, period: Duration) -> u64 {
-    time.as_nanos().div_ceil(period.as_nanos().max(1)) as u64
 }
 
 fn rate(text: &str) -> Result<f64, &'static str> {

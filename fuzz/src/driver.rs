@@ -3,6 +3,7 @@
 use crate::feed::{By, Cuts, Feeder, join};
 use crate::frames::{self, Frame};
 use crate::settings::{SEED, Settings};
+use crate::tapes;
 use arbitrary::Arbitrary;
 use bytes::Buf;
 use sockless::driver::{Driver, Next, Storage};
@@ -38,6 +39,7 @@ pub fn check(input: &Input<'_>) {
         0 => Cow::Borrowed(input.bytes),
         _ => Cow::Owned(frames::script(input.bytes, role)),
     };
+    tapes::leave_received(|| input.settings.record(role), Cuts::WHOLE.parts(&stream));
     let mut game = Game::new(input, role, &stream);
     // Some loops do only what they are told to.
     if input.calls != [[0; 2]; 8] {

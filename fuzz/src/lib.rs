@@ -18,6 +18,7 @@ pub mod settings;
 pub mod stages;
 pub mod stream;
 pub mod tape;
+pub mod tapes;
 
 // The tests' watchdog, which `heap` tells that they go on, has no place here.
 extern crate self as sockless_test_support;

@@ -1,6 +1,7 @@
 //! What an input chooses of a connection's settings: a few bytes in front of the rest.
 
 use arbitrary::Arbitrary;
+use sockless::testing::tape::Recorder;
 use sockless::{Config, Connection, Deflate, DeflateParams, Keepalive, Limits, Negotiated, Outbound, Role, Seed};
 use std::time::Duration;
 
@@ -105,7 +106,12 @@ impl Settings {
         Connection::open(role, self.negotiated(), self.config(), SEED)
     }
 
-    /// The same, without deadlines.
+    /// The same, which keeps a tape.
+    pub fn record(self, role: Role) -> Recorder {
+        Recorder::open(role, self.negotiated(), self.config(), SEED)
+    }
+
+    /// A connection without deadlines.
     pub fn open_for_ever(self, role: Role) -> Connection {
         let keepalive =
             Keepalive { handshake: None, ping: None, pong: None, idle: None, close: None, ..Keepalive::default() };

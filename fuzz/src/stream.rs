@@ -3,6 +3,7 @@
 use crate::feed::{Budget, By, Cuts, Feeder, Said};
 use crate::frames::{self, Frame};
 use crate::settings::Settings;
+use crate::tapes;
 use arbitrary::Arbitrary;
 use bytes::Buf;
 use sockless::frame::OpCode;
@@ -44,6 +45,7 @@ impl Input<'_> {
 /// Whatever comes, a connection ends once, takes all input, stays in its budget, and answers as it should.
 pub fn check(role: Role, input: &Input<'_>) {
     let stream = input.stream(role);
+    tapes::leave_received(|| input.settings.record(role), input.cuts.parts(&stream));
     let mut connection = input.settings.open(role);
     let mut feeder = Feeder::new(&mut connection, input.by());
     feeder.flushes = input.flushes();
@@ -117,6 +119,7 @@ fn check_replies(input: &Input<'_>, said: &Said, role: Role) {
 pub fn cuts(input: &Input<'_>) {
     let role = if input.ways & 8 == 0 { Role::Server } else { Role::Client };
     let stream = input.stream(role);
+    tapes::leave_received(|| input.settings.record(role), input.cuts.parts(&stream));
     let said = |cuts, by, recycles| {
         let mut connection = input.settings.open(role);
         let mut feeder = Feeder::new(&mut connection, by);

@@ -3,7 +3,8 @@
 use crate::frames;
 use crate::heap;
 use crate::messages::{data, length, message};
-use crate::settings::{SEED, Settings};
+use crate::settings::Settings;
+use crate::tapes;
 use arbitrary::Arbitrary;
 use sockless::testing::tape::{Recorder, Tape, TapeError};
 use sockless::{Code, Compress, Kind, Role};
@@ -59,12 +60,15 @@ fn check_cut(tape: &Tape, written: &[u8]) {
 /// A recorder's tape is read as it was written, and whatever was done, a connection does the same again.
 fn recorded(input: &Input<'_>) {
     let role = if input.ways & 1 == 0 { Role::Server } else { Role::Client };
-    let mut recorder = Recorder::open(role, input.settings.negotiated(), input.settings.config(), SEED);
-    let mut script = input.bytes;
-    for number in 0..100 {
-        let [what, amount, rest @ ..] = script else { break };
-        script = play(&mut recorder, role, number, [*what, *amount], rest);
-    }
+    let mut recorder = input.settings.record(role);
+    let play_all = |recorder: &mut Recorder| {
+        let mut script = input.bytes;
+        for number in 0..100 {
+            let [what, amount, rest @ ..] = script else { break };
+            script = play(recorder, role, number, [*what, *amount], rest);
+        }
+    };
+    tapes::leave(tapes::folder(), &mut recorder, play_all, |recorder| vec![("connection", recorder)]);
     let tape = recorder.take_tape();
     let bytes = tape.to_bytes();
     assert_eq!(Tape::from_bytes(&bytes).as_ref(), Ok(&tape));

@@ -2,6 +2,7 @@
 
 use crate::common::random::Random;
 use bytes::Bytes;
+use sockless::extensions::{Decode, Encode, Extension, Extensions, Output, Params, Part, Refused, Stage};
 use sockless::testing::Pair;
 use sockless::testing::tape::{Call, Recorder, Step, Tape, TapeError, Way};
 use sockless::{
@@ -9,6 +10,9 @@ use sockless::{
     Reject, Role, Seed, SendError, State,
 };
 use sockless_test_support::watch;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const fn ms(millis: u64) -> Duration {
@@ -293,6 +297,59 @@ fn an_open_connection_and_a_call_that_no_tape_holds() {
         difference.to_string().ends_with("nothing now; the tape lacks a call before")
             || difference.came == "bytes \"\""
     );
+}
+
+/// What passes it stays as it is. It panics at a second message, while it is said to be broken.
+#[derive(Clone, Debug)]
+struct Broken(Arc<AtomicBool>, bool);
+
+impl Extension for Broken {
+    fn name(&self) -> &str {
+        "x-broken"
+    }
+
+    fn accept(&self, _: &Params) -> Option<(Params, Stage)> {
+        Some((Params::new(), Stage::new(self.clone(), self.clone())))
+    }
+
+    fn agree(&self, _: &Params) -> Option<Stage> {
+        Some(Stage::new(self.clone(), self.clone()))
+    }
+}
+
+impl Encode for Broken {
+    fn encode(&mut self, part: Part<'_>, out: &mut Output<'_>) -> Result<u8, Refused> {
+        out.push(part.bytes).map(|()| 0)
+    }
+}
+
+impl Decode for Broken {
+    fn decode(&mut self, part: Part<'_>, out: &mut Output<'_>) -> Result<(), Refused> {
+        assert!(!self.1 || !self.0.load(Ordering::Relaxed), "a failure that the test asked for");
+        self.1 |= part.last;
+        out.push(part.bytes)
+    }
+}
+
+/// A call that does not return is the last on the tape: it panics again, and is where it differs once that is mended.
+#[test]
+fn a_call_that_panics_is_on_the_tape() {
+    let broken = Arc::new(AtomicBool::new(true));
+    let config = Config { extensions: Extensions::new([Broken(broken.clone(), false)]), ..Config::default() };
+    let mut pair = pair(&request(), config.clone(), config);
+    pair.run();
+    for text in ["one", "two"] {
+        pair.client.connection.send_text(text).unwrap();
+    }
+    assert!(panic::catch_unwind(AssertUnwindSafe(|| pair.run())).is_err());
+    let [client, server] = tapes(&mut pair);
+    assert_eq!(gave(&client, "panic"), [""; 0]);
+    let last = server.steps.len() - 1;
+    assert_eq!((&*server.steps[last - 1].gave, &*server.steps[last].gave), ("text \"one\"", "panic"));
+
+    broken.store(false, Ordering::Relaxed);
+    let now = server.replay().unwrap_err();
+    assert_eq!((now.step, now.call, &*now.expected, &*now.came), (last, "receive", "panic", "text \"two\""));
 }
 
 #[test]

@@ -107,16 +107,19 @@ fn aligned(rows: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tally::Notes;
     use super::*;
     use std::time::Duration;
 
     #[test]
     fn servers_stand_side_by_side() {
         let tallies = ["ws://a/", "ws://b/"].map(|url| Arc::new(Tally::new(url)));
-        for _ in 0..100 {
-            tallies[0].sent();
-            tallies[0].answered(Duration::from_millis(2));
+        let mut notes = Notes::new(&tallies[0]);
+        for n in 0..100 {
+            notes.sent();
+            notes.answered(Duration::from_millis(if n % 5 == 0 { 3 } else { 2 }), Duration::ZERO);
         }
+        drop(notes);
         tallies[1].failed("not connected".into());
         let table = table(&tallies, 2.0);
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 use sockless_tokio::ConnectError;
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,22 +36,8 @@ impl Tally {
         self.lock().connecting.saturating_record(micros(time));
     }
 
-    pub(super) fn sent(&self) {
-        self.lock().sent += 1;
-    }
-
-    pub(super) fn answered(&self, latency: Duration) {
-        self.lock().latencies.saturating_record(micros(latency));
-    }
-
     pub(super) fn failed(&self, reason: String) {
         *self.lock().failures.entry(reason).or_default() += 1;
-    }
-
-    pub(super) fn failed_often(&self, reason: &str, times: u64) {
-        if times > 0 {
-            *self.lock().failures.entry(reason.into()).or_default() += times;
-        }
     }
 
     pub(super) fn failures(&self) -> u64 {
@@ -76,6 +63,65 @@ impl Tally {
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many latencies a connection notes before it counts them, and for how long.
+const NOTED: usize = 16;
+const KEPT: Duration = Duration::from_millis(100);
+
+/// What one connection counts by itself, so that not every message takes the lock that all share. What is left is counted when it
+/// is dropped.
+pub(super) struct Notes<'a> {
+    tally: &'a Tally,
+    sent: u64,
+    /// Latencies, each so many times: messages that are sent together and answered together have the same.
+    latencies: Vec<(Duration, u64)>,
+    /// When it last counted, since the start.
+    counted: Duration,
+}
+
+impl<'a> Notes<'a> {
+    pub(super) fn new(tally: &'a Tally) -> Self {
+        Self { tally, sent: 0, latencies: Vec::new(), counted: Duration::ZERO }
+    }
+
+    pub(super) fn sent(&mut self) {
+        self.sent += 1;
+    }
+
+    /// One is answered, which took so long.
+    #[inline]
+    pub(super) fn answered(&mut self, latency: Duration, now: Duration) {
+        if let Some((_, times)) = self.latencies.last_mut().filter(|(last, _)| *last == latency) {
+            *times += 1;
+            return;
+        }
+        if self.latencies.len() == NOTED || now >= self.counted + KEPT {
+            self.count();
+            self.counted = now;
+        }
+        self.latencies.push((latency, 1));
+    }
+
+    pub(super) fn failed_often(&self, reason: &str, times: u64) {
+        if times > 0 {
+            *self.tally.lock().failures.entry(reason.into()).or_default() += times;
+        }
+    }
+
+    fn count(&mut self) {
+        let mut counts = self.tally.lock();
+        counts.sent += mem::take(&mut self.sent);
+        for (latency, times) in self.latencies.drain(..) {
+            counts.latencies.saturating_record_n(micros(latency), times);
+        }
+    }
+}
+
+impl Drop for Notes<'_> {
+    fn drop(&mut self) {
+        self.count();
     }
 }
 

@@ -40,6 +40,18 @@ fn what_is_sent_is_answered() {
     }
 }
 
+/// Neither end can write while the other does not read: who sends has to read meanwhile, however much it sends.
+#[test]
+fn more_may_be_in_flight_than_buffers_hold() {
+    let server = Serving::start(&[]);
+    let arguments =
+        ["load", "--json", "--connections=1", "--in-flight=300", "--size=100000", "--duration=1", &server.url];
+    let ran = run(&arguments, b"");
+    let object = &objects(&ran)[0];
+    assert_eq!(json!([ran.status, object["failures"], ran.stderr]), json!([0, {}, ""]));
+    assert!(object["sent"].as_u64().unwrap() >= 300 && object["sent"] == object["answered"], "{object}");
+}
+
 /// A server that stands still once, for a known time: what `load` says is held against the schedule, by hand.
 ///
 /// The message at which the server stops was due when the stop began, or before. The one that is due `j` periods later is answered

@@ -26,7 +26,7 @@ pub struct Step {
     pub at: Duration,
     /// What it was told.
     pub call: Call,
-    /// What that gave: an event, an error or a refusal, as a line of text; mostly nothing.
+    /// What that gave: an event, an error or a refusal, as a line of text; mostly nothing. `panic` if it did not return.
     pub gave: String,
 }
 

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Start, Way};
 use super::format::{Step, Tape};
-use super::said::{received, sent};
+use super::said::{PANIC, received, sent};
 use crate::config::{Config, Keepalive, Limits, Negotiated, Outbound, SharedConfig};
 use crate::connection::Connection;
 use crate::event::Event;
@@ -161,8 +161,22 @@ impl Recorder {
         }
     }
 
-    fn noted(&mut self, result: Result<(), SendError>, call: impl FnOnce() -> Call) -> Result<(), SendError> {
-        self.note(call, || sent(result));
+    /// Notes a call that is about to be made: one that does not return is the last on the tape.
+    #[inline]
+    fn begins(&mut self, call: impl FnOnce() -> Call) {
+        self.note(call, || PANIC.into());
+    }
+
+    /// What the call gave that was noted last.
+    #[inline]
+    fn gave(&mut self, gave: impl FnOnce() -> String) {
+        if let Some(step) = self.tape.as_mut().and_then(|tape| tape.steps.last_mut()) {
+            step.gave = gave();
+        }
+    }
+
+    fn taken(&mut self, result: Result<(), SendError>) -> Result<(), SendError> {
+        self.gave(|| sent(result));
         result
     }
 }
@@ -179,9 +193,10 @@ impl Recorder {
         }
         // Copied before it is unmasked where it lies.
         let new = input.get(self.left..).unwrap_or_default().to_vec();
+        self.begins(|| Call::Receive(new));
         let result = self.connection.receive(input);
         self.left = input.len();
-        self.note(|| Call::Receive(new), || received(&result));
+        self.gave(|| received(&result));
         result
     }
 
@@ -190,8 +205,9 @@ impl Recorder {
     /// # Errors
     /// As that.
     pub fn receive_eof(&mut self) -> Result<Option<Event<'static>>, ProtocolError> {
+        self.begins(|| Call::Eof);
         let result = self.connection.receive_eof();
-        self.note(|| Call::Eof, || received(&result));
+        self.gave(|| received(&result));
         result
     }
 
@@ -201,8 +217,9 @@ impl Recorder {
     /// As that.
     pub fn handle_timeout(&mut self, now: Duration) -> Result<Option<Event<'static>>, ProtocolError> {
         self.at = now;
+        self.begins(|| Call::Time);
         let result = self.connection.handle_timeout(now);
-        self.note(|| Call::Time, || received(&result));
+        self.gave(|| received(&result));
         result
     }
 
@@ -219,10 +236,14 @@ impl Recorder {
     /// # Errors
     /// As that.
     pub fn accept(&mut self, accept: Accept) -> Result<(), SendError> {
-        let subprotocol = accept.chosen_subprotocol().map(ToOwned::to_owned);
-        let headers = owned(accept.headers());
-        self.connection.accept(accept)?;
-        self.noted(Ok(()), || Call::Accept(subprotocol, headers))
+        self.begins(|| Call::Accept(accept.chosen_subprotocol().map(ToOwned::to_owned), owned(accept.headers())));
+        let result = self.connection.accept(accept);
+        if result.is_err() {
+            // It is as if it had not been made.
+            self.tape.iter_mut().for_each(|tape| drop(tape.steps.pop()));
+            return result;
+        }
+        self.taken(result)
     }
 
     /// As [`Connection::reject`].
@@ -230,8 +251,9 @@ impl Recorder {
     /// # Errors
     /// As that.
     pub fn reject(&mut self, status: u16, headers: &[(&str, &str)], body: &[u8]) -> Result<(), SendError> {
+        self.begins(|| Call::Reject(status, owned(headers.iter().copied()), body.to_vec()));
         let result = self.connection.reject(status, headers, body);
-        self.noted(result, || Call::Reject(status, owned(headers.iter().copied()), body.to_vec()))
+        self.taken(result)
     }
 
     /// As [`Connection::answer`].
@@ -283,35 +305,38 @@ impl Recorder {
         send: impl FnOnce(&mut Connection, Message<'m>) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
         let kind = if let Message::Binary(_) = message { Kind::Binary } else { Kind::Text };
-        let bytes = self.is_recording().then(|| message.as_bytes().to_vec());
+        self.begins(|| Call::Send(kind, message.as_bytes().into(), way));
         let result = send(&mut self.connection, message);
-        self.noted(result, || Call::Send(kind, bytes.unwrap_or_default(), way))
+        self.taken(result)
     }
 
     /// As [`Connection::send_text`].
     pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
+        self.begins(|| Call::Send(Kind::Text, text.into(), Way::Copied));
         let result = self.connection.send_text(text);
-        self.noted(result, || Call::Send(Kind::Text, text.into(), Way::Copied))
+        self.taken(result)
     }
 
     /// As [`Connection::send_binary`].
     pub fn send_binary(&mut self, bytes: &[u8]) -> Result<(), SendError> {
+        self.begins(|| Call::Send(Kind::Binary, bytes.into(), Way::Copied));
         let result = self.connection.send_binary(bytes);
-        self.noted(result, || Call::Send(Kind::Binary, bytes.into(), Way::Copied))
+        self.taken(result)
     }
 
     /// As [`Connection::send_fragment`].
     pub fn send_fragment(&mut self, kind: Kind, bytes: &[u8], last: bool) -> Result<(), SendError> {
+        self.begins(|| Call::Fragment(kind, bytes.into(), last));
         let result = self.connection.send_fragment(kind, bytes, last);
-        self.noted(result, || Call::Fragment(kind, bytes.into(), last))
+        self.taken(result)
     }
 
     /// As [`Connection::send_shared`].
     pub fn send_shared(&mut self, kind: Kind, bytes: Bytes) -> Result<(), SendError> {
-        // One that is referred to twice would be copied to be masked.
-        let copy = self.is_recording().then(|| bytes.to_vec());
+        // Copied, for one that is referred to twice would be so to be masked.
+        self.begins(|| Call::Send(kind, bytes.to_vec(), Way::Shared));
         let result = self.connection.send_shared(kind, bytes);
-        self.noted(result, || Call::Send(kind, copy.unwrap_or_default(), Way::Shared))
+        self.taken(result)
     }
 
     /// As [`Connection::writer`], with a function that writes the message.
@@ -320,39 +345,45 @@ impl Recorder {
         write(&mut writer);
         let bytes = writer.written().to_vec();
         let result = writer.finish();
-        self.noted(result, || Call::Send(kind, bytes, Way::Shared))
+        self.begins(|| Call::Send(kind, bytes, Way::Shared));
+        self.taken(result)
     }
 
     /// As [`Connection::send_prepared`].
     pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
+        self.begins(|| Call::Send(message.kind(), message.payload().into(), Way::Prepared));
         let result = self.connection.send_prepared(message);
-        self.noted(result, || Call::Send(message.kind(), message.payload().into(), Way::Prepared))
+        self.taken(result)
     }
 
     /// As [`Connection::ping`].
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.begins(|| Call::Ping(payload.into()));
         let result = self.connection.ping(payload);
-        self.noted(result, || Call::Ping(payload.into()))
+        self.taken(result)
     }
 
     /// As [`Connection::pong`].
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.begins(|| Call::Pong(payload.into()));
         let result = self.connection.pong(payload);
-        self.noted(result, || Call::Pong(payload.into()))
+        self.taken(result)
     }
 
     /// As [`Connection::close`].
     pub fn close(&mut self, code: impl Into<Code>, reason: &str) -> Result<(), SendError> {
         let code = code.into();
+        self.begins(|| Call::Close(code, reason.into()));
         let result = self.connection.close(code, reason);
-        self.noted(result, || Call::Close(code, reason.into()))
+        self.taken(result)
     }
 
     /// As [`Connection::abort`].
     pub fn abort(&mut self, code: impl Into<Code>) {
         let code = code.into();
+        self.begins(|| Call::Abort(code));
         self.connection.abort(code);
-        self.note(|| Call::Abort(code), String::new);
+        self.gave(String::new);
     }
 }
 

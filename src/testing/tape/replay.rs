@@ -2,7 +2,7 @@
 
 use super::call::{Call, Start, Way};
 use super::format::Tape;
-use super::said::{named, received, sent};
+use super::said::{PANIC, named, received, sent};
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::event::Event;
@@ -60,7 +60,8 @@ struct Player {
 }
 
 impl Tape {
-    /// Makes the calls of the tape to connections of its own. It takes as much memory as they did, by the limits on the tape.
+    /// Makes the calls of the tape to connections of its own. It takes as much memory as they did, by the limits on the tape. A
+    /// call that panicked then may do so again.
     ///
     /// # Errors
     /// The first call that gives something else.
@@ -101,7 +102,7 @@ impl Tape {
                         }
                         continue;
                     }
-                    player.told(call, step.at)
+                    if step.gave == PANIC { player.panics(call, step.at) } else { player.told(call, step.at) }
                 }
             };
             if came != step.gave {
@@ -167,6 +168,15 @@ impl Player {
             }
             Call::Start(_) | Call::Take(_) | Call::Passed(..) | Call::Unseen => Ok(()),
         })
+    }
+
+    /// The same of a call that panicked: whether it does so again.
+    fn panics(&mut self, call: &Call, at: Duration) -> String {
+        #[cfg(feature = "std")]
+        return std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| self.told(call, at)))
+            .unwrap_or_else(|_| PANIC.into());
+        #[cfg(not(feature = "std"))]
+        self.told(call, at)
     }
 
     fn receive(&mut self, bytes: &[u8]) -> String {

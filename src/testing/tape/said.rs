@@ -9,6 +9,9 @@ use siphasher::sip::SipHasher13;
 /// So many bytes are shown as they are.
 const SHOWN: usize = 40;
 
+/// What a call gave that did not return.
+pub(super) const PANIC: &str = "panic";
+
 /// Bytes under a name: whole if they are few, and else their beginning and a digest.
 pub(super) fn named(name: &str, bytes: &[u8]) -> String {
     match bytes.get(..SHOWN) {
