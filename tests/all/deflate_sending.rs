@@ -495,6 +495,7 @@ fn a_prepared_message_is_compressed_once_for_all_connections() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "there are no threads there")]
 fn threads_that_send_a_prepared_message_first_compress_it_once() {
     let pool = Pool::default();
     let deflate = Deflate { pool: pool.clone(), ..Deflate::default() };

@@ -1,6 +1,5 @@
 //! A driver that keeps what a read cuts off, as `missing` has it: what it is told, and what it then gets borrowed.
 
-#[cfg(feature = "deflate")]
 use crate::common::*;
 use sockless::{Config, Connection, Event, Limits, ProtocolError, Role, SharedConfig};
 use std::borrow::Cow;

@@ -103,6 +103,7 @@ fn serve(from_client: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, Vec<String
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "there are no threads there")]
 fn two_threads_echo_and_answer_pings_and_close() {
     let mut client = open(Role::Client);
     let mut parts = vec![];
@@ -128,6 +129,7 @@ fn two_threads_echo_and_answer_pings_and_close() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "there are no threads there")]
 fn an_error_of_the_reader_is_answered_by_the_writer() {
     let (back, told, sender) = serve([client_frame(0x81, b"a"), client_frame(0x83, b""), client_frame(0x81, b"b")]);
     assert_eq!(unframe(&back), [(0x81, b"a".to_vec()), (0x88, b"\x03\xea".to_vec())]);
@@ -136,6 +138,7 @@ fn an_error_of_the_reader_is_answered_by_the_writer() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "there are no threads there")]
 fn an_early_end_closes_both_halves() {
     let (back, told, sender) = serve([client_frame(0x81, b"a"), client_frame(0x01, b"half")]);
     assert_eq!(unframe(&back), [(0x81, b"a".to_vec())]);

@@ -1,7 +1,7 @@
 //! A chart for each group of sizes: how many times the limit each contestant takes.
 
 use crate::measure::{LIMIT, US};
-use crate::report::{Result, is_peer};
+use crate::report::{Result, is_peer, mark};
 use plotters::prelude::*;
 use std::error::Error;
 use std::path::Path;
@@ -71,7 +71,7 @@ fn chart(sizes: &[&Result], path: &Path) -> std::result::Result<(), Box<dyn Erro
         };
         let points = sizes.iter().enumerate().filter_map(times);
         chart.draw_series(LineSeries::new(points, style).point_size(width + 1))?;
-        let mark = if row.note.is_empty() { "" } else { " \u{2020}" };
+        let mark = mark(sizes.iter().any(|result| result.is_noted(row.name)));
         let y = 60 + 22 * line as i32;
         names.draw(&PathElement::new([(0, y), (18, y)], style))?;
         names.draw(&Text::new(format!("{}{mark}", row.name), (26, y - 7), ("sans-serif", 13)))?;

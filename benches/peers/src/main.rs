@@ -28,7 +28,7 @@ usage: sockless-peers [--quick | --smoke] [--only NAME] [--out DIR] [FILTER]...
   --runs N     run everybody so many times, and measure nothing: for a profiler that counts instructions
   --only NAME  one contestant alone, for a profiler
   --out DIR    write every figure to figures.json, tables to figures.md, and a chart for each group of sizes
-  FILTER       only workloads whose name contains it, such as 'echo' or 'binary, 16 B'
+  FILTER       only workloads whose name contains it, such as 'echo' or 'binary, 16 B'; 'idle connection', 'what is refused'
 ";
 
 #[derive(Default)]
@@ -89,10 +89,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !idle.is_empty() {
         report::print_idle(&idle);
     }
+    let refusals = if is_wanted("what is refused") { workloads::refusals::all() } else { Vec::new() };
+    if !refusals.is_empty() {
+        report::print_refusals(&refusals);
+    }
     if let Some(folder) = arguments.out {
         chart::draw(&results, &folder)?;
-        fs::write(folder.join("figures.json"), format!("{}\n", report::json(&results, &idle)))?;
-        fs::write(folder.join("figures.md"), report::markdown(&results, &idle))?;
+        fs::write(folder.join("figures.json"), format!("{}\n", report::json(&results, &idle, &refusals)))?;
+        fs::write(folder.join("figures.md"), report::markdown(&results, &idle, &refusals))?;
     }
     Ok(())
 }

@@ -23,8 +23,14 @@ pub(crate) enum Settings {
 pub(crate) trait Peer: Sized {
     const NAME: &'static str;
 
+    /// What we do in the measured work and it does not, by its source; what it refuses is seen by giving it that.
+    const LACKS: &'static str = "";
+
     /// It leaves text as it came.
     const CHECKS_TEXT: bool = true;
+
+    /// The same of a text in one frame that a read cuts.
+    const CHECKS_CUT_TEXT: bool = Self::CHECKS_TEXT;
 
     /// It writes each message apart, and nothing can be put between that gathers them: a system call each, on a socket.
     const WRITES_EACH: bool = false;

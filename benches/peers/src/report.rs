@@ -2,7 +2,9 @@
 
 use crate::measure::{Figures, LIMIT, Row, US};
 use crate::workloads::memory::Idle;
-use serde_json::{Value, json};
+use crate::workloads::refusals::{self, Refusals};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::{fs, process::Command};
 
@@ -17,6 +19,11 @@ pub(crate) struct Result {
 impl Result {
     pub(crate) fn figures(&self, name: &str) -> Option<&Figures> {
         self.rows.iter().find(|row| row.name == name)?.figures.as_ref()
+    }
+
+    /// Whether it leaves a part of the work out.
+    pub(crate) fn is_noted(&self, name: &str) -> bool {
+        self.rows.iter().any(|row| row.name == name && !row.note.is_empty())
     }
 
     /// The peer that takes the least time, among those that do all of the work.
@@ -72,9 +79,9 @@ pub(crate) fn print(result: &Result) {
 
 pub(crate) fn print_idle(idle: &[Idle]) {
     println!("\nidle connection, bytes");
-    println!("  {:18} {:>10} {:>10}", "", "itself", "heap");
+    println!("  {:38} {:>10} {:>10}", "", "itself", "heap");
     for Idle { name, size, heap } in idle {
-        println!("  {name:18} {size:>10} {heap:>10}");
+        println!("  {name:38} {size:>10} {heap:>10}");
     }
 }
 
@@ -86,7 +93,16 @@ fn machine() -> [String; 2] {
     [cpu.into(), String::from_utf8_lossy(&rustc).trim().into()]
 }
 
-pub(crate) fn json(results: &[Result], idles: &[Idle]) -> Value {
+pub(crate) fn print_refusals(refusals: &[Refusals]) {
+    println!("\nwhat is not refused");
+    let names = refusals::names();
+    for Refusals { name, refuses, .. } in refusals {
+        let taken = names.iter().zip(refuses).filter_map(|(name, refuses)| (!refuses).then_some(*name));
+        println!("  {name:18} {}", taken.collect::<Vec<_>>().join("; "));
+    }
+}
+
+pub(crate) fn json(results: &[Result], idles: &[Idle], refusals: &[Refusals]) -> Value {
     let [cpu, rustc] = machine();
     let row = |size: usize, row: &Row| {
         let figures = row.figures.as_ref().map(|figures| {
@@ -106,16 +122,25 @@ pub(crate) fn json(results: &[Result], idles: &[Idle]) -> Value {
         json!({ "group": result.group, "case": result.case, "size": result.size, "contestants": rows })
     };
     let idle = |idle: &Idle| json!({ "name": idle.name, "size": idle.size, "heap": idle.heap });
+    let refused = |one: &Refusals| {
+        let cases: Map<String, Value> = refusals::names()
+            .into_iter()
+            .map(String::from)
+            .zip(one.refuses.iter().map(|refuses| json!(refuses)))
+            .collect();
+        json!({ "name": one.name, "refuses": cases, "lacks": one.lacks })
+    };
     json!({
         "cpu": cpu,
         "rustc": rustc,
         "workloads": results.iter().map(workload).collect::<Vec<_>>(),
         "idle": idles.iter().map(idle).collect::<Vec<_>>(),
+        "refused": refusals.iter().map(refused).collect::<Vec<_>>(),
     })
 }
 
 /// A table for each group: nanoseconds a message, and what they say.
-pub(crate) fn markdown(results: &[Result], idle: &[Idle]) -> String {
+pub(crate) fn markdown(results: &[Result], idle: &[Idle], refusals: &[Refusals]) -> String {
     let [cpu, rustc] = machine();
     let mut page = format!("{cpu}, {rustc}.\n");
     for group in results.chunk_by(|a, b| a.group == b.group) {
@@ -127,6 +152,9 @@ pub(crate) fn markdown(results: &[Result], idle: &[Idle]) -> String {
             let _ = writeln!(page, "| {name} | {size} | {heap} |");
         }
     }
+    if !refusals.is_empty() {
+        refused(&mut page, refusals);
+    }
     page
 }
 
@@ -135,8 +163,7 @@ fn table(page: &mut String, group: &[Result]) {
     let contestants: Vec<&Row> = rows.iter().filter(|row| row.figures.is_some()).collect();
     let _ = write!(page, "\n### {}\n\n|", group[0].group);
     for row in &contestants {
-        let mark = if row.note.is_empty() { "" } else { " \u{2020}" };
-        let _ = write!(page, " | {}{mark}", row.name);
+        let _ = write!(page, " | {}{}", row.name, mark(group.iter().all(|result| result.is_noted(row.name))));
     }
     *page += " | of the limit | of the fastest peer |\n|---";
     *page += &"|---:".repeat(contestants.len() + 2);
@@ -148,14 +175,43 @@ fn table(page: &mut String, group: &[Result]) {
             let ns = short(figures.ns[1]);
             let is_ahead = is_peer(row.name) && figures.to_us < 1.0;
             let _ = if is_ahead { write!(page, " | **{ns}**") } else { write!(page, " | {ns}") };
+            // Where all of them are, the head is.
+            let in_some = !group.iter().all(|result| result.is_noted(row.name));
+            *page += mark(in_some && result.is_noted(row.name));
         }
         if let (Some(ours), Some((_, peer))) = (result.ours(), result.fastest_peer()) {
             let _ = write!(page, " | {} | {}", short(ours.to_limit), short(1.0 / peer.to_us));
         }
         *page += " |\n";
     }
-    for row in rows.iter().filter(|row| !row.note.is_empty()) {
-        let _ = write!(page, "\n\u{2020} {}: {}.", row.name, row.note);
+    let notes: BTreeSet<_> = group.iter().flat_map(|result| &result.rows).map(|row| (row.name, row.note)).collect();
+    for (name, note) in notes.iter().filter(|(_, note)| !note.is_empty()) {
+        let _ = write!(page, "\n\u{2020} {name}: {note}.");
     }
     *page += "\n";
+}
+
+/// What marks a name or a time.
+pub(crate) fn mark(is_noted: bool) -> &'static str {
+    if is_noted { " \u{2020}" } else { "" }
+}
+
+/// What each refuses, and what else it leaves out.
+fn refused(page: &mut String, refusals: &[Refusals]) {
+    *page += "\n### what is refused\n\n|";
+    for one in refusals {
+        let _ = write!(page, " | {}", one.name);
+    }
+    let _ = writeln!(page, " |\n|---{}|", "|:---:".repeat(refusals.len()));
+    for (case, what) in refusals::names().iter().enumerate() {
+        let _ = write!(page, "| {what}");
+        for one in refusals {
+            *page += if one.refuses[case] { " | yes" } else { " | **no**" };
+        }
+        *page += " |\n";
+    }
+    *page += "\n### what else is left out\n\n";
+    for one in refusals.iter().filter(|one| !one.lacks.is_empty()) {
+        let _ = writeln!(page, "* {}: {}.", one.name, one.lacks);
+    }
 }

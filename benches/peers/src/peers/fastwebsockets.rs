@@ -13,6 +13,8 @@ pub(crate) struct FastWebSockets {
 impl Peer for FastWebSockets {
     const NAME: &'static str = "fastwebsockets";
     const SIZE: usize = size_of::<FragmentCollector<()>>();
+    const LACKS: &'static str = "takes memory for what a header announces; sets no limit to a message in fragments; checks text when \
+        its frame is whole; no compression";
     const GROWS: bool = true;
     /// What collects fragments has no flush for a buffer below it.
     const WRITES_EACH: bool = true;

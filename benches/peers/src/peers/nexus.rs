@@ -47,6 +47,9 @@ fn append(writer: &mut FrameWriter, payload: &[u8], output: &mut Vec<u8>) {
 impl Peer for Nexus {
     const NAME: &'static str = "nexus-web";
     const SIZE: usize = size_of::<FrameReader>() + size_of::<FrameWriter>();
+    const LACKS: &'static str = "as driven here, leaves pongs and the answer to a close to the loop; no compression";
+
+    const CHECKS_CUT_TEXT: bool = false;
 
     fn open(pipe: Pipe, role: Role, settings: Settings) -> Self {
         let role = match role {

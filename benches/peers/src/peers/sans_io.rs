@@ -72,6 +72,8 @@ fn append(encoder: &mut WebsocketFrameEncoder, mask: Option<[u8; 4]>, payload: &
 impl Peer for SansIo {
     const NAME: &'static str = "websocket-sans-io";
     const SIZE: usize = size_of::<WebsocketFrameDecoder>() + size_of::<WebsocketFrameEncoder>();
+    const LACKS: &'static str = "leaves the rules, messages, their limit, masking keys, pongs and the answer to a close to the loop; \
+        no compression";
     const CHECKS_TEXT: bool = false;
 
     fn open(pipe: Pipe, role: Role, _: Settings) -> Self {

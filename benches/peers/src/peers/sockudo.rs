@@ -31,6 +31,8 @@ impl Sockudo {
 impl Peer for Sockudo {
     const NAME: &'static str = "sockudo-ws";
     const SIZE: usize = size_of::<Protocol>();
+    const LACKS: &'static str = "as built here, takes keys from `fastrand`, which can be predicted; as driven here, leaves pongs and \
+        the answer to a close to the loop";
 
     fn open(pipe: Pipe, role: Role, _: Settings) -> Self {
         let role = match role {

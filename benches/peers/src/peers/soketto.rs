@@ -16,6 +16,8 @@ pub(crate) struct Soketto {
 impl Peer for Soketto {
     const NAME: &'static str = "soketto";
     const SIZE: usize = size_of::<(Sender<()>, Receiver<()>)>();
+    const LACKS: &'static str = "takes memory for what a header announces, within 256 MiB; compression by a feature that is off here, \
+        without takeover";
     const CHECKS_TEXT: bool = false;
 
     fn open(pipe: Pipe, role: Role, settings: Settings) -> Self {

@@ -9,6 +9,8 @@ pub(crate) struct TokioWebSockets(WebSocketStream<Pipe>);
 impl Peer for TokioWebSockets {
     const NAME: &'static str = "tokio-websockets";
     const SIZE: usize = size_of::<WebSocketStream<()>>();
+    const LACKS: &'static str = "takes memory for what a header announces; as built here, takes keys from `fastrand`, which can be \
+        predicted; no compression";
     const GROWS: bool = true;
 
     fn open(pipe: Pipe, role: Role, settings: Settings) -> Self {

@@ -9,6 +9,8 @@ pub(crate) struct Tungstenite(pub(crate) WebSocket<Pipe>);
 impl Peer for Tungstenite {
     const NAME: &'static str = "tungstenite";
     const SIZE: usize = size_of::<WebSocket<()>>();
+    const LACKS: &'static str = "takes memory for what a header announces, within 16 MiB a frame; checks text when its frame is \
+        whole; no compression";
 
     fn open(pipe: Pipe, role: Role, settings: Settings) -> Self {
         let config = match settings {

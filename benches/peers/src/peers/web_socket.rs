@@ -36,6 +36,8 @@ impl WebSocketCrate {
 impl Peer for WebSocketCrate {
     const NAME: &'static str = "web-socket";
     const SIZE: usize = size_of::<WebSocket<BufReader<BufWriter<()>>>>();
+    const LACKS: &'static str = "takes memory for what a header announces, within 16 MiB; leaves messages in fragments, their limit, \
+        pongs and the answer to a close to the loop; no compression";
     const CHECKS_TEXT: bool = false;
 
     fn open(pipe: Pipe, role: Role, settings: Settings) -> Self {

@@ -19,6 +19,7 @@ pub(crate) fn options() -> Options {
 impl Peer for Yawc {
     const NAME: &'static str = "yawc";
     const SIZE: usize = size_of::<WebSocket<()>>();
+    const LACKS: &'static str = "checks text when its message is whole";
 
     fn open(pipe: Pipe, role: Role, settings: Settings) -> Self {
         let options = match settings {

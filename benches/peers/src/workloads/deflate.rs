@@ -17,9 +17,9 @@ use std::hint::black_box;
 use std::rc::Rc;
 use yawc::{CompressionLevel, WebSocket};
 
-const LEVEL: u32 = 1;
+pub(super) const LEVEL: u32 = 1;
 const WINDOW_BITS: u8 = 15;
-const COUNT: usize = 64;
+pub(super) const COUNT: usize = 64;
 
 /// What ends every compressed message, and is left out of it.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -29,16 +29,16 @@ type Send = Box<dyn FnMut(&[Bytes])>;
 
 /// The messages to send, and the same compressed.
 #[derive(Clone)]
-struct Messages {
+pub(super) struct Messages {
     plain: Rc<Vec<Bytes>>,
-    stream: Bytes,
+    pub(super) stream: Bytes,
     takeover: bool,
 }
 
 impl Messages {
-    fn new(size: usize, takeover: bool) -> Self {
+    pub(super) fn new(size: usize, takeover: bool, window_bits: u8) -> Self {
         let plain = stream::documents(COUNT, size);
-        let mut codec = Codec::new(takeover);
+        let mut codec = Codec::new(takeover, window_bits);
         let frames = plain.iter().map(|message| stream::frame(true, 4, OpCode::Binary, codec.deflate(message)));
         let stream = frames.collect::<Vec<_>>().concat().into();
         Self { plain: plain.into(), stream, takeover }
@@ -63,7 +63,7 @@ impl Messages {
         open(Pipe::new(&[], &[], READ).keeping(&kept))(&self.plain);
         let kept = kept.lock().unwrap();
         let mut bytes = &kept[..];
-        let mut codec = Codec::new(self.takeover);
+        let mut codec = Codec::new(self.takeover, WINDOW_BITS);
         for plain in &*self.plain {
             let (header, len) = Header::parse(bytes).unwrap().unwrap();
             let (payload, rest) = bytes[len..].split_at(header.length as usize);
@@ -86,10 +86,10 @@ struct Codec {
 }
 
 impl Codec {
-    fn new(takeover: bool) -> Self {
+    fn new(takeover: bool, window_bits: u8) -> Self {
         Self {
-            compress: Compress::new_with_window_bits(Compression::new(LEVEL), false, WINDOW_BITS),
-            decompress: Decompress::new_with_window_bits(false, WINDOW_BITS),
+            compress: Compress::new_with_window_bits(Compression::new(LEVEL), false, window_bits),
+            decompress: Decompress::new_with_window_bits(false, window_bits),
             // A full flush forgets what was before, as a reset does.
             flush: if takeover { FlushCompress::Sync } else { FlushCompress::Full },
             output: vec![0; 64 << 10],
@@ -246,13 +246,13 @@ fn yawc_deflate(takeover: bool) -> impl Fn(Pipe) -> Send {
 
 fn limit_inflate(messages: &Messages) -> impl FnMut(&mut dyn FnMut(&[u8])) + use<> {
     let mut limit = Limit::open(Pipe::new(&[], &messages.stream, READ), PeerRole::Server, Settings::Fast);
-    let mut codec = Codec::new(true);
+    let mut codec = Codec::new(true, WINDOW_BITS);
     move |each| limit.receive(COUNT, |message| each(codec.inflate(message)))
 }
 
 fn limit_deflate(takeover: bool) -> impl Fn(Pipe) -> Send {
     move |mut pipe| {
-        let (mut codec, mut output) = (Codec::new(takeover), Output::new());
+        let (mut codec, mut output) = (Codec::new(takeover, WINDOW_BITS), Output::new());
         Box::new(move |messages| {
             for message in messages {
                 output.append(0xc2, codec.deflate(message), None);
@@ -268,7 +268,7 @@ pub(super) fn all() -> Vec<Workload> {
         for size in [1 << 10, 16 << 10] {
             let case = format!("{}, {with} takeover", bytes(size));
             let mut add = |group: &str, entries: fn(&Messages) -> Vec<Entry>| {
-                let entries = Box::new(move || entries(&Messages::new(size, takeover)));
+                let entries = Box::new(move || entries(&Messages::new(size, takeover, WINDOW_BITS)));
                 let (group, case) = (group.into(), case.clone());
                 workloads.push(Workload { group, case, messages: COUNT, size, entries });
             };

@@ -22,6 +22,8 @@ struct Inbound {
     stream: Bytes,
     count: usize,
     read: usize,
+    /// Whether each frame is more than a read.
+    is_cut: bool,
 }
 
 impl Inbound {
@@ -30,13 +32,13 @@ impl Inbound {
         // Where each message is a read of its own, fewer do.
         let count = (stream::count(size) / if read < READ { 8 } else { 1 }).max(1);
         let stream = stream::frame(true, 0, content.opcode(), &payload).repeat(count).into();
-        Self { content, payload, stream, count, read }
+        Self { content, payload, stream, count, read, is_cut: size >= read }
     }
 
     fn fragmented(content: Content, size: usize, fragment: usize) -> Self {
         let payload = content.payload(size);
         let stream = stream::fragments(content.opcode(), &payload, fragment).into();
-        Self { content, payload, stream, count: 1, read: READ }
+        Self { content, payload, stream, count: 1, read: READ, is_cut: false }
     }
 
     fn pipe<P: Peer>(&self) -> Pipe {
@@ -59,7 +61,7 @@ impl Inbound {
 }
 
 fn receive_entry<P: Peer + 'static>(inbound: &Inbound) -> Entry {
-    let Inbound { content, payload, count, .. } = inbound.clone();
+    let Inbound { content, payload, count, is_cut, .. } = inbound.clone();
     let mut peer: P = inbound.open(inbound.pipe::<P>());
     let mut received = 0;
     peer.receive(2 * count, |message| {
@@ -72,7 +74,8 @@ fn receive_entry<P: Peer + 'static>(inbound: &Inbound) -> Entry {
             black_box(message);
         });
     });
-    entry.noting(if content != Content::Binary && !P::CHECKS_TEXT { "does not check text" } else { "" })
+    let checks = if is_cut { P::CHECKS_CUT_TEXT } else { P::CHECKS_TEXT };
+    entry.noting(if content != Content::Binary && !checks { "does not check text" } else { "" })
 }
 
 pub(super) fn receive() -> Vec<Workload> {

@@ -4,6 +4,7 @@ mod deflate;
 mod handshake;
 pub(crate) mod memory;
 mod messages;
+pub(crate) mod refusals;
 
 use crate::measure::Workload;
 
