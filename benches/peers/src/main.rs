@@ -28,7 +28,8 @@ usage: sockless-peers [--quick | --smoke] [--only NAME] [--out DIR] [FILTER]...
   --runs N     run everybody so many times, and measure nothing: for a profiler that counts instructions
   --only NAME  one contestant alone, for a profiler
   --out DIR    write every figure to figures.json, tables to figures.md, and a chart for each group of sizes
-  FILTER       only workloads whose name contains it, such as 'echo' or 'binary, 16 B'; 'idle connection', 'what is refused'
+  FILTER       only workloads whose name contains it, such as 'echo' or 'binary, 16 B'; 'idle connection', 'what is refused';
+               the whole name of one, such as 'receive binary, 16 B', is that one alone
 ";
 
 #[derive(Default)]
@@ -63,21 +64,25 @@ fn main() -> Result<(), Box<dyn Error>> {
         print!("{HELP}");
         return Ok(());
     };
+    let workloads = workloads::all();
+    let names: Vec<_> = workloads.iter().map(Workload::name).collect();
     let is_wanted = |name: &str| {
-        arguments.filters.is_empty() || arguments.filters.iter().any(|filter| name.contains(filter.as_str()))
+        let takes = |filter: &String| name == filter || !names.contains(filter) && name.contains(filter.as_str());
+        arguments.filters.is_empty() || arguments.filters.iter().any(takes)
     };
     let turn = Duration::from_micros(200);
     let effort = Effort { rounds: if arguments.quick { 20 } else { 200 }, turn };
     let mut results = Vec::new();
-    for Workload { group, case, messages, size, entries } in workloads::all() {
-        if is_wanted(&format!("{group}, {case}")) {
+    for (workload, name) in workloads.into_iter().zip(&names) {
+        if is_wanted(name) {
+            let Workload { group, case, messages, size, entries } = workload;
             // Making them checks what they do.
             let mut entries = entries();
             entries.retain(|entry| arguments.only.as_ref().is_none_or(|only| entry.name == only));
             if let Some(times) = arguments.runs {
                 let runs = entries.into_iter().filter_map(|entry| entry.run);
                 let contestants = runs.map(|mut run| (0..times).for_each(|_| run())).count();
-                println!("{group}, {case}: {contestants} contestants of {messages} messages");
+                println!("{name}: {contestants} contestants of {messages} messages");
                 continue;
             }
             let rows = measure::measure(entries, messages, effort);

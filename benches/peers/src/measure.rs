@@ -37,6 +37,12 @@ pub(crate) struct Workload {
     pub(crate) entries: Box<dyn FnOnce() -> Vec<Entry>>,
 }
 
+impl Workload {
+    pub(crate) fn name(&self) -> String {
+        format!("{}, {}", self.group, self.case)
+    }
+}
+
 /// How long to measure.
 #[derive(Clone, Copy)]
 pub(crate) struct Effort {
