@@ -11,7 +11,7 @@ use crate::status::{Failure, Status};
 use asking::{Asking, Plan, Stop, lost};
 use clap::Args;
 use sockless::{Deflate, Message, Role, Seed, SharedConfig};
-use sockless_tokio::{Client, Config, NetStream, WebSocket};
+use sockless_tokio::{Client, Config, NetStream, OtherStream, WebSocket};
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -159,16 +159,18 @@ async fn connection(client: Client, plan: Arc<Plan>, tally: Arc<Tally>, begin: D
 }
 
 /// The connection, which has just been opened, over a stream that is timed.
-fn timed(socket: WebSocket<NetStream>, plan: &Plan) -> Result<(WebSocket<Timed>, ReadAt), String> {
+fn timed(socket: WebSocket<NetStream>, plan: &Plan) -> Result<(WebSocket<NetStream>, ReadAt), String> {
     let negotiated = socket.negotiated();
     let (stream, rest) = socket.into_inner().map_err(|_| asking::UNASKED)?;
     let (stream, read_at) = Timed::new(stream, plan.start);
+    // As a stream of the same kind: for another, all that is generic would be built again.
+    let stream = NetStream::from(OtherStream::new(stream));
     let socket = WebSocket::open(stream, Role::Client, negotiated, plan.config.clone(), Seed::random(), &rest);
     Ok((socket, read_at))
 }
 
 /// Sends messages and takes their answers, and closes then.
-async fn ask(socket: &mut WebSocket<Timed>, mut asking: Asking<'_>) -> Result<(), String> {
+async fn ask(socket: &mut WebSocket<NetStream>, mut asking: Asking<'_>) -> Result<(), String> {
     let plan = asking.plan;
     loop {
         let now = plan.start.elapsed();
