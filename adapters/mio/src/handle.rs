@@ -105,6 +105,9 @@ impl<S> Handle<S> {
 
     /// Calls `task` for a connection, where its handler is called.
     ///
+    /// Behind [`on_close`](crate::Handler::on_close) it is called as long as the connection's socket is not closed, and can send
+    /// nothing more; a task whose turn comes later is dropped uncalled.
+    ///
     /// # Errors
     /// [`Closing`](SendError::Closing) if it is gone, [`Full`](SendError::Full) if too many tasks wait.
     pub fn run(&self, id: Id, task: impl FnOnce(&mut Conn<'_, S>) + Send + 'static) -> Result<(), SendError> {

@@ -1,12 +1,13 @@
 //! `Handle`: what other threads do with connections.
 
 use crate::common;
-use crate::common::{eventually, start, text, within};
+use crate::common::{eventually, raw, start, text, within};
 use sockless_mio::sockless::bytes::Bytes;
-use sockless_mio::{Code, Conn, Error, Handler, Id, Kind, Message, Prepared, SendError, Sent, Server};
+use sockless_mio::{Closed, Code, Conn, Error, Handle, Handler, Id, Kind, Message, Prepared, SendError, Sent, Server};
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
 /// Tells who has come, and answers with what the other threads made of its state.
@@ -26,6 +27,60 @@ impl Handler for Desk {
         conn.send_text(&state)?;
         Ok(())
     }
+}
+
+/// Has something run behind each end, and tells what became of that: what a task made of a message, or that it was dropped.
+struct Behind {
+    handle: Arc<OnceLock<Handle<()>>>,
+    told: Mutex<Sender<(Id, Became)>>,
+}
+
+type Became = Receiver<Result<Sent, SendError>>;
+
+impl Handler for Behind {
+    type State = ();
+
+    fn on_message(&self, _: &mut Conn<'_>, _: Message<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn on_close(&self, conn: &mut Conn<'_>, _: Closed) {
+        let (told, became) = channel();
+        let task = move |conn: &mut Conn<'_>| told.send(conn.send_text("too late")).unwrap();
+        self.handle.get().unwrap().run(conn.id(), task).unwrap();
+        self.told.lock().unwrap().send((conn.id(), became)).unwrap();
+    }
+}
+
+#[test]
+fn a_task_behind_the_end_is_called_until_the_socket_is_closed() {
+    let (told, ends) = channel();
+    let handle = Arc::new(OnceLock::new());
+    let behind = Behind { handle: handle.clone(), told: Mutex::new(told) };
+    let server = start(Server::builder().listen("127.0.0.1:0").workers(1), behind);
+    handle.set(server.handle().clone()).ok().unwrap();
+
+    // A frame without a mask: its peer has been told, and is waited for.
+    let mut lingers = raw(server.address());
+    lingers.write_all(b"\x81\x02hi").unwrap();
+    let (id, became) = ends.recv_timeout(common::PATIENCE).unwrap();
+    assert_eq!(became.recv_timeout(common::PATIENCE), Ok(Err(SendError::Closing)));
+    let mut rest = Vec::new();
+    lingers.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"\x88\x02\x03\xea");
+    let (called, calls) = channel();
+    server.handle().run(id, move |conn| called.send(conn.id()).unwrap()).unwrap();
+    assert_eq!(calls.recv_timeout(common::PATIENCE), Ok(id));
+    drop(lingers);
+    eventually("it is gone", || server.handle().queued(id).is_none());
+    assert_eq!(server.handle().run(id, |_| ()), Err(SendError::Closing));
+
+    // Both have said goodbye, and the socket is closed in the turn that says so.
+    let mut client = server.connect();
+    client.close(Code::NORMAL, "").unwrap();
+    let (_, became) = ends.recv_timeout(common::PATIENCE).unwrap();
+    assert_eq!(became.recv_timeout(common::PATIENCE), Err(RecvTimeoutError::Disconnected));
+    server.stop();
 }
 
 fn run(pool: bool) {
