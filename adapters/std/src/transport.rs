@@ -81,7 +81,11 @@ impl<S: Stream> Transport<S> {
             self.broken.get_or_insert(error);
         }
         match got {
-            Got::NothingAtOnce if !self.waits.is_early(*now - began) => Got::Nothing,
+            Got::NothingAtOnce if !self.waits.is_early_read(*now - began) => Got::Nothing,
+            Got::Something => {
+                self.waits.note_progress();
+                got
+            }
             got => got,
         }
     }
@@ -91,12 +95,15 @@ impl<S: Stream> Transport<S> {
         if driver.peek().queued() == 0 && !self.held_back {
             return Wrote::All;
         }
-        // When the second try began: a stream that does not wait says no at once, one that takes slices takes the next.
+        // When the try before ended: a stream that does not wait says no at once, one that takes slices takes the next.
         let mut again: Option<Instant> = None;
         loop {
             let queued = driver.peek().queued();
             match self.write_once(driver, storage) {
-                Ok(true) => return Wrote::All,
+                Ok(true) => {
+                    self.waits.note_progress();
+                    return Wrote::All;
+                }
                 Ok(false) => {}
                 Err(error) => {
                     self.held_back = false;
@@ -109,9 +116,13 @@ impl<S: Stream> Transport<S> {
             }
             match again {
                 None => again = Some(Instant::now()),
-                Some(began) if began.elapsed() >= SLICE / 2 => return Wrote::Part,
-                Some(_) if driver.peek().queued() == queued => return Wrote::PartAtOnce,
-                Some(_) => {}
+                Some(began) if began.elapsed() >= SLICE / 2 => {
+                    self.waits.is_early_write(false);
+                    return Wrote::Part;
+                }
+                Some(_) if driver.peek().queued() != queued => self.waits.note_progress(),
+                Some(_) if self.waits.is_early_write(true) => return Wrote::PartAtOnce,
+                Some(_) => again = Some(Instant::now()),
             }
         }
     }

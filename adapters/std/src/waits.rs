@@ -13,6 +13,29 @@ pub(crate) struct Waits {
     read: Option<Option<Duration>>,
     write: Option<Duration>,
     endless: bool,
+    hasty: Hasty,
+}
+
+/// How many calls in a row had nothing, and came back at once.
+#[derive(Default)]
+struct Hasty(u8);
+
+impl Hasty {
+    /// So many show that a stream does not wait. One that does may come back at once too, seldom: where the machine stood still, the
+    /// clock of the system is late, and what is to be over by it is so when it catches up.
+    const PROOF: u8 = 3;
+
+    fn note(&mut self, at_once: bool) -> bool {
+        self.0 = if at_once { Self::PROOF.min(self.0 + 1) } else { 0 };
+        self.0 == Self::PROOF
+    }
+
+    /// A call had something, and what is shown stays so.
+    fn restart(&mut self) {
+        if self.0 < Self::PROOF {
+            self.0 = 0;
+        }
+    }
 }
 
 impl Waits {
@@ -50,9 +73,20 @@ impl Waits {
         !self.endless
     }
 
-    /// Whether a stream that says so soon that it has nothing doesn't wait at all.
-    pub(crate) fn is_early(&self, elapsed: Duration) -> bool {
-        self.endless || self.read.flatten().is_none_or(|wait| elapsed < wait / 2)
+    /// Whether a stream that says so soon that it has nothing to read doesn't wait at all.
+    pub(crate) fn is_early_read(&mut self, elapsed: Duration) -> bool {
+        let early = self.endless || self.read.flatten().is_none_or(|wait| elapsed < wait / 2);
+        self.hasty.note(early)
+    }
+
+    /// Something was read or written.
+    pub(crate) fn note_progress(&mut self) {
+        self.hasty.restart();
+    }
+
+    /// Whether one that has taken nothing doesn't, if that was `early`.
+    pub(crate) fn is_early_write(&mut self, early: bool) -> bool {
+        self.hasty.note(early)
     }
 
     /// Has the stream's calls wait for ever again.
@@ -76,6 +110,20 @@ fn rounded(patience: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_does_not_wait_if_it_comes_back_at_once_three_times_in_a_row() {
+        let mut waits = Waits { read: Some(Some(Duration::from_millis(4))), ..Waits::default() };
+        let [early, late] = [1, 2].map(Duration::from_millis);
+        let told = [early, early, late, early, early, early, early, late, early].map(|time| waits.is_early_read(time));
+        assert_eq!(told, [false, false, false, false, false, true, true, false, false]);
+        assert_eq!([true, true, false].map(|early| waits.is_early_write(early)), [false, true, false]);
+        assert_eq!([true, true].map(|early| waits.is_early_write(early)), [false, false]);
+        waits.note_progress();
+        assert_eq!([true, true, true].map(|early| waits.is_early_write(early)), [false, false, true]);
+        waits.note_progress();
+        assert!(waits.is_early_write(true));
+    }
 
     #[test]
     fn a_wait_is_no_longer_than_it_may_be_and_at_least_half_of_it() {

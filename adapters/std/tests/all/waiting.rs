@@ -2,9 +2,9 @@
 
 use crate::common::{bytes, config, open, pair, pair_with, sockets, within};
 use sockless_std::sockless::{HandshakeError, ProtocolError, Role};
-use sockless_std::{Client, ConnectError, Error, Event, accept_with};
-use std::io::Write;
-use std::net::TcpListener;
+use sockless_std::{Client, ConnectError, Error, Event, Stream, accept_with};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -271,6 +271,63 @@ fn a_peer_that_waits_to_be_read_is_not_waited_for_without_end() {
     within("all sent", || sending.join()).unwrap();
     within("the end", || client.close(1000, "")).unwrap();
     assert!(within("its end", || receiving.join()).unwrap() > 1);
+}
+
+/// A stream that waits, but for so many calls: as where the clock is late by which the system waits.
+struct Early {
+    stream: TcpStream,
+    calls: u8,
+}
+
+impl Early {
+    fn stream(&mut self) -> io::Result<&mut TcpStream> {
+        match self.calls {
+            0 => Ok(&mut self.stream),
+            _ => {
+                self.calls -= 1;
+                Err(ErrorKind::WouldBlock.into())
+            }
+        }
+    }
+}
+
+impl Read for Early {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.stream()?.read(buf)
+    }
+}
+
+impl Write for Early {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.stream()?.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Early {
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_write_timeout(timeout)
+    }
+}
+
+#[test]
+fn a_stream_that_comes_back_too_soon_is_waited_for_all_the_same() {
+    let (stream, served) = sockets();
+    let mut client = open(Early { stream, calls: 2 }, Role::Client, Default::default());
+    let mut server = open(served, Role::Server, Default::default());
+    server.send("here").unwrap();
+    assert_eq!(within("a message", || client.recv()).unwrap(), Some("here".into()));
+    client.get_mut().calls = 2;
+    client.send("there").unwrap();
+    assert!(!client.wants_write(), "it is written");
+    assert_eq!(within("a message", || server.recv()).unwrap(), Some("there".into()));
 }
 
 #[test]
