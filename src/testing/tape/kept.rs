@@ -23,6 +23,9 @@ impl Tapes {
     /// passed then, too. The last step is what failed; where that was no byte of the peer's, an [`Unseen`](Call::Unseen) that gave
     /// the error.
     ///
+    /// Its order is right, and its times are those that the loop last looked at the clock. `sockless-tokio` does not look for each
+    /// message: there a time may be as old as the last deadline, or the last that passed besides messages.
+    ///
     /// ```
     /// use sockless::driver::{Driver, Storage};
     /// use sockless::testing::tape::Call;
