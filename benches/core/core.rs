@@ -3,11 +3,11 @@
 //! `cargo bench -p sockless-bench-core --bench core` runs all of it, and the same with `-- receive` a part. The copy of the stream into the read buffer stands
 //! in for the socket and is part of every figure of `receive` and `echo`, the peer's too.
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sockless::frame::{Header, OpCode};
 use sockless::mask::Mask;
-use sockless::{Config, Connection, Event, Negotiated, Outbound, Role, Seed, utf8};
+use sockless::{Config, Connection, Event, Kind, Negotiated, Outbound, Role, Seed, utf8};
 use std::hint::black_box;
 use std::io::{self, Read, Write};
 
@@ -174,6 +174,49 @@ fn bench_send(c: &mut Criterion) {
     }
 }
 
+/// Eight messages written together to a socket, which is read empty: from which size on a reference costs less than a copy.
+#[cfg(unix)]
+fn bench_reference(c: &mut Criterion) {
+    const COUNT: usize = 8;
+    let (mut socket, mut peer) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut buffer = vec![0; 1 << 20];
+    let mut write = |connection: &mut Connection| {
+        let mut outbound = connection.outbound();
+        while outbound.has_remaining() {
+            let mut slices = [io::IoSlice::new(&[]); 2 * COUNT];
+            let filled = outbound.chunks_vectored(&mut slices);
+            let written = socket.write_vectored(&slices[..filled]).unwrap();
+            peer.read_exact(&mut buffer[..written]).unwrap();
+            outbound.advance(written);
+        }
+    };
+    let mut group = c.benchmark_group("reference");
+    group.throughput(Throughput::Elements(COUNT as u64));
+    for size in [1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10] {
+        // Not one alone, which would stay in the first-level cache.
+        let payloads: Vec<Bytes> = (0..64).map(|_| Bytes::from(text(size, false))).collect();
+        let mut next = payloads.iter().cycle();
+        let mut connection = open(Role::Server);
+        group.bench_function(BenchmarkId::new("copy", size), |b| {
+            b.iter(|| {
+                next.by_ref().take(COUNT).for_each(|payload| connection.send_binary(payload).unwrap());
+                write(&mut connection);
+            });
+        });
+        group.bench_function(BenchmarkId::new("reference", size), |b| {
+            b.iter(|| {
+                let shared = next.by_ref().take(COUNT).cloned();
+                shared.for_each(|payload| connection.send_shared(Kind::Binary, payload).unwrap());
+                write(&mut connection);
+            });
+        });
+    }
+    group.finish();
+}
+
+#[cfg(not(unix))]
+fn bench_reference(_: &mut Criterion) {}
+
 fn bench_echo(c: &mut Criterion) {
     let mut group = c.benchmark_group("echo");
     for size in SIZES {
@@ -262,6 +305,6 @@ criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(30).warm_up_time(std::time::Duration::from_millis(300))
         .measurement_time(std::time::Duration::from_secs(1)).without_plots();
-    targets = bench_receive, bench_send, bench_echo, bench_handshake, bench_leaves
+    targets = bench_receive, bench_send, bench_reference, bench_echo, bench_handshake, bench_leaves
 }
 criterion_main!(benches);

@@ -11,7 +11,8 @@ use bytes::Bytes;
 
 /// Sending: all or nothing, and never blocking.
 impl Connection {
-    /// Sends a message: text, bytes, or a [`Message`]. A long one that borrows nothing goes out from where it lies.
+    /// Sends a message: text, bytes, or a [`Message`]. One of [`Sender::LEAST_SHARED`](crate::Sender::LEAST_SHARED) bytes or more
+    /// that borrows nothing goes out from where it lies.
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
@@ -62,7 +63,8 @@ impl Connection {
     }
 
     /// Sends a message without copying it: a server keeps a reference; a client masks in place what nobody else refers
-    /// to, and else a copy. A message below 256 bytes is copied, which costs less.
+    /// to, and else a copy. Below [`Sender::LEAST_SHARED`](crate::Sender::LEAST_SHARED) bytes that takes more time than a copy, and
+    /// saves its memory; below 256 bytes it is a copy.
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text), and [`InvalidUtf8`](SendError::InvalidUtf8).

@@ -25,9 +25,6 @@ use crate::wire::utf8::Utf8;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// Bytes; a longer message that borrows nothing goes out from where it lies. Below, a copy costs less than a reference.
-const LEAST_KEPT: usize = 4 << 10;
-
 /// The sending half of an open connection: messages and replies to outbound bytes, as in
 /// [`Connection`](crate::Connection).
 pub struct Sender {
@@ -90,6 +87,10 @@ fn to_u32(count: usize) -> u32 {
 }
 
 impl Sender {
+    /// Bytes; a message of so many takes less time where it goes out from where it lies than a copy of it does, the system call
+    /// counted.
+    pub const LEAST_SHARED: usize = 4 << 10;
+
     pub(crate) fn new(role: Role, seed: Seed, config: SharedConfig) -> Self {
         Self {
             config,
@@ -140,7 +141,7 @@ impl Sender {
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
         let message = message.into();
         let payload = message.as_bytes();
-        if payload.len() >= LEAST_KEPT && !message.is_borrowed() {
+        if payload.len() >= Self::LEAST_SHARED && !message.is_borrowed() {
             return self.keep(message);
         }
         self.send_message(message.kind(), payload)

@@ -36,16 +36,17 @@ impl<'a, S> Conn<'a, S> {
 
 /// Sending. All but the fragments of a message go out whole.
 impl<S> Conn<'_, S> {
-    /// Sends a message; one that is owned is not copied.
+    /// Sends a message; a long one that is owned is not copied.
     ///
     /// # Errors
     /// As [`send_text`](Self::send_text).
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<Sent, SendError> {
         let message = message.into();
-        match message.is_borrowed() {
-            true => self.lend(&message),
-            false => self.parcel(Parcel::Shared(message.kind(), message.into_bytes())),
+        match &mut self.lent {
+            Lent::Here(here) if message.is_borrowed() => here.send(&message),
+            Lent::Here(here) => here.send_own(message),
+            Lent::Remote(_) => self.parcel(Parcel::Shared(message.kind(), message.into_bytes())),
         }
     }
 

@@ -14,9 +14,6 @@ use tokio::io::AsyncWrite;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Bytes; a longer binary message goes out from where it lies. Below, a copy costs less than a reference.
-const LEAST_SHARED: usize = 4 << 10;
-
 /// What writes: the driver of a whole connection, or its writing half.
 pub(crate) trait Writes {
     fn peek(&self) -> &Sender;
@@ -279,9 +276,9 @@ impl<D: Writes> Writing<D> {
     pub(crate) fn push(&mut self, message: Message) -> Result<(), Error> {
         lent(|storage| self.driver.lend(storage));
         self.with(|sender| match message {
-            Message::Text(text) if text.len() < LEAST_SHARED => sender.send_text(&text),
+            Message::Text(text) if text.len() < Sender::LEAST_SHARED => sender.send_text(&text),
             Message::Text(text) => sender.send_shared(Kind::Text, text.into_bytes()),
-            Message::Binary(bytes) if bytes.len() < LEAST_SHARED => sender.send_binary(&bytes),
+            Message::Binary(bytes) if bytes.len() < Sender::LEAST_SHARED => sender.send_binary(&bytes),
             Message::Binary(bytes) => sender.send_shared(Kind::Binary, bytes),
             Message::Unchecked(bytes) => sender.send(sockless::Message::Unchecked(bytes[..].into())),
         })

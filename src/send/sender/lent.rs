@@ -14,8 +14,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::mem;
 
-/// Payloads below this many bytes are copied even where they are shared: a reference costs more.
-const LEAST_SHARED: usize = 256;
+/// Payloads below this many bytes are copied even where they are to be shared: a reference saves next to no memory.
+const LEAST_REFERRED: usize = 256;
 
 impl Sender {
     /// As [`Connection::send_shared`](crate::Connection::send_shared).
@@ -105,7 +105,7 @@ impl Sender {
         if !self.plain && self.is_worth_deflating(len) {
             return true;
         }
-        len < LEAST_SHARED || self.config.outbound.fragment != 0
+        len < LEAST_REFERRED || self.config.outbound.fragment != 0
     }
 
     /// As [`Connection::send_prepared`](crate::Connection::send_prepared).
@@ -127,7 +127,7 @@ impl Sender {
     pub(super) fn append_prepared(&mut self, frame: &Bytes) {
         match (self.role, self.config.outbound.fragment) {
             (Role::Server, 0) if !self.is_extended() => {
-                if frame.len() < LEAST_SHARED {
+                if frame.len() < LEAST_REFERRED {
                     self.outbox.tail(frame.len()).extend_from_slice(frame);
                 } else {
                     self.outbox.push_frame(frame.clone());

@@ -96,6 +96,13 @@ impl<S, T> Here<'_, S, T> {
         self.outcome(sent)
     }
 
+    /// Sends a message that is left to the connection.
+    pub(crate) fn send_own(&mut self, message: Message<'_>) -> Result<Sent, SendError> {
+        self.turn.charge_sent(message.len());
+        let sent = self.turn.send(message);
+        self.outcome(sent)
+    }
+
     #[inline(never)]
     fn send_through(&mut self, message: &Message<'_>) -> Result<(), SendError> {
         let mut counted = Counted::new(self.transport, &mut self.local.stats);

@@ -2,6 +2,7 @@
 
 use crate::common::heap;
 use crate::common::{raw, start};
+use sockless_mio::sockless::Sender;
 use sockless_mio::{Conn, Error, Handler, Message, Server};
 use std::io::{Read, Write};
 use std::sync::Mutex;
@@ -56,4 +57,34 @@ fn messages_that_come_whole_take_nothing() {
         let calls = allocations(len);
         assert_eq!(calls, 0, "{calls} allocations for {STEADY} echoes of {len} bytes");
     }
+}
+
+/// Answers a number with so many bytes of its own, and notes what became of them: whether they were let go at once.
+#[derive(Default)]
+struct Own(Mutex<Vec<bool>>);
+
+impl Handler for &'static Own {
+    type State = ();
+
+    fn on_message(&self, conn: &mut Conn<'_>, message: Message<'_>) -> Result<(), Error> {
+        let bytes = vec![7; message.as_text().unwrap_or_default().parse()?];
+        let (sent, used) = heap::used(|| conn.send(bytes));
+        self.0.lock().unwrap().push(used.held < 0);
+        sent?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_message_of_ones_own_is_copied_only_where_that_takes_less_time() {
+    let own: &'static Own = Box::leak(Box::default());
+    let server = start(Server::builder().workers(1).listen("127.0.0.1:0"), own);
+    let mut client = server.connect();
+    // The first makes the room for those behind it.
+    for len in [Sender::LEAST_SHARED - 1, 100, Sender::LEAST_SHARED - 1, Sender::LEAST_SHARED, 100_000] {
+        client.send_text(&len.to_string()).unwrap();
+        assert_eq!(client.receive().unwrap(), Some(Message::Binary(vec![7; len].into())));
+    }
+    server.stop();
+    assert_eq!(own.0.lock().unwrap()[1..], [true, true, false, false]);
 }
