@@ -23,7 +23,7 @@
 //! others, and no header lists.
 
 use super::extension::parse_bytes;
-use super::grammar::{same, text};
+use super::grammar::{is_taken, same, text};
 use super::opening::Opening;
 use super::{Accept, ClientRequest, agreed, offer};
 use crate::config::{Config, Negotiated};
@@ -60,8 +60,8 @@ pub fn request_headers(request: &ClientRequest, config: &Config) -> Result<Heade
 /// # Errors
 /// The reason to refuse it: [`NotUpgrade`](HandshakeError::NotUpgrade) where `:protocol` is missing or not `websocket`
 /// (RFC 9220 §3 asks for a 501 then), [`Method`](HandshakeError::Method),
-/// [`Malformed`](HandshakeError::Malformed) for a pseudo-header field that is missing, repeated or unknown, or a field
-/// that HTTP/2 forbids (RFC 9113 §8.2.2), and
+/// [`Malformed`](HandshakeError::Malformed) for a pseudo-header field that is missing, repeated or unknown, a `:path` with a
+/// fragment, or a field that HTTP/2 forbids (RFC 9113 §8.2.2), and
 /// [`Body`](HandshakeError::Body), [`Host`](HandshakeError::Host), [`Version`](HandshakeError::Version), [`Subprotocol`](HandshakeError::Subprotocol),
 /// [`Extensions`](HandshakeError::Extensions) and [`Origin`](HandshakeError::Origin) as in HTTP/1.
 pub fn check_request<'h>(
@@ -95,7 +95,7 @@ pub fn check_request<'h>(
         (Some("CONNECT"), Some(_)) => return Err(HandshakeError::NotUpgrade),
         (Some(_), Some(_)) => return Err(HandshakeError::Method),
     }
-    if scheme.is_none() || path.is_none_or(str::is_empty) {
+    if scheme.is_none() || !path.is_some_and(is_taken) {
         return Err(HandshakeError::Malformed);
     }
     opening.check_body()?;
@@ -262,6 +262,7 @@ mod tests {
             (":protocol", Some("connect-udp"), E::NotUpgrade),
             (":scheme", None, E::Malformed),
             (":path", Some(""), E::Malformed),
+            (":path", Some("/chat#a"), E::Malformed),
             (":authority", None, E::Host),
             (":authority", Some("a@b"), E::Host),
             ("sec-websocket-version", Some("8"), E::Version),

@@ -58,6 +58,12 @@ pub(super) fn is_target(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
+/// Whether a server takes `text` for a target. It has no fragment (RFC 9112 §3.2, RFC 9113 §8.3.1): who takes one off reads
+/// another path or host than who does not.
+pub(super) fn is_taken(text: &str) -> bool {
+    !text.is_empty() && !text.as_bytes().contains(&b'#')
+}
+
 /// Spaces and tabs around `text` taken off (OWS, RFC 9110 §5.6.3).
 pub(super) fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])

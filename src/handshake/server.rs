@@ -1,5 +1,6 @@
 //! A request as a server sees it (RFC 6455 §4.2.1).
 
+use super::grammar::is_taken;
 use super::head::{self, Head};
 use super::opening::Opening;
 use super::{Accept, SubprotocolPolicy, extension};
@@ -65,8 +66,11 @@ impl Found {
         let slots = &mut slots[..limit];
         let mut parsed = httparse::Request::new(&mut []);
         let Some(end) = head::end(parsed.parse_with_uninit_headers(bytes, slots), limit)? else { return Ok(None) };
-        let method = parsed.method.unwrap_or_default();
-        let mut opening = Opening::new(split_target(parsed.path.unwrap_or_default()).0);
+        let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
+        if !is_taken(target) {
+            return Err(HandshakeError::Malformed);
+        }
+        let mut opening = Opening::new(split_target(target).0);
         // What httparse gives is a part of what it was given.
         let start = |part: &[u8]| part.as_ptr().addr() - bytes.as_ptr().addr();
         let mut are_lines_good = start(method.as_bytes()) == 0 && bytes[..end].ends_with(b"\r\n\r\n");
@@ -445,6 +449,8 @@ mod tests {
             ("GET /chat HTTP/1.1", "GET /chat HTTP/1.1 "),
             ("GET /chat HTTP/1.1", "GET /chat HTTP/2.0"),
             ("GET /chat HTTP/1.1", "GET /chat"),
+            ("GET /chat HTTP/1.1", "GET /chat#a HTTP/1.1"),
+            ("GET /chat HTTP/1.1", "GET http://a#b.com/chat HTTP/1.1"),
             ("\r\n\r\n", "\r\n"),
             ("\r\n\r\n", "\r\n\r\nx"),
         ] {
