@@ -8,6 +8,7 @@ use crate::rates::Rates;
 use crate::wire::code::Code;
 #[cfg(feature = "deflate")]
 use crate::wire::error::SendError;
+use crate::wire::frame::RSV1;
 use alloc::{borrow::Cow, vec::Vec};
 use core::ops::Deref;
 use core::time::Duration;
@@ -307,6 +308,11 @@ impl Negotiated {
         return self.deflate.is_some();
         #[cfg(not(feature = "deflate"))]
         false
+    }
+
+    /// The reserved bits that it gives a meaning to (RFC 7692 §6), as in [`Header::rsv`](crate::frame::Header::rsv).
+    pub const fn bits(&self) -> u8 {
+        if self.is_compressed() { RSV1 } else { 0 }
     }
 
     /// Whether a connection that agreed on this can pass on what the peer of one that agreed on `from` sends.

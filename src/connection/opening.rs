@@ -94,7 +94,7 @@ impl Connection {
     }
 
     fn handle_request<'a>(&mut self, request: Request<'a>) -> Event<'a> {
-        let (negotiated, extensions, stages) = handshake::choose_all(&request, self.receiver.config());
+        let (negotiated, extensions, stages) = handshake::choose_all(|| request.extensions(), self.receiver.config());
         if let Some(opening) = self.opening.as_deref_mut() {
             *opening =
                 Opening::Answer(Answer { held: Vec::new(), body: request.has_body(), negotiated, extensions, stages });
@@ -111,8 +111,7 @@ impl Connection {
                 };
                 let config = self.receiver.config();
                 let negotiated = handshake::agreed(response.extensions(), offer, config)?;
-                let taken = handshake::taken(negotiated);
-                let stages = handshake::stages::agreed(response.extensions(), &config.extensions, taken)?;
+                let stages = handshake::stages::agreed(response.extensions(), &config.extensions, negotiated.bits())?;
                 self.opening = None;
                 self.opened(negotiated);
                 self.extend(stages);
@@ -181,7 +180,7 @@ impl Connection {
         let Some(Opening::Answer(answer)) = self.opening.as_deref_mut() else { return Err(SendError::NoRequest) };
         let config = config.into();
         let request = request.judged(&config);
-        (answer.negotiated, answer.extensions, answer.stages) = handshake::choose_all(&request, &config);
+        (answer.negotiated, answer.extensions, answer.stages) = handshake::choose_all(|| request.extensions(), &config);
         self.sender.set_config(config.clone());
         self.receiver.set_config(config);
         Ok(request)

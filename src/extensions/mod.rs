@@ -12,8 +12,9 @@
 //!
 //! A stage that holds bytes of one frame back until the next moves them behind the bounds that the stages before it see.
 //!
-//! **Where.** They are offered and answered where a [`Connection`](crate::Connection) makes the opening handshake itself. After one
-//! made elsewhere, such as over HTTP/2, [`Connection::extend`](crate::Connection::extend) takes what it agreed on.
+//! **Where.** They are offered and answered where a [`Connection`](crate::Connection) makes the opening handshake itself, and by
+//! `sockless-tokio` over HTTP/2 and in upgrades of hyper and axum. After one made elsewhere
+//! [`Connection::extend`](crate::Connection::extend) takes what [`handshake::stages`](crate::handshake::stages) agreed on.
 //!
 //! A connection that agreed on none pays nothing for any of this. One that has stages copies its payloads, and does not relay.
 //!

@@ -5,6 +5,7 @@ use super::grammar::{ExtraFields, is_host, is_target, is_token, join, members, s
 use super::opening::all;
 use super::url::{Place, Written};
 use super::{SubprotocolPolicy, encode, extension};
+use crate::config::Config;
 use crate::wire::error::{HandshakeError, SendError, UrlError};
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -121,6 +122,15 @@ impl ClientRequest {
     #[cfg(feature = "testing")]
     pub(crate) fn subprotocol_policy(&self) -> SubprotocolPolicy {
         self.asked.policy
+    }
+
+    /// The request with what `config` has it offer, unless it offers extensions itself: compression, and
+    /// [`Config::extensions`](crate::Config::extensions). A [`Connection`](crate::Connection) does so by itself.
+    ///
+    /// # Errors
+    /// [`Head`](SendError::Head) for an extension whose name or parameter is no token.
+    pub fn offering(&self, config: &Config) -> Result<Cow<'_, Self>, SendError> {
+        super::offer_all(self, config)
     }
 
     /// Replaces the extensions that are offered, as [`extension::push`] lists them, and those of

@@ -1,9 +1,11 @@
 //! Conversions to and from the types of the `http` crate, for servers and clients built on hyper, axum and the like.
 
 use super::answer::refusal_fields;
+use super::extension::Extension;
 use super::opening::Opening;
 use super::{Accept, ClientRequest, Request, Response, accept_key, extended};
 use crate::config::{Config, Limits, Negotiated};
+use crate::extensions::Stages;
 use crate::wire::error::{HandshakeError, SendError, said};
 use alloc::string::{String, ToString};
 use alloc::{format, vec::Vec};
@@ -72,15 +74,18 @@ pub fn accept_extended<T>(
 /// What a server with these settings agrees on with a request that has these fields, and the extensions for
 /// [`accept_response`] to say so with.
 pub fn choose_extensions(headers: &HeaderMap, config: &Config) -> (Negotiated, Option<String>) {
-    #[cfg(feature = "deflate")]
-    if let Some(deflate) = &config.deflate {
-        let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter().filter_map(|value| value.to_str().ok());
-        if let Some((params, extensions)) = super::deflate::choose(offers.flat_map(super::extension::parse), deflate) {
-            return (Negotiated { deflate: Some(params) }, Some(extensions));
-        }
-    }
-    let _ = (headers, config);
-    Default::default()
+    super::choose(offers(headers), config)
+}
+
+/// The same with [`Config::extensions`](crate::Config::extensions), and the stages that
+/// [`Connection::extend`](crate::Connection::extend) then takes.
+pub fn choose_with_stages(headers: &HeaderMap, config: &Config) -> (Negotiated, Option<String>, Stages) {
+    super::choose_all(|| offers(headers), config)
+}
+
+fn offers(headers: &HeaderMap) -> impl Iterator<Item = Result<Extension<'_>, HandshakeError>> {
+    let values = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter();
+    values.filter_map(|value| value.to_str().ok()).flat_map(super::extension::parse)
 }
 
 /// The response that opens a WebSocket, with an answer to the offered `extensions`: of status 101, or 200 for an

@@ -46,7 +46,6 @@ pub(crate) use url::ascii_name;
 use crate::config::{Config, Negotiated, Origins, SharedConfig};
 use crate::extensions::Stages;
 use crate::wire::error::{HandshakeError, SendError};
-use crate::wire::frame::RSV1;
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use extension::Extension;
@@ -107,33 +106,35 @@ pub(crate) fn offer_all<'r>(request: &'r ClientRequest, config: &Config) -> Resu
     Ok(Cow::Owned(offering.into_owned().with_extensions(&list)))
 }
 
-/// What a server agrees on with a request, and the extensions that its response says so with.
-pub(crate) fn choose(request: &Request<'_>, config: &Config) -> (Negotiated, Option<String>) {
+/// What a server agrees on of a request's `offers`, and the extensions that its response says so with.
+pub(crate) fn choose<'h>(
+    offers: impl Iterator<Item = Result<Extension<'h>, HandshakeError>>,
+    config: &Config,
+) -> (Negotiated, Option<String>) {
     #[cfg(feature = "deflate")]
     if let Some(deflate) = &config.deflate
-        && let Some((params, extensions)) = deflate::choose(request.extensions(), deflate)
+        && let Some((params, extensions)) = deflate::choose(offers, deflate)
     {
         return (Negotiated { deflate: Some(params) }, Some(extensions));
     }
-    let _ = (request, config);
+    #[cfg(not(feature = "deflate"))]
+    let _ = (offers, config);
     Default::default()
 }
 
 /// The same with the program's own extensions.
-pub(crate) fn choose_all(request: &Request<'_>, config: &Config) -> (Negotiated, Option<String>, Stages) {
-    let (negotiated, extensions) = choose(request, config);
+pub(crate) fn choose_all<'h, O: Iterator<Item = Result<Extension<'h>, HandshakeError>>>(
+    offers: impl Fn() -> O,
+    config: &Config,
+) -> (Negotiated, Option<String>, Stages) {
+    let (negotiated, extensions) = choose(offers(), config);
     if config.extensions.is_empty() {
         return (negotiated, extensions, Stages::new());
     }
-    let (stages, answer) = stages::choose(request.extensions(), &config.extensions, taken(negotiated));
+    let (stages, answer) = stages::choose(offers(), &config.extensions, negotiated.bits());
     let parts = [extensions.unwrap_or_default(), answer];
     let list: Vec<_> = parts.iter().map(|part| &**part).filter(|part| !part.is_empty()).collect();
     (negotiated, Some(list.join(", ")).filter(|list| !list.is_empty()), stages)
-}
-
-/// The reserved bit that compression has (RFC 7692 §6).
-pub(crate) fn taken(negotiated: Negotiated) -> u8 {
-    if negotiated.is_compressed() { RSV1 } else { 0 }
 }
 
 /// What a server's `answers` to an `offer` agree on.

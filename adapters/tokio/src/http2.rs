@@ -10,7 +10,7 @@ use h2::{Ping, Reason, RecvStream, SendStream};
 use http::Response as Head;
 use sockless::bytes::Bytes;
 use sockless::driver::{ConnectError, Driver, Error};
-use sockless::handshake::{BODY_START, BODY_TIME, extended, http as heads};
+use sockless::handshake::{BODY_START, BODY_TIME, extended, http as heads, stages};
 use sockless::{ClientRequest, Connection, HandshakeError, Response, Role, Seed, SharedConfig};
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -189,6 +189,7 @@ pub(crate) async fn open(
     config: &SharedConfig,
     deadline: Option<Instant>,
 ) -> Result<Opened, Unopened> {
+    let request = &*request.offering(config)?;
     let mut sent = extended::http_request(request, config)?;
     sent.extensions_mut().insert(Protocol::from_static("websocket"));
     let asked = in_time(config, async { Ok(ask(&link, sent).await) });
@@ -207,7 +208,9 @@ pub(crate) async fn open(
         return Err(ConnectError::Rejected(Box::new(response.with_body(start, whole))).into());
     }
     let agreed = extended::check_http_response(&head, request, config).map_err(Error::from)?;
-    let connection = Connection::open(Role::Client, agreed, config.clone(), Seed::random());
+    let stages = stages::agreed(response.extensions(), &config.extensions, agreed.bits()).map_err(Error::from)?;
+    let mut connection = Connection::open(Role::Client, agreed, config.clone(), Seed::random());
+    connection.extend(stages);
     let stream = NetStream::Http2(Box::new(Http2Stream::new(send, head.into_body(), link)));
     let socket = WebSocket::from_driver(stream, Driver::new(connection), Instant::now(), response.subprotocol());
     Ok((socket, response))

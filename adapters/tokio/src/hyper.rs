@@ -13,13 +13,15 @@ use hyper_util::rt::TokioIo;
 use sockless::addresses::{Client, Trusted};
 use sockless::driver::Driver;
 use sockless::driver::Error;
-use sockless::handshake::http::{accept, accept_extended, accept_response, choose_extensions, refusal};
+use sockless::extensions::Stages;
+use sockless::handshake::http::{accept, accept_extended, accept_response, choose_with_stages, refusal};
 use sockless::seen::{Refused, Span, refused};
 use sockless::{
     Accept, Config, Connection, HandshakeError, Limits, Negotiated, Origins, Role, Seed, SendError, SharedConfig,
 };
 use std::fmt;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -198,13 +200,13 @@ impl WebSocketUpgrade {
             accept = accept.subprotocol(chosen);
         }
         accept = headers.iter().fold(accept, |accept, (name, value)| accept.header(name, value));
-        let (negotiated, extensions) = choose_extensions(head.headers(), &config);
+        let (negotiated, extensions, stages) = choose_with_stages(head.headers(), &config);
         let response = accept_response(&accept, extensions.as_deref()).map_err(Refusal::Answer)?;
         let subprotocol = accept.chosen_subprotocol().map(String::from);
         let tracked = open.map(|open| open.enter(client.address));
         let span = Span::connection(tracked.as_ref().map(|tracked| tracked.peer().id), client.address);
         span.path(head.uri().path());
-        Ok((response, Upgrading { on, negotiated, config, subprotocol, tracked, on_error, span }))
+        Ok((response, Upgrading { on, negotiated, stages, config, subprotocol, tracked, on_error, span }))
     }
 }
 
@@ -264,6 +266,7 @@ impl From<Refusal> for Response<String> {
 pub struct Upgrading {
     on: OnUpgrade,
     negotiated: Negotiated,
+    stages: Stages,
     config: SharedConfig,
     subprotocol: Option<String>,
     tracked: Option<Tracked>,
@@ -306,7 +309,8 @@ impl Future for Upgrading {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let upgraded = ready!(Pin::new(&mut self.on).poll(cx)).map_err(io::Error::other)?;
-        let connection = Connection::open(Role::Server, self.negotiated, self.config.clone(), Seed::random());
+        let mut connection = Connection::open(Role::Server, self.negotiated, self.config.clone(), Seed::random());
+        connection.extend(mem::take(&mut self.stages));
         let (stream, driver) = (TokioIo::new(upgraded), Driver::new(connection));
         Poll::Ready(Ok(WebSocket::from_driver(stream, driver, Instant::now(), self.subprotocol.as_deref())))
     }

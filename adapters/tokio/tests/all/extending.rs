@@ -79,3 +79,49 @@ async fn both_ends_send_much_through_their_stages() {
     assert_eq!(told.unwrap(), None, "a close");
     assert!(matches!(&refused, Err(Error::Protocol(error)) if error.close_code() == Some(4000.into())), "{refused:?}");
 }
+
+#[cfg(all(feature = "axum", feature = "deflate", feature = "http2"))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upgrades_and_http2_have_stages_behind_compression() {
+    use crate::common::http2::Counted;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use hyper_util::service::TowerToHyperService;
+
+    let config = || Config {
+        extensions: Extensions::new([Inverted]),
+        deflate: Some(sockless_tokio::sockless::Deflate::default()),
+        ..Config::default()
+    };
+    let service = move || {
+        let echo = move |upgrade: sockless_tokio::WebSocketUpgrade| async move {
+            upgrade.config(config()).on_upgrade(|mut socket| async move {
+                while let Some(message) = socket.recv().await? {
+                    socket.send(message).await?;
+                }
+                Ok::<_, Error>(())
+            })
+        };
+        TowerToHyperService::new(axum::Router::new().route("/", axum::routing::any(echo)))
+    };
+    let http1 = Counted::serve(move |stream| async move {
+        let builder = hyper::server::conn::http1::Builder::new();
+        _ = builder.serve_connection(TokioIo::new(stream), service()).with_upgrades().await;
+    });
+    let http2 = Counted::serve(move |stream| async move {
+        let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        _ = builder.enable_connect_protocol().serve_connection(TokioIo::new(stream), service()).await;
+    });
+    let (http1, http2) = tokio::join!(http1, http2);
+    for (status, client) in [(101, Client::new(&http1.url("/"))), (200, Client::new(&http2.url("/")).http2_only())] {
+        let (mut socket, response) = client.config(config()).connect().soon().await.unwrap();
+        assert_eq!(response.status(), status);
+        let agreed: Vec<_> = response.extensions().map(|extension| extension.unwrap().name().to_owned()).collect();
+        assert_eq!(agreed, ["permessage-deflate", "x-inverted"]);
+        let message = Message::text("a text with €, ".repeat(500));
+        socket.send(message.clone()).soon().await.unwrap();
+        assert_eq!(socket.recv().soon().await.unwrap(), Some(message));
+        socket.send("x").soon().await.unwrap();
+        assert_eq!(socket.recv().soon().await.unwrap(), None);
+        assert_eq!(socket.peer_close().unwrap().code, 4000.into());
+    }
+}
