@@ -129,6 +129,18 @@ impl ClientRequest {
     ///
     /// # Errors
     /// [`Head`](SendError::Head) for an extension whose name or parameter is no token.
+    ///
+    /// ```
+    /// use sockless::handshake::extended;
+    /// use sockless::{ClientRequest, Config};
+    ///
+    /// let config = Config::default(); // with `extensions` of your own
+    /// let request = ClientRequest::new("wss://example.com/chat")?;
+    /// let request = request.offering(&config)?;
+    /// let list = extended::request_headers(&request, &config)?; // and `check_response` by the same request
+    /// assert!(list.iter().all(|(name, _)| name != "sec-websocket-extensions"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn offering(&self, config: &Config) -> Result<Cow<'_, Self>, SendError> {
         super::offer_all(self, config)
     }

@@ -79,6 +79,17 @@ pub fn choose_extensions(headers: &HeaderMap, config: &Config) -> (Negotiated, O
 
 /// The same with [`Config::extensions`](crate::Config::extensions), and the stages that
 /// [`Connection::extend`](crate::Connection::extend) then takes.
+///
+/// ```
+/// use sockless::{Config, Connection, Role, Seed, handshake};
+///
+/// let config = Config::default(); // with `extensions` of your own
+/// let request = http::Request::new(());
+/// let (negotiated, answer, stages) = handshake::http::choose_with_stages(request.headers(), &config);
+/// let mut connection = Connection::open(Role::Server, negotiated, config, Seed::new([0; 16]));
+/// connection.extend(stages);
+/// assert_eq!(answer, None); // for `accept_response`
+/// ```
 pub fn choose_with_stages(headers: &HeaderMap, config: &Config) -> (Negotiated, Option<String>, Stages) {
     super::choose_all(|| offers(headers), config)
 }
