@@ -46,19 +46,14 @@ pub(crate) fn apply(bytes: &mut [u8], key: Key) {
         16..=32 => apply_ends::<16>(bytes, key),
         33..=64 => apply_ends::<32>(bytes, key),
         65..LEAST_WIDE => apply_ends::<64>(bytes, key),
-        _ => apply_long(bytes, key),
+        LEAST_WIDE..=PART => apply_wide(bytes, key),
+        _ => apply_parts(bytes, key),
     }
 }
 
 #[inline(never)]
-fn apply_long(bytes: &mut [u8], key: Key) {
-    for part in bytes.chunks_mut(PART).rev() {
-        // The last of them may be short.
-        match part.len() {
-            0..LEAST_WIDE => apply(part, key),
-            _ => apply_wide(part, key),
-        }
-    }
+fn apply_parts(bytes: &mut [u8], key: Key) {
+    bytes.chunks_mut(PART).rev().for_each(|part| apply(part, key));
 }
 
 /// The first block and the last, which may overlap.
