@@ -25,9 +25,20 @@ pub(crate) fn is_there() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
+/// Prints above the line that is edited. Only the thread that edits takes what is to be printed, and one is waited for by the next.
+type Printer = Mutex<Box<dyn ExternalPrinter + Send>>;
+
+fn print(printer: &Printer, lines: String) -> io::Result<()> {
+    printer.lock().unwrap_or_else(PoisonError::into_inner).print(lines).map_err(io::Error::other)
+}
+
+/// Lines that wait to be sent. A thread that waited for them to be would take nothing that is to be printed, which is waited for where
+/// they are sent.
+const LINES: usize = 1024;
+
 /// The terminal, until this is dropped, which leaves it as it was.
 pub(crate) struct Terminal {
-    printer: Mutex<Box<dyn ExternalPrinter + Send>>,
+    printer: Arc<Printer>,
     pub(crate) status: Arc<Status>,
     /// Ctrl-C was typed, of which no signal is made while a line is edited.
     pub(crate) interrupted: Arc<Notify>,
@@ -55,7 +66,8 @@ impl Terminal {
         let (last, quiet) = channel();
         editor.set_helper(Some(Line { status: status.clone(), last }));
         let printer = Mutex::new(Box::new(editor.create_external_printer().map_err(io::Error::other)?) as Box<_>);
-        let (sender, receiver) = mpsc::channel(1);
+        let printer = Arc::new(printer);
+        let (sender, receiver) = mpsc::channel(LINES);
         let interrupted = Arc::new(Notify::new());
         let (history, told) = (history.map(PathBuf::from), interrupted.clone());
         thread::spawn(move || match edited(editor, coding, history.as_deref(), &sender) {
@@ -71,16 +83,22 @@ impl Terminal {
     /// # Errors
     /// The terminal is gone.
     pub(crate) fn print(&self, lines: String) -> io::Result<()> {
-        self.printer.lock().unwrap_or_else(PoisonError::into_inner).print(lines).map_err(io::Error::other)
+        print(&self.printer, lines)
     }
 }
 
+/// To go up a line and down again shows nothing, but the line that is edited is drawn again behind it.
+const NOTHING: &str = "\x1b[A\n";
+
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // The thread that edits prints what waits for it, and then draws its line again, where it finds that this is the end. To go
-        // up a line and down again shows nothing.
+        // The thread that edits has taken all that was printed before when it has room for this.
+        _ = self.print(NOTHING.into());
+        // When it draws its line again, it finds that this is the end, and takes nothing more. It may do so right now, so nobody waits
+        // for what has it draw.
         self.status.change(|counts| counts.is_over = true);
-        _ = self.print("\x1b[A\n".into());
+        let printer = self.printer.clone();
+        thread::spawn(move || print(&printer, NOTHING.into()));
         _ = self.quiet.recv_timeout(QUIET);
         _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.before);
         // The line that is edited no more goes, and so do the two modes that editing sets: to draw at once what comes together, and
