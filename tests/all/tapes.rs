@@ -353,6 +353,34 @@ fn a_call_that_panics_is_on_the_tape() {
     assert_eq!((now.step, now.call, &*now.expected, &*now.came), (last, "receive", "panic", "text \"two\""));
 }
 
+/// A codec that has compressed before may find other matches, so what replays has new ones.
+#[cfg(feature = "deflate")]
+#[test]
+fn a_tape_replays_the_same_whatever_else_was_compressed() {
+    use sockless::{Deflate, DeflateParams};
+    let (window_bits, takeover) = (10, true);
+    let params = DeflateParams { window_bits, peer_window_bits: window_bits, takeover, peer_takeover: false };
+    let deflate = Deflate { level: 8, mem_level: 8, threshold: 0, window_bits, takeover, ..Deflate::default() };
+    let config = Config { deflate: Some(deflate), ..Config::default() };
+    let text = |number: u8, len| {
+        let bytes = format!("{number} ").into_bytes().into_iter();
+        bytes.chain("Straße € 𝄞 ".bytes().cycle()).take(len).collect::<Vec<u8>>()
+    };
+    let mut client = Recorder::open(Role::Client, params.try_into().unwrap(), config.clone(), Seed::new([9; 16]));
+    for (number, len) in (0..).zip([55, 55, 55, 55, 55, 55, 2726]) {
+        client.send_fragment(Kind::Text, &text(number, len), true).unwrap();
+    }
+    client.take_outbound(usize::MAX);
+    let tape = client.take_tape();
+    // Each message brings the codec back.
+    let params = DeflateParams { takeover: false, ..params };
+    let mut other = Connection::open(Role::Server, params.try_into().unwrap(), config, Seed::new([9; 16]));
+    for len in 1000..1040 {
+        other.send_binary(&text(7, len)).unwrap();
+        assert_eq!(tape.replay(), Ok(()));
+    }
+}
+
 #[test]
 fn whatever_keeps_no_tape_has_none() {
     let mut recorder = Recorder::from(Connection::server(Config::default()));

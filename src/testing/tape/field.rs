@@ -273,7 +273,7 @@ fields! {
     DeflateParams { window_bits, peer_window_bits, takeover, peer_takeover }
 }
 
-/// Where codecs come from changes nothing.
+/// Played again, each connection has codecs of its own.
 #[cfg(feature = "deflate")]
 impl Field for Pool {
     fn put(&self, _: &mut Vec<u8>) {}

@@ -5,6 +5,8 @@ use super::format::Tape;
 use super::said::{PANIC, named, received, sent};
 use crate::config::Config;
 use crate::connection::Connection;
+#[cfg(feature = "deflate")]
+use crate::deflate::{Deflate, Pool};
 use crate::event::Event;
 use crate::handshake::{Accept, ClientRequest, Request, SubprotocolPolicy};
 use crate::message::{Kind, Message};
@@ -113,15 +115,26 @@ impl Tape {
     }
 }
 
+/// One that has compressed for another connection may find the same bytes elsewhere, and say the same in another way.
+fn with_new_codecs(config: Config) -> Config {
+    #[cfg(feature = "deflate")]
+    if let Some(deflate) = config.deflate {
+        return Config { deflate: Some(Deflate { pool: Pool::default(), ..deflate }), ..config };
+    }
+    config
+}
+
 impl Player {
     /// Makes the connection, or says why it cannot be made.
     fn new(start: &Start) -> Result<Self, String> {
         let connection = match start.clone() {
-            Start::Server(config) => Connection::server(config),
+            Start::Server(config) => Connection::server(with_new_codecs(config)),
             Start::Client { request, policy, config, seed } => request_of(request, policy)
-                .and_then(|request| Connection::client(&request, config, seed))
+                .and_then(|request| Connection::client(&request, with_new_codecs(config), seed))
                 .map_err(|error| sent(Err(error)))?,
-            Start::Open { role, negotiated, config, seed } => Connection::open(role, negotiated, config, seed),
+            Start::Open { role, negotiated, config, seed } => {
+                Connection::open(role, negotiated, with_new_codecs(config), seed)
+            }
         };
         Ok(Self { connection, input: Vec::new(), taken: 0, accept: None })
     }
