@@ -53,9 +53,13 @@ impl Sender {
 
     /// A deflater that goes on after the messages before, or one that knows none; and whether it is to remember.
     fn take_deflater(&mut self) -> Option<(Box<Deflater>, bool)> {
-        let kept = self.rare.as_deref_mut().and_then(|rare| rare.deflater.take());
+        let kept = self.take_kept();
         let (params, deflate) = self.params()?;
         Some((kept.unwrap_or_else(|| deflate.deflater(params.window_bits)), params.takeover))
+    }
+
+    fn take_kept(&mut self) -> Option<Box<Deflater>> {
+        self.rare.as_deref_mut()?.deflater.take()
     }
 
     /// The deflater that is kept between messages.
@@ -80,8 +84,7 @@ impl Sender {
         if self.fragmented().is_some() {
             return;
         }
-        let deflater = self.rare.as_deref_mut().and_then(|rare| rare.deflater.take());
-        if let (Some(mut deflater), Some(deflate)) = (deflater, &self.config.deflate) {
+        if let (Some(mut deflater), Some(deflate)) = (self.take_kept(), &self.config.deflate) {
             deflater.reset();
             deflate.pool.put_deflater(deflater);
         }

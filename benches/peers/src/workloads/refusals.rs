@@ -8,7 +8,7 @@ use crate::stream::frame;
 use sockless::frame::{Header, OpCode};
 use std::panic;
 
-/// What each contestant refuses, in the order of [`CASES`].
+/// What each contestant refuses, in the order of [`names`].
 pub(crate) struct Refusals {
     pub(crate) name: &'static str,
     pub(crate) lacks: &'static str,
