@@ -77,6 +77,7 @@ impl Connection {
 
     /// Has all messages, of both ways, go through these stages: what a handshake done elsewhere agreed on by
     /// [`handshake::stages`]. Call it before the first is sent or received.
+    #[inline]
     pub fn extend(&mut self, stages: Stages) {
         if !stages.is_empty() {
             let (encoding, decoding) = stages.part();

@@ -61,7 +61,13 @@ pub(super) fn is_target(text: &str) -> bool {
 /// Whether a server takes `text` for a target. It has no fragment (RFC 9112 §3.2, RFC 9113 §8.3.1): who takes one off reads
 /// another path or host than who does not.
 pub(super) fn is_taken(text: &str) -> bool {
-    !text.is_empty() && !text.as_bytes().contains(&b'#')
+    !text.is_empty() && !has(text.as_bytes(), b'#')
+}
+
+/// Whether `byte` is among `bytes`. Looks at all of them, which for the few of a name is soonest done.
+#[inline]
+pub(super) fn has(bytes: &[u8], byte: u8) -> bool {
+    bytes.iter().fold(false, |has, other| has | (*other == byte))
 }
 
 /// Spaces and tabs around `text` taken off (OWS, RFC 9110 §5.6.3).

@@ -49,7 +49,7 @@ use crate::wire::error::{HandshakeError, SendError};
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use extension::Extension;
-use grammar::same;
+use grammar::{has, same};
 use sha1::{Digest, Sha1};
 
 /// What becomes of a handshake whose client offered subprotocols and whose server chose none of them.
@@ -231,6 +231,10 @@ fn is_same_host(secure: Option<bool>, origin: &[u8], host: &[u8]) -> Option<bool
 
 /// A host and the port after it, if there is one; an empty one counts as none (RFC 3986 §3.2.3).
 fn split_port(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
+    // Most have no port.
+    if !has(authority, b':') {
+        return (!authority.is_empty()).then_some((authority, None));
+    }
     // The colons of an IPv6 address are inside its brackets.
     let colon = authority.iter().rposition(|byte| matches!(byte, b':' | b']')).filter(|at| authority[*at] == b':');
     let (host, port) = colon.map_or((authority, &[][..]), |colon| (&authority[..colon], &authority[colon + 1..]));

@@ -117,6 +117,7 @@ impl<'h> Opening<'h> {
     }
 
     /// Judges what every version of HTTP has in common, where it is `secure`, if that is known.
+    #[inline(always)]
     pub(super) fn check(&self, config: &Config, secure: Option<bool>) -> Result<(), HandshakeError> {
         let host = match self.authority {
             Some(authority) => Some(authority.as_bytes()),
@@ -158,9 +159,15 @@ pub(super) fn all<T>(list: impl Iterator<Item = T>, mut good: impl FnMut(T) -> b
     any
 }
 
-/// Whether `token`, in any case of letters, is in the list.
+/// Whether `token`, in any case of letters, is in the list, which most often is that alone.
+#[inline]
 pub(super) fn has_token(value: &[u8], token: &str) -> bool {
-    value == token.as_bytes() || members(text(value)).any(|member| same(member, token))
+    value == token.as_bytes() || has_member(value, token)
+}
+
+#[inline(never)]
+fn has_member(value: &[u8], token: &str) -> bool {
+    members(text(value)).any(|member| same(member, token))
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl Found {
         if !is_taken(target) {
             return Err(HandshakeError::Malformed);
         }
-        let mut opening = Opening::new(split_target(target).0);
+        let mut opening = Opening::new(split_authority(target).0);
         // What httparse gives is a part of what it was given.
         let start = |part: &[u8]| part.as_ptr().addr() - bytes.as_ptr().addr();
         let mut are_lines_good = start(method.as_bytes()) == 0 && bytes[..end].ends_with(b"\r\n\r\n");
@@ -173,12 +173,12 @@ impl<'a> Request<'a> {
 
     /// The target's path, its percent-encoding untouched.
     pub fn path(&self) -> &str {
-        split_target(self.target()).1
+        split_query(self.target()).0
     }
 
     /// The target's query, without the question mark.
     pub fn query(&self) -> Option<&str> {
-        split_target(self.target()).2
+        split_query(self.target()).1
     }
 
     /// The fields in order, names as they were written, values trimmed.
@@ -198,7 +198,7 @@ impl<'a> Request<'a> {
 
     /// The host, and the port if there is one: the `Host`, unless the target itself names one (RFC 9112 §3.2.2).
     pub fn host(&self) -> Option<&str> {
-        split_target(self.target()).0.or_else(|| self.head.text("host"))
+        split_authority(self.target()).0.or_else(|| self.head.text("host"))
     }
 
     /// The origin of the page that made the request, if a browser did (RFC 6454 §7).
@@ -280,19 +280,20 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-/// A target's authority, path and query. It has an authority in absolute form only (RFC 9112 §3.2.2), and its path may
-/// then be left out.
-fn split_target(target: &str) -> (Option<&str>, &str, Option<&str>) {
+/// A target's authority, which it has in absolute form only (RFC 9112 §3.2.2), and the rest of it.
+#[inline]
+fn split_authority(target: &str) -> (Option<&str>, &str) {
     let absolute = if target.starts_with('/') { None } else { target.split_once("://") };
-    let (authority, rest) = match absolute {
-        Some((_, rest)) => {
-            let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-            (Some(authority), rest)
-        }
-        None => (None, target),
-    };
+    let Some((_, rest)) = absolute else { return (None, target) };
+    let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    (Some(authority), rest)
+}
+
+/// A target's path, which may be left out behind an authority, and its query.
+fn split_query(target: &str) -> (&str, Option<&str>) {
+    let (_, rest) = split_authority(target);
     let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
-    (authority, if path.is_empty() { "/" } else { path }, query)
+    (if path.is_empty() { "/" } else { path }, query)
 }
 
 #[cfg(test)]
@@ -348,7 +349,7 @@ mod tests {
             ("http://a", Some("a"), "/", None),
             ("*", None, "*", None),
         ] {
-            assert_eq!(split_target(target), (authority, path, query));
+            assert_eq!((split_authority(target).0, split_query(target)), (authority, (path, query)));
         }
         let absolute = SAMPLE.replace("/chat", "http://example.com/chat");
         assert_eq!(parse(&absolute).unwrap().host(), Some("example.com"));

@@ -13,6 +13,9 @@ use std::io::IoSlice;
 /// takes some of them 25 times as long if what is copied lies a few bytes before its new place, pages apart.
 const MOVED: usize = 2 << 10;
 
+/// What an acceptance begins with, and no frame: a Close frame cannot be a fragment.
+const ACCEPTED: &[u8] = b"HTTP/1.1 101 ";
+
 /// The outbox of one connection: frames, one after the other, in one buffer that is empty when all has gone out.
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -105,7 +108,7 @@ impl Outbox {
     /// Bytes of the frame that was appended last, with its payload; found by going through those before it.
     pub(crate) fn last_frame(&self) -> usize {
         let (mut at, splices) = match &self.backlog {
-            None => (0, None),
+            None => (accepted(&self.bytes), None),
             Some(backlog) => (backlog.boundary, Some(&backlog.splices)),
         };
         let payloads = splices.into_iter().flatten().filter(|splice| splice.part == Part::Payload);
@@ -137,7 +140,8 @@ impl Outbox {
     /// Appends the head of the opening handshake, which is the first of all that waits and goes out whole.
     pub(crate) fn push_head<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let written = write(&mut self.bytes);
-        if !self.bytes.is_empty() {
+        // An acceptance is known when it matters, which it does where it does not go out at once.
+        if !self.bytes.is_empty() && !self.bytes.starts_with(ACCEPTED) {
             self.backlog = Some(Box::new(Backlog { boundary: self.bytes.len(), head: true, ..Backlog::default() }));
         }
         written
@@ -187,7 +191,7 @@ impl Outbox {
 
     fn push_splice(&mut self, data: Bytes, part: Part) {
         if !data.is_empty() {
-            let backlog = self.backlog.get_or_insert_default();
+            let backlog = self.backlog.get_or_insert_with(|| Backlog::new(&self.bytes));
             backlog.spliced += data.len();
             backlog.splices.push_back(Splice { at: self.bytes.len(), data, part });
         }
@@ -196,7 +200,7 @@ impl Outbox {
     /// Puts a control frame ahead of the data frames that have not begun to go out, behind other control frames. One of
     /// which only the newest matters takes the place of one that has not begun to go out.
     pub(crate) fn push_control(&mut self, frame: Bytes, part: Part) {
-        let backlog = self.backlog.get_or_insert_default();
+        let backlog = self.backlog.get_or_insert_with(|| Backlog::new(&self.bytes));
         let controls = backlog.controls(&self.bytes);
         let older = |splice: &&mut Splice| part != Part::Control && splice.part == part;
         match backlog.splices.range_mut(controls).find(older) {
@@ -212,7 +216,7 @@ impl Outbox {
     pub(crate) fn cut(&mut self) -> bool {
         let before = self.len();
         let Some(backlog) = &mut self.backlog else {
-            self.bytes.clear();
+            self.bytes.truncate(accepted(&self.bytes));
             return self.len() < before;
         };
         let begun = backlog.begun(&self.bytes);
@@ -297,7 +301,7 @@ impl Outbox {
     /// As `advance`, while more is to go out, here or behind.
     pub(super) fn step(&mut self, count: usize) {
         if count > 0 {
-            self.backlog.get_or_insert_default().advance(&self.bytes, count);
+            self.backlog.get_or_insert_with(|| Backlog::new(&self.bytes)).advance(&self.bytes, count);
         }
     }
 
@@ -335,7 +339,20 @@ fn append_short<const ROOM: usize>(to: &mut Vec<u8>, header: Header, payload: &[
     to.truncate(at + end);
 }
 
+/// How many bytes the head of an acceptance has that they begin with.
+fn accepted(bytes: &[u8]) -> usize {
+    if !bytes.starts_with(ACCEPTED) {
+        return 0;
+    }
+    bytes.windows(4).position(|end| end == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4)
+}
+
 impl Backlog {
+    /// For what has not begun to go out.
+    fn new(bytes: &[u8]) -> Box<Self> {
+        Box::new(Self { boundary: accepted(bytes), ..Self::default() })
+    }
+
     /// Makes this one as it was at first, to be used again; `false` if it holds more than `retain` bytes of heap, or was
     /// there for the head.
     fn clear(&mut self, retain: usize) -> bool {
