@@ -272,8 +272,8 @@ impl Connection {
     /// at most 32 KiB (RFC 7692 §7.1.1), instead of both codecs. The next messages are compressed and inflated by codecs of the pool;
     /// this end's next refers to none before it.
     ///
-    /// Where time is told, a connection whose codecs were of no use between two keepalive pings does so by itself. Halves do
-    /// not know of each other's: there, it is the caller's to call.
+    /// Where time is told, a connection whose codecs were of no use between two keepalive pings does so by itself, and so does a
+    /// [`Sender`](crate::Sender). A [`Receiver`](crate::Receiver) is told no time: there, it is the caller's to call.
     #[cfg(feature = "deflate")]
     pub fn rest(&mut self) {
         self.receiver.rest();

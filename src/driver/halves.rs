@@ -284,6 +284,13 @@ impl Reading {
         Next { again, read: read && self.progress.reads(&self.receiver, storage), ..Next::default() }
     }
 
+    /// Gives back what compression holds, as [`Receiver::rest`] does, if it was of no use since the last call: where
+    /// [`Writing::judge`] finds the peer silent.
+    pub fn rest_if_idle(&mut self) {
+        #[cfg(feature = "deflate")]
+        self.receiver.rest_if_idle();
+    }
+
     /// The writing half has found the end, or closes the transport: nothing more is told.
     pub fn end(&mut self) {
         self.receiver.end();
@@ -351,16 +358,17 @@ impl Writing {
     }
 
     /// Tells the time, on a monotonic clock of the caller's. By then the reading half has [heard](Reading::heard) so many bytes,
-    /// and there was no more to be read: a pong that waits to be read is not missing.
+    /// and there was no more to be read: a pong that waits to be read is not missing. Whether the peer has been silent for so long
+    /// that it is sent a ping: then the reading half may [rest](Reading::rest_if_idle).
     ///
     /// # Errors
     /// A deadline that ends the connection; the reading half is to [end](Reading::end).
-    pub fn judge(&mut self, heard: u64, now: Duration) -> Result<(), ProtocolError> {
+    pub fn judge(&mut self, heard: u64, now: Duration) -> Result<bool, ProtocolError> {
         self.heard = heard;
         if self.is_limited(now) {
-            return Ok(());
+            return Ok(false);
         }
-        let result = self.sender.handle_timeout(now, heard);
+        let result = self.sender.judge(now, heard);
         self.progress.judged(self.sender.state() == State::Open, result.err());
         super::noting::told(self.sender.notes(), self.sender.role(), self.sender.settings(), result)
     }

@@ -245,7 +245,7 @@ fn halves_of_a_driver_tell_each_other_when_a_message_begins() {
         panic!("not open");
     };
     let mut storage = Storage::new(4096);
-    assert_eq!(writing.judge(0, s(0)), Ok(()));
+    assert_eq!(writing.judge(0, s(0)), Ok(false));
     assert_eq!(writing.next(s(0)).deadline, Some(s(20)));
     let mut facts = vec![];
     let mut read = |bytes: &[u8]| {
@@ -259,7 +259,7 @@ fn halves_of_a_driver_tell_each_other_when_a_message_begins() {
     assert_eq!(facts, [Fact::MessageBegun]);
     facts.into_iter().for_each(|fact| writing.handle_fact(fact));
     assert_eq!(writing.next(s(1)).deadline, Some(s(0)), "at once");
-    assert_eq!(writing.judge(heard, s(1)), Ok(()));
+    assert_eq!(writing.judge(heard, s(1)), Ok(false));
     assert_eq!(writing.next(s(1)).deadline, Some(s(6)));
     let (facts, _) = read(&frame_to(Role::Server, 0x80, b"back"));
     assert_eq!(facts, [Fact::MessageEnded]);

@@ -3,10 +3,12 @@
 use crate::common::heap::used;
 use crate::common::random::Random;
 use crate::common::*;
+use sockless::driver::{Driver, Reading, Storage};
 use sockless::{
     ClientRequest, Config, Connection, Deflate, DeflateParams, Event, Kind, Negotiated, Pool, RelayError, Role,
     SendError,
 };
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,6 +148,49 @@ fn codecs_of_no_use_between_two_pings_are_given_back() {
     // Both ways go on.
     assert!(pass(&mut client, &mut server, &message[90_000..]) < 300);
     pass(&mut server, &mut client, &message);
+}
+
+#[test]
+fn halves_of_a_driver_give_them_back_too() {
+    let config = config(15);
+    let message = letters(3, 100_000);
+    let mut client = open_with_window(Role::Client, 15, &config);
+    let Ok((mut reading, mut writing)) = Driver::new(open_with_window(Role::Server, 15, &config)).split() else {
+        panic!("it is open")
+    };
+    let mut storage = Storage::default();
+    let mut read = |reading: &mut Reading, mut bytes: &[u8]| {
+        let mut told = None;
+        while !bytes.is_empty() {
+            let len = bytes.read(reading.space(&mut storage)).unwrap();
+            reading.received(&mut storage, len);
+            told = reading.event(&mut storage, |_| {}).unwrap().map(Event::into_owned);
+            reading.next(&mut storage, true);
+        }
+        told
+    };
+    client.send_binary(&message).unwrap();
+    assert_eq!(read(&mut reading, &outbound(&mut client)), Some(binary(&message)));
+    writing.sender().send_binary(&message).unwrap();
+    let mut now = Duration::ZERO;
+    let mut silence = |reading: &mut Reading| {
+        let ((), used) = used(|| {
+            assert_eq!(writing.judge(reading.heard(), now), Ok(false));
+            now += Duration::from_secs(20);
+            assert_eq!(writing.judge(reading.heard(), now), Ok(true));
+            reading.rest_if_idle();
+        });
+        assert_eq!(read(reading, &client_frame(0x8A, b"")), Some(pong(b"")));
+        used.held
+    };
+    let held = silence(&mut reading);
+    assert!(held.abs() < 1 << 10, "they were of use before this ping: {held}");
+    let held = silence(&mut reading);
+    assert!(held < -(300 << 10), "and not since: {held}");
+    client.send_binary(&message[90_000..]).unwrap();
+    let input = outbound(&mut client);
+    assert!(input.len() < 300);
+    assert_eq!(read(&mut reading, &input), Some(binary(&message[90_000..])));
 }
 
 #[test]

@@ -189,14 +189,14 @@ fn the_writing_half_keeps_the_time_by_what_the_other_has_heard() {
     config.keepalive.ping = Some(SECOND);
     config.keepalive.pong = Some(SECOND / 2);
     let mut both = Both::new(Role::Server, config);
-    assert_eq!(both.writing.judge(both.reading.heard(), Duration::ZERO), Ok(()));
+    assert_eq!(both.writing.judge(both.reading.heard(), Duration::ZERO), Ok(false));
     assert!(both.writing.is_settled());
     assert_eq!(both.writing.next(Duration::ZERO).deadline, Some(SECOND));
     // A message is a sign of life, though nobody has said anything of it.
     both.take(&frame_to(Role::Server, 0x82, b"hello"));
-    assert_eq!(both.writing.judge(both.reading.heard(), SECOND), Ok(()));
+    assert_eq!(both.writing.judge(both.reading.heard(), SECOND), Ok(false));
     assert_eq!(both.writing.next(SECOND).deadline, Some(SECOND * 2));
-    assert_eq!(both.writing.judge(both.reading.heard(), SECOND * 2), Ok(()));
+    assert_eq!(both.writing.judge(both.reading.heard(), SECOND * 2), Ok(true), "a ping is due");
     assert!(!both.writing.is_settled());
     both.write();
     assert_eq!(both.written, b"\x89\x01\x01");

@@ -390,7 +390,7 @@ fn halves_keep_rates_too() {
     let mut storage = Storage::new(4096);
     let frames = frame_to(Role::Server, 0x81, b"x").repeat(5);
     assert!(reading.is_rated());
-    assert_eq!(writing.judge(0, ms(0)), Ok(()));
+    assert_eq!(writing.judge(0, ms(0)), Ok(false));
     let mut facts = vec![];
     reading.tell_time(ms(0));
     reading.space(&mut storage)[..frames.len()].copy_from_slice(&frames);
@@ -404,7 +404,7 @@ fn halves_keep_rates_too() {
     facts.drain(..).for_each(|fact| writing.handle_fact(fact));
     assert_eq!(writing.next(ms(50)).deadline, Some(ms(100)));
     // No time is judged meanwhile.
-    assert_eq!(writing.judge(reading.heard(), ms(99)), Ok(()));
+    assert_eq!(writing.judge(reading.heard(), ms(99)), Ok(false));
     assert_eq!(writing.next(ms(100)).deadline, None);
     reading.tell_time(ms(100));
     assert!(reading.next(&mut storage, true).again);

@@ -256,11 +256,13 @@ impl<S: Stream> Receiver<S> {
             }
             match idle || shares.writing.peek().state() != State::Open {
                 true => shares.writing.judge(self.reading.heard(), now),
-                false => Ok(()),
+                false => Ok(false),
             }
         };
-        if let Err(error) = judged {
-            self.fail(error);
+        match judged {
+            Ok(true) => self.reading.rest_if_idle(),
+            Ok(false) => {}
+            Err(error) => self.fail(error),
         }
         self.shared.write();
         let mut shares = self.shared.lock();

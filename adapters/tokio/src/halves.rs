@@ -411,7 +411,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
 
     fn judge(&mut self, storage: &mut Storage) {
         self.inner.half.received_nothing(storage);
-        self.inner.shared.judge(self.inner.half.heard(), storage);
+        if self.inner.shared.judge(self.inner.half.heard(), storage) {
+            self.inner.half.rest_if_idle();
+        }
     }
 
     fn leave(&mut self, storage: &mut Storage) {

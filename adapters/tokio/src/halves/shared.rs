@@ -210,17 +210,20 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
         }
     }
 
-    /// Has the time judged by what was heard when there was no more to be read, if it is due.
-    pub(super) fn judge(&self, heard: u64, storage: &mut Storage) {
+    /// Has the time judged by what was heard when there was no more to be read, if it is due; whether the peer is silent.
+    pub(super) fn judge(&self, heard: u64, storage: &mut Storage) -> bool {
         let mut side = lock(&self.side);
         self.hand_over(&mut side.writing);
+        let mut silent = false;
         if side.writing.is_due() {
             let now = side.writing.out.now();
-            if let Err(error) = side.writing.driver.judge(heard, now) {
-                _ = self.failed.set(error);
+            match side.writing.driver.judge(heard, now) {
+                Ok(found) => silent = found,
+                Err(error) => _ = self.failed.set(error),
             }
         }
         self.turn_locked(side, storage);
+        silent
     }
 
     /// A deadline that ended the connection.
