@@ -1,28 +1,28 @@
 //! A connection in two halves, for two tasks.
 
+mod driving;
 mod shared;
 
-use crate::alarm::{Alarm, Closer, Place};
-use crate::drive::{Drive, told};
+use crate::alarm::{Closer, Place};
+use crate::drive::Drive;
 use crate::home::{Home, Homing};
-use crate::message::{Event, Message, Piece, Told};
+use crate::message::{Event, Message, Piece};
 use crate::reading::{Mode, Parts as InParts, Reading};
 use crate::writing::{Side, Writing};
 use futures_core::Stream;
 use futures_sink::Sink;
-use shared::{Shared, Turn};
+use shared::Shared;
 use sockless::driver::Error;
-use sockless::driver::{self, InUse, Next, Storage};
-use sockless::seen::Life;
-use sockless::{Close, Code, Counters, Keepalive, Kind, Limits, Prepared, Rates, RelayError, SendError, Traffic};
+use sockless::driver::{self, InUse};
+use sockless::{Close, Code, Counters, Keepalive, Kind, Limits, Prepared, Rates, SendError, Traffic};
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, ready};
+use std::task::{Context, Poll, Wake};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use tokio::time::Instant;
 
 /// The half that receives. It answers pings and closes, and keeps the deadlines, whether or not anybody uses the other.
@@ -180,15 +180,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Receiver<R, W> {
         self.inner.shared.with(|writing| writing.driver.set_keepalive(keepalive));
         self.inner.shared.alarm().mark();
     }
-
-    /// Tells the time, where it counts how much the peer sends in it.
-    #[inline]
-    fn tell_time(&mut self) {
-        if self.inner.half.is_rated() {
-            let now = self.inner.started.elapsed();
-            self.inner.half.tell_time(now);
-        }
-    }
 }
 
 /// A message is taken when the method is called, before the future is polled; dropping the future loses nothing.
@@ -328,107 +319,6 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
         self.ping(&payload).await?;
         let mut place = Place::default();
         poll_fn(|cx| self.shared.poll_answered(cx, &mut place, sent)).await
-    }
-}
-
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
-    type Side<'a> = ();
-
-    fn reading(&mut self) -> &mut Reading {
-        &mut self.inner.reading
-    }
-
-    fn alarm(&self) -> &Arc<Alarm> {
-        self.inner.shared.alarm()
-    }
-
-    fn must_look_again(&self) -> bool {
-        self.inner.shared.must_look_again()
-    }
-
-    fn begin(&mut self, _: &mut Storage) {}
-
-    fn tell<T>(
-        &mut self,
-        storage: &mut Storage,
-        mode: &mut Mode<'_>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut ()) -> Option<T>,
-    ) -> Result<Option<Told<T>>, RelayError> {
-        self.tell_time();
-        let Inner { half, shared, .. } = &mut *self.inner;
-        let tell = |fact| shared.tell(fact);
-        loop {
-            let event = match mode {
-                Mode::Piece => half.piece(storage, tell)?,
-                Mode::Frame => half.frame(storage, tell)?,
-                _ => half.event(storage, tell)?,
-            };
-            let Some(event) = event else { return Ok(None) };
-            if let Some(told) = told(event, |message| take(message, &mut ())) {
-                return Ok(Some(told));
-            }
-        }
-    }
-
-    fn give<T>(
-        &mut self,
-        _: &mut Storage,
-        message: sockless::Message<'static>,
-        take: &mut impl FnMut(sockless::Message<'_>, &mut ()) -> Option<T>,
-    ) -> Option<T> {
-        take(message, &mut ())
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>, storage: &mut Storage) -> Poll<()> {
-        let Inner { io, half, reading, .. } = &mut *self.inner;
-        let mut read = ReadBuf::new(half.space(storage));
-        let result = ready!(Pin::new(io).poll_read(cx, &mut read));
-        let len = reading.note_read(result, &read);
-        half.received(storage, len);
-        Poll::Ready(())
-    }
-
-    fn turn(&mut self, storage: &mut Storage) -> Option<Next> {
-        self.tell_time();
-        let turn = self.inner.shared.receiver_turn(self.inner.half.heard(), storage);
-        let inner = &mut *self.inner;
-        let (half, shared) = (&mut inner.half, &inner.shared);
-        shared.alarm().apply_to_reader(|changes| half.change(changes));
-        if turn == Turn::Over {
-            self.inner.shared.failure().into_iter().for_each(|error| self.inner.reading.fail(error));
-            self.inner.half.end();
-        }
-        Some(Next { close: turn == Turn::Over, ..self.inner.half.next(storage, turn == Turn::Read) })
-    }
-
-    fn is_settled(&self, storage: &Storage) -> bool {
-        self.inner.half.is_settled(storage)
-    }
-
-    fn is_due(&self) -> bool {
-        self.inner.shared.is_due()
-    }
-
-    fn judge(&mut self, storage: &mut Storage) {
-        self.inner.half.received_nothing(storage);
-        if self.inner.shared.judge(self.inner.half.heard(), storage) {
-            self.inner.half.rest_if_idle();
-        }
-    }
-
-    fn leave(&mut self, storage: &mut Storage) {
-        self.inner.reading.count(storage);
-        self.inner.half.leave(storage);
-        self.inner.reading.note_turn(storage);
-    }
-
-    fn take_life(&mut self) -> Life {
-        self.inner.shared.take_life()
-    }
-
-    fn handle_close(&mut self, close: &Close<'static>) {
-        self.inner.reading.handle_close(close);
-        self.inner.shared.handle_close(close);
     }
 }
 
