@@ -128,7 +128,7 @@ impl Default for Limits {
 /// Bounds on what waits to go out, and the shape it goes out in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outbound {
-    /// Bytes; while more wait, [`is_high`](crate::Connection::is_high) says so: whoever sends should wait, and a server whose
+    /// Bytes; while more wait, or more than `hard`, [`is_high`](crate::Connection::is_high) says so: whoever sends should wait, and a server whose
     /// handler answers from within reading does not read on.
     pub soft: usize,
     /// Bytes; while more wait, `send_*` says [`Full`](crate::SendError::Full). The most that can wait is this and one

@@ -67,7 +67,8 @@ enum State {
 }
 
 impl Client {
-    /// A client that connects again whenever its connection is lost; it begins when it is first asked for something.
+    /// A client that connects again whenever its connection is lost. [`Reconnecting::next`] is what connects, first and again:
+    /// without it, nothing that is sent goes out.
     pub fn reconnecting(&self, backoff: Backoff) -> Reconnecting {
         Reconnecting {
             client: self.clone(),
@@ -180,7 +181,7 @@ impl Reconnecting {
     }
 
     /// Sends a message, and waits until it is written, if there is a connection. Where what is not sent is [kept](Self::keep), it
-    /// is taken without one too, and goes out on the next.
+    /// is taken without one too, and goes out on the next, which [`next`](Self::next) makes.
     ///
     /// # Errors
     /// The message itself with the reason why it was not taken: nothing else of it is reported then. Where a connection is

@@ -5,7 +5,7 @@ use crate::message::Event;
 use crate::reading::Mode;
 use crate::websocket::WebSocket;
 use sockless::driver::Error;
-use sockless::{Code, State};
+use sockless::{Code, SendError, State};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -97,7 +97,8 @@ where
                 _ = to.start_close(close.code, &close.reason);
                 continue;
             }
-            Ok(Some(_)) => continue,
+            // Nothing that came is lost by the latter: it is passed on when there is room for it.
+            Ok(Some(_)) | Err(Error::Send(SendError::Full)) => continue,
             Err(error @ Error::Send(_)) => {
                 failed.get_or_insert(error);
                 _ = from.start_close(Code::INTERNAL_ERROR, "");

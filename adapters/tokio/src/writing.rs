@@ -326,9 +326,7 @@ impl<D: Writes> Writing<D> {
     /// Whether so much waits that whoever sends should wait too.
     #[inline]
     pub(crate) fn is_high(&self) -> bool {
-        let sender = self.driver.peek();
-        let limits = sender.outbound_limits();
-        sender.queued() > limits.soft.min(limits.hard)
+        self.driver.peek().is_high()
     }
 
     /// Writes all that waits.

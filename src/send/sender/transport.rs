@@ -148,7 +148,7 @@ impl Sender {
     /// As [`Connection::is_high`](crate::Connection::is_high).
     #[inline]
     pub fn is_high(&self) -> bool {
-        self.outbox.len() > self.config.outbound.soft
+        self.outbox.len() > self.config.outbound.soft.min(self.config.outbound.hard)
     }
 
     /// Which end of the connection this is.

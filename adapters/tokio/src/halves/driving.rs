@@ -53,11 +53,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Drive for Receiver<R, W> {
         let tell = |fact| shared.tell(fact);
         loop {
             let event = match mode {
-                Mode::Piece => half.piece(storage, tell)?,
-                Mode::Frame => half.frame(storage, tell)?,
-                _ => half.event(storage, tell)?,
+                Mode::Piece => half.piece(storage, tell),
+                Mode::Frame => half.frame(storage, tell),
+                _ => half.event(storage, tell),
             };
-            let Some(event) = event else { return Ok(None) };
+            let Some(event) = event.inspect_err(|error| shared.fail(*error))? else { return Ok(None) };
             if let Some(told) = told(event, |message| take(message, &mut ())) {
                 return Ok(Some(told));
             }

@@ -40,7 +40,7 @@ pub(super) struct Shared<W> {
     turn: AtomicU8,
     /// The time is to be judged by the receiver, which knows what there was to be read.
     due: AtomicBool,
-    /// A deadline that ended the connection.
+    /// Why the connection has failed.
     failed: OnceLock<ProtocolError>,
     /// What the peer's close frame said.
     close: OnceLock<Close<'static>>,
@@ -219,14 +219,19 @@ impl<W: AsyncWrite + Unpin> Shared<W> {
             let now = side.writing.out.now();
             match side.writing.driver.judge(heard, now) {
                 Ok(found) => silent = found,
-                Err(error) => _ = self.failed.set(error),
+                Err(error) => self.fail(error),
             }
         }
         self.turn_locked(side, storage);
         silent
     }
 
-    /// A deadline that ended the connection.
+    /// The connection has failed; the first reason counts.
+    pub(super) fn fail(&self, error: ProtocolError) {
+        _ = self.failed.set(error);
+    }
+
+    /// Why the connection has failed.
     pub(super) fn failure(&self) -> Option<ProtocolError> {
         self.failed.get().copied()
     }

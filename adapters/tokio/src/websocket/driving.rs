@@ -9,7 +9,7 @@ use crate::replies::Replies;
 use crate::writing::{Side, Writing};
 use sockless::driver::{Next, Storage};
 use sockless::seen::Life;
-use sockless::{Close, Message, RelayError};
+use sockless::{Close, Message, RelayError, SendError};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -40,6 +40,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 }
                 Mode::Piece => driver.piece(storage, now)?,
                 Mode::Frame => driver.frame(storage, now)?,
+                // It is written first; what came is kept.
+                Mode::Relay(to) if to.is_high() => return Err(RelayError::Send(SendError::Full)),
                 Mode::Relay(to) => driver.relay(storage, to, now)?,
             };
             let Some(event) = event else { return Ok(None) };

@@ -282,6 +282,26 @@ async fn who_has_closed_is_told_apart() {
     }
 }
 
+/// Whoever waits at the half that sends is told why the connection has failed, as who receives is.
+#[tokio::test(start_paused = true)]
+async fn a_half_that_sends_is_told_what_the_other_finds() {
+    for (bytes, why) in
+        [(&frame(0xF, b"")[..], ProtocolError::ReservedOpcode(0xF)), (b"", ProtocolError::UnexpectedEof)]
+    {
+        let (server, mut wire) = server(100);
+        let (sender, mut receiver) = server.split();
+        let sending = tokio::spawn(async move { sender.send(vec![0; 100_000]).await });
+        yield_now().await;
+        wire.write_all(bytes).soon().await.unwrap();
+        wire.shutdown().soon().await.unwrap();
+        let is = |error: Error| matches!(error, Error::Protocol(found) if found == why);
+        assert!(is(receiver.recv().soon().await.unwrap_err()));
+        assert!(receiver.recv().soon().await.unwrap().is_none());
+        let told = sending.soon().await.unwrap().unwrap_err();
+        assert!(matches!(told, Error::Protocol(found) if found == why), "{told:?}");
+    }
+}
+
 #[tokio::test]
 async fn small_parts_of_a_long_message_are_few_fragments() {
     const LEN: u64 = 48 << 20;

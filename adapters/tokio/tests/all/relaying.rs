@@ -44,20 +44,20 @@ async fn messages_pings_and_the_close_go_through() {
     assert!(one.is_ok() && other.is_ok());
 }
 
-#[tokio::test]
-async fn many_messages_go_both_ways_at_once() {
-    let (client, server, proxy) = proxied(700);
+/// Sends so many messages both ways at once, each as long as `len` says of its number, through a proxy over pipes with this room.
+async fn both_ways(room: usize, count: usize, len: impl Fn(usize) -> usize + Copy + Send + 'static) {
+    let (client, server, proxy) = proxied(room);
     let ends = [client, server].map(|socket| {
         let (sender, mut receiver) = socket.split();
         let sending = tokio::spawn(async move {
-            for number in 0..500 {
-                sender.send(vec![number as u8; number]).soon().await.unwrap();
+            for number in 0..count {
+                sender.send(vec![number as u8; len(number)]).soon().await.unwrap();
             }
             sender
         });
         tokio::spawn(async move {
-            for number in 0..500 {
-                assert!(receiver.recv().soon().await.unwrap() == Some(vec![number as u8; number].into()));
+            for number in 0..count {
+                assert!(receiver.recv().soon().await.unwrap() == Some(vec![number as u8; len(number)].into()));
             }
             (receiver, sending.soon().await.unwrap())
         })
@@ -67,6 +67,19 @@ async fn many_messages_go_both_ways_at_once() {
     }
     let (one, other) = proxy.await.unwrap();
     assert!(one.is_err() && other.is_err(), "both have hung up without a close");
+}
+
+#[tokio::test]
+async fn many_messages_go_both_ways_at_once() {
+    both_ways(700, 500, |number| number).await;
+}
+
+/// What one end brings sooner than the other takes it waits there until it is read.
+#[tokio::test]
+async fn reads_that_bring_more_than_may_wait_are_passed_on() {
+    for (count, len) in [(4, 1_000_000), (100, 100_000), (3000, 1000)] {
+        both_ways(4 << 20, count, move |_| len).await;
+    }
 }
 
 #[tokio::test]
