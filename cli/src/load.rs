@@ -6,8 +6,8 @@ mod tally;
 mod timed;
 
 use crate::client::{Reach, deflate, seconds};
-use crate::output::print;
 use crate::status::{Failure, Status};
+use crate::stdout::print;
 use asking::{Asking, Plan, Stop, lost};
 use clap::Args;
 use sockless::{Deflate, Message, Role, Seed, SharedConfig};

@@ -18,6 +18,7 @@ mod replay;
 mod report;
 mod serve;
 mod status;
+mod stdout;
 #[cfg_attr(not(unix), path = "terminal/nowhere.rs")]
 mod terminal;
 mod tls;
@@ -25,10 +26,11 @@ mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use output::{note, print};
+use output::note;
 use status::{Failure, Status};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use stdout::print;
 
 const STATUSES: &str = "\
 Exit status:
@@ -80,7 +82,9 @@ fn main() -> ExitCode {
         Command::Completions { shell } => completions(shell),
         Command::Man { directory } => manual(directory.as_deref()),
     };
-    match result {
+    // What went wrong besides comes first.
+    let unwritten = result.is_ok().then(stdout::failure).flatten();
+    match unwritten.map_or(result, Err) {
         Ok(()) => Status::Good,
         Err(Failure { status, message }) => {
             note!("sockless: {message}");

@@ -11,3 +11,5 @@ mod serving;
 mod tapes;
 #[cfg(unix)]
 mod typing;
+#[cfg(unix)]
+mod unread;
