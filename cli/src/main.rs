@@ -35,7 +35,8 @@ use stdout::print;
 const STATUSES: &str = "\
 Exit status:
   0  all went well: the connection was closed normally
-  1  not connected, or not listening; of the servers under load, one was not reached; a file cannot be read
+  1  not connected, or not listening; of the servers under load, one was not reached; a file cannot be read,
+     or a file or standard output not be written
   2  wrong usage
   3  closed abnormally: with another code than 1000 or 1001, by an error, or cut off; under load, something
      failed; replayed, something was different; `inspect` found a fault
