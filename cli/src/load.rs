@@ -137,10 +137,10 @@ impl Arguments {
 
 /// One connection, from its beginning to its end.
 async fn connection(client: Client, plan: Arc<Plan>, tally: Arc<Tally>, begin: Duration, offset: Duration) {
-    sleep_until(plan.start + begin).await;
     if begin >= plan.end {
         return;
     }
+    sleep_until(plan.start + begin).await;
     let connected = client.connect().await;
     match connected {
         Err(error) => tally.failed(tally::of_connecting(&error)),
