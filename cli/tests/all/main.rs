@@ -4,6 +4,8 @@ mod common;
 mod connecting;
 mod ending;
 mod inspecting;
+#[cfg(unix)]
+mod interrupting;
 mod load;
 mod proxying;
 mod secure;
@@ -11,5 +13,3 @@ mod serving;
 mod tapes;
 #[cfg(unix)]
 mod typing;
-#[cfg(unix)]
-mod unread;

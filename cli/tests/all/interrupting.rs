@@ -1,8 +1,9 @@
-//! Standard output whose reader pauses.
+//! Ctrl-C, while an answer is waited for, or a reader of standard output that pauses.
 
 use crate::common::{Serving, command, eventually, serve, soon, within};
 use sockless_tokio::{Event, Server, connect};
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +25,8 @@ fn ends_when_interrupted(child: &mut Child) {
 
 /// `connect` and `record`, not yet started.
 fn both(url: &str) -> [Command; 2] {
-    let tape = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("unread-{}.tape", std::process::id()));
+    let port = url.trim_end_matches('/').rsplit(':').next().unwrap();
+    let tape = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("interrupted-{port}.tape"));
     [command(&["connect", url]), command(&["record", url, "-o", tape.to_str().unwrap()])].map(|mut command| {
         command.stdin(Stdio::piped());
         command
@@ -121,4 +123,34 @@ async fn a_proxy_goes_on_while_nobody_reads_what_it_shows_and_heeds_ctrl_c() {
         soon("it is echoed", client.recv()).await.unwrap().unwrap();
     }
     ends_when_interrupted(&mut child);
+}
+
+#[test]
+fn ctrl_c_does_not_wait_for_a_handshake() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    for scheme in ["ws", "wss"] {
+        for mut command in both(&format!("{scheme}://{}/", listener.local_addr().unwrap())) {
+            let mut child = command.spawn().unwrap();
+            let (mut stream, _) = within("it connects", || listener.accept()).unwrap();
+            within("it asks", || stream.read(&mut [0])).unwrap();
+            interrupt(&child);
+            // For what it waits is longer than that: nothing else ends it well.
+            assert_eq!(within("it ends", || child.wait()).unwrap().code(), Some(0), "{scheme}");
+        }
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait_for_the_close() {
+    let (seen, told) = mpsc::channel();
+    // It reads nothing.
+    let url = serve(Server::new(), move |_socket, _, _| {
+        _ = seen.send(());
+        std::future::pending()
+    });
+    for mut command in both(&url) {
+        let mut child = command.spawn().unwrap();
+        within("it is connected", || told.recv()).unwrap();
+        ends_when_interrupted(&mut child);
+    }
 }
