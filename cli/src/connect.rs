@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
     /// Ends after the first message
     #[arg(long)]
     once: bool,
-    /// Stays so long after the end of standard input; with --once, waits no longer than that for the message
+    /// Stays so long after the end of standard input; with --once, waits no longer than that for the message, once it is connected
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     wait: Option<Duration>,
     /// Connects again when the connection could not be made, or is lost
