@@ -51,14 +51,16 @@ impl Told<'_> {
     pub(crate) fn object(&self, verbose: bool) -> Option<Value> {
         Some(match self {
             Told::Request(head) => return verbose.then(|| json!({ "event": "request", "head": head })),
-            Told::Open(url, response, negotiated) => json!({
-                "event": "open",
-                "url": url,
-                "head": verbose.then(|| String::from_utf8_lossy(response.as_bytes())),
-                "status": response.status(),
-                "subprotocol": response.subprotocol(),
-                "compression": negotiated.deflate().map(|params| described(&params, OF_AN_END)),
-            }),
+            Told::Open(url, response, negotiated) => {
+                let object = json!({
+                    "event": "open",
+                    "url": url,
+                    "status": response.status(),
+                    "subprotocol": response.subprotocol(),
+                    "compression": negotiated.deflate().map(|params| described(&params, OF_AN_END)),
+                });
+                with_head(object, response.as_bytes(), verbose)
+            }
             Told::Message(message) => match message.as_text() {
                 Some(text) => json!({ "event": "message", "type": "text", "text": text }),
                 None => json!({ "event": "message", "type": "binary", "base64": STANDARD.encode(message.as_bytes()) }),
@@ -74,6 +76,14 @@ impl Told<'_> {
             }
         })
     }
+}
+
+/// An object, with a head where all is to be said.
+pub(crate) fn with_head(mut object: Value, head: &[u8], verbose: bool) -> Value {
+    if verbose {
+        object["head"] = String::from_utf8_lossy(head).into();
+    }
+    object
 }
 
 /// Says what happens, for people or for programs.
