@@ -1,7 +1,9 @@
 //! Ctrl-C, while an answer is waited for, or a reader of standard output that pauses.
 
 use crate::common::{Serving, command, eventually, serve, soon, within};
+use sockless::testing::tape::{Call, Tape};
 use sockless_tokio::{Event, Server, connect};
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -23,11 +25,23 @@ fn ends_when_interrupted(child: &mut Child) {
     assert_eq!(within("it has ended", || child.wait()).unwrap().code(), Some(0));
 }
 
+/// The tape of a connection to there.
+fn tape(url: &str) -> PathBuf {
+    let port = url.trim_end_matches('/').rsplit(':').next().unwrap();
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("interrupted-{port}.tape"))
+}
+
+/// That `record` waited for nothing more when it was interrupted.
+#[track_caller]
+fn ends_with_an_abort(url: &str) {
+    let tape = Tape::from_bytes(&fs::read(tape(url)).unwrap()).unwrap();
+    let last = tape.steps.last().unwrap();
+    assert!(matches!(last.call, Call::Abort(_)), "{:?}", last.call);
+}
+
 /// `connect` and `record`, not yet started.
 fn both(url: &str) -> [Command; 2] {
-    let port = url.trim_end_matches('/').rsplit(':').next().unwrap();
-    let tape = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("interrupted-{port}.tape"));
-    [command(&["connect", url]), command(&["record", url, "-o", tape.to_str().unwrap()])].map(|mut command| {
+    [command(&["connect", url]), command(&["record", url, "-o", tape(url).to_str().unwrap()])].map(|mut command| {
         command.stdin(Stdio::piped());
         command
     })
@@ -128,16 +142,16 @@ async fn a_proxy_goes_on_while_nobody_reads_what_it_shows_and_heeds_ctrl_c() {
 #[test]
 fn ctrl_c_does_not_wait_for_a_handshake() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    for scheme in ["ws", "wss"] {
+    for scheme in ["wss", "ws"] {
         for mut command in both(&format!("{scheme}://{}/", listener.local_addr().unwrap())) {
             let mut child = command.spawn().unwrap();
             let (mut stream, _) = within("it connects", || listener.accept()).unwrap();
             within("it asks", || stream.read(&mut [0])).unwrap();
             interrupt(&child);
-            // For what it waits is longer than that: nothing else ends it well.
             assert_eq!(within("it ends", || child.wait()).unwrap().code(), Some(0), "{scheme}");
         }
     }
+    ends_with_an_abort(&format!("ws://{}/", listener.local_addr().unwrap()));
 }
 
 #[test]
@@ -153,4 +167,5 @@ fn a_second_ctrl_c_does_not_wait_for_the_close() {
         within("it is connected", || told.recv()).unwrap();
         ends_when_interrupted(&mut child);
     }
+    ends_with_an_abort(&url);
 }
