@@ -1,11 +1,14 @@
 //! `serve`: what it does with messages, and its pages.
 
 use crate::common::{Serving, eventually, run, run_open, soon, within};
-use sockless_tokio::{NetStream, WebSocket, connect};
+use sockless_tokio::connect;
+#[cfg(unix)]
+use sockless_tokio::{NetStream, WebSocket};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
+#[cfg(unix)]
 use std::process::{Command, Stdio};
 
 #[tokio::test]
