@@ -3,16 +3,24 @@
 use crate::input::without_end;
 use crate::output::note;
 use sockless_tokio::{Code, Error, Message, NetStream, Peer, Request, Sender, WebSocket};
+use std::convert::Infallible;
+use std::future;
 use std::io;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, WriteHalf};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, WriteHalf, copy, duplex};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 /// How long a command has to end once its client has gone.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How many bytes wait for a command to read them. Until then its client is heard, its pings and its end among the rest.
+const WAITING: usize = 1 << 20;
+
+/// How long a command may read nothing when so much waits: less than clients wait for a pong.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Starts a command of the shell, and has it talk to a client until one of them ends.
 ///
@@ -31,15 +39,18 @@ pub(crate) async fn run(
             return socket.close(Code::INTERNAL_ERROR, "the command could not be started").await;
         }
     };
-    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-        unreachable!("they are piped")
-    };
+    let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else { unreachable!("they are piped") };
     let (sender, mut receiver) = socket.split();
+    let (queue, queued) = duplex(WAITING);
+    let closer = sender.clone();
     let heard = async move {
+        let mut queue = Some(queue);
         while let Some(message) = receiver.recv().await? {
-            let line = [message.as_bytes(), b"\n"].concat();
-            // A command that hears nothing may still have something to say.
-            _ = stdin.write_all(&line).await;
+            let Some(open) = &mut queue else { continue };
+            if !give(open, &[message.as_bytes(), b"\n"].concat()).await {
+                queue = None;
+                drop(closer.close(Code::TRY_LATER, "the command does not read"));
+            }
         }
         Ok(())
     };
@@ -47,19 +58,30 @@ pub(crate) async fn run(
         said(stdout, &sender).await;
         child.wait().await
     };
-    let (mut heard, mut ended) = (pin!(heard), pin!(ended));
-    tokio::select! {
-        // Its standard input has ended with it. What has not gone by then is killed when it is dropped.
-        result = &mut heard => {
-            _ = timeout(GRACE, ended).await;
-            result
+    let ended = async {
+        tokio::select! {
+            status = ended => status,
+            never = feed(queued, stdin) => match never {},
         }
-        status = &mut ended => {
-            let (code, reason) = judged(status);
-            drop(sender.close(code, &reason));
-            heard.await
+    };
+    let result = {
+        let (mut heard, mut ended) = (pin!(heard), pin!(ended));
+        tokio::select! {
+            // Its standard input ends with it, behind what waits.
+            result = &mut heard => {
+                _ = timeout(GRACE, ended).await;
+                result
+            }
+            status = &mut ended => {
+                let (code, reason) = judged(status);
+                drop(sender.close(code, &reason));
+                heard.await
+            }
         }
-    }
+    };
+    // Whether or not it is still there. If it were only dropped, nobody might learn that it has ended.
+    _ = child.kill().await;
+    result
 }
 
 /// The process, which is told of the request as a CGI program is (RFC 3875).
@@ -74,6 +96,26 @@ fn start(line: &str, peer: Peer, request: &Request<'_>) -> io::Result<Child> {
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
+}
+
+/// Puts a line where the command reads from; `false`: it has waited in vain for room.
+async fn give(queue: &mut DuplexStream, mut line: &[u8]) -> bool {
+    while !line.is_empty() {
+        match timeout(PATIENCE, queue.write(line)).await {
+            Ok(Ok(len)) => line = &line[len..],
+            // A command that hears nothing may still have something to say.
+            Ok(Err(_)) => return true,
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+/// Has the command read what waits for it, and its end.
+async fn feed(mut queued: DuplexStream, mut stdin: ChildStdin) -> Infallible {
+    _ = copy(&mut queued, &mut stdin).await;
+    drop((queued, stdin));
+    future::pending().await
 }
 
 /// Sends lines as they come: text, or bytes where they are none.

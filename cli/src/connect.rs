@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
     /// Ends after the first message
     #[arg(long)]
     once: bool,
-    /// Stays so long after the end of standard input; with --once, waits no longer than that for the message
+    /// Stays so long after the end of standard input; with --once, waits no longer than that for the message, once it is connected
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     wait: Option<Duration>,
     /// Connects again when the connection could not be made, or is lost
@@ -122,10 +122,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (input, terminal) = arguments.input(&mut printer)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Status::NotConnected, error))?;
-    let ended = runtime.block_on(stay(arguments, &printer, input, terminal.as_deref()));
+    let ended = runtime.block_on(async {
+        let ended = stay(arguments, &printer, input, terminal.as_deref()).await;
+        _ = ended.as_ref().inspect_err(|failure| _ = printer.tell(&Told::Lost(&failure.message, None)));
+        printer.outlet.end().await;
+        ended
+    });
     // A name that is still looked up is nobody's concern.
     runtime.shutdown_background();
-    ended.inspect_err(|failure| _ = printer.tell(&Told::Lost(&failure.message, None)))
+    ended
 }
 
 /// Connects, and again if that is asked for.
@@ -181,6 +186,7 @@ async fn stay(
         tokio::select! {
             () = sleep(wait.unwrap_or_default()) => {}
             () = interrupted(terminal) => return Ok(()),
+            () = printer.outlet.unread() => return Ok(()),
         }
     }
 }
@@ -199,8 +205,15 @@ async fn talk(
     // What this end has had enough by; from there on nothing more is sent or printed.
     let (mut typed, mut enough, mut done) = (false, false, false);
     let error = loop {
+        // What is not printed needs no room.
+        let event = async {
+            if !enough {
+                printer.outlet.room().await;
+            }
+            receiver.recv_event().await
+        };
         let told = tokio::select! {
-            event = receiver.recv_event() => match event {
+            event = event => match event {
                 Ok(None) => break None,
                 Err(error) => break Some(error),
                 Ok(Some(_)) if enough => continue,
@@ -218,6 +231,7 @@ async fn talk(
                 Ok(())
             }
             error = &mut pinging, if !enough => Err(error),
+            () = printer.outlet.unread(), if !enough => Err(io::ErrorKind::BrokenPipe.into()),
             () = interrupted(terminal) => {
                 // Who asks twice does not wait for the peer's answer.
                 if enough {

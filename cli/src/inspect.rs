@@ -10,6 +10,7 @@ use crate::dialogue::{Dialogue, Reading, Side};
 use crate::output::note;
 use crate::report::{At, Form, Report};
 use crate::status::{Failure, Status};
+use crate::stdout::Stdout;
 use clap::{Args, ValueEnum};
 use connections::Connections;
 use std::fs::File;
@@ -68,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.follow {
         input = Box::new(Growing { input, is_over: interrupted().map_err(unread)? });
     }
-    let mut report = Report::new(BufWriter::new(io::stdout().lock()), arguments.form);
+    let mut report = Report::new(BufWriter::new(Stdout), arguments.form);
     let reading =
         Reading { max_message: arguments.max_message, is_open: arguments.open, compressed: arguments.compressed };
     if let Some(role) = arguments.role {

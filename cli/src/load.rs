@@ -6,8 +6,8 @@ mod tally;
 mod timed;
 
 use crate::client::{Reach, deflate, seconds};
-use crate::output::print;
 use crate::status::{Failure, Status};
+use crate::stdout::print;
 use asking::{Asking, Plan, Stop, lost};
 use clap::Args;
 use sockless::{Deflate, Message, Role, Seed, SharedConfig};
@@ -137,10 +137,10 @@ impl Arguments {
 
 /// One connection, from its beginning to its end.
 async fn connection(client: Client, plan: Arc<Plan>, tally: Arc<Tally>, begin: Duration, offset: Duration) {
-    sleep_until(plan.start + begin).await;
     if begin >= plan.end {
         return;
     }
+    sleep_until(plan.start + begin).await;
     let connected = client.connect().await;
     match connected {
         Err(error) => tally.failed(tally::of_connecting(&error)),

@@ -18,6 +18,7 @@ mod replay;
 mod report;
 mod serve;
 mod status;
+mod stdout;
 #[cfg_attr(not(unix), path = "terminal/nowhere.rs")]
 mod terminal;
 mod tls;
@@ -25,15 +26,17 @@ mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use output::{note, print};
+use output::note;
 use status::{Failure, Status};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use stdout::print;
 
 const STATUSES: &str = "\
 Exit status:
   0  all went well: the connection was closed normally
-  1  not connected, or not listening; of the servers under load, one was not reached; a file cannot be read
+  1  not connected, or not listening; of the servers under load, one was not reached; a file cannot be read,
+     or a file or standard output not be written
   2  wrong usage
   3  closed abnormally: with another code than 1000 or 1001, by an error, or cut off; under load, something
      failed; replayed, something was different; `inspect` found a fault
@@ -80,7 +83,9 @@ fn main() -> ExitCode {
         Command::Completions { shell } => completions(shell),
         Command::Man { directory } => manual(directory.as_deref()),
     };
-    match result {
+    // What went wrong besides comes first.
+    let unwritten = result.is_ok().then(stdout::failure).flatten();
+    match unwritten.map_or(result, Err) {
         Ok(()) => Status::Good,
         Err(Failure { status, message }) => {
             note!("sockless: {message}");

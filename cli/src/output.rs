@@ -1,12 +1,13 @@
 //! What the command says: messages on standard output, all else on standard error, or all as JSON lines.
 
+use crate::stdout::Outlet;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sockless_tokio::sockless::{DeflateParams, Negotiated};
 use sockless_tokio::{Close, Message, Response};
 use std::borrow::Cow;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Says something on standard error, whether or not there is anybody to hear it.
@@ -16,16 +17,6 @@ macro_rules! note {
     };
 }
 pub(crate) use note;
-
-/// Writes to standard output.
-///
-/// # Errors
-/// Nobody reads it any more.
-pub(crate) fn print(bytes: &[u8]) -> io::Result<()> {
-    let mut output = io::stdout().lock();
-    output.write_all(bytes)?;
-    output.flush()
-}
 
 /// How messages stand on standard input and output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,14 +51,16 @@ impl Told<'_> {
     pub(crate) fn object(&self, verbose: bool) -> Option<Value> {
         Some(match self {
             Told::Request(head) => return verbose.then(|| json!({ "event": "request", "head": head })),
-            Told::Open(url, response, negotiated) => json!({
-                "event": "open",
-                "url": url,
-                "head": verbose.then(|| String::from_utf8_lossy(response.as_bytes())),
-                "status": response.status(),
-                "subprotocol": response.subprotocol(),
-                "compression": negotiated.deflate().map(|params| described(&params, OF_AN_END)),
-            }),
+            Told::Open(url, response, negotiated) => {
+                let object = json!({
+                    "event": "open",
+                    "url": url,
+                    "status": response.status(),
+                    "subprotocol": response.subprotocol(),
+                    "compression": negotiated.deflate().map(|params| described(&params, OF_AN_END)),
+                });
+                with_head(object, response.as_bytes(), verbose)
+            }
             Told::Message(message) => match message.as_text() {
                 Some(text) => json!({ "event": "message", "type": "text", "text": text }),
                 None => json!({ "event": "message", "type": "binary", "base64": STANDARD.encode(message.as_bytes()) }),
@@ -85,6 +78,14 @@ impl Told<'_> {
     }
 }
 
+/// An object, with a head where all is to be said.
+pub(crate) fn with_head(mut object: Value, head: &[u8], verbose: bool) -> Value {
+    if verbose {
+        object["head"] = String::from_utf8_lossy(head).into();
+    }
+    object
+}
+
 /// Says what happens, for people or for programs.
 pub(crate) struct Printer {
     pub(crate) coding: Coding,
@@ -94,6 +95,7 @@ pub(crate) struct Printer {
     pub(crate) pretty: bool,
     /// Where lines go while another is typed, in place of both outputs.
     pub(crate) above: Option<Above>,
+    pub(crate) outlet: Outlet,
     started: (SystemTime, Instant),
 }
 
@@ -102,7 +104,8 @@ pub(crate) type Above = Box<dyn Fn(String) -> io::Result<()>>;
 
 impl Printer {
     pub(crate) fn new(coding: Coding, json: bool, verbose: bool) -> Self {
-        Self { coding, json, verbose, pretty: false, above: None, started: (SystemTime::now(), Instant::now()) }
+        let started = (SystemTime::now(), Instant::now());
+        Self { coding, json, verbose, pretty: false, above: None, outlet: Outlet::new(), started }
     }
 
     /// Says it.
@@ -123,7 +126,7 @@ impl Printer {
     fn message(&self, message: &Message) -> io::Result<()> {
         let bytes = message.as_bytes();
         let line = match self.coding {
-            Coding::Bytes => return print(bytes),
+            Coding::Bytes => return self.outlet.print(bytes.to_vec()),
             Coding::Hex => hex::encode(bytes).into(),
             Coding::Base64 => STANDARD.encode(bytes).into(),
             Coding::Text => match message.as_text() {
@@ -136,14 +139,14 @@ impl Printer {
         };
         match &self.above {
             Some(above) => above(format!("{line}\n")),
-            None => print(format!("{line}\n").as_bytes()),
+            None => self.outlet.print(format!("{line}\n").into_bytes()),
         }
     }
 
     fn note(&self, line: &str) {
         match &self.above {
             Some(above) => _ = above(format!("{line}\n")),
-            None => note!("{line}"),
+            None => self.outlet.note(line),
         }
     }
 
@@ -177,7 +180,7 @@ impl Printer {
     fn object(&self, told: &Told<'_>) -> io::Result<()> {
         let Some(mut object) = told.object(self.verbose) else { return Ok(()) };
         object["time"] = self.now();
-        print(format!("{object}\n").as_bytes())
+        self.outlet.print(format!("{object}\n").into_bytes())
     }
 
     /// Milliseconds since 1970, that never go back.

@@ -6,9 +6,10 @@ mod pipe;
 mod watch;
 
 use crate::dialogue::{Reading, Side};
-use crate::output::{note, print};
+use crate::output::note;
 use crate::report::Form;
 use crate::status::{Failure, Status};
+use crate::stdout::print;
 use crate::tls;
 use clap::{Args, ValueEnum};
 use faults::{Amount, BadFrame, Faults, Plan, amount};
@@ -152,8 +153,9 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         // That is how others end a pipe, and no fault.
-        () = shown.unread.notified() => {}
+        () = shown.outlet.unread() => {}
     }
+    shown.outlet.end().await;
     Ok(())
 }
 

@@ -67,10 +67,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// Connects, and records what follows.
 async fn talk(arguments: &Arguments, url: &str) -> Result<(), Failure> {
     let config = arguments.taking.config();
-    let (stream, request) = arguments.reach.client(url, config.clone())?.dial().await?;
+    let client = arguments.reach.client(url, config.clone())?;
+    let (stream, request) = tokio::select! {
+        dialled = client.dial() => dialled?,
+        _ = tokio::signal::ctrl_c() => return Ok(()),
+    };
     let reel = Reel::create(&arguments.output)?;
     let mut input = input::messages(Coding::Text);
-    Talk::new(stream, &request, config, reel)?.run(&mut input, arguments.wait.unwrap_or_default()).await
+    let mut talk = Talk::new(stream, &request, config, reel)?;
+    let ended = talk.run(&mut input, arguments.wait.unwrap_or_default()).await;
+    talk.printer.outlet.end().await;
+    ended
 }
 
 /// A client's connection, and all about it.
@@ -85,6 +92,8 @@ struct Talk {
     pending: Vec<u8>,
     flushing: bool,
     shut: bool,
+    /// This end has had enough, and nothing more is printed.
+    enough: bool,
     /// How it ended, once it has.
     ended: Option<Result<(), Failure>>,
 }
@@ -95,6 +104,9 @@ enum Turn {
     Written(io::Result<usize>),
     Typed(Option<Message>),
     Interrupted,
+    Unread,
+    /// There is room to print.
+    Room,
     /// It is time for something.
     Due,
 }
@@ -113,11 +125,12 @@ impl Talk {
             pending: Vec::new(),
             flushing: false,
             shut: false,
+            enough: false,
             ended: None,
         })
     }
 
-    async fn run(mut self, input: &mut Receiver<Message>, wait: Duration) -> Result<(), Failure> {
+    async fn run(&mut self, input: &mut Receiver<Message>, wait: Duration) -> Result<(), Failure> {
         let mut buffer = vec![0; 64 << 10];
         // When what was typed has ended, and the wait behind it has.
         let (mut typing, mut leave) = (true, None);
@@ -135,7 +148,7 @@ impl Talk {
                     }
                     Transport::Close => {
                         _ = self.writer.shutdown().await;
-                        return self.ended.unwrap_or(Ok(()));
+                        return self.ended.take().unwrap_or(Ok(()));
                     }
                 }
             }
@@ -145,12 +158,18 @@ impl Talk {
                 .min();
             let types = typing && self.recorder.state() == State::Open && self.pending.is_empty();
             let writes = self.flushing || !self.pending.is_empty();
+            // Nothing is read then, so that a peer's silence means nothing either.
+            let is_full = !self.enough && self.printer.outlet.is_full();
             let turn = tokio::select! {
-                read = self.reader.read(&mut buffer), if wants.read => Turn::Read(read),
+                // What came while nothing was read is read before time is judged.
+                biased;
+                _ = tokio::signal::ctrl_c() => Turn::Interrupted,
+                () = self.printer.outlet.unread(), if !self.enough => Turn::Unread,
+                () = self.printer.outlet.room(), if is_full => Turn::Room,
                 written = write(&mut self.writer, &self.pending), if writes => Turn::Written(written),
                 message = input.recv(), if types => Turn::Typed(message),
-                () = until(due) => Turn::Due,
-                _ = tokio::signal::ctrl_c() => Turn::Interrupted,
+                read = self.reader.read(&mut buffer), if wants.read && !is_full => Turn::Read(read),
+                () = until(due), if !is_full => Turn::Due,
             };
             self.recorder.set_time(self.started.elapsed());
             match turn {
@@ -167,20 +186,36 @@ impl Talk {
                     let ended = self.recorder.receive_eof();
                     self.happened(ended);
                     self.reel.append(&self.recorder.take_tape())?;
-                    return self.ended.unwrap_or(Ok(()));
+                    return self.ended.take().unwrap_or(Ok(()));
                 }
                 // A connection that closes meanwhile says so itself.
                 Turn::Typed(Some(message)) => _ = self.send(&message),
                 Turn::Typed(None) => (typing, leave) = (false, Some(Instant::now() + wait)),
-                Turn::Interrupted => self.close(Code::NORMAL),
-                Turn::Due => {}
+                Turn::Interrupted if self.enough || self.recorder.state() == State::Connecting => {
+                    self.close(Code::NORMAL);
+                    self.reel.append(&self.recorder.take_tape())?;
+                    return Ok(());
+                }
+                Turn::Interrupted => {
+                    self.enough = true;
+                    self.close(Code::NORMAL);
+                }
+                Turn::Unread => {
+                    self.enough = true;
+                    if self.recorder.state() == State::Open {
+                        self.close(Code::AWAY);
+                    }
+                }
+                Turn::Room | Turn::Due => {}
             }
             if leave.is_some_and(|leave| leave <= Instant::now()) {
                 leave = None;
                 self.close(Code::NORMAL);
             }
-            let judged = self.recorder.handle_timeout(self.started.elapsed());
-            self.happened(judged);
+            if !is_full {
+                let judged = self.recorder.handle_timeout(self.started.elapsed());
+                self.happened(judged);
+            }
         }
     }
 
@@ -236,9 +271,9 @@ impl Talk {
     }
 
     fn print(&mut self, message: &Message) {
-        if self.printer.tell(&Told::Message(message)).is_err() && self.recorder.state() == State::Open {
-            // Nobody reads on.
-            self.close(Code::AWAY);
+        if !self.enough {
+            // If nobody reads on, that is noticed where something is waited for.
+            _ = self.printer.tell(&Told::Message(message));
         }
     }
 }

@@ -18,11 +18,12 @@ impl Reel {
     /// Makes the file, in place of another.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// It cannot be made, or not be written.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
-        let made = File::create(path).and_then(|mut file| file.write_all(&Tape::HEAD).map(|()| file));
-        let file = made.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-        Ok(Self { path: path.into(), file })
+        let file = File::create(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+        let mut reel = Self { path: path.into(), file };
+        reel.write(&Tape::HEAD)?;
+        Ok(reel)
     }
 
     /// Writes steps behind those before.
@@ -32,8 +33,12 @@ impl Reel {
     pub(crate) fn append(&mut self, steps: &Tape) -> Result<(), Failure> {
         let mut bytes = Vec::new();
         steps.steps.iter().for_each(|step| step.write(&mut bytes));
-        let written = self.file.write_all(&bytes);
-        written.map_err(|error| Failure::new(Status::Abnormal, format!("{}: {error}", self.path.display())))
+        self.write(&bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = self.file.write_all(bytes);
+        written.map_err(|error| Failure::new(Status::NotConnected, format!("{}: {error}", self.path.display())))
     }
 }
 

@@ -3,9 +3,10 @@
 mod play;
 
 use crate::client::{Reach, seconds};
-use crate::output::{millis, print};
+use crate::output::millis;
 use crate::reel;
 use crate::status::{Failure, Status};
+use crate::stdout::print;
 use clap::Args;
 use play::Play;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! What is seen of connections between others, for people or as JSON lines.
 
 use crate::dialogue::{Seen, Side, What};
-use crate::output::{Told, described, harmless};
+use crate::output::{Told, described, harmless, with_head};
 use clap::Args;
 use serde_json::{Value, json};
 use sockless_tokio::Message;
@@ -139,22 +139,22 @@ fn object(what: &What, verbose: bool) -> Value {
             return object;
         }
         What::Request(request) => {
-            let head = verbose.then(|| String::from_utf8_lossy(request.as_bytes()).into_owned());
-            return json!({ "event": "request", "method": request.method(), "target": request.target(), "head": head });
+            let object = json!({ "event": "request", "method": request.method(), "target": request.target() });
+            return with_head(object, request.as_bytes(), verbose);
         }
         What::Open(response, negotiated, url) => {
-            return json!({
+            let object = json!({
                 "event": "open",
                 "url": url,
-                "head": verbose.then(|| String::from_utf8_lossy(response.as_bytes())),
                 "status": response.status(),
                 "subprotocol": response.subprotocol(),
                 "compression": negotiated.deflate().map(|params| described(&params, ENDS)),
             });
+            return with_head(object, response.as_bytes(), verbose);
         }
         What::Rejected(response) => {
-            let head = verbose.then(|| String::from_utf8_lossy(response.as_bytes()));
-            return json!({ "event": "rejected", "status": response.status(), "head": head });
+            let object = json!({ "event": "rejected", "status": response.status() });
+            return with_head(object, response.as_bytes(), verbose);
         }
         What::Fault(fault) => return json!({ "event": "fault", "error": fault.error, "section": fault.section }),
         What::Unread(why) => return json!({ "event": "unread", "what": why }),

@@ -1,9 +1,10 @@
 //! `sockless serve`: a server for what there is to try.
 
 use crate::client::{Taking, seconds};
-use crate::output::{note, print};
+use crate::output::note;
 use crate::pages::Pages;
 use crate::status::{Failure, Status};
+use crate::stdout::print;
 use crate::{command, tls};
 use clap::Args;
 use sockless_tokio::Failure as Failed;

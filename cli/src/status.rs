@@ -8,7 +8,7 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Good = 0,
-    /// Not connected, or not listening.
+    /// Not connected, or not listening; or something cannot be read or written.
     NotConnected = 1,
     Usage = 2,
     /// Closed in another way than a normal one.

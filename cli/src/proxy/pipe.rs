@@ -84,6 +84,7 @@ async fn read(
     let mut buffer = vec![0; READ];
     let mut is_closed = false;
     loop {
+        watch.room().await;
         let (bytes, marks) = match first.take() {
             Some((read, replaced)) => {
                 let mut marks = watch.receive(side, &read);

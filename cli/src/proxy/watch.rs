@@ -3,28 +3,27 @@
 use super::faults::Mark;
 use crate::dialogue::{Dialogue, Reading, Seen, Side, What};
 use crate::report::{At, Form, Report};
-use std::io::{self, Stdout};
+use crate::stdout::Outlet;
+use std::io::{self, BufWriter};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
-use tokio::sync::Notify;
 
 /// Where all connections are shown.
 pub(super) struct Shown {
-    report: Mutex<Report<Stdout>>,
-    /// Nobody reads on.
-    pub(super) unread: Notify,
+    report: Mutex<Report<BufWriter<Outlet>>>,
+    pub(super) outlet: Outlet,
 }
 
 impl Shown {
     pub(super) fn new(form: Form) -> Self {
-        Self { report: Mutex::new(Report::new(io::stdout(), form)), unread: Notify::new() }
+        let outlet = Outlet::new();
+        Self { report: Mutex::new(Report::new(BufWriter::new(outlet.clone()), form)), outlet }
     }
 
-    fn say(&self, say: impl FnOnce(&mut Report<Stdout>) -> io::Result<()>) {
+    fn say(&self, say: impl FnOnce(&mut Report<BufWriter<Outlet>>) -> io::Result<()>) {
         let mut report = locked(&self.report);
-        if say(&mut report).and_then(|()| report.flush()).is_err() {
-            self.unread.notify_one();
-        }
+        // If nobody reads on, the outlet tells that.
+        _ = say(&mut report).and_then(|()| report.flush());
     }
 }
 
@@ -48,6 +47,11 @@ impl Watch {
 
     fn at(&self) -> At {
         At { connection: self.connection, time: SystemTime::UNIX_EPOCH.elapsed().ok() }
+    }
+
+    /// Waits until there is room to show more.
+    pub(super) async fn room(&self) {
+        self.shown.outlet.room().await;
     }
 
     /// Shows what bytes of one side say, and gives where in them the handshake or a message ends.

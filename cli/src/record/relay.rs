@@ -1,9 +1,10 @@
 //! The bytes of a client and a server, passed on and recorded.
 
 use super::Arguments;
-use crate::output::{note, print};
+use crate::output::note;
 use crate::reel::Reel;
 use crate::status::{Failure, Status};
+use crate::stdout::print;
 use crate::watch::Watch;
 use sockless::Role;
 use sockless::testing::tape::Tape;

@@ -115,12 +115,16 @@ fn json_has_an_object_for_all_that_happens() {
     let events: Vec<_> = objects.iter().map(|object| object["event"].as_str().unwrap()).collect();
     assert_eq!(events, ["open", "message", "message", "ping", "close", "lost"]);
     assert_eq!(json!([objects[0]["status"], objects[0]["url"]]), json!([101, url]));
+    assert_eq!(objects[0].get("head"), None);
     assert!(objects[0]["compression"].is_string(), "{}", objects[0]);
     assert_eq!(json!([objects[1]["type"], objects[1]["text"]]), json!(["text", "say \"hi\""]));
     assert_eq!(json!([objects[2]["type"], objects[2]["base64"]]), json!(["binary", "AP8="]));
     assert_eq!(objects[3]["base64"], "Pw==");
     assert_eq!(json!([objects[4]["code"], objects[4]["reason"]]), json!([4000, "enough"]));
     assert_eq!(json!([objects[5]["error"], ran.status]), json!(["closed with 4000 (application): enough", 3]));
+    let ran = run_open(&["connect", "--json", "-v", &url]);
+    let heads: Vec<_> = self::objects(ran.text()).iter().map(|object| object["head"].clone()).collect();
+    assert!(heads[0].as_str().unwrap().starts_with("GET / ") && heads[1].as_str().unwrap().starts_with("HTTP/1.1 101"));
     let times: Vec<_> = objects.iter().map(|object| object["time"].as_f64().unwrap()).collect();
     assert!(times[0] > 1.6e12 && times.is_sorted(), "{times:?}");
 }

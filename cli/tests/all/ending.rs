@@ -3,6 +3,8 @@
 use crate::common::{Serving, command, run, run_open, serve, within};
 use sockless_test_support::proxy::{Then, scripted};
 use sockless_tokio::{Error, Reject, Server};
+#[cfg(target_os = "linux")]
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::Stdio;
@@ -102,6 +104,35 @@ fn a_closed_output_ends_it_quietly() {
         drop(stdin);
         assert_eq!((ended.status.code(), &*String::from_utf8_lossy(&ended.stderr)), (Some(0), ""), "{how:?}");
     }
+}
+
+/// A full disk is none that nobody reads.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_cannot_be_written_is_told_and_is_1() {
+    let server = Serving::start(&[]);
+    let tape = format!("{}/full-{}.tape", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    assert_eq!(run(&["record", &server.url, "-o", &tape], b"a\n").status, Some(0));
+    for arguments in [
+        &["connect", &server.url][..],
+        &["connect", "--once", "--wait=600", &server.url],
+        &["connect", "--json", &server.url],
+        &["record", &server.url, "-o", &tape],
+        &["replay", &tape],
+        &["inspect", &tape],
+        &["load", "--json", "--duration=0.1", &server.url],
+        &["completions", "bash"],
+    ] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut child = command(arguments).stdin(Stdio::piped()).stdout(full).spawn().unwrap();
+        _ = child.stdin.take().unwrap().write_all(b"a\n");
+        let ended = within("it ends", || child.wait_with_output()).unwrap();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert!(stderr.starts_with("sockless: standard output: "), "{arguments:?}: {stderr}");
+        assert_eq!((ended.status.code(), stderr.lines().count()), (Some(1), 1), "{arguments:?}: {stderr}");
+    }
+    let ran = run(&["record", &server.url, "-o", "/dev/full"], b"");
+    assert!(ran.status == Some(1) && ran.stderr.starts_with("sockless: /dev/full: "), "{}", ran.stderr);
 }
 
 #[test]

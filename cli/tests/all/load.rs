@@ -40,6 +40,17 @@ fn what_is_sent_is_answered() {
     }
 }
 
+/// Connections whose time comes behind the end are not waited for.
+#[test]
+fn it_ends_when_it_is_to_at_any_rate() {
+    let server = Serving::start(&[]);
+    for rate in ["--rate=0.001", "--rate=1e-300"] {
+        let ran = run(&["load", "--json", "--connections=3", "--duration=0.1", rate, &server.url], b"");
+        let object = &objects(&ran)[0];
+        assert_eq!(json!([ran.status, object["connections"], ran.stderr]), json!([0, 1, ""]), "{rate}");
+    }
+}
+
 /// Neither end can write while the other does not read: who sends has to read meanwhile, however much it sends.
 #[test]
 fn more_may_be_in_flight_than_buffers_hold() {

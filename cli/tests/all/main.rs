@@ -4,6 +4,8 @@ mod common;
 mod connecting;
 mod ending;
 mod inspecting;
+#[cfg(unix)]
+mod interrupting;
 mod load;
 mod proxying;
 mod secure;

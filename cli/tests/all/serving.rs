@@ -1,11 +1,15 @@
 //! `serve`: what it does with messages, and its pages.
 
-use crate::common::{Serving, run, run_open, soon, within};
+use crate::common::{Serving, eventually, run, run_open, soon, within};
 use sockless_tokio::connect;
+#[cfg(unix)]
+use sockless_tokio::{NetStream, WebSocket};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
+#[cfg(unix)]
+use std::process::{Command, Stdio};
 
 #[tokio::test]
 async fn what_one_client_says_all_others_hear() {
@@ -61,7 +65,46 @@ fn a_command_ends_with_its_client() {
     let mark = directory.join("ended");
     let server = Serving::start(&["--command", &format!("cat >/dev/null; touch '{}'", mark.display())]);
     assert_eq!(run(&["connect", &server.url], b"a\n").status, Some(0));
-    sockless_test_support::eventually("the command has ended", || mark.exists());
+    eventually("the command has ended", || mark.exists());
+}
+
+/// Connects to a command that says the number of its process and never reads, and sends it so much.
+#[cfg(unix)]
+async fn unread(server: &Serving, len: usize) -> (String, WebSocket<NetStream>) {
+    let mut socket = soon("it connects", connect(&server.url)).await.unwrap();
+    let process = soon("it says its number", socket.recv()).await.unwrap().unwrap();
+    soon("it is sent", socket.send(vec![b'a'; len])).await.unwrap();
+    (process.as_text().unwrap().to_owned(), socket)
+}
+
+#[cfg(unix)]
+fn lives(process: &str) -> bool {
+    Command::new("kill").args(["-0", process]).stderr(Stdio::null()).status().unwrap().success()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_command_that_does_not_read_ends_with_its_client_too() {
+    let server = Serving::start(&["--command", "echo $$; exec sleep 600 2>&-"]);
+    // More than a pipe holds.
+    let (process, socket) = unread(&server, 300_000).await;
+    assert!(lives(&process));
+    drop(socket);
+    eventually("the command has ended", || !lives(&process));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_client_of_a_command_that_does_not_read_is_told_when_too_much_waits() {
+    let server = Serving::start(&["--command", "echo $$; exec sleep 600 2>&-"]);
+    let (process, mut socket) = unread(&server, 1 << 20).await;
+    // While that waits, pings are answered; the next message is too much.
+    soon("a pong", socket.round_trip()).await.unwrap();
+    soon("it is sent", socket.send(vec![b'a'; 1 << 20])).await.unwrap();
+    while soon("it ends", socket.recv()).await.unwrap().is_some() {}
+    let close = socket.peer_close().unwrap();
+    assert_eq!((u16::from(close.code), &*close.reason), (1013, "the command does not read"));
+    eventually("the command has ended", || !lives(&process));
 }
 
 /// A new directory for a test.
