@@ -174,6 +174,15 @@ impl Connection {
         self.sender.close(code, reason)
     }
 
+    /// As [`close`](Self::close), but does not wait for the rest of a message in fragments that is under way: it ends there, unfinished.
+    /// For a proxy whose other end has gone in the middle of one (RFC 6455 §5.4 has control frames between fragments).
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn close_amid(&mut self, code: impl Into<Code>, reason: &str) -> Result<(), SendError> {
+        self.sender.close_amid(code, reason)
+    }
+
     /// Ends the connection without waiting for anything: what has not begun to go out is dropped, and a close frame
     /// with this code is the last that goes out. Later input is discarded.
     pub fn abort(&mut self, code: impl Into<Code>) {

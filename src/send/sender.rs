@@ -353,6 +353,18 @@ impl Sender {
         Ok(())
     }
 
+    /// As [`Connection::close_amid`](crate::Connection::close_amid).
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn close_amid(&mut self, code: impl Into<Code>, reason: &str) -> Result<(), SendError> {
+        let payload = close::payload(code.into(), reason)?;
+        self.facts.check_close()?;
+        self.take_fragmented();
+        self.append_close(&payload);
+        Ok(())
+    }
+
     /// As [`Connection::abort`](crate::Connection::abort).
     pub fn abort(&mut self, code: impl Into<Code>) {
         if self.facts.has(Happened::Open) && self.transport() != Transport::Close {

@@ -263,6 +263,18 @@ fn while_a_message_is_relayed_only_control_frames_may_come_between() {
 }
 
 #[test]
+fn a_close_need_not_wait_for_a_message_that_gets_no_more() {
+    for [a, b] in WAYS {
+        let (mut from, mut to) = (open(a), open(b));
+        relay(&mut from, &mut to, &frame_to(a, 0x01, b"a"), 100).unwrap();
+        to.close_amid(Code::from(4001), "gone").unwrap();
+        assert_eq!(sent(&mut to), [(0x01, b"a".to_vec()), (0x88, b"\x0f\xa1gone".to_vec())]);
+        assert_eq!(from.relay(&mut &mut frame_to(a, 0x80, b"b")[..], &mut to), Err(Send(Closing)));
+        assert_eq!(to.close_amid(Code::AWAY, ""), Err(Closing));
+    }
+}
+
+#[test]
 fn a_message_that_began_with_another_method_stays_with_it() {
     for [a, b] in WAYS {
         let (mut from, mut to) = (open(a), open(b));

@@ -94,22 +94,22 @@ where
         };
         let ended = match event {
             Ok(Some(Event::Close(close))) => {
-                _ = to.start_close(close.code, &close.reason);
+                _ = to.writing().close_amid(close.code, &close.reason);
                 continue;
             }
             // Nothing that came is lost by the latter: it is passed on when there is room for it.
             Ok(Some(_)) | Err(Error::Send(SendError::Full)) => continue,
             Err(error @ Error::Send(_)) => {
                 failed.get_or_insert(error);
-                _ = from.start_close(Code::INTERNAL_ERROR, "");
-                _ = to.start_close(Code::INTERNAL_ERROR, "");
+                _ = from.writing().close_amid(Code::INTERNAL_ERROR, "");
+                _ = to.writing().close_amid(Code::INTERNAL_ERROR, "");
                 continue;
             }
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
         // Where no close frame was passed on.
-        _ = to.start_close(Code::AWAY, "");
+        _ = to.writing().close_amid(Code::AWAY, "");
         return Poll::Ready(ended);
     }
 }

@@ -299,8 +299,20 @@ impl<D: Writes> Writing<D> {
     /// # Errors
     /// [`Error::Send`] for what cannot be said.
     pub(crate) fn close(&mut self, code: Code, reason: &str) -> Result<(), Error> {
+        self.close_by(|sender| sender.close(code, reason))
+    }
+
+    /// The same in the middle of a message, of which no more will come.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub(crate) fn close_amid(&mut self, code: Code, reason: &str) -> Result<(), Error> {
+        self.close_by(|sender| sender.close_amid(code, reason))
+    }
+
+    fn close_by(&mut self, close: impl FnOnce(&mut Sender) -> Result<(), SendError>) -> Result<(), Error> {
         let is_first = self.driver.peek().state() == State::Open;
-        match self.driver.sender().close(code, reason) {
+        match close(self.driver.sender()) {
             Ok(()) => {
                 self.out.closes |= is_first;
                 Ok(())

@@ -105,6 +105,22 @@ async fn a_lost_upstream_is_told_to_the_client() {
     assert!(one.is_ok() && other.is_err());
 }
 
+/// What ends in the middle of a message, which is then never whole, ends at the other side too: by a close frame, not later.
+#[tokio::test]
+async fn an_end_in_the_middle_of_a_message_goes_through() {
+    const PART: &[u8] = b"\x02\x81\0\0\0\0a";
+    const CLOSE: &[u8] = b"\x88\x82\0\0\0\0\x0f\xa1";
+    for (bytes, code) in [([PART, CLOSE].concat(), 4001), (PART.to_vec(), 1001), (b"\x82\x85\0\0\0\0ab".to_vec(), 1001)]
+    {
+        let ((mut client, near), (far, mut server)) = (duplex(1000), pair(1 << 10));
+        tokio::spawn(relay(open(near, Role::Server, Config::default()), far));
+        client.write_all(&bytes).soon().await.unwrap();
+        client.shutdown().soon().await.unwrap();
+        assert_eq!(server.recv().soon().await.unwrap(), None);
+        assert_eq!(server.peer_close().map(|close| u16::from(close.code)), Some(code));
+    }
+}
+
 #[tokio::test]
 async fn what_came_before_it_began_goes_through_too() {
     let ((client, near), (far, server)) = (duplex(1000), pair(1 << 10));
