@@ -142,6 +142,8 @@ impl<C: Source> ByteStream<C> {
             if let Err(error) = byte_stream::check(piece.data.kind()) {
                 // It is sendable.
                 _ = self.inner.closer().close(byte_stream::REFUSAL, "");
+                // So that the close frame goes out, whether or not anybody reads on.
+                _ = self.inner.poll_piece(cx);
                 return Poll::Ready(Err(error));
             }
             self.rest = piece.data.into_bytes();

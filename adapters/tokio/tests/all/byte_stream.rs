@@ -252,6 +252,22 @@ async fn only_a_normal_close_is_the_end() {
 }
 
 #[tokio::test]
+async fn text_is_refused_even_if_the_stream_is_dropped_with_the_error() {
+    for halves in [false, true] {
+        let (client, mut server) = pair(1000);
+        server.send("text").soon().await.unwrap();
+        let mut all = vec![];
+        if halves {
+            ByteStream::new(client.split().1).read_to_end(&mut all).soon().await.unwrap_err();
+        } else {
+            ByteStream::new(client).read_to_end(&mut all).soon().await.unwrap_err();
+        }
+        _ = server.recv().soon().await;
+        assert_eq!(server.peer_close().map(|close| close.code), Some(Code::from(1003)), "{halves}");
+    }
+}
+
+#[tokio::test]
 async fn text_is_an_error_and_ends_it() {
     for halves in [false, true] {
         let (client, mut server) = pair(1000);
