@@ -52,6 +52,8 @@ struct Registry {
     open: usize,
     /// How they all end, once that has begun, and when it did.
     going: Option<(Arc<Drain>, Instant)>,
+    /// Who had not gone when the grace was over, for all who are told how the end went.
+    cut_off: HashSet<Peer>,
     /// Settings that have changed, the latest of each kind.
     changes: Vec<SharedChanges>,
 }
@@ -187,9 +189,7 @@ impl Open {
             Some(end) => _ = timeout_at(end, ended).await,
             None => ended.await,
         }
-        let left = self.opened();
-        left.iter().for_each(|(_, closer)| closer.cut_off());
-        let cut_off: HashSet<_> = left.into_iter().map(|(peer, _)| peer).collect();
+        let cut_off = self.cut_off();
         let closed = all.iter().filter(|(peer, _)| !cut_off.contains(peer)).count();
         Ok(Report { closed, cut_off: cut_off.into_iter().collect() })
     }
@@ -222,6 +222,18 @@ impl Open {
             }
             empty.await;
         }
+    }
+
+    /// Cuts off who is left; all who were.
+    fn cut_off(&self) -> HashSet<Peer> {
+        let left = self.opened();
+        let all = {
+            let mut registry = self.lock();
+            registry.cut_off.extend(left.iter().map(|(peer, _)| peer));
+            registry.cut_off.clone()
+        };
+        left.iter().for_each(|(_, closer)| closer.cut_off());
+        all
     }
 
     fn opened(&self) -> Vec<(Peer, Closer)> {

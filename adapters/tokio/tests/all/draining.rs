@@ -123,7 +123,8 @@ async fn who_does_not_go_is_cut_off_and_named() {
     assert_eq!(report.closed + report.cut_off.len(), 3);
     let stayed = report.cut_off.iter().find(|peer| peer.id == 1).unwrap();
     assert_eq!(stayed.address, sockets[1].stream().tcp().unwrap().local_addr().ok());
-    served.soon().await.unwrap();
+    let told = served.soon().await.unwrap();
+    assert_eq!((told.closed, told.cut_off.len()), (report.closed, report.cut_off.len()), "whoever is told");
 }
 
 #[tokio::test]
