@@ -1,12 +1,13 @@
-//! A proxy that relays frames between clients and an upstream server, neither joined nor inflated.
+//! A proxy that relays frames between clients and an upstream server as they come.
 //!
 //! ```text
-//! cargo run --release -p sockless-tokio --features deflate --example tokio_proxy -- ws://127.0.0.1:9001
+//! cargo run --release -p sockless-tokio --example tokio_proxy -- ws://127.0.0.1:9001
 //! ```
 //!
-//! It connects to the upstream before it answers its client, who is told what the upstream chose, or how it refused.
+//! It connects to the upstream before it answers its client, who is told what the upstream chose, or how it refused. Compression is
+//! offered to neither: what one side compresses, `relay` can only pass on where the other has agreed on the same.
 
-use sockless_tokio::sockless::{Config, Deflate, Origins, Request};
+use sockless_tokio::sockless::{Config, Origins, Request};
 use sockless_tokio::{Client, ConnectError, Error, Incoming, Reject, relay};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -27,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn proxy(stream: TcpStream, upstream: &str) -> Result<(), Error> {
     stream.set_nodelay(true)?;
     // Origins are the upstream's to judge.
-    let incoming = Incoming::read(stream, Config { origins: Origins::Any, ..config() }).await?;
+    let incoming = Incoming::read(stream, Config { origins: Origins::Any, ..Config::default() }).await?;
     let (far, response) = match client(upstream, incoming.request()).connect().await {
         Ok(connected) => connected,
         Err(ConnectError::Rejected(response)) => {
@@ -54,12 +55,5 @@ fn client(upstream: &str, request: &Request<'_>) -> Client {
     for name in request.subprotocols() {
         client = client.subprotocol(name);
     }
-    let compressed = request.extensions().flatten().any(|extension| extension.name() == "permessage-deflate");
-    if compressed { client.config(config()) } else { client }
-}
-
-/// Settings by which both sides may compress messages in the same way.
-fn config() -> Config {
-    let deflate = Deflate { window_bits: 15, peer_window_bits: 15, ..Deflate::default() };
-    Config { deflate: Some(deflate), ..Config::default() }
+    client
 }
