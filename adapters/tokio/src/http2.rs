@@ -15,6 +15,7 @@ use sockless::{ClientRequest, Connection, HandshakeError, Response, Role, Seed, 
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -70,10 +71,12 @@ impl Http2 {
 pub(crate) struct Held(OwnedMutexGuard<Weak<Link>>);
 
 impl Held {
-    /// The connection, if it has room for one more stream.
+    /// The connection, if nobody has given it up and it has room for one more stream.
     pub(crate) fn link(&self) -> Option<Arc<Link>> {
-        // Each stream has the link, those that are opened too; and so have we.
-        self.0.upgrade().filter(|link| Arc::strong_count(link) <= link.send.current_max_send_streams())
+        self.0.upgrade().filter(|link| {
+            // Each stream has the link, those that are opened too; and so have we.
+            !link.given_up.load(Ordering::Relaxed) && Arc::strong_count(link) <= link.send.current_max_send_streams()
+        })
     }
 
     /// Makes the connection over a stream.
@@ -84,13 +87,6 @@ impl Held {
         let link = Arc::new(in_time(config, begin(stream, config)).await?);
         *self.0 = Arc::downgrade(&link);
         Ok(link)
-    }
-
-    /// Whoever comes next makes another one, unless somebody has.
-    pub(crate) fn forget(&mut self, link: &Weak<Link>) {
-        if self.0.ptr_eq(link) {
-            *self.0 = Weak::new();
-        }
     }
 }
 
@@ -128,7 +124,7 @@ async fn begin(stream: NetStream, config: &SharedConfig) -> Result<Link, Connect
     }
     let (used, unused) = oneshot::channel();
     tokio::spawn(run(wire, unused));
-    Ok(Link { send, is_tls, _used: used })
+    Ok(Link { send, is_tls, given_up: AtomicBool::new(false), _used: used })
 }
 
 /// Runs a connection as long as it is used; what waits to be written then has a little longer.
@@ -166,9 +162,19 @@ impl<E: Into<ConnectError>> From<E> for Unopened {
 }
 
 /// Sends a request, and waits for the head of its answer. Dropped, it resets its stream.
-async fn ask(link: &Link, request: http::Request<()>) -> Result<(SendStream<Bytes>, Head<RecvStream>), h2::Error> {
-    let (answer, stream) = link.send.clone().ready().await?.send_request(request, false)?;
-    Ok((stream, answer.await?))
+async fn ask(link: &Link, request: http::Request<()>) -> Result<(SendStream<Bytes>, Head<RecvStream>), Unanswered> {
+    // What fails here has opened no stream: the connection is over.
+    let unsent = |error| Unanswered { untaken: true, error };
+    let mut send = link.send.clone().ready().await.map_err(unsent)?;
+    let (answer, stream) = send.send_request(request, false).map_err(unsent)?;
+    let head = answer.await.map_err(|error| Unanswered { untaken: is_untaken(&error), error })?;
+    Ok((stream, head))
+}
+
+/// Why there is no answer, and whether the server has done nothing with the request.
+struct Unanswered {
+    error: h2::Error,
+    untaken: bool,
 }
 
 /// Whether the server has done nothing with a request (RFC 9113 §6.8 and §8.7), of those that a connection took or did not take.
@@ -197,7 +203,17 @@ pub(crate) async fn open(
         Some(deadline) => timeout_at(deadline, asked).await.unwrap_or(Err(ConnectError::Timeout)),
         None => asked.await,
     };
-    let (send, head) = asked?.map_err(|error| Unopened { untaken: is_untaken(&error), error: broken(error) })?;
+    // An answer shows that the connection lives and takes more, and so does a reset of one stream. Nothing else does: whoever
+    // comes next makes another, though somebody may have this one for long.
+    let is_good = match &asked {
+        Ok(Ok(_)) => true,
+        Ok(Err(unanswered)) => unanswered.error.is_reset() && !unanswered.untaken,
+        Err(_) => false,
+    };
+    if !is_good {
+        link.given_up.store(true, Ordering::Relaxed);
+    }
+    let (send, head) = asked?.map_err(|Unanswered { error, untaken }| Unopened { untaken, error: broken(error) })?;
     let response = heads::response(&head, &config.limits).map_err(Error::from)?;
     if !head.status().is_success() {
         // Where a redirect leads is in its head.
