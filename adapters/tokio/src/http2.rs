@@ -52,8 +52,12 @@ impl Http2 {
         Self { only, ..Self::default() }
     }
 
-    /// The place of a server's connection, when whoever makes one has done so.
-    pub(crate) async fn place(&self, request: &ClientRequest) -> Held {
+    /// The place of a server's connection, when whoever makes one has done so. Waiting for that is of the handshake's time, so that
+    /// those who wait for a server which does not answer fail with the first, and do not each try it behind the other.
+    ///
+    /// # Errors
+    /// [`ConnectError::Handshake`].
+    pub(crate) async fn place(&self, request: &ClientRequest, config: &SharedConfig) -> Result<Held, ConnectError> {
         let server = (request.is_secure(), request.host().to_owned(), request.port());
         let place = {
             let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,17 +67,24 @@ impl Http2 {
             });
             places.entry(server).or_default().clone()
         };
-        Held(place.lock_owned().await)
+        let (time, began) = (config.keepalive.handshake, Instant::now());
+        let place = in_time(time, async { Ok(place.lock_owned().await) }).await?;
+        // Who waits for nobody has all of it, however long it takes to reach the server.
+        Ok(Held { place, left: time.map(|time| time.saturating_sub(began.elapsed())) })
     }
 }
 
 /// A place while nobody else has it.
-pub(crate) struct Held(OwnedMutexGuard<Weak<Link>>);
+pub(crate) struct Held {
+    place: OwnedMutexGuard<Weak<Link>>,
+    /// What is left of the handshake's time.
+    left: Option<Duration>,
+}
 
 impl Held {
     /// The connection, if nobody has given it up and it has room for one more stream.
     pub(crate) fn link(&self) -> Option<Arc<Link>> {
-        self.0.upgrade().filter(|link| {
+        self.place.upgrade().filter(|link| {
             // Each stream has the link, those that are opened too; and so have we.
             !link.given_up.load(Ordering::Relaxed) && Arc::strong_count(link) <= link.send.current_max_send_streams()
         })
@@ -84,18 +95,18 @@ impl Held {
     /// # Errors
     /// [`ConnectError::NoHttp2`], or [`ConnectError::Handshake`].
     pub(crate) async fn make(&mut self, stream: NetStream, config: &SharedConfig) -> Result<Arc<Link>, ConnectError> {
-        let link = Arc::new(in_time(config, begin(stream, config)).await?);
-        *self.0 = Arc::downgrade(&link);
+        let link = Arc::new(in_time(self.left, begin(stream, config)).await?);
+        *self.place = Arc::downgrade(&link);
         Ok(link)
     }
 }
 
-/// The time of an opening handshake.
+/// Within the time of an opening handshake, or what is left of it.
 async fn in_time<T>(
-    config: &SharedConfig,
+    left: Option<Duration>,
     work: impl Future<Output = Result<T, ConnectError>>,
 ) -> Result<T, ConnectError> {
-    match config.keepalive.handshake {
+    match left {
         Some(time) => timeout(time, work).await.unwrap_or_else(|_| Err(Error::from(HandshakeError::Timeout).into())),
         None => work.await,
     }
@@ -198,7 +209,7 @@ pub(crate) async fn open(
     let request = &*request.offering(config)?;
     let mut sent = extended::http_request(request, config)?;
     sent.extensions_mut().insert(Protocol::from_static("websocket"));
-    let asked = in_time(config, async { Ok(ask(&link, sent).await) });
+    let asked = in_time(config.keepalive.handshake, async { Ok(ask(&link, sent).await) });
     let asked = match deadline {
         Some(deadline) => timeout_at(deadline, asked).await.unwrap_or(Err(ConnectError::Timeout)),
         None => asked.await,

@@ -22,7 +22,8 @@ impl Client {
     /// 101 by HTTP/1.1.
     ///
     /// A connection is made for the first WebSocket, another where the server takes no more streams on it, where it is lost, and
-    /// behind a request on it that was not answered in time. It ends with the last WebSocket on it. A task of its own reads and writes it. [`connect_over`](Self::connect_over) speaks HTTP/1.1.
+    /// behind a request on it that was not answered in time. It ends with the last WebSocket on it. A task of its own reads and
+    /// writes it. [`connect_over`](Self::connect_over) speaks HTTP/1.1.
     ///
     /// ```no_run
     /// # async fn talk() -> Result<(), Box<dyn std::error::Error>> {
@@ -60,7 +61,8 @@ impl Client {
         deadline: Option<Instant>,
     ) -> Result<Reached, ConnectError> {
         loop {
-            let mut place = in_time(deadline, async { Ok(http2.place(request).await) }).await?;
+            let config = &self.settings.config;
+            let mut place = in_time(deadline, http2.place(request, config)).await?;
             let (link, made) = match place.link() {
                 Some(link) => (link, false),
                 None => {
@@ -68,7 +70,7 @@ impl Client {
                     let made = match stream.is_http1() {
                         true if http2.only => Err(ConnectError::NoHttp2),
                         true => return Ok(Reached::Http1(stream)),
-                        false => in_time(deadline, place.make(stream, &self.settings.config)).await,
+                        false => in_time(deadline, place.make(stream, config)).await,
                     };
                     match made {
                         Err(ConnectError::NoHttp2) if !http2.only => {
@@ -79,7 +81,7 @@ impl Client {
                 }
             };
             drop(place);
-            match open(link, request, &self.settings.config, deadline).await {
+            match open(link, request, config, deadline).await {
                 Ok(opened) => return Ok(Reached::Open(Box::new(opened))),
                 // It had ended, was about to, or has just become full.
                 Err(unopened) if unopened.untaken && !made => {}

@@ -513,6 +513,27 @@ async fn a_connection_that_is_lost_is_made_again_though_it_is_held() {
     drop(held);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_another_that_is_not_answered_gives_up_with_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let time = Duration::from_secs(8);
+    let keepalive = Keepalive { handshake: Some(time), ..Default::default() };
+    let client =
+        client(&format!("ws://{}/", listener.local_addr().unwrap())).config(Config { keepalive, ..Config::default() });
+    let began = tokio::time::Instant::now();
+    let attempts: Vec<_> = (0..6).map(|_| attempt(&client)).collect();
+    for attempt in attempts {
+        let error = attempt.await.unwrap().unwrap_err();
+        let timeout = HandshakeError::Timeout;
+        assert!(
+            matches!(&error, ConnectError::Handshake(Error::Protocol(ProtocolError::Handshake(e))) if *e == timeout),
+            "{error:?}"
+        );
+    }
+    // Of the clock, which stands still while there is something to do; one behind the other it is six times that.
+    assert!(began.elapsed() < 2 * time, "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn a_refusal_whose_body_does_not_end_is_told_as_far_as_it_came() {
     let (told, client) = Told::new().await;
