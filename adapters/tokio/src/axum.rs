@@ -12,7 +12,8 @@ use http::request::Parts;
 /// For handlers that take the upgrade as an argument. A request that opens no WebSocket is answered with the status that
 /// fits.
 ///
-/// Routed by `any`, as HTTP/2 comes with another method than HTTP/1.1:
+/// Routed by `any`, as HTTP/2 comes with another method than HTTP/1.1; what hyper's server needs for that is said at
+/// [`WebSocketUpgrade`].
 ///
 /// ```
 /// use axum::{Router, response::Response, routing::any};

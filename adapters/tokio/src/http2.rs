@@ -15,6 +15,7 @@ use sockless::{ClientRequest, Connection, HandshakeError, Response, Role, Seed, 
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -51,8 +52,12 @@ impl Http2 {
         Self { only, ..Self::default() }
     }
 
-    /// The place of a server's connection, when whoever makes one has done so.
-    pub(crate) async fn place(&self, request: &ClientRequest) -> Held {
+    /// The place of a server's connection, when whoever makes one has done so. Waiting for that is of the handshake's time, so that
+    /// those who wait for a server which does not answer fail with the first, and do not each try it behind the other.
+    ///
+    /// # Errors
+    /// [`ConnectError::Handshake`].
+    pub(crate) async fn place(&self, request: &ClientRequest, config: &SharedConfig) -> Result<Held, ConnectError> {
         let server = (request.is_secure(), request.host().to_owned(), request.port());
         let place = {
             let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,18 +67,27 @@ impl Http2 {
             });
             places.entry(server).or_default().clone()
         };
-        Held(place.lock_owned().await)
+        let (time, began) = (config.keepalive.handshake, Instant::now());
+        let place = in_time(time, async { Ok(place.lock_owned().await) }).await?;
+        // Who waits for nobody has all of it, however long it takes to reach the server.
+        Ok(Held { place, left: time.map(|time| time.saturating_sub(began.elapsed())) })
     }
 }
 
 /// A place while nobody else has it.
-pub(crate) struct Held(OwnedMutexGuard<Weak<Link>>);
+pub(crate) struct Held {
+    place: OwnedMutexGuard<Weak<Link>>,
+    /// What is left of the handshake's time.
+    left: Option<Duration>,
+}
 
 impl Held {
-    /// The connection, if it has room for one more stream.
+    /// The connection, if nobody has given it up and it has room for one more stream.
     pub(crate) fn link(&self) -> Option<Arc<Link>> {
-        // Each stream has the link, those that are opened too; and so have we.
-        self.0.upgrade().filter(|link| Arc::strong_count(link) <= link.send.current_max_send_streams())
+        self.place.upgrade().filter(|link| {
+            // Each stream has the link, those that are opened too; and so have we.
+            !link.given_up.load(Ordering::Relaxed) && Arc::strong_count(link) <= link.send.current_max_send_streams()
+        })
     }
 
     /// Makes the connection over a stream.
@@ -81,25 +95,18 @@ impl Held {
     /// # Errors
     /// [`ConnectError::NoHttp2`], or [`ConnectError::Handshake`].
     pub(crate) async fn make(&mut self, stream: NetStream, config: &SharedConfig) -> Result<Arc<Link>, ConnectError> {
-        let link = Arc::new(in_time(config, begin(stream, config)).await?);
-        *self.0 = Arc::downgrade(&link);
+        let link = Arc::new(in_time(self.left, begin(stream, config)).await?);
+        *self.place = Arc::downgrade(&link);
         Ok(link)
-    }
-
-    /// Whoever comes next makes another one, unless somebody has.
-    pub(crate) fn forget(&mut self, link: &Weak<Link>) {
-        if self.0.ptr_eq(link) {
-            *self.0 = Weak::new();
-        }
     }
 }
 
-/// The time of an opening handshake.
+/// Within the time of an opening handshake, or what is left of it.
 async fn in_time<T>(
-    config: &SharedConfig,
+    left: Option<Duration>,
     work: impl Future<Output = Result<T, ConnectError>>,
 ) -> Result<T, ConnectError> {
-    match config.keepalive.handshake {
+    match left {
         Some(time) => timeout(time, work).await.unwrap_or_else(|_| Err(Error::from(HandshakeError::Timeout).into())),
         None => work.await,
     }
@@ -128,7 +135,7 @@ async fn begin(stream: NetStream, config: &SharedConfig) -> Result<Link, Connect
     }
     let (used, unused) = oneshot::channel();
     tokio::spawn(run(wire, unused));
-    Ok(Link { send, is_tls, _used: used })
+    Ok(Link { send, is_tls, given_up: AtomicBool::new(false), _used: used })
 }
 
 /// Runs a connection as long as it is used; what waits to be written then has a little longer.
@@ -166,9 +173,19 @@ impl<E: Into<ConnectError>> From<E> for Unopened {
 }
 
 /// Sends a request, and waits for the head of its answer. Dropped, it resets its stream.
-async fn ask(link: &Link, request: http::Request<()>) -> Result<(SendStream<Bytes>, Head<RecvStream>), h2::Error> {
-    let (answer, stream) = link.send.clone().ready().await?.send_request(request, false)?;
-    Ok((stream, answer.await?))
+async fn ask(link: &Link, request: http::Request<()>) -> Result<(SendStream<Bytes>, Head<RecvStream>), Unanswered> {
+    // What fails here has opened no stream: the connection is over.
+    let unsent = |error| Unanswered { untaken: true, error };
+    let mut send = link.send.clone().ready().await.map_err(unsent)?;
+    let (answer, stream) = send.send_request(request, false).map_err(unsent)?;
+    let head = answer.await.map_err(|error| Unanswered { untaken: is_untaken(&error), error })?;
+    Ok((stream, head))
+}
+
+/// Why there is no answer, and whether the server has done nothing with the request.
+struct Unanswered {
+    error: h2::Error,
+    untaken: bool,
 }
 
 /// Whether the server has done nothing with a request (RFC 9113 §6.8 and §8.7), of those that a connection took or did not take.
@@ -192,12 +209,22 @@ pub(crate) async fn open(
     let request = &*request.offering(config)?;
     let mut sent = extended::http_request(request, config)?;
     sent.extensions_mut().insert(Protocol::from_static("websocket"));
-    let asked = in_time(config, async { Ok(ask(&link, sent).await) });
+    let asked = in_time(config.keepalive.handshake, async { Ok(ask(&link, sent).await) });
     let asked = match deadline {
         Some(deadline) => timeout_at(deadline, asked).await.unwrap_or(Err(ConnectError::Timeout)),
         None => asked.await,
     };
-    let (send, head) = asked?.map_err(|error| Unopened { untaken: is_untaken(&error), error: broken(error) })?;
+    // An answer shows that the connection lives and takes more, and so does a reset of one stream. Nothing else does: whoever
+    // comes next makes another, though somebody may have this one for long.
+    let is_good = match &asked {
+        Ok(Ok(_)) => true,
+        Ok(Err(unanswered)) => unanswered.error.is_reset() && !unanswered.untaken,
+        Err(_) => false,
+    };
+    if !is_good {
+        link.given_up.store(true, Ordering::Relaxed);
+    }
+    let (send, head) = asked?.map_err(|Unanswered { error, untaken }| Unopened { untaken, error: broken(error) })?;
     let response = heads::response(&head, &config.limits).map_err(Error::from)?;
     if !head.status().is_success() {
         // Where a redirect leads is in its head.

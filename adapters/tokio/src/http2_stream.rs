@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
@@ -32,6 +33,8 @@ pub struct Http2Stream {
 pub(crate) struct Link {
     pub(crate) send: SendRequest<Bytes>,
     pub(crate) is_tls: bool,
+    /// Whether it is asked for nothing more: it has ended, or nobody can tell that it has not.
+    pub(crate) given_up: AtomicBool,
     /// Dropped with it, which tells the task of the connection.
     pub(crate) _used: oneshot::Sender<()>,
 }

@@ -35,6 +35,9 @@ pub type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
 /// A request for a WebSocket that a server of hyper 1 has read: over HTTP/1.1, or an extended CONNECT over HTTP/2
 /// (RFC 8441), for which the server's builder needs `enable_connect_protocol`.
 ///
+/// It needs `initial_connection_window_size((1 << 31) - 1)` too: by default hyper's window for all streams of a connection is no
+/// larger than that for one, so that a WebSocket which is not read holds up all others on its connection.
+///
 /// With the feature `axum` it is an extractor of axum 0.8.
 ///
 /// ```

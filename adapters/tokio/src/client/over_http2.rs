@@ -5,7 +5,6 @@ use crate::http2::{Http2, Opened, open};
 use crate::stream::NetStream;
 use sockless::ClientRequest;
 use sockless::driver::ConnectError;
-use std::sync::Arc;
 use tokio::time::Instant;
 
 /// What a server was found to speak.
@@ -22,8 +21,9 @@ impl Client {
     /// whose settings lack SETTINGS_ENABLE_CONNECT_PROTOCOL, is spoken to by HTTP/1.1. The response's status is 200 where it is
     /// 101 by HTTP/1.1.
     ///
-    /// A connection is made for the first WebSocket, another where the server takes no more streams on it, and it ends with the
-    /// last WebSocket on it. A task of its own reads and writes it. [`connect_over`](Self::connect_over) speaks HTTP/1.1.
+    /// A connection is made for the first WebSocket, another where the server takes no more streams on it, where it is lost, and
+    /// behind a request on it that was not answered in time. It ends with the last WebSocket on it. A task of its own reads and
+    /// writes it. [`connect_over`](Self::connect_over) speaks HTTP/1.1.
     ///
     /// ```no_run
     /// # async fn talk() -> Result<(), Box<dyn std::error::Error>> {
@@ -61,7 +61,8 @@ impl Client {
         deadline: Option<Instant>,
     ) -> Result<Reached, ConnectError> {
         loop {
-            let mut place = in_time(deadline, async { Ok(http2.place(request).await) }).await?;
+            let config = &self.settings.config;
+            let mut place = in_time(deadline, http2.place(request, config)).await?;
             let (link, made) = match place.link() {
                 Some(link) => (link, false),
                 None => {
@@ -69,7 +70,7 @@ impl Client {
                     let made = match stream.is_http1() {
                         true if http2.only => Err(ConnectError::NoHttp2),
                         true => return Ok(Reached::Http1(stream)),
-                        false => in_time(deadline, place.make(stream, &self.settings.config)).await,
+                        false => in_time(deadline, place.make(stream, config)).await,
                     };
                     match made {
                         Err(ConnectError::NoHttp2) if !http2.only => {
@@ -80,13 +81,10 @@ impl Client {
                 }
             };
             drop(place);
-            let weak = Arc::downgrade(&link);
-            match open(link, request, &self.settings.config, deadline).await {
+            match open(link, request, config, deadline).await {
                 Ok(opened) => return Ok(Reached::Open(Box::new(opened))),
-                // It was about to end, or has just become full.
-                Err(unopened) if unopened.untaken && !made => {
-                    in_time(deadline, async { Ok(http2.place(request).await) }).await?.forget(&weak);
-                }
+                // It had ended, was about to, or has just become full.
+                Err(unopened) if unopened.untaken && !made => {}
                 Err(unopened) => return Err(unopened.error),
             }
         }

@@ -475,21 +475,63 @@ async fn who_is_not_answered_gives_up_and_resets() {
     let (silent, _) = told.0.accept().soon().await.unwrap();
     assert!(is_timeout(first.soon().await.unwrap().unwrap_err()));
     drop(silent);
-    let keeping = attempt(&client);
-    let mut peer = told.next().await;
-    let _kept = (peer.open().await, opened(keeping).await);
-    for (client, other) in [(slow, false), (client.clone().timeout(short), true)] {
-        let attempt = attempt(&client);
+    let timed = client.clone().timeout(short);
+    let mut kept = Vec::new();
+    for (impatient, other) in [(slow, false), (timed, true)] {
+        // Of a connection on which there was no answer nothing more is asked, though there is a WebSocket on it.
+        let keeping = attempt(&client);
+        let mut peer = told.next().await;
+        let ends = (peer.open().await, opened(keeping).await);
+        let attempt = attempt(&impatient);
         let (mut request, _respond) = peer.next().await;
         let error = attempt.soon().await.unwrap().unwrap_err();
         assert!(if other { matches!(error, ConnectError::Timeout) } else { is_timeout(error) });
         assert_eq!(end_of(request.body_mut()).await, Err(Some(Reason::CANCEL)));
+        kept.push((peer, ends));
     }
     // And who is dropped does.
     let attempt = attempt(&client);
+    let mut peer = told.next().await;
     let (mut request, _respond) = peer.next().await;
     attempt.abort();
     assert_eq!(end_of(request.body_mut()).await, Err(Some(Reason::CANCEL)));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_is_made_again_though_it_is_held() {
+    let (told, client) = Told::new().await;
+    let (peer, [(mut one, send, recv), held]) = two(&told, &client).await;
+    peer.task.abort();
+    drop((peer, send, recv));
+    assert!(one.recv().soon().await.is_err());
+    for _ in 0..2 {
+        let again = attempt(&client);
+        let mut peer = told.next().await;
+        let (_send, _recv) = peer.open().await;
+        opened(again).await;
+    }
+    drop(held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_another_that_is_not_answered_gives_up_with_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let time = Duration::from_secs(8);
+    let keepalive = Keepalive { handshake: Some(time), ..Default::default() };
+    let client =
+        client(&format!("ws://{}/", listener.local_addr().unwrap())).config(Config { keepalive, ..Config::default() });
+    let began = tokio::time::Instant::now();
+    let attempts: Vec<_> = (0..6).map(|_| attempt(&client)).collect();
+    for attempt in attempts {
+        let error = attempt.await.unwrap().unwrap_err();
+        let timeout = HandshakeError::Timeout;
+        assert!(
+            matches!(&error, ConnectError::Handshake(Error::Protocol(ProtocolError::Handshake(e))) if *e == timeout),
+            "{error:?}"
+        );
+    }
+    // Of the clock, which stands still while there is something to do; one behind the other it is six times that.
+    assert!(began.elapsed() < 2 * time, "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -78,3 +78,21 @@ async fn all_that_shared_a_connection_share_the_next() {
     }
     assert_eq!(server.ever(), 2);
 }
+
+#[tokio::test]
+async fn it_connects_again_though_another_is_not_polled() {
+    let (server, cut) = cutting().await;
+    let client = Client::new(&server.url("/")).http2_only();
+    let (mut one, mut idle) = (client.reconnecting(QUICK), client.reconnecting(QUICK));
+    for one in [&mut one, &mut idle] {
+        assert!(matches!(one.next().soon().await, Ok(Change::Connected)));
+    }
+    cut.notify_one();
+    assert!(matches!(one.next().soon().await, Ok(Change::Lost { close: None, error: Some(_), .. })));
+    assert!(matches!(one.next().soon().await, Ok(Change::Resumed { kept: 0 })));
+    assert_eq!(server.ever(), 2);
+    // The other finds the connection that was made meanwhile.
+    assert!(matches!(idle.next().soon().await, Ok(Change::Lost { close: None, error: Some(_), .. })));
+    assert!(matches!(idle.next().soon().await, Ok(Change::Resumed { kept: 0 })));
+    assert_eq!(server.ever(), 2);
+}
